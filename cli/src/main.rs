@@ -1,0 +1,2 @@
+//! The one program, `carillon`.
+fn main() {}

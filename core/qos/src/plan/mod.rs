@@ -1,0 +1,4 @@
+//! The plan (being written).
+
+/// The plan.
+pub struct Plan;

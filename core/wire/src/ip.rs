@@ -1,0 +1,218 @@
+//! IPv4 and IPv6 headers, and the traffic byte (RFC 791, 8200, 2474, 3168).
+//!
+//! The DSCP is the upper six bits of that byte: 46 is written 184. The one shift of the project is here.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A differentiated services code point, 0 to 63 (RFC 2474).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Dscp(u8);
+
+impl Dscp {
+    /// Best effort, the mark of a packet nobody marked (CS0).
+    pub const DEFAULT: Dscp = Dscp(0);
+    /// Expedited forwarding (RFC 3246): voice.
+    pub const EF: Dscp = Dscp(46);
+
+    /// The code point with this value, unless it is over 63.
+    pub const fn new(value: u8) -> Option<Dscp> {
+        if value < 64 { Some(Dscp(value)) } else { None }
+    }
+
+    /// The code point inside a traffic byte (IPv4 TOS, IPv6 traffic class).
+    pub const fn from_traffic_byte(byte: u8) -> Dscp {
+        Dscp(byte >> 2)
+    }
+
+    /// The value, 0 to 63.
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+
+    /// The traffic byte that carries this mark and these ECN bits: the only shift to the left in the project.
+    pub const fn traffic_byte(self, ecn: Ecn) -> u8 {
+        self.0 << 2 | ecn as u8
+    }
+}
+
+impl fmt::Debug for Dscp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dscp({})", self.0)
+    }
+}
+
+/// The two explicit congestion notification bits (RFC 3168).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(u8)]
+pub enum Ecn {
+    /// 00: the sender does not take part.
+    #[default]
+    NotCapable = 0,
+    /// 01: ECT(1), also the L4S identifier (RFC 9331).
+    Capable1 = 1,
+    /// 10: ECT(0).
+    Capable0 = 2,
+    /// 11: congestion experienced.
+    Congestion = 3,
+}
+
+impl Ecn {
+    /// The lower two bits of a traffic byte.
+    pub const fn from_traffic_byte(byte: u8) -> Ecn {
+        match byte & 3 {
+            0 => Ecn::NotCapable,
+            1 => Ecn::Capable1,
+            2 => Ecn::Capable0,
+            _ => Ecn::Congestion,
+        }
+    }
+}
+
+/// Which piece of a fragmented datagram a packet is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FragmentPart {
+    /// The identification field (16 bits in IPv4, 32 in IPv6).
+    pub id: u32,
+    /// Offset of this piece in the datagram, in bytes.
+    pub offset: u32,
+    /// Whether further pieces follow.
+    pub more: bool,
+}
+
+/// What an IP header says, whichever version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IpHeader {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// The traffic byte: DSCP and ECN.
+    pub traffic_byte: u8,
+    /// Time to live or hop limit.
+    pub ttl: u8,
+    /// Transport protocol, after IPv6 extension headers.
+    pub protocol: u8,
+    /// Bytes after the header as declared on the wire (a capture may hold fewer). Segmentation offload
+    /// writes 0 here into captured frames; then it is what the capture holds.
+    pub payload_len: u32,
+    /// Set if the packet is a fragment.
+    pub fragment: Option<FragmentPart>,
+}
+
+impl IpHeader {
+    /// The mark.
+    pub const fn dscp(&self) -> Dscp {
+        Dscp::from_traffic_byte(self.traffic_byte)
+    }
+
+    /// The ECN bits.
+    pub const fn ecn(&self) -> Ecn {
+        Ecn::from_traffic_byte(self.traffic_byte)
+    }
+}
+
+/// Protocol numbers (IANA).
+pub mod protocol {
+    /// ICMP for IPv4.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// ICMP for IPv6.
+    pub const ICMPV6: u8 = 58;
+}
+
+/// Reads the IP header at the start of `bytes`; returns it with its payload, cut to the declared length.
+/// `None` if this is no IP packet or the header itself was cut off.
+#[inline]
+pub fn decode(bytes: &[u8]) -> Option<(IpHeader, &[u8])> {
+    match bytes.first()? >> 4 {
+        4 => decode_v4(bytes),
+        6 => decode_v6(bytes),
+        _ => None,
+    }
+}
+
+#[inline]
+fn decode_v4(bytes: &[u8]) -> Option<(IpHeader, &[u8])> {
+    let fixed: &[u8; 20] = bytes.first_chunk()?;
+    let header_len = usize::from(fixed[0] & 0x0f) * 4;
+    if header_len < 20 || header_len > bytes.len() {
+        return None;
+    }
+    let total = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+    let total = if total == 0 { bytes.len() } else { total };
+    if total < header_len {
+        return None;
+    }
+    let flags = u16::from_be_bytes([fixed[6], fixed[7]]);
+    let (offset, more) = (u32::from(flags & 0x1fff) * 8, flags & 0x2000 != 0);
+    let id = u32::from(u16::from_be_bytes([fixed[4], fixed[5]]));
+    let header = IpHeader {
+        src: IpAddr::V4(Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15])),
+        dst: IpAddr::V4(Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19])),
+        traffic_byte: fixed[1],
+        ttl: fixed[8],
+        protocol: fixed[9],
+        payload_len: (total - header_len) as u32,
+        fragment: (more || offset != 0).then_some(FragmentPart { id, offset, more }),
+    };
+    Some((header, &bytes[header_len..total.min(bytes.len())]))
+}
+
+fn decode_v6(bytes: &[u8]) -> Option<(IpHeader, &[u8])> {
+    let fixed: &[u8; 40] = bytes.first_chunk()?;
+    let declared = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
+    let declared = if declared == 0 { bytes.len() - 40 } else { declared };
+    let (src, dst) = (v6_address(&fixed[8..24])?, v6_address(&fixed[24..40])?);
+    let held = &bytes[40..bytes.len().min(40 + declared)];
+    let (protocol, skipped, fragment) = walk_extensions(fixed[6], held)?;
+    let header = IpHeader {
+        src: IpAddr::V6(src),
+        dst: IpAddr::V6(dst),
+        traffic_byte: fixed[0] << 4 | fixed[1] >> 4,
+        ttl: fixed[7],
+        protocol,
+        payload_len: (declared - skipped) as u32,
+        fragment,
+    };
+    Some((header, &held[skipped..]))
+}
+
+fn v6_address(bytes: &[u8]) -> Option<Ipv6Addr> {
+    Some(Ipv6Addr::from(*bytes.first_chunk::<16>()?))
+}
+
+/// Follows the chain of extension headers (RFC 8200, 4): the upper protocol, the bytes skipped, the fragment.
+fn walk_extensions(first: u8, bytes: &[u8]) -> Option<(u8, usize, Option<FragmentPart>)> {
+    let (mut next, mut at, mut fragment) = (first, 0usize, None);
+    loop {
+        let len = match next {
+            0 | 43 | 60 | 135 | 139 | 140 => (usize::from(*bytes.get(at + 1)?) + 1) * 8,
+            51 => (usize::from(*bytes.get(at + 1)?) + 2) * 4,
+            44 => {
+                let f: &[u8; 8] = bytes.get(at..)?.first_chunk()?;
+                let field = u16::from_be_bytes([f[2], f[3]]);
+                let part = FragmentPart {
+                    id: u32::from_be_bytes([f[4], f[5], f[6], f[7]]),
+                    offset: u32::from(field & 0xfff8),
+                    more: field & 1 != 0,
+                };
+                // An atomic fragment (RFC 6946) is a whole datagram.
+                fragment = (part.more || part.offset != 0).then_some(part);
+                8
+            }
+            _ => return Some((next, at, fragment)),
+        };
+        next = *bytes.get(at)?;
+        at += len;
+        if at > bytes.len() {
+            return None;
+        }
+        if fragment.is_some_and(|f| f.offset != 0) {
+            return Some((next, at, fragment));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Effects: capture files and live capture today.

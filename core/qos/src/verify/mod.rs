@@ -1,1 +1,4 @@
 //! The verdict (being written).
+pub mod cause;
+pub mod report;
+pub mod timeline;

@@ -328,7 +328,7 @@ mod tests {
                 segment(5, Tcp::FIN, &[]),
             ],
         );
-        assert_eq!(told, Told { starts: 1, gaps: vec![], bytes: b"abxcdfg".to_vec() });
+        assert_eq!(told, Told { starts: 1, gaps: vec![], bytes: b"abxcdefg".to_vec() });
         assert!(assembler.is_finished());
     }
 

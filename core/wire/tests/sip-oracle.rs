@@ -1,6 +1,11 @@
 //! The same messages before another parser (`sipx-sip`): where the two disagree, one of them is wrong or the
 //! difference is meant and named below.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, reason = "tests read their corpus")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests read their corpus"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,11 @@
 //! Messages made to be misread, with their verdicts: our own, committed beside this file, and those of RFC 4475 and
 //! RFC 5118 where the shared reference data lie beside the checkout (or where CARILLON_SHARED says).
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, reason = "tests read their corpus")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests read their corpus"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -39,10 +39,9 @@ impl Plan {
 
     /// The `source` at the top of the file, where a value carries it that can carry no other.
     fn fallback_source(&self) -> Option<String> {
-        let legacy = self.global.legacy_ports.values().map(|ports| &ports.origin);
         let enabled = self.global.enabled.iter().map(|enabled| &enabled.origin);
         let rules = self.rules.iter().map(|rules| &rules.origin);
-        enabled.chain(legacy).chain(rules).find_map(set_source).map(str::to_owned)
+        enabled.chain(rules).find_map(set_source).map(str::to_owned)
     }
 
     /// Scopes and phones that say nothing but are there.

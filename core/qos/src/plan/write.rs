@@ -64,15 +64,10 @@ impl Plan {
 
     fn write_rules(&self, out: &mut Writer) {
         let Some(rules) = &self.rules else { return };
-        let mark = if matches!(rules.origin, Origin::Set { .. }) { "" } else { "# " };
-        if rules.value.is_empty() {
-            out.line("# No marking rules are deployed.");
-        }
         for rule in &rules.value {
-            out.line("");
-            out.line(&format!("{mark}[[rules]]"));
+            out.header("[rules]");
             for line in rule.lines() {
-                out.line(&format!("{mark}{line}"));
+                out.line(&line);
             }
         }
     }

@@ -1,0 +1,22 @@
+//! One function per decoder: what must hold on any input, beyond that nothing panics. `fuzz/run` feeds them
+//! with the fuzzer's inputs, `tests/replay.rs` with the committed corpora; a decoder without a function here
+//! is not fuzzed.
+
+mod media;
+mod packets;
+
+pub use media::{payload, rtcp, rtp, stun, stun_stream};
+pub use packets::frame;
+
+/// A decoder under test: the name of its corpus, and what must hold.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("frame", frame),
+    ("payload", payload),
+    ("rtcp", rtcp),
+    ("rtp", rtp),
+    ("stun", stun),
+    ("stun_stream", stun_stream),
+];

@@ -19,6 +19,8 @@ pub fn capture(data: &[u8]) {
         assert_eq!(read(data, piece), (rows.clone(), error.clone()), "in pieces of {piece}");
     }
     assert!(rows.iter().map(|row| row.3.len()).sum::<usize>() <= data.len());
+    // Records of an interface that the file never declared count, and are left out.
+    assert!(rows.is_sorted_by(|a, b| a.0 < b.0));
     let mut written = Vec::new();
     let mut writer = PcapngWriter::begin(&mut written);
     let interface = writer.interface(&mut written, LinkType::RawIp, "fuzz0", 0, Resolution::Nanos);
@@ -28,7 +30,7 @@ pub fn capture(data: &[u8]) {
     let (again, _) = read(&written, 512);
     assert_eq!(again.len(), rows.len());
     for (read, row) in again.iter().zip(&rows) {
-        assert_eq!((read.0, read.1, read.2, &read.3), (row.0, row.1.max(0), row.2, &row.3));
+        assert_eq!((read.1, read.2, &read.3), (row.1.max(0), row.2, &row.3));
     }
 }
 

@@ -6,11 +6,13 @@ mod captures;
 mod media;
 mod packets;
 mod plans;
+mod sip;
 
 pub use captures::{capture, fragment, stream};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
 pub use plans::plan;
+pub use sip::sip;
 
 /// A decoder under test: the name of its corpus, and what must hold.
 pub type Target = (&'static str, fn(&[u8]));
@@ -24,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("plan", plan),
     ("rtcp", rtcp),
     ("rtp", rtp),
+    ("sip", sip),
     ("stream", stream),
     ("stun", stun),
     ("stun_stream", stun_stream),

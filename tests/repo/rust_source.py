@@ -34,7 +34,17 @@ def files(suffix=""):
 
 def shipped():
     """The Rust files that are no tests, with their text: pairs of name and source."""
-    return [(name, (ROOT / name).read_text(encoding="utf-8")) for name in files(".rs") if not NOT_SHIPPED.search(name)]
+    sources = [(name, (ROOT / name).read_text(encoding="utf-8")) for name in files(".rs") if not NOT_SHIPPED.search(name)]
+    tests = {test for name, source in sources for test in test_modules(name, blanked(source))}
+    return [(name, source) for name, source in sources if name not in tests]
+
+
+def test_modules(name, blank):
+    """Files that this one declares as modules for tests only."""
+    path = Path(name)
+    folder = path.parent if path.stem in ("lib", "main", "mod") else path.parent / path.stem
+    for module in re.findall(r"#\[cfg\(test\)\]\s*mod\s+(\w+)\s*;", blank):
+        yield (folder / f"{module}.rs").as_posix()
 
 
 def blanked(source):

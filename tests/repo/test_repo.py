@@ -11,7 +11,7 @@ import leftovers
 import links
 import proportions
 import purity
-from rust_source import blanked, functions, paths, without_tests
+from rust_source import ROOT, blanked, functions, paths, test_modules, without_tests
 
 
 class Reading(unittest.TestCase):
@@ -23,6 +23,11 @@ class Reading(unittest.TestCase):
     def test_tests_are_cut_and_functions_after_them_stay(self):
         source = "fn a() {}\n#[cfg(test)]\nmod tests {\n fn b() {}\n}\n#[cfg(test)]\nmod more;\nfn c() {}\n"
         self.assertEqual([name for name, _ in functions(without_tests(source))], ["a", "c"])
+
+    def test_modules_for_tests_in_files_of_their_own_are_known(self):
+        declared = "#[cfg(test)]\nmod sample;\nmod page;\n"
+        self.assertEqual(list(test_modules("cli/src/page/mod.rs", declared)), ["cli/src/page/sample.rs"])
+        self.assertEqual(list(test_modules("cli/src/page.rs", declared)), ["cli/src/page/sample.rs"])
 
     def test_functions_are_measured_from_signature_to_brace(self):
         source = "fn a(x: [u8; 4])\nwhere\n    T: B,\n{\n    c();\n}\ntrait T {\n    fn only_declared(&self);\n}\n"
@@ -150,6 +155,21 @@ class Dependencies(unittest.TestCase):
     def test_a_crate_from_elsewhere_is_refused(self):
         package = {"name": "x", "version": "1", "license": "MIT", "source": "git+https://example.org/x"}
         self.assertEqual(len(list(dependencies.licence_faults(package, ours=False))), 1)
+
+
+class Commands(unittest.TestCase):
+    def test_ci_and_people_run_the_same_command(self):
+        self.assertIn("exec ./check\n", (ROOT / ".ci" / "run").read_text())
+
+    def test_the_commands_of_the_readme_are_there(self):
+        commands = [line.split()[0] for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("./")]
+        self.assertEqual(commands, ["./try", "./check"])
+        for command in [*commands, ".ci/run"]:
+            self.assertTrue((ROOT / command).stat().st_mode & 0o111, command)
+
+    def test_a_failing_command_ends_every_script(self):
+        for script in ("check", "try", ".ci/run"):
+            self.assertIn("\nset -euo pipefail\n", (ROOT / script).read_text(), script)
 
 
 class Links(unittest.TestCase):

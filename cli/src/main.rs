@@ -4,6 +4,7 @@
 
 mod answer;
 mod args;
+mod page;
 mod style;
 mod table;
 mod verb;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use carillon_qos::TrafficClass;
 use carillon_qos::dscp;
-use carillon_qos::verify::report::{Content, Evidence, FlowReport, MarkCount, RtpReport, Verdict};
+use carillon_qos::verify::report::{Content, Evidence, FlowReport, MarkCount, Report, RtpReport, Verdict};
 use carillon_wire::ip::Dscp;
 
 /// Without control characters: what comes from captures, arguments and files cannot steer a terminal.
@@ -88,6 +88,34 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// What was found, in one sentence.
+pub fn headline(report: &Report) -> String {
+    let judged = report.flows.iter().filter(|flow| flow.expected.is_some()).count() as u64;
+    let broken = report.flows.iter().filter(|flow| flow.verdict == Verdict::Fail).count() as u64;
+    match (&report.plan, report.verdict) {
+        (None, _) => match report.fit.first() {
+            Some(best) => {
+                format!("No plan was given. Of the presets, {} fits best: {}.", best.plan, percent(best.score))
+            }
+            None => "No plan was given, and no media was seen that a preset could explain.".to_owned(),
+        },
+        (Some(plan), Verdict::Fail) if broken == 0 => format!("Plan {plan} is not kept."),
+        (Some(plan), Verdict::Fail) => {
+            let verb = if broken == 1 { "breaks" } else { "break" };
+            format!("{} of {} {verb} plan {plan}.", count(broken), some(judged, "judged flow", "judged flows"))
+        }
+        (Some(plan), Verdict::Pass) => {
+            format!("All {} keep plan {plan}.", some(judged, "judged flow", "judged flows"))
+        }
+        (Some(plan), Verdict::Unjudged) if judged == 0 => {
+            format!("Nothing in this capture could be judged by plan {plan}.")
+        }
+        (Some(plan), Verdict::Unjudged) => {
+            format!("What could be judged keeps plan {plan}, but not everything could.")
+        }
+    }
 }
 
 /// `PASS`, `FAIL`, `UNJUDGED`.

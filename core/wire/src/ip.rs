@@ -91,7 +91,7 @@ pub struct IpHeader {
     pub traffic_byte: u8,
     /// Time to live or hop limit.
     pub ttl: u8,
-    /// Transport protocol, after IPv6 extension headers.
+    /// Transport protocol, after IPv6 extension headers (of a fragment: after those that every piece repeats).
     pub protocol: u8,
     /// Bytes after the header as declared on the wire (a capture may hold fewer). Segmentation offload
     /// writes 0 here into captured frames; then it is what the capture holds.
@@ -186,7 +186,7 @@ fn v6_address(bytes: &[u8]) -> Option<Ipv6Addr> {
 }
 
 /// Follows the chain of extension headers (RFC 8200, 4): the upper protocol, the bytes skipped, the fragment.
-fn walk_extensions(first: u8, bytes: &[u8]) -> Option<(u8, usize, Option<FragmentPart>)> {
+pub(crate) fn walk_extensions(first: u8, bytes: &[u8]) -> Option<(u8, usize, Option<FragmentPart>)> {
     let (mut next, mut at, mut fragment) = (first, 0usize, None);
     loop {
         let len = match next {
@@ -211,7 +211,8 @@ fn walk_extensions(first: u8, bytes: &[u8]) -> Option<(u8, usize, Option<Fragmen
         if at > bytes.len() {
             return None;
         }
-        if fragment.is_some_and(|f| f.offset != 0) {
+        // The rest, further extension headers included, is a piece of the datagram: offsets count from here.
+        if fragment.is_some() {
             return Some((next, at, fragment));
         }
     }

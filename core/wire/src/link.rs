@@ -75,11 +75,11 @@ pub fn decode(link: LinkType, frame: &[u8]) -> Option<(LinkHeader, &[u8])> {
 
 /// VLAN tags may be stacked (802.1ad); the innermost counts.
 #[inline]
-fn after_ethertype<'a>(
+fn after_ethertype(
     mut ethertype: u16,
-    mut rest: &'a [u8],
+    mut rest: &[u8],
     mut header: LinkHeader,
-) -> Option<(LinkHeader, &'a [u8])> {
+) -> Option<(LinkHeader, &[u8])> {
     loop {
         match ethertype {
             ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return Some((header, rest)),

@@ -133,19 +133,6 @@ fn unknown(text: &str) -> BadDscp {
     BadDscp(format!("`{text}` is no DSCP: write a name (EF, AF41, CS3), 0 to 63, 0x2e or six binary digits"))
 }
 
-/// Serialises the value.
-pub fn serialize<S: serde::Serializer>(dscp: &Dscp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u8(dscp.value())
-}
-
-/// Serialises the value, if there is one.
-pub fn serialize_option<S: serde::Serializer>(dscp: &Option<Dscp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match dscp {
-        Some(dscp) => serializer.serialize_some(&dscp.value()),
-        None => serializer.serialize_none(),
-    }
-}
-
 /// `#[serde(with = "carillon_qos::dscp::number")]`: a mark as its decimal value, for reports in JSON.
 pub mod number {
     use carillon_wire::ip::Dscp;

@@ -111,7 +111,7 @@ pub struct Verify {
     #[arg(long, value_name = "INTERFACE", conflicts_with = "files")]
     pub live: Option<String>,
     /// Stop the live capture after so many seconds; without it, interrupt to stop.
-    #[arg(long, value_name = "SECONDS", requires = "live")]
+    #[arg(long, value_name = "SECONDS", requires = "live", conflicts_with_all = ["files", "between"])]
     pub duration: Option<u64>,
     /// Judge with so many processor cores [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]

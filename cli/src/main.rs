@@ -1,19 +1,10 @@
 //! The one program, `carillon`: reads its arguments, calls the verb, turns the answer into an exit status.
-//!
-//! What a verb does lives in [`verb`]; what may be written on the command line lives in [`args`].
-
-mod answer;
-mod args;
-mod page;
-mod style;
-mod table;
-mod verb;
-mod words;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use answer::{Answer, Failure};
+use carillon_cli::answer::{Answer, Failure};
+use carillon_cli::{args, style, verb, words};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -26,8 +17,8 @@ fn main() -> ExitCode {
     });
     match answer {
         Ok(answer) => answer.into(),
-        // The reader (`head`, a pager) has seen enough; that is no mistake.
-        Err(Failure::ReaderLeft) => Answer::Yes.into(),
+        // The reader (`head`, a pager) has seen enough: no error to tell, but no answer was given either.
+        Err(Failure::ReaderLeft) => Answer::Unknown.into(),
         Err(Failure::Message(message)) => {
             let error = style::BAD;
             let _ = writeln!(anstream::stderr(), "{error}error:{error:#} {}", words::clean(&message));

@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn words_stand_left_and_numbers_right() {
-        let expected = "NAME           PACKETS  CODEC\naudio            1,000  opus\nfile-transfer        7  \n";
+        let expected =
+            "NAME           PACKETS  CODEC\naudio            1,000  opus\nfile-transfer        7  \n";
         assert_eq!(printed(&sample(), None), expected);
     }
 

@@ -97,14 +97,22 @@ pub fn headline(report: &Report) -> String {
     match (&report.plan, report.verdict) {
         (None, _) => match report.fit.first() {
             Some(best) => {
-                format!("No plan was given. Of the presets, {} fits best: {}.", best.plan, percent(best.score))
+                format!(
+                    "No plan was given. Of the presets, {} fits best: {}.",
+                    best.plan,
+                    percent(best.score)
+                )
             }
             None => "No plan was given, and no media was seen that a preset could explain.".to_owned(),
         },
         (Some(plan), Verdict::Fail) if broken == 0 => format!("Plan {plan} is not kept."),
         (Some(plan), Verdict::Fail) => {
             let verb = if broken == 1 { "breaks" } else { "break" };
-            format!("{} of {} {verb} plan {plan}.", count(broken), some(judged, "judged flow", "judged flows"))
+            format!(
+                "{} of {} {verb} plan {plan}.",
+                count(broken),
+                some(judged, "judged flow", "judged flows")
+            )
         }
         (Some(plan), Verdict::Pass) => {
             format!("All {} keep plan {plan}.", some(judged, "judged flow", "judged flows"))
@@ -127,23 +135,29 @@ pub fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The mark for a table: `EF`, `AF41`, `0`, `11`.
+/// The mark for a table: `EF`, `AF41`, `unmarked`, `11`.
 pub fn mark(mark: Dscp) -> String {
     match mark {
-        Dscp::DEFAULT => "0".to_owned(),
+        Dscp::DEFAULT => "unmarked".to_owned(),
         _ => dscp::name(mark),
     }
 }
 
-/// Marks with their counts, most frequent first: `EF`, or `EF 1,204 + 0 12`.
+/// Marks with their counts, most frequent first: `EF`, or `EF ×1,204, unmarked ×12`.
 pub fn marks(marks: &[MarkCount]) -> String {
     match marks {
         [only] => mark(only.dscp),
         many => {
-            let each = many.iter().map(|found| format!("{} \u{d7}{}", mark(found.dscp), count(found.packets)));
+            let each =
+                many.iter().map(|found| format!("{} \u{d7}{}", mark(found.dscp), count(found.packets)));
             each.collect::<Vec<_>>().join(", ")
         }
     }
+}
+
+/// Whether a flow carries another mark than the planned one.
+pub fn off_mark(flow: &FlowReport) -> bool {
+    flow.expected.is_some_and(|planned| flow.marks.iter().any(|found| found.dscp != planned))
 }
 
 /// Address and port, IPv6 in brackets.

@@ -27,7 +27,12 @@ fn card(page: &mut Html, report: &Report, number: usize, finding: &Finding) {
     let info = finding.cause.info();
     html!(page, "<article class=\"card finding {}\">\n", kind);
     html!(page, "<h3><span class=\"pill\">{}</span> {}. {}</h3>\n", word, number, info.summary);
-    html!(page, "<p>{}</p>\n<p class=\"fix\"><b>Fix</b> {}</p>\n<p class=\"where\">", finding.text, finding.fix);
+    html!(
+        page,
+        "<p>{}</p>\n<p class=\"fix\"><b>Fix</b> {}</p>\n<p class=\"where\">",
+        finding.text,
+        finding.fix
+    );
     html!(page, "<code>{}</code>", info.name);
     if let Some(frame) = finding.frame {
         html!(page, " · look at <code>frame.number == {}</code>", frame);
@@ -43,6 +48,10 @@ fn card(page: &mut Html, report: &Report, number: usize, finding: &Finding) {
     if finding.flows.len() > 1 {
         html!(page, " · {} concerned", some(finding.flows.len() as u64, "flow", "flows"));
     }
-    html!(page, "</p>\n<details><summary>When this may be wrong</summary><p>{}</p></details>\n", info.wrong_when);
+    html!(
+        page,
+        "</p>\n<details><summary>When this may be wrong</summary><p>{}</p></details>\n",
+        info.wrong_when
+    );
     page.fixed("</article>\n");
 }

@@ -4,15 +4,13 @@ use carillon_qos::verify::report::{FlowReport, Report};
 
 use super::markup::{Html, html};
 use super::{kind, word, worst_first};
-use crate::words::{self, count, endpoint};
+use crate::words::{self, count, endpoint, off_mark};
 
 /// A page with more rows than this helps nobody; JSON has them all.
 const MOST: usize = 1000;
 
-const HEADS: [&str; 13] = [
-    "flow", "class", "from", "to", "planned ports", "mark", "found", "packets", "loss", "jitter", "codec", "MOS",
-    "verdict",
-];
+const HEADS: [&str; 11] =
+    ["verdict", "flow", "class", "from", "to", "planned", "mark found", "packets", "loss", "jitter", "MOS"];
 
 pub(super) fn section(page: &mut Html, report: &Report) {
     let flows = worst_first(report);
@@ -30,23 +28,24 @@ pub(super) fn section(page: &mut Html, report: &Report) {
 
 fn row(page: &mut Html, flow: &FlowReport) {
     let rtp = flow.rtp.as_ref();
-    html!(page, "<tr class=\"{}\"><td>{}</td><td>{}", kind(flow), flow.id, words::class(flow));
-    if let Some(evidence) = flow.class_by {
-        html!(page, " <small>{}</small>", words::evidence(evidence));
-    }
-    html!(page, "</td><td>{}", endpoint(flow.src, flow.src_port));
-    html!(page, " <small>{}</small></td><td>{}</td>", flow.role, endpoint(flow.dst, flow.dst_port));
-    let outside = if flow.in_range == Some(false) { "off" } else { "" };
-    html!(page, "<td class=\"{}\">{}</td>", outside, flow.range.map_or(String::new(), |range| range.to_string()));
-    html!(page, "<td>{}</td>", flow.expected.map_or(String::new(), words::mark));
-    let wrong = flow.expected.is_some() && flow.marks.iter().any(|found| Some(found.dscp) != flow.expected);
-    html!(page, "<td class=\"{}\">{}</td>", if wrong { "off" } else { "" }, words::marks(&flow.marks));
-    html!(page, "<td class=\"n\">{}</td>", count(flow.packets));
-    html!(page, "<td class=\"n\">{}</td><td class=\"n\">{}</td>", words::loss(rtp), words::jitter(rtp));
-    html!(page, "<td>{}</td>", flow.codec.as_deref().unwrap_or(""));
-    html!(page, "<td class=\"n\">{}</td><td class=\"v\">{}", words::mos(rtp), word(flow));
+    html!(page, "<tr class=\"{}\" id=\"flow-{}\"><td class=\"v\">{}", kind(flow), flow.id, word(flow));
     if let Some(frame) = flow.first_offending {
         html!(page, " <small>frame {}</small>", frame);
     }
-    page.fixed("</td></tr>\n");
+    html!(page, "</td><td>{}</td><td>{}", flow.id, words::class(flow));
+    let told = flow.class_by.map_or("", words::evidence);
+    html!(page, " <small>{} {}</small></td>", flow.codec.as_deref().unwrap_or(""), told);
+    let outside = if flow.in_range == Some(false) { "off" } else { "" };
+    html!(page, "<td class=\"{}\">{}", outside, endpoint(flow.src, flow.src_port));
+    html!(page, " <small>{}</small></td><td>{}</td>", flow.role, endpoint(flow.dst, flow.dst_port));
+    html!(page, "<td>{}", flow.expected.map_or(String::new(), words::mark));
+    html!(page, " <small>{}</small></td>", flow.range.map_or(String::new(), |range| range.to_string()));
+    html!(
+        page,
+        "<td class=\"{}\">{}</td>",
+        if off_mark(flow) { "off" } else { "" },
+        words::marks(&flow.marks)
+    );
+    html!(page, "<td class=\"n\">{}</td><td class=\"n\">{}</td>", count(flow.packets), words::loss(rtp));
+    html!(page, "<td class=\"n\">{}</td><td class=\"n\">{}</td></tr>\n", words::jitter(rtp), words::mos(rtp));
 }

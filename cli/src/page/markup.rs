@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write};
 
-/// A page under construction. Add to it with [`html!`](crate::page::markup::html).
+/// A page under construction. Add to it with `html!`.
 #[derive(Debug, Default)]
 pub struct Html(String);
 
@@ -12,7 +12,7 @@ impl Html {
         self.0.push_str(text);
     }
 
-    /// Use the macro [`html!`](crate::page::markup::html): it escapes every value.
+    /// Use the macro `html!`: it escapes every value.
     pub fn add(&mut self, text: fmt::Arguments<'_>) {
         // A String takes everything.
         let _ = self.0.write_fmt(text);
@@ -69,8 +69,7 @@ mod tests {
     fn values_are_escaped_and_templates_are_not() {
         let mut page = Html::default();
         html!(page, "<p title=\"{}\">{}</p>", "\"a'b\"", "<script>&\u{1b}\0\u{202e}");
-        let expected =
-            "<p title=\"&quot;a&#39;b&quot;\">&lt;script&gt;&amp;\u{fffd}\u{fffd}\u{fffd}</p>";
+        let expected = "<p title=\"&quot;a&#39;b&quot;\">&lt;script&gt;&amp;\u{fffd}\u{fffd}\u{fffd}</p>";
         assert_eq!(page.into_string(), expected);
     }
 }

@@ -65,7 +65,13 @@ fn evidence(page: &mut Html, report: &Report) {
     ];
     page.fixed("<dt>Class told</dt><dd>");
     for (evidence, meaning) in rows {
-        html!(page, "{}: {} ({})<br>", words::evidence(evidence), some(by(evidence), "flow", "flows"), meaning);
+        html!(
+            page,
+            "{}: {} ({})<br>",
+            words::evidence(evidence),
+            some(by(evidence), "flow", "flows"),
+            meaning
+        );
     }
     page.fixed("</dd>\n");
 }
@@ -75,7 +81,9 @@ fn assumptions(page: &mut Html, report: &Report) {
     let assumed = rtp().filter(|rtp| rtp.clock_assumed).count() as u64;
     let unjudged = rtp().filter(|rtp| !rtp.loss_judged).count() as u64;
     let encrypted = report.flows.iter().filter(|flow| flow.encrypted).count() as u64;
-    page.fixed("<dt>Measured</dt><dd>Loss and jitter after RFC 3550, voice quality by the E-model (ITU-T G.107).");
+    page.fixed(
+        "<dt>Measured</dt><dd>Loss and jitter after RFC 3550, voice quality by the E-model (ITU-T G.107).",
+    );
     let notes = [
         (assumed, "with an assumed clock rate (jitter marked ~)"),
         (unjudged, "whose loss could not be judged (marked ?)"),

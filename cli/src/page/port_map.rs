@@ -33,7 +33,9 @@ pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
     let dots = dots(report);
     let rows: Vec<TrafficClass> = TrafficClass::ALL
         .into_iter()
-        .filter(|class| bands.iter().any(|band| band.class == *class) || dots.iter().any(|dot| dot.class == *class))
+        .filter(|class| {
+            bands.iter().any(|band| band.class == *class) || dots.iter().any(|dot| dot.class == *class)
+        })
         .collect();
     if rows.is_empty() {
         return;
@@ -110,7 +112,14 @@ fn draw_dot(page: &mut Html, axis: &Axis, dot: &Dot, y: f64) {
     html!(page, "<circle class=\"{} {}\" cx=\"{}\" ", class, dot.class, px(axis.x(dot.port)));
     html!(page, "cy=\"{}\" r=\"{}\"><title>", px(y + 29.0), px(radius));
     let packets = words::some(dot.packets, "packet", "packets");
-    html!(page, "port {}, {}: {} from {}</title></circle>\n", dot.port, place, packets, dot.senders.join(", "));
+    html!(
+        page,
+        "port {}, {}: {} from {}</title></circle>\n",
+        dot.port,
+        place,
+        packets,
+        dot.senders.join(", ")
+    );
 }
 
 /// The axis: stretches of ports with their place.
@@ -185,7 +194,8 @@ impl Axis {
             }
             let below = y + 15.0 + line as f64 * 14.0;
             html!(page, "<path class=\"axis\" d=\"M{} {}V{}\"/>", px(x), px(y - 3.0), px(below - 10.0));
-            html!(page, "<text class=\"port\" x=\"{}\" y=\"{}\">{}</text>\n", px(x), px(below), port);
+            let class = if port == 65_535 { "port last" } else { "port" };
+            html!(page, "<text class=\"{}\" x=\"{}\" y=\"{}\">{}</text>\n", class, px(x), px(below), port);
         }
     }
 
@@ -242,7 +252,8 @@ mod tests {
         let axis = Axis::new(&[band(20000, 40), band(20040, 40), band(49152, 8348)], &[]);
         let (from, to) = axis.span(band(20000, 40).range);
         assert!(to - from > 60.0, "40 ports are visible: {from} to {to}");
-        for (port, expected) in [(19999, false), (20000, true), (20039, true), (20040, false), (65535, false)] {
+        for (port, expected) in [(19999, false), (20000, true), (20039, true), (20040, false), (65535, false)]
+        {
             assert_eq!((from..to).contains(&axis.x(port)), expected, "{port}");
         }
     }

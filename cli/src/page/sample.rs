@@ -115,7 +115,12 @@ fn stray_phone(id: usize) -> FlowReport {
         first_offending: Some(40),
         verdict: Verdict::Fail,
         reasons: vec!["port 2230 lies outside 20000-20039".into(), "1,420 packets carry CS5".into()],
-        rtp: good.rtp.clone().map(|rtp| RtpReport { mos: Some(3.41), loss_percent: 4.2, clock_assumed: true, ..rtp }),
+        rtp: good.rtp.clone().map(|rtp| RtpReport {
+            mos: Some(3.41),
+            loss_percent: 4.2,
+            clock_assumed: true,
+            ..rtp
+        }),
         timeline: good.timeline.iter().enumerate().map(|(at, b)| part(at, b)).collect(),
         ..good
     }

@@ -23,13 +23,18 @@ pub(super) fn section(page: &mut Html, report: &Report) {
     flows.iter().take(MOST).for_each(|flow| strip(page, report, flow));
     if flows.len() > MOST {
         let shown = words::some(MOST as u64, "flow", "flows");
-        html!(page, "<p class=\"note\">{} of {} are drawn, the worst first.</p>\n", shown, count(flows.len() as u64));
+        html!(
+            page,
+            "<p class=\"note\">{} of {} are drawn, the worst first.</p>\n",
+            shown,
+            count(flows.len() as u64)
+        );
     }
     page.fixed("</section>\n");
 }
 
 fn strip(page: &mut Html, report: &Report, flow: &FlowReport) {
-    html!(page, "<article class=\"card flow {}\" id=\"flow-{}\">\n", kind(flow), flow.id);
+    html!(page, "<article class=\"card flow {}\">\n", kind(flow));
     html!(page, "<h3><span class=\"pill\">{}</span> {} ", word(flow), words::class(flow));
     let (from, to) = (endpoint(flow.src, flow.src_port), endpoint(flow.dst, flow.dst_port));
     html!(page, "<span class=\"path\">{} \u{2192} {}</span></h3>\n", from, to);
@@ -49,7 +54,8 @@ fn strip(page: &mut Html, report: &Report, flow: &FlowReport) {
 
 fn facts(page: &mut Html, report: &Report, flow: &FlowReport) {
     page.fixed("<p class=\"where\">");
-    html!(page, "flow {} · from {}", flow.id, words::date(flow.start_ns));
+    html!(page, "<a href=\"#flow-{}\">flow {}</a> · ", flow.id, flow.id);
+    html!(page, "from {}", words::date(flow.start_ns));
     html!(page, " for {}", words::duration(flow.end_ns.saturating_sub(flow.start_ns)));
     html!(page, " · {}", words::some(flow.packets, "packet", "packets"));
     if let Some(vlan) = flow.vlan {
@@ -109,7 +115,8 @@ fn loss(page: &mut Html, flow: &FlowReport) {
 fn jitter(page: &mut Html, flow: &FlowReport) {
     page.fixed("<span>jitter</span>");
     open(page, 28);
-    let full = flow.timeline.iter().map(|bucket| bucket.jitter_ms).filter(|ms| ms.is_finite()).fold(10.0, f64::max);
+    let full =
+        flow.timeline.iter().map(|bucket| bucket.jitter_ms).filter(|ms| ms.is_finite()).fold(10.0, f64::max);
     page.fixed("<path class=\"jitter\" d=\"M0 28");
     for (bucket, x, width) in placed(flow).filter(|(bucket, ..)| bucket.jitter_ms.is_finite()) {
         let y = 28.0 - bucket.jitter_ms / full * 27.0;
@@ -128,7 +135,12 @@ fn jitter_title(flow: &FlowReport) -> String {
 }
 
 fn open(page: &mut Html, height: u32) {
-    html!(page, "<svg viewBox=\"0 0 1000 {}\" height=\"{}\" preserveAspectRatio=\"none\" role=\"img\">", height, height);
+    html!(
+        page,
+        "<svg viewBox=\"0 0 1000 {}\" height=\"{}\" preserveAspectRatio=\"none\" role=\"img\">",
+        height,
+        height
+    );
 }
 
 fn rect(page: &mut Html, class: &str, (x, y, width, height): (f64, f64, f64, f64), title: &str) {

@@ -23,8 +23,7 @@ pub fn run(args: &args::Dscp, out: &mut dyn Write) -> Result<Answer, Failure> {
             if args.json { print_json(&facts, out) } else { print_one(&facts, out) }
         }
         None => {
-            let all: Vec<Facts> =
-                (0..64).filter_map(Dscp::new).map(|mark| Facts::of(mark, &plans)).collect();
+            let all: Vec<Facts> = (0..64).filter_map(Dscp::new).map(|mark| Facts::of(mark, &plans)).collect();
             if args.json { print_json(&all, out) } else { print_all(&all, out) }
         }
     }
@@ -200,8 +199,14 @@ mod tests {
         assert_eq!(wifi("EF"), (6, "voice"));
         assert_eq!(Wifi::of(default_priority(Dscp::EF)).access_category, "video");
         assert_eq!((wifi("AF41"), wifi("CS5"), wifi("CS6")), ((4, "video"), (5, "video"), (7, "voice")));
-        assert_eq!((wifi("AF21"), wifi("CS2"), wifi("AF11")), ((3, "best effort"), (0, "best effort"), (0, "best effort")));
-        assert_eq!((wifi("CS1"), wifi("LE"), wifi("7")), ((1, "background"), (1, "background"), (0, "best effort")));
+        assert_eq!(
+            (wifi("AF21"), wifi("CS2"), wifi("AF11")),
+            ((3, "best effort"), (0, "best effort"), (0, "best effort"))
+        );
+        assert_eq!(
+            (wifi("CS1"), wifi("LE"), wifi("7")),
+            ((1, "background"), (1, "background"), (0, "best effort"))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `carillon explain`: the words of findings and lints.
 
-mod finding;
+pub mod finding;
 
 use std::io::Write;
 
@@ -13,13 +13,17 @@ pub fn run(what: &Explain, out: &mut dyn Write) -> Result<Answer, Failure> {
         Explain::Finding { markdown: true, .. } => finding::markdown(out),
         Explain::Finding { name: None, json, .. } => finding::list(*json, out),
         Explain::Finding { name: Some(name), json, .. } => finding::one(name, *json, out),
-        Explain::Lint { .. } => unreachable!(),
+        Explain::Lint { .. } => Ok(Answer::Unknown),
     }
 }
 
 /// The known name that looks most like the one given: few letters apart, or containing it.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|known| (distance(name, known), known)).min().filter(|(far, _)| *far <= 6).map(|(_, known)| known)
+    known
+        .map(|known| (distance(name, known), known))
+        .min()
+        .filter(|(far, _)| *far <= 6)
+        .map(|(_, known)| known)
 }
 
 /// How many letters must change (Levenshtein).

@@ -18,7 +18,8 @@ pub fn list(json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
         writeln!(out)?;
         return Ok(Answer::Yes);
     }
-    let mut table = Table::new([Column::left("FINDING"), Column::left("SEVERITY"), Column::left("WHAT IT IS")]);
+    let mut table =
+        Table::new([Column::left("FINDING"), Column::left("SEVERITY"), Column::left("WHAT IT IS")]);
     for info in CAUSES {
         table.row([
             Cell::styled(info.name, NAME),

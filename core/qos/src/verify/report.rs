@@ -112,6 +112,8 @@ pub enum Evidence {
 pub enum Content {
     /// RTP or SRTP; one flow per SSRC.
     Rtp,
+    /// Packets that look like RTP, but of senders seen once only.
+    Unconfirmed,
     /// RTCP or SRTCP.
     Rtcp,
     /// STUN: connectivity checks, TURN requests.

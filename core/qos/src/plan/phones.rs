@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use carillon_wire::ip::Dscp;
 use serde::Serialize;
 
-use super::{Plan, Scope, Setting};
+use super::Setting;
 use crate::class::TrafficClass;
 use crate::ports::PortRange;
-use crate::role::Role;
 
 /// How a family's ports are chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -148,27 +147,6 @@ impl Phone {
         };
         start.map(|start| self.family.readings(start)).unwrap_or_default()
     }
-}
-
-impl Plan {
-    /// Whether a phone of this family and the plan agree on the range of a class: the plan's range, and
-    /// the family's readings from the start that is configured, or else from the plan's own start.
-    pub(crate) fn phone_ranges(&self, phone: &Phone, class: TrafficClass) -> Option<PhoneRanges> {
-        let planned = self.planned(Role::Phone, &Scope::default()).ports(class)?;
-        let configured = match class {
-            TrafficClass::Audio => phone.audio_start.as_ref(),
-            _ => phone.video_start.as_ref(),
-        };
-        let start = configured.map_or(planned.start(), |start| start.value);
-        Some(PhoneRanges { planned, start, readings: phone.family.readings(start) })
-    }
-}
-
-/// The plan's range beside those that a phone uses.
-pub(crate) struct PhoneRanges {
-    pub(crate) planned: PortRange,
-    pub(crate) start: u16,
-    pub(crate) readings: Vec<PortRange>,
 }
 
 const UCS: PhoneFamily = PhoneFamily {

@@ -38,6 +38,26 @@ impl EdgeExternal {
     }
 }
 
+/// How the estate's Wi-Fi turns marks into access categories.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WifiMapping {
+    /// The upper three bits, as equipment does unless told: EF is sent as video.
+    Default,
+    /// By RFC 8325: EF is sent as voice.
+    Rfc8325,
+}
+
+impl WifiMapping {
+    /// The word in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            WifiMapping::Default => "default",
+            WifiMapping::Rfc8325 => "rfc8325",
+        }
+    }
+}
+
 /// Transport protocols that a rule covers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -151,11 +171,13 @@ pub struct RawPlan {
     pub voicemail: Option<At<PortRange>>,
     /// `bandwidth.video-kbps`.
     pub video_kbps: Option<At<u32>>,
+    /// `wifi.mapping`.
+    pub wifi: Option<At<WifiMapping>>,
     /// `[[rules]]`.
     pub rules: Option<At<Vec<Rule>>>,
 }
 
-const TOP: [&str; 16] = [
+const TOP: [&str; 18] = [
     "name",
     "title",
     "base",
@@ -172,6 +194,8 @@ const TOP: [&str; 16] = [
     "clients",
     "voicemail",
     "bandwidth",
+    "wifi",
+    "rules",
 ];
 
 /// Reads a file and lists what is wrong with it.
@@ -187,7 +211,7 @@ pub fn read(text: &str) -> (RawPlan, Vec<Problem>) {
 }
 
 fn read_plan(root: &Section<'_>, reader: &mut Reader) -> RawPlan {
-    root.allow(reader, TOP.into_iter().chain(["rules"]));
+    root.allow(reader, TOP);
     let source = root.string(reader, "source").map(|source| source.value);
     let default = Sourced { fallback: source };
     RawPlan {
@@ -204,6 +228,7 @@ fn read_plan(root: &Section<'_>, reader: &mut Reader) -> RawPlan {
         executables: default.executables(root, reader),
         voicemail: default.voicemail(root, reader),
         video_kbps: default.bandwidth(root, reader),
+        wifi: default.wifi(root, reader),
         rules: default.rules(root, reader),
     }
 }
@@ -248,12 +273,13 @@ impl Sourced {
 
     /// `audio = "EF"`, or `audio = { dscp = "EF", source = "…" }`.
     fn classes(&self, classes: &Section<'_>, layer: &mut RawLayer, reader: &mut Reader) {
-        for (name, field) in classes.fields(reader) {
+        let inner = Sourced { fallback: self.of(classes, reader) };
+        for (name, field) in classes.fields(reader).into_iter().filter(|(name, _)| *name != "source") {
             let Some(class) = TrafficClass::from_name(name) else {
                 unknown(&field, "class", name, TrafficClass::ALL.map(TrafficClass::name), reader);
                 continue;
             };
-            if let Some(mark) = self.mark_or_table(&field, reader) {
+            if let Some(mark) = inner.mark_or_table(&field, reader) {
                 layer.marks.insert(class, mark);
             }
         }
@@ -278,15 +304,20 @@ impl Sourced {
             return unknown(field, "role", name, Role::ALL.map(Role::name), reader);
         };
         let Some(section) = field.section(reader) else { return };
+        let inner = Sourced { fallback: self.of(&section, reader) };
         for (name, field) in section.fields(reader) {
             match (name, TrafficClass::from_name(name)) {
-                (_, Some(class)) => self.role_class(role, class, &field, layer, reader),
+                ("source", _) => {}
+                (_, Some(class)) => inner.role_class(role, class, &field, layer, reader),
                 ("legacy-ports", None) => {
-                    let ports = field.range(reader).map(|range| field.at(range).from(&self.fallback));
+                    let ports = field.range(reader).map(|range| field.at(range).from(&inner.fallback));
                     layer.legacy_ports.extend(ports.map(|ports| (role, ports)));
                 }
                 (_, None) => {
-                    let known = TrafficClass::ALL.map(TrafficClass::name).into_iter().chain(["legacy-ports"]);
+                    let known = TrafficClass::ALL
+                        .map(TrafficClass::name)
+                        .into_iter()
+                        .chain(["legacy-ports", "source"]);
                     reader.complain(field.line, &field.path, format!("unknown key{}", suggest(name, known)));
                 }
             }
@@ -407,6 +438,15 @@ impl Sourced {
         let source = self.of(&section, reader);
         let field = section.field(reader, "video-kbps")?;
         Some(field.at(field.integer(reader, "kilobits per second", u32::MAX)?).from(&source))
+    }
+
+    fn wifi(&self, root: &Section<'_>, reader: &mut Reader) -> Option<At<WifiMapping>> {
+        let section = root.section(reader, "wifi")?;
+        section.allow(reader, ["mapping", "source"]);
+        let source = self.of(&section, reader);
+        let field = section.field(reader, "mapping")?;
+        let words = [WifiMapping::Default, WifiMapping::Rfc8325];
+        Some(one_of(&field, words, WifiMapping::name, reader)?.from(&source))
     }
 
     fn rules(&self, root: &Section<'_>, reader: &mut Reader) -> Option<At<Vec<Rule>>> {

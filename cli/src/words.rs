@@ -182,6 +182,7 @@ pub fn class_name(class: TrafficClass) -> &'static str {
 pub fn content_name(content: Content) -> &'static str {
     match content {
         Content::Rtp => "RTP",
+        Content::Unconfirmed => "RTP?",
         Content::Rtcp => "RTCP",
         Content::Stun => "STUN",
         Content::Dtls => "DTLS",

@@ -31,6 +31,15 @@ impl TrafficClass {
         TrafficClass::Management,
     ];
 
+    /// The classes that have port ranges, in the order of tables.
+    pub const MEDIA: [TrafficClass; 4] =
+        [TrafficClass::Audio, TrafficClass::Video, TrafficClass::Sharing, TrafficClass::FileTransfer];
+
+    /// Whether the class has port ranges; the others are told by where they listen.
+    pub const fn is_media(self) -> bool {
+        !matches!(self, TrafficClass::Signaling | TrafficClass::Management)
+    }
+
     /// The name used in plans and tables.
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,5 +61,19 @@ impl TrafficClass {
 impl std::fmt::Display for TrafficClass {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_found_by_its_name() {
+        for class in TrafficClass::ALL {
+            assert_eq!(TrafficClass::from_name(class.name()), Some(class));
+            assert_eq!(class.is_media(), TrafficClass::MEDIA.contains(&class));
+        }
+        assert_eq!(TrafficClass::from_name("voice"), None);
     }
 }

@@ -65,6 +65,11 @@ causes! {
         recognised: "The same SSRC and sequence numbers (or the same connection) carry one mark at the first point and another at the second.";
         wrong: "The two captures come from different calls that happen to share an SSRC; the sequence overlap shown is small then.";
         fix: "On every switch and router between the two points trust DSCP on the ports towards phones and servers, or re-mark from the plan; start at the hop nearest to the second point.";
+    RelayDropsMark "relay-drops-mark" Error
+        "A relay or proxy passes media on with another mark than it received.";
+        recognised: "The same SSRC and sequence numbers come to an address with one mark and leave it with another.";
+        wrong: "Two senders share an SSRC by chance; the overlap of sequence numbers is small then.";
+        fix: "Let the relay mark by class on its inner side (relays neither keep nor set marks by default), or re-mark on its switch port by destination port.";
     NoPlanInForce "no-plan-in-force" Error
         "Nobody on this network obeys the plan: ports are random and nothing is marked.";
         recognised: "All media is unmarked and most of its source ports lie outside the plan's ranges.";

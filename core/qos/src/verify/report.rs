@@ -112,6 +112,8 @@ pub enum Evidence {
 pub enum Content {
     /// RTP or SRTP; one flow per SSRC.
     Rtp,
+    /// Packets that look like RTP, but of senders seen once only.
+    Unconfirmed,
     /// RTCP or SRTCP.
     Rtcp,
     /// STUN: connectivity checks, TURN requests.
@@ -146,7 +148,7 @@ pub enum Direction {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct MarkCount {
     /// The mark found.
-    #[serde(serialize_with = "crate::dscp::serialize")]
+    #[serde(serialize_with = "crate::dscp::number::serialize")]
     pub dscp: Dscp,
     /// Frames.
     pub packets: u64,
@@ -198,7 +200,7 @@ pub struct FlowReport {
     /// Whether the source port lies in it; `None` if the plan has none.
     pub in_range: Option<bool>,
     /// Mark that the plan expects; `None` if the flow is not judged.
-    #[serde(serialize_with = "crate::dscp::serialize_option")]
+    #[serde(serialize_with = "crate::dscp::number::serialize_option")]
     pub expected: Option<Dscp>,
     /// Marks found, most frequent first.
     pub marks: Vec<MarkCount>,

@@ -1,0 +1,3 @@
+//! `carillon verify`: judges captures against a plan.
+
+mod terminal;

@@ -232,7 +232,6 @@ pub const FAMILIES: [PhoneFamily; 10] = [
         video_follows_audio: false,
         evidence: Evidence::Unverified,
         note: "No parameter reference was at hand.",
-        ..UCS
     },
     PhoneFamily {
         name: "audiocodes-gateway",

@@ -206,7 +206,7 @@ mod tests {
         let value = toml::Value::try_from(&view).unwrap();
         let conferencing = value["roles"].as_array().unwrap().iter();
         let conferencing = conferencing.filter(|role| role["role"].as_str() == Some("conferencing"));
-        let audio = &conferencing.last().unwrap()["rows"][1];
+        let audio = &conferencing.collect::<Vec<_>>()[0]["rows"][1];
         let ports = ["start", "count", "end"].map(|key| audio["ports"][key].as_integer().unwrap());
         assert_eq!(ports, [49152, 8348, 57499]);
         assert_eq!(audio["documented_end"].as_integer(), Some(57500));

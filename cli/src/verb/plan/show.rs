@@ -148,7 +148,11 @@ fn print_rest(plan: &Plan, view: &PlanView, out: &mut dyn Write) -> io::Result<(
     if !view.executables.is_empty() {
         writeln!(out, "programs: {}", clean(&view.executables.join(", ")))?;
     }
-    let inside = if view.clients_inside_servers { "yes" } else { "no" };
+    let inside = match view.clients_inside_servers {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "no server ranges",
+    };
     writeln!(out, "client ranges inside the servers' ranges: {inside}")?;
     let named = |what: &str, names: Vec<&str>| match names.as_slice() {
         [] => String::new(),

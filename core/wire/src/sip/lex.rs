@@ -38,11 +38,15 @@ const fn classes() -> [u8; 256] {
         let uri = printed && !matches!(byte, b'<' | b'>' | b'"');
         let param_value = uri && !matches!(byte, b';' | b',' | b'?');
         let host = word || matches!(byte, b'-' | b'.' | b'_');
-        table[at] = token as u8 * TOKEN
-            | param_name as u8 * PARAM_NAME
-            | param_value as u8 * PARAM_VALUE
-            | uri as u8 * URI
-            | host as u8 * HOST;
+        let members =
+            [(token, TOKEN), (param_name, PARAM_NAME), (param_value, PARAM_VALUE), (uri, URI), (host, HOST)];
+        let mut class = 0;
+        while class < members.len() {
+            if members[class].0 {
+                table[at] |= members[class].1;
+            }
+            class += 1;
+        }
         at += 1;
     }
     table

@@ -71,6 +71,14 @@ impl PortRange {
         PortRange::from_ends(self.start.max(other.start), self.end.min(other.end))
     }
 
+    /// The ports that the other range does not have: those before it, those after it.
+    pub fn minus(self, other: PortRange) -> impl Iterator<Item = PortRange> {
+        let before = PortRange::from_ends(self.start, self.end.min(other.start.saturating_sub(1)));
+        let after =
+            other.end.checked_add(1).and_then(|next| PortRange::from_ends(self.start.max(next), self.end));
+        before.into_iter().chain(after)
+    }
+
     /// Reads `20000-20039`, the colon of Windows policies `20000:20039`, or a single port.
     pub fn parse(text: &str) -> Option<PortRange> {
         let port = |digits: &str| match digits.trim() {
@@ -171,6 +179,20 @@ mod tests {
                     prop_assert_eq!(PortRange::parse(&r.to_string()), Some(r));
                 }
                 None => prop_assert!(u32::from(start) + count > 65536),
+            }
+        }
+
+        #[test]
+        fn minus_and_intersection_share_out_the_ports(a in 1u16..60, b in 1u16..60, n in 1u32..60, m in 1u32..60) {
+            for base in [0, 65416] {
+                let (Some(x), Some(y)) =
+                    (PortRange::from_count(a + base, n), PortRange::from_count(b + base, m)) else { continue };
+                for port in base..=base + 119 {
+                    let minus = x.minus(y).filter(|r| r.contains(port)).count();
+                    prop_assert_eq!(minus == 1, x.contains(port) && !y.contains(port));
+                    let both = x.intersection(y).is_some_and(|r| r.contains(port));
+                    prop_assert_eq!(both, x.contains(port) && y.contains(port));
+                }
             }
         }
 

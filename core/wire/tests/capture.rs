@@ -1,4 +1,5 @@
 //! The capture decoder on files of every kind that is met, cut and damaged ones included.
+#![allow(clippy::unwrap_used, reason = "a test: helpers too")]
 
 use carillon_wire::capture::{
     CaptureError, Decoder, MAX_RECORD_LEN, PcapWriter, PcapngWriter, Record, Resolution, USUAL_RECORD_LEN,
@@ -164,7 +165,8 @@ fn sections_have_their_own_interfaces_and_byte_order() {
 fn time_stamps_come_in_any_resolution_and_with_an_offset() {
     let second = 1_000_000_000;
     let hour = 3600i64.to_le_bytes();
-    let cases: [(u64, &[(u16, &[u8])], i64); 9] = [
+    type Options<'a> = &'a [(u16, &'a [u8])];
+    let cases: [(u64, Options<'_>, i64); 9] = [
         (5_000_000, &[], 5 * second),
         (5, &[(9, &[0])], 5 * second),
         (5_500, &[(9, &[3])], 5 * second + second / 2),

@@ -3,23 +3,33 @@
 //! A plan is a TOML file (reference: `docs/plan.md`). What the file says ([`raw`]) is one type, what it
 //! means after presets and checks ([`Plan`]) is another. A plan judges no packets; `verify` does.
 
+mod diff;
+mod entries;
+mod explain;
 mod layer;
+pub mod lint;
 mod phones;
 mod policy;
 mod preset;
 mod problem;
 mod queues;
 pub mod raw;
+mod read;
 mod resolve;
 mod section;
+pub mod show;
+mod write;
 
+pub use diff::Difference;
+pub use explain::{Candidate, Explained};
 pub use layer::{Ports, Scope};
+pub use lint::{KINDS, Kind, Level, Lint};
 pub use phones::{Evidence, FAMILIES, MarkControl, Phone, PhoneFamily, PortControl};
 pub use policy::{ClassPolicy, RolePolicy};
 pub use preset::{PRESETS, Preset};
-pub use problem::Problem;
+pub use problem::{Problem, nearest};
 pub use queues::QueueMap;
-pub use raw::{EdgeExternal, Protocol, Rule};
+pub use raw::{EdgeExternal, Protocol, Rule, WifiMapping};
 
 use std::collections::BTreeMap;
 
@@ -125,6 +135,7 @@ pub struct Plan {
     executables: Option<Setting<Vec<String>>>,
     voicemail: Option<Setting<PortRange>>,
     video_kbps: Option<Setting<u32>>,
+    wifi: Option<Setting<WifiMapping>>,
     rules: Option<Setting<Vec<Rule>>>,
 }
 
@@ -210,6 +221,21 @@ impl Plan {
     /// What the Edge does with marks towards the Internet.
     pub fn edge_external(&self) -> EdgeExternal {
         self.edge.external.as_ref().map_or(EdgeExternal::None, |external| external.value)
+    }
+
+    /// How the estate's Wi-Fi maps marks; by their upper three bits unless told.
+    pub fn wifi_mapping(&self) -> WifiMapping {
+        self.wifi.as_ref().map_or(WifiMapping::Default, |wifi| wifi.value)
+    }
+
+    /// What bandwidth policy allows one site's video on a constrained link, in kilobits per second.
+    pub fn video_kbps(&self) -> Option<u32> {
+        self.video_kbps.as_ref().map(|rate| rate.value)
+    }
+
+    /// Where voicemail media may come from.
+    pub fn voicemail_ports(&self) -> Option<PortRange> {
+        self.voicemail.as_ref().map(|ports| ports.value)
     }
 
     /// Marking rules that are deployed in the estate and stated in the plan to be compared with it.

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use carillon_wire::ip::Dscp;
 use serde::Serialize;
 
-use super::{Plan, Scope, Setting};
+use super::Setting;
 use crate::class::TrafficClass;
 use crate::ports::PortRange;
-use crate::role::Role;
 
 /// How a family's ports are chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -150,41 +149,21 @@ impl Phone {
     }
 }
 
-impl Plan {
-    /// Whether a phone of this family and the plan agree on the range of a class: the plan's range, and
-    /// the family's readings from the start that is configured, or else from the plan's own start.
-    pub(crate) fn phone_ranges(&self, phone: &Phone, class: TrafficClass) -> Option<PhoneRanges> {
-        let planned = self.planned(Role::Phone, &Scope::default()).ports(class)?;
-        let configured = match class {
-            TrafficClass::Audio => phone.audio_start.as_ref(),
-            _ => phone.video_start.as_ref(),
-        };
-        let start = configured.map_or(planned.start(), |start| start.value);
-        Some(PhoneRanges { planned, start, readings: phone.family.readings(start) })
-    }
-}
-
-/// The plan's range beside those that a phone uses.
-pub(crate) struct PhoneRanges {
-    pub(crate) planned: PortRange,
-    pub(crate) start: u16,
-    pub(crate) readings: Vec<PortRange>,
-}
-
 const UCS: PhoneFamily = PhoneFamily {
     name: "vvx",
     title: "Polycom VVX with a Lync profile",
     ports: PortControl::StartOnly { narrow: 24, wide: 48 },
     marks: MarkControl::Settable,
     default_start: Some(2222),
-    default_mark: None,
+    default_mark: Some(46),
     marks_signaling: Some(true),
     video: true,
     video_follows_audio: true,
     evidence: Evidence::Documented,
     note: "Schertz, Configuring QoS for Lync IP Phones: 24 audio and 24 video ports. UC Software manual: \
            24 even RTP ports and their odd RTCP neighbours, start to start+47, start even. From UCS 5.5 on \
-           the phone also reads in-band ranges.",
+           the phone also reads in-band ranges. Unconfigured audio has precedence 5, low delay, high \
+           throughput: TOS byte 0xb8, which is EF.",
 };
 
 const POLYCOM_AUDIO: PhoneFamily = PhoneFamily { video: false, ..UCS };
@@ -247,12 +226,12 @@ pub const FAMILIES: [PhoneFamily; 10] = [
         ports: PortControl::Unknown,
         marks: MarkControl::Unknown,
         default_start: None,
+        default_mark: None,
         marks_signaling: None,
         video: false,
         video_follows_audio: false,
         evidence: Evidence::Unverified,
         note: "No parameter reference was at hand.",
-        ..UCS
     },
     PhoneFamily {
         name: "audiocodes-gateway",

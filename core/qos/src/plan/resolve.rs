@@ -38,8 +38,7 @@ pub(super) fn resolve(raw: RawPlan, problems: &mut Vec<Problem>) -> Plan {
 /// What the file means without its base.
 fn alone(raw: RawPlan) -> Plan {
     let name = raw.name.map(|name| name.value).unwrap_or_default();
-    let setting = |scope: &str| scope.to_owned();
-    let global = setting("global");
+    let global = "global";
     let sites = raw.sites.into_iter().map(|(name, raw)| (name.clone(), layer(raw, &format!("site:{name}"))));
     let services =
         raw.services.into_iter().map(|(name, raw)| (name.clone(), layer(raw, &format!("service:{name}"))));
@@ -47,22 +46,23 @@ fn alone(raw: RawPlan) -> Plan {
     Plan {
         title: raw.title.map(|title| title.value).unwrap_or_default(),
         base: raw.base.map(|base| base.value),
-        global: layer(raw.global, &global),
+        global: layer(raw.global, global),
         sites: sites.collect(),
         services: services.collect(),
-        signaling: raw.signaling.map_or_else(sip_tls, |ports| set(ports, &global)),
+        signaling: raw.signaling.map_or_else(sip_tls, |ports| set(ports, global)),
         families: phones.iter().map(|phone| phone.family).collect(),
         phones,
         edge: Edge {
-            ports: raw.edge.ports.map(|ports| set(ports, &global)),
-            mark_internal: raw.edge.mark_internal.map(|mark| set(mark, &global)),
-            external: raw.edge.external.map(|external| set(external, &global)),
+            ports: raw.edge.ports.map(|ports| set(ports, global)),
+            mark_internal: raw.edge.mark_internal.map(|mark| set(mark, global)),
+            external: raw.edge.external.map(|external| set(external, global)),
         },
-        queues: raw.queues.map(|queues| set(queues, &global)),
-        executables: raw.executables.map(|names| set(names, &global)),
-        voicemail: raw.voicemail.map(|ports| set(ports, &global)),
-        video_kbps: raw.video_kbps.map(|rate| set(rate, &global)),
-        rules: raw.rules.map(|rules| set(rules, &global)),
+        queues: raw.queues.map(|queues| set(queues, global)),
+        executables: raw.executables.map(|names| set(names, global)),
+        voicemail: raw.voicemail.map(|ports| set(ports, global)),
+        video_kbps: raw.video_kbps.map(|rate| set(rate, global)),
+        wifi: raw.wifi.map(|wifi| set(wifi, global)),
+        rules: raw.rules.map(|rules| set(rules, global)),
         name,
     }
 }
@@ -106,7 +106,7 @@ fn inherit(plan: &mut Plan, base: Plan) {
     plan.executables = plan.executables.take().or(base.executables);
     plan.voicemail = plan.voicemail.take().or(base.voicemail);
     plan.video_kbps = plan.video_kbps.take().or(base.video_kbps);
-    plan.rules = plan.rules.take().or(base.rules);
+    plan.wifi = plan.wifi.take().or(base.wifi);
 }
 
 /// Makes every value of a plan a default with that source, as seen from a plan that inherits it.
@@ -134,6 +134,7 @@ fn origins(plan: &mut Plan) -> impl Iterator<Item = &mut Origin> {
         of(&mut plan.executables),
         of(&mut plan.voicemail),
         of(&mut plan.video_kbps),
+        of(&mut plan.wifi),
         of(&mut plan.rules),
     ];
     let singles = edge.into_iter().chain(rest).flatten().chain([&mut plan.signaling.origin]);

@@ -8,7 +8,6 @@ use carillon_wire::ip::Dscp;
 use super::facts::{Facts, Format, MediaFact, RelayFact};
 use super::report::{Content, Evidence};
 use super::row::Row;
-use super::stream::Wrap;
 use crate::plan::{RolePolicy, Scope};
 use crate::{Plan, PortRange, Role, TrafficClass};
 
@@ -142,9 +141,7 @@ impl Ground {
 
     /// Whether the source of a row is a relay's service port, whose number says nothing about a class.
     pub(super) fn from_relay_service(&self, row: &Row) -> bool {
-        matches!(row.wrap, Wrap::Channel(_) | Wrap::Peer(_))
-            && RELAY_PORTS.contains(&row.out.src_port)
-            && !RELAY_PORTS.contains(&row.out.dst_port)
+        RELAY_PORTS.contains(&row.out.src_port) && !RELAY_PORTS.contains(&row.out.dst_port)
     }
 
     /// The class of media, and how it is known.

@@ -147,6 +147,14 @@ pub mod number {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dscp, D::Error> {
         Dscp::new(u8::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("a DSCP is 0 to 63"))
     }
+
+    /// Writes the decimal value, or nothing.
+    pub fn serialize_option<S: Serializer>(dscp: &Option<Dscp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match dscp {
+            Some(dscp) => serializer.serialize_some(&dscp.value()),
+            None => serializer.serialize_none(),
+        }
+    }
 }
 
 #[cfg(test)]

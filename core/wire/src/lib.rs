@@ -16,5 +16,6 @@ pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+mod spans;
 pub mod stream;
 pub mod stun;

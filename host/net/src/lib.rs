@@ -1,1 +1,10 @@
 //! Effects: capture files and live capture today.
+//!
+//! Both end up as one stream of capture bytes, so that `carillon_wire::capture` decodes them all the same way.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod capture;
+#[cfg(target_os = "linux")]
+pub mod live;
+#[cfg(target_os = "linux")]
+mod packet_socket;

@@ -1,0 +1,284 @@
+//! The one table of flags: parser, help, man pages and completions are all made from it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use carillon_qos::Role;
+use carillon_qos::verify::RoleAssignment;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+/// The one program of Carillon: one plan of ports and marks, and verdicts over what is really sent.
+#[derive(Parser, Debug)]
+#[command(name = "carillon", version, disable_help_subcommand = true, subcommand_required = true)]
+#[command(after_help = "Exit status: 0 means yes, 1 means no, 2 means that it could not tell.")]
+pub struct Cli {
+    /// When to use colours.
+    #[command(flatten)]
+    pub color: Color,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Colours.
+#[derive(Args, Debug)]
+pub struct Color {
+    /// Use colours: on terminals that want them, always, or never.
+    #[arg(long = "color", value_name = "WHEN", default_value = "auto", global = true)]
+    #[arg(value_parser = ["auto", "always", "never"], hide_possible_values = false)]
+    when: String,
+}
+
+impl Color {
+    /// Applies the choice to everything printed from here on.
+    pub fn write_global(&self) {
+        match self.when.as_str() {
+            "always" => anstream::ColorChoice::Always.write_global(),
+            "never" => anstream::ColorChoice::Never.write_global(),
+            _ => {}
+        }
+    }
+}
+
+/// The verbs.
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Judge captures against a plan: ports, marks, loss, jitter; with a cause and a fix for what is wrong.
+    Verify(Verify),
+    /// Show, check and compare plans.
+    #[command(subcommand)]
+    Plan(Plan),
+    /// Translate a mark between name, decimal, hexadecimal, binary and traffic byte.
+    Dscp(Dscp),
+    /// Explain a finding of `verify` or a lint of `plan lint`.
+    #[command(subcommand)]
+    Explain(Explain),
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write one per verb into a directory.
+    #[command(hide = true)]
+    Man {
+        /// Directory to write `carillon.1`, `carillon-verify.1` and so on into.
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// `carillon verify`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status: 0 if every judged packet obeys the plan, 1 if one does not, 2 if it could not be judged.
+
+Examples:
+  carillon verify calls.pcapng --plan lync-kloud
+  carillon verify calls.pcapng --plan plan.toml --role conferencing=10.1.0.0/24 --html report.html
+  carillon verify --between phone.pcap server.pcap --plan schertz-vvx
+  tcpdump -w - | carillon verify - --plan teams")]
+#[command(group = clap::ArgGroup::new("packets").required(true).args(["files", "between", "live"]))]
+pub struct Verify {
+    /// Captures (pcap or pcapng, also compressed with gzip); `-` is standard input.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Plan to judge against: the name of a preset or a file. Without it the presets are tried.
+    #[arg(long, value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
+    pub plan: Option<String>,
+    /// Who is what, where the packets do not tell: `conferencing=10.1.0.0/24`. The longest prefix wins.
+    #[arg(long = "role", value_name = "ROLE=ADDR[/PREFIX]", value_parser = role_assignment)]
+    pub roles: Vec<RoleAssignment>,
+    /// Compare two captures of the same calls, taken at two points of the path.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], value_hint = ValueHint::FilePath)]
+    pub between: Vec<PathBuf>,
+    /// Where in the plan the packets were captured.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Judge the marks of STUN and DTLS too, not only those of media and signaling.
+    #[arg(long, requires = "plan")]
+    pub strict: bool,
+    /// The switch's queues: a preset name, or a file with a mark and a queue per line.
+    #[arg(long = "map", value_name = "QUEUEMAP", requires = "plan", value_hint = ValueHint::FilePath)]
+    pub queue_map: Option<String>,
+    /// Print the verdict as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Write a report as one HTML file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
+    /// List every flow, not only the worst.
+    #[arg(long)]
+    pub all: bool,
+    /// Capture from this interface instead of reading files (needs the right to do so).
+    #[arg(long, value_name = "INTERFACE", conflicts_with = "files")]
+    pub live: Option<String>,
+    /// Stop the live capture after so many seconds; without it, press Enter to stop.
+    #[arg(long, value_name = "SECONDS", requires = "live", conflicts_with_all = ["files", "between"])]
+    pub duration: Option<u64>,
+    /// Judge with so many processor cores [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub cores: Option<u16>,
+    /// Keep so many flows in detail; further ones are only counted.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit_flows: Option<u32>,
+}
+
+/// `carillon plan`.
+#[derive(Subcommand, Debug)]
+pub enum Plan {
+    /// List the plans that Carillon brings along.
+    Presets {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a plan means: ranges and marks of every role and class.
+    Show(Show),
+    /// Check plans; exit status 1 if one has an error.
+    Lint {
+        /// Preset names or files.
+        #[arg(value_name = "PRESET|FILE", required = true, value_hint = ValueHint::FilePath)]
+        plans: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare two plans; exit status 1 if they differ.
+    Diff {
+        /// The plan before: a preset name or a file.
+        #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
+        before: String,
+        /// The plan after: a preset name or a file.
+        #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
+        after: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `carillon plan show`.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The name of a preset, or a file.
+    #[arg(value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
+    pub plan: String,
+    /// Print the plan as a file to edit.
+    #[arg(long, conflicts_with_all = ["json", "explain", "site", "service"])]
+    pub toml: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Whose values to show.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Say for every value which scope it comes from, and why that one wins.
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// Whose values of a plan hold.
+#[derive(Args, Clone, Debug)]
+pub struct ScopeArgs {
+    /// Take the values of this site of the plan.
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// Take the values of this service of the plan.
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+}
+
+/// `carillon dscp`.
+#[derive(Args, Debug)]
+pub struct Dscp {
+    /// A mark in any spelling: `46`, `ef`, `101110`, `0x2e`, `AF41`. Without it, all 64.
+    #[arg(value_name = "MARK")]
+    pub mark: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `carillon explain`.
+#[derive(Subcommand, Debug)]
+pub enum Explain {
+    /// Explain a finding of `verify`: how it is recognised, when it is wrong, how to fix it.
+    Finding {
+        /// Name of the finding; without it, all are listed.
+        name: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Print the reference of all findings, as in docs/verdicts.md.
+        #[arg(long, hide = true, conflicts_with_all = ["name", "json"])]
+        markdown: bool,
+    },
+    /// Explain a lint of `plan lint`.
+    Lint {
+        /// Name of the lint; without it, all are listed.
+        name: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Reads `ROLE=ADDRESS` or `ROLE=ADDRESS/PREFIX`.
+fn role_assignment(text: &str) -> Result<RoleAssignment, String> {
+    let (role, network) = text.split_once('=').ok_or("write ROLE=ADDRESS or ROLE=ADDRESS/PREFIX")?;
+    let role = Role::from_name(role).ok_or_else(|| {
+        let known: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
+        format!("`{role}` is no role; roles are {}", known.join(", "))
+    })?;
+    let (address, prefix) = match network.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (network, None),
+    };
+    let network: IpAddr = address.parse().map_err(|_| format!("`{address}` is no IP address"))?;
+    let longest = if network.is_ipv4() { 32 } else { 128 };
+    match prefix.map(str::parse) {
+        None => Ok(RoleAssignment { role, network, prefix: longest }),
+        Some(Ok(prefix)) if prefix <= longest => Ok(RoleAssignment { role, network, prefix }),
+        Some(_) => Err(format!("`{text}` has no prefix length from 0 to {longest} after the slash")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_flags_has_no_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_role_belongs_to_an_address_or_a_network() {
+        let role = role_assignment("conferencing=10.1.0.0/24").unwrap();
+        assert_eq!((role.role, role.prefix), (Role::Conferencing, 24));
+        assert_eq!(role_assignment("phone=2001:db8::1").unwrap().prefix, 128);
+        for (wrong, part) in [
+            ("phone", "ROLE=ADDRESS"),
+            ("director=10.0.0.1", "conferencing"),
+            ("phone=10.0.0", "no IP address"),
+            ("phone=10.0.0.1/33", "from 0 to 32"),
+        ] {
+            assert!(role_assignment(wrong).unwrap_err().contains(part), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn verify_wants_packets_from_exactly_one_place() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        assert!(parse("carillon verify a.pcap b.pcap"));
+        assert!(parse("carillon verify --between a.pcap b.pcap"));
+        assert!(parse("carillon verify --live eth0 --duration 5"));
+        assert!(!parse("carillon verify"));
+        assert!(!parse("carillon verify a.pcap --live eth0"));
+        assert!(!parse("carillon verify a.pcap --duration 5"));
+        assert!(!parse("carillon verify a.pcap --cores 0"));
+    }
+}

@@ -217,3 +217,153 @@ pub(crate) fn walk_extensions(first: u8, bytes: &[u8]) -> Option<(u8, usize, Opt
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An IPv4 header: DSCP 46 and ECT(0), UDP, with this fragment field and total length.
+    fn v4(flags: u16, total: u16, options: usize) -> Vec<u8> {
+        let mut bytes = vec![0x45 + (options / 4) as u8, 46 << 2 | 2];
+        bytes.extend([total, 0xbeef, flags].iter().flat_map(|word| word.to_be_bytes()));
+        bytes.extend([63, protocol::UDP, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2]);
+        bytes.resize(20 + options, 1);
+        bytes
+    }
+
+    /// An IPv6 header with traffic class 184 and this next header and payload.
+    fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x6b, 0x81, 0x23, 0x45];
+        bytes.extend((payload.len() as u16).to_be_bytes());
+        bytes.extend([next, 61]);
+        bytes.extend([[0x20; 16], [0x30; 16]].concat());
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn every_mark_goes_into_the_traffic_byte_and_comes_back() {
+        for value in 0..64 {
+            for ecn in [Ecn::NotCapable, Ecn::Capable1, Ecn::Capable0, Ecn::Congestion] {
+                let byte = Dscp::new(value).unwrap().traffic_byte(ecn);
+                assert_eq!(Dscp::from_traffic_byte(byte).value(), value);
+                assert_eq!(Ecn::from_traffic_byte(byte), ecn);
+            }
+        }
+        assert_eq!(Dscp::EF.traffic_byte(Ecn::NotCapable), 184);
+        assert_eq!(Dscp::new(64), None);
+    }
+
+    #[test]
+    fn ipv4_is_read_with_options_and_padding() {
+        for options in [0, 4, 40] {
+            let mut bytes = v4(0x4000, 20 + options + 5, usize::from(options));
+            bytes.extend(b"hello and padding of Ethernet");
+            let (ip, payload) = decode(&bytes).unwrap();
+            assert_eq!(
+                (ip.dscp(), ip.ecn(), ip.ttl, ip.protocol),
+                (Dscp::EF, Ecn::Capable0, 63, protocol::UDP)
+            );
+            assert_eq!(
+                (ip.src.to_string().as_str(), ip.dst.to_string().as_str()),
+                ("192.0.2.1", "198.51.100.2")
+            );
+            assert_eq!((ip.payload_len, payload, ip.fragment), (5, &b"hello"[..], None));
+        }
+    }
+
+    #[test]
+    fn an_ipv4_length_of_zero_from_offload_means_what_was_captured() {
+        let mut bytes = v4(0, 0, 0);
+        bytes.extend([7; 5000]);
+        let (ip, payload) = decode(&bytes).unwrap();
+        assert_eq!((ip.payload_len, payload.len()), (5000, 5000));
+    }
+
+    #[test]
+    fn a_cut_packet_keeps_its_declared_length() {
+        let mut bytes = v4(0, 1500, 0);
+        bytes.extend([7; 30]);
+        let (ip, payload) = decode(&bytes).unwrap();
+        assert_eq!((ip.payload_len, payload.len()), (1480, 30));
+        let whole = v6(protocol::UDP, &[7; 100]);
+        let (ip, payload) = decode(&whole[..60]).unwrap();
+        assert_eq!((ip.payload_len, payload.len()), (100, 20));
+    }
+
+    #[test]
+    fn impossible_ipv4_headers_are_none() {
+        assert!(decode(&v4(0, 19, 0)).is_none());
+        assert!(decode(&v4(0, 100, 0)[..19]).is_none());
+        assert!(decode(&v4(0, 100, 8)[..27]).is_none());
+        let mut short = v4(0, 100, 0);
+        short[0] = 0x44;
+        assert!(decode(&short).is_none());
+        assert!(decode(&[]).is_none() && decode(&[0x50; 60]).is_none());
+    }
+
+    #[test]
+    fn ipv4_fragments_are_recognised() {
+        let part = |flags| decode(&v4(flags, 20, 0)).unwrap().0.fragment;
+        assert_eq!(part(0x2000), Some(FragmentPart { id: 0xbeef, offset: 0, more: true }));
+        assert_eq!(part(0x20b9), Some(FragmentPart { id: 0xbeef, offset: 1480, more: true }));
+        assert_eq!(part(0x1fff), Some(FragmentPart { id: 0xbeef, offset: 65_528, more: false }));
+        assert_eq!(part(0x4000), None);
+    }
+
+    #[test]
+    fn ipv6_extension_headers_are_passed() {
+        let options = [60, 0, 1, 4, 0, 0, 0, 0];
+        let destination = [51, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let authentication = [protocol::UDP, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let bytes = v6(0, &[&options[..], &destination, &authentication, b"hello"].concat());
+        let (ip, payload) = decode(&bytes).unwrap();
+        assert_eq!((ip.traffic_byte, ip.ttl, ip.protocol), (184, 61, protocol::UDP));
+        assert_eq!((ip.payload_len, payload, ip.fragment), (5, &b"hello"[..], None));
+        assert!(decode(&bytes[..50]).is_none(), "cut inside an extension header");
+    }
+
+    #[test]
+    fn ipv6_fragments_keep_what_stands_behind_their_header() {
+        let fragment = |field: [u8; 2]| [60, 0, field[0], field[1], 0, 1, 0, 2];
+        let behind = [17, 0, 1, 4, 0, 0, 0, 0];
+        let first = v6(44, &[fragment([0, 1]), behind].concat());
+        let (ip, payload) = decode(&first).unwrap();
+        assert_eq!(ip.fragment, Some(FragmentPart { id: 0x1_0002, offset: 0, more: true }));
+        assert_eq!((ip.protocol, ip.payload_len, payload), (60, 8, &behind[..]));
+        let last = v6(44, &[fragment([5, 0xa8]), behind].concat());
+        assert_eq!(
+            decode(&last).unwrap().0.fragment,
+            Some(FragmentPart { id: 0x1_0002, offset: 1448, more: false })
+        );
+        // RFC 6946: an atomic fragment is a whole datagram.
+        let atomic = v6(44, &[fragment([0, 0]), behind].concat());
+        let (ip, payload) = decode(&atomic).unwrap();
+        assert_eq!((ip.fragment, ip.protocol, payload), (None, protocol::UDP, &b""[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(version in prop::sample::select(vec![0x45u8, 0x4f, 0x60]), rest in prop::collection::vec(any::<u8>(), 0..120)) {
+            let bytes = [&[version], &rest[..]].concat();
+            if let Some((ip, payload)) = decode(&bytes) {
+                prop_assert!(payload.len() <= ip.payload_len as usize);
+            }
+        }
+
+        #[test]
+        fn no_chain_of_extension_headers_panics(
+            headers in prop::collection::vec((prop::sample::select(vec![0u8, 43, 44, 51, 60, 135]), 0u8..3), 0..12),
+            cut in 0usize..200,
+        ) {
+            let mut chain = Vec::new();
+            for (next, len) in &headers {
+                chain.extend([*next, *len]);
+                chain.resize(chain.len() + 6 + usize::from(*len) * 8, 0);
+            }
+            let bytes = v6(0, &chain);
+            decode(&bytes[..bytes.len().min(40 + cut)]);
+        }
+    }
+}

@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
-pub mod codec;
 pub mod fragment;
 pub mod ip;
 pub mod link;

@@ -98,3 +98,67 @@ fn after_ethertype(
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PACKET: [u8; 4] = [0x45, 1, 2, 3];
+
+    fn ethernet(types: &[u8]) -> Vec<u8> {
+        [&[0xaa; 12][..], types, &PACKET].concat()
+    }
+
+    #[test]
+    fn numbers_of_link_layers_come_back() {
+        for number in 0..=300 {
+            let link = LinkType::from_number(number);
+            assert_eq!(LinkType::from_number(link.number()), link, "{number}");
+        }
+    }
+
+    #[test]
+    fn ethernet_with_any_stack_of_tags_leads_to_ip() {
+        let none = LinkHeader::default();
+        let tagged = |id, priority| LinkHeader { vlan: Some((id, priority)), interface: None };
+        let cases: [(&[u8], LinkHeader); 4] = [
+            (&[0x08, 0x00], none),
+            (&[0x86, 0xdd], none),
+            (&[0x81, 0x00, 0xa0, 0x07, 0x08, 0x00], tagged(7, 5)),
+            (&[0x88, 0xa8, 0x00, 0x64, 0x81, 0x00, 0xcf, 0xff, 0x08, 0x00], tagged(4095, 6)),
+        ];
+        for (types, header) in cases {
+            assert_eq!(decode(LinkType::Ethernet, &ethernet(types)), Some((header, &PACKET[..])));
+        }
+        assert_eq!(decode(LinkType::Ethernet, &ethernet(&[0x08, 0x06])), None, "ARP");
+    }
+
+    #[test]
+    fn cooked_and_bare_frames_lead_to_ip() {
+        let none = LinkHeader::default();
+        let cooked1 = [&[0; 14][..], &[0x08, 0x00], &PACKET].concat();
+        assert_eq!(decode(LinkType::Cooked1, &cooked1), Some((none, &PACKET[..])));
+        let head = [0x81, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0];
+        let cooked2 = [&head[..], &[0x60, 0x01, 0x86, 0xdd], &PACKET].concat();
+        let header = LinkHeader { vlan: Some((1, 3)), interface: Some(9) };
+        assert_eq!(decode(LinkType::Cooked2, &cooked2), Some((header, &PACKET[..])));
+        assert_eq!(decode(LinkType::RawIp, &PACKET), Some((none, &PACKET[..])));
+        let loopback = [&[2, 0, 0, 0], &PACKET[..]].concat();
+        assert_eq!(decode(LinkType::Loopback, &loopback), Some((none, &PACKET[..])));
+        assert_eq!(decode(LinkType::Other(147), &PACKET), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(number in 0u16..300, frame in prop::collection::vec(any::<u8>(), 0..60)) {
+            decode(LinkType::from_number(number), &frame);
+        }
+
+        #[test]
+        fn no_stack_of_tags_panics(tags in 0usize..20, cut in 0usize..80) {
+            let frame = ethernet(&[0x81, 0x00, 0x00, 0x01].repeat(tags));
+            prop_assert_eq!(decode(LinkType::Ethernet, &frame[..cut.min(frame.len())]), None);
+        }
+    }
+}

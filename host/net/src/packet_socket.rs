@@ -125,16 +125,23 @@ impl PacketSocket {
     }
 
     /// Receives the frames that are there, at most a batch; `WouldBlock` if there are none.
+    #[allow(clippy::unnecessary_cast, reason = "on musl these fields have other types")]
     pub(crate) fn receive<'a>(&self, batch: &'a mut Batch) -> io::Result<impl Iterator<Item = Frame<'a>>> {
         let mut headers = batch.headers();
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         // SAFETY: `headers` point into `batch`, which is borrowed exclusively until the call is over.
         let count = check(unsafe {
-            libc::recvmmsg(self.fd.as_raw_fd(), headers.0.as_mut_ptr(), BATCH as u32, flags, ptr::null_mut())
+            libc::recvmmsg(
+                self.fd.as_raw_fd(),
+                headers.0.as_mut_ptr(),
+                BATCH as u32,
+                flags as _,
+                ptr::null_mut(),
+            )
         })? as usize;
         for (slot, header) in batch.slots.iter_mut().zip(&headers.0).take(count) {
             slot.len = header.msg_len as usize;
-            slot.control_len = header.msg_hdr.msg_controllen;
+            slot.control_len = header.msg_hdr.msg_controllen as usize;
         }
         let batch = &*batch;
         Ok(batch
@@ -171,7 +178,7 @@ impl Batch {
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = CONTROL_LEN;
+            header.msg_hdr.msg_controllen = CONTROL_LEN as _;
             header
         };
         let headers = self.slots.iter_mut().zip(&mut vectors).map(header).collect();

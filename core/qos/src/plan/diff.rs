@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_new_client_range_leaves_the_edge_alone() {
-        let before = Plan::preset("lync-kloud").unwrap();
+        let before = Plan::from_toml("base = \"lync-kloud\"").unwrap();
         let after = Plan::from_toml("base = \"lync-kloud\"\nroles.client.audio = \"6000-6039\"").unwrap();
         let found = before.diff(&after);
         assert_eq!(found.len(), 2);

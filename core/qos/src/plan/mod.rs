@@ -14,6 +14,7 @@ mod preset;
 mod problem;
 mod queues;
 pub mod raw;
+mod read;
 mod resolve;
 mod section;
 pub mod show;

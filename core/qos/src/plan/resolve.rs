@@ -107,7 +107,6 @@ fn inherit(plan: &mut Plan, base: Plan) {
     plan.voicemail = plan.voicemail.take().or(base.voicemail);
     plan.video_kbps = plan.video_kbps.take().or(base.video_kbps);
     plan.wifi = plan.wifi.take().or(base.wifi);
-    plan.rules = plan.rules.take().or(base.rules);
 }
 
 /// Makes every value of a plan a default with that source, as seen from a plan that inherits it.

@@ -39,10 +39,9 @@ impl Plan {
 
     /// The `source` at the top of the file, where a value carries it that can carry no other.
     fn fallback_source(&self) -> Option<String> {
-        let legacy = self.global.legacy_ports.values().map(|ports| &ports.origin);
         let enabled = self.global.enabled.iter().map(|enabled| &enabled.origin);
         let rules = self.rules.iter().map(|rules| &rules.origin);
-        enabled.chain(legacy).chain(rules).find_map(set_source).map(str::to_owned)
+        enabled.chain(rules).find_map(set_source).map(str::to_owned)
     }
 
     /// Scopes and phones that say nothing but are there.
@@ -65,15 +64,10 @@ impl Plan {
 
     fn write_rules(&self, out: &mut Writer) {
         let Some(rules) = &self.rules else { return };
-        let mark = if matches!(rules.origin, Origin::Set { .. }) { "" } else { "# " };
-        if rules.value.is_empty() {
-            out.line("# No marking rules are deployed.");
-        }
         for rule in &rules.value {
-            out.line("");
-            out.line(&format!("{mark}[[rules]]"));
+            out.header("[rules]");
             for line in rule.lines() {
-                out.line(&format!("{mark}{line}"));
+                out.line(&line);
             }
         }
     }

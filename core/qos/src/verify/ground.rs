@@ -140,11 +140,6 @@ impl Ground {
         self.agents.get(&address).map(String::as_str)
     }
 
-    /// Whether a TURN server answered with this address.
-    pub(super) fn is_relayed_address(&self, address: IpAddr, port: u16) -> bool {
-        self.relayed.contains_key(&SocketAddr::new(address, port))
-    }
-
     /// Whether the source of a row is a relay's service port, whose number says nothing about a class.
     pub(super) fn from_relay_service(&self, row: &Row) -> bool {
         matches!(row.wrap, Wrap::Channel(_) | Wrap::Peer(_))

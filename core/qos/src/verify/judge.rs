@@ -1,10 +1,10 @@
 //! Rows against the plan: class, expected mark and range, quality, verdict per flow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use carillon_wire::codec;
 use carillon_wire::ip::Dscp;
+use carillon_wire::sdp::codec::static_payload;
 
 use super::ground::{Ground, MEDIA, Policies};
 use super::quality;
@@ -15,6 +15,7 @@ use crate::{PortRange, Role, TrafficClass};
 
 /// Gives every row its class and judges it.
 pub(super) fn judge(rows: &mut [Row], ground: &Ground, strict: bool) {
+    borrow_shapes(rows);
     for row in rows.iter_mut().filter(|row| row.out.content == Content::Rtp) {
         classify_media(row, ground);
     }
@@ -28,8 +29,18 @@ pub(super) fn judge(rows: &mut [Row], ground: &Ground, strict: bool) {
         if let Some(policies) = &ground.policies {
             expect(row, ground, policies, &media, strict);
         }
-        measure(row, ground);
+        measure(row, ground, &media);
         conclude(row);
+    }
+}
+
+/// A sender that sent too little here to have a shape has the one it shows elsewhere: before ICE settled on
+/// another path, at another capture point, or behind a relay.
+fn borrow_shapes(rows: &mut [Row]) {
+    let shapes: BTreeMap<u32, TrafficClass> =
+        rows.iter().filter_map(|row| Some((row.out.ssrc?, row.shape?))).collect();
+    for row in rows.iter_mut().filter(|row| row.shape.is_none()) {
+        row.shape = row.out.ssrc.and_then(|ssrc| shapes.get(&ssrc).copied());
     }
 }
 
@@ -42,12 +53,13 @@ fn classify_media(row: &mut Row, ground: &Ground) {
 /// Classes of media between two ends: RTCP, STUN and DTLS are of the class of the media they serve.
 struct Media {
     classes: BTreeMap<(IpAddr, u16, IpAddr, u16), Vec<TrafficClass>>,
-    encrypted: BTreeMap<(IpAddr, u16, IpAddr, u16), bool>,
+    /// Ends between which keys were exchanged by DTLS.
+    keyed: BTreeSet<(IpAddr, u16, IpAddr, u16)>,
 }
 
 impl Media {
     fn of(rows: &[Row]) -> Media {
-        let mut media = Media { classes: BTreeMap::new(), encrypted: BTreeMap::new() };
+        let mut media = Media { classes: BTreeMap::new(), keyed: BTreeSet::new() };
         for row in rows {
             let ends = (row.out.src, row.out.src_port, row.out.dst, row.out.dst_port);
             let back = (row.out.dst, row.out.dst_port, row.out.src, row.out.src_port);
@@ -60,8 +72,7 @@ impl Media {
                 }
             }
             if row.out.content == Content::Dtls {
-                media.encrypted.insert(ends, true);
-                media.encrypted.insert(back, true);
+                media.keyed.extend([ends, back]);
             }
         }
         media
@@ -144,15 +155,16 @@ fn expect(row: &mut Row, ground: &Ground, policies: &Policies, media: &Media, st
 }
 
 /// Codec, clock, jitter and score.
-fn measure(row: &mut Row, ground: &Ground) {
+fn measure(row: &mut Row, ground: &Ground, media: &Media) {
     let last_jitter = row.jitter.as_ref().map_or(0.0, |jitter| jitter.least_ms());
     if let Some(timeline) = row.timeline.take() {
         row.out.timeline = timeline.buckets(row.out.expected, last_jitter);
     }
-    row.out.encrypted = ground.is_encrypted(row);
+    let ends = (row.out.src, row.out.src_port, row.out.dst, row.out.dst_port);
+    row.out.encrypted = ground.is_encrypted(row) || media.keyed.contains(&ends);
     let format = ground.format(row).map(|format| (format.codec.clone(), format.clock_rate));
-    let fixed = row.out.payload_type.and_then(codec::static_payload_type);
-    let known = format.or_else(|| fixed.map(|codec| (codec.name.to_string(), codec.clock_rate)));
+    let fixed = row.out.payload_type.and_then(static_payload).map(|fixed| fixed.codec);
+    let known = format.or_else(|| fixed.map(|codec| (codec.name.to_string(), codec.clock)));
     let (Some(rtp), Some(jitter)) = (&mut row.out.rtp, &row.jitter) else { return };
     let lane = known.as_ref().and_then(|(_, clock)| jitter.at(*clock));
     rtp.clock_assumed = known.is_none();

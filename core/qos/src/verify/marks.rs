@@ -43,14 +43,6 @@ impl Marks {
         }
     }
 
-    /// Adds what another counted.
-    pub(super) fn absorb(&mut self, other: &Marks) {
-        for entry in &other.entries {
-            self.count(entry.byte, entry.first_frame);
-            self.entries[self.latest].frames += entry.frames - 1;
-        }
-    }
-
     /// Frames in all.
     pub(super) fn frames(&self) -> u64 {
         self.entries.iter().map(|entry| entry.frames).sum()

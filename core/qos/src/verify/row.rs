@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use carillon_wire::codec;
 use carillon_wire::ip::{Dscp, protocol};
+use carillon_wire::sdp::codec::{Kind, static_payload};
 
 use super::cause::Cause;
 use super::flow::{Flow, Tally};
@@ -233,8 +233,8 @@ fn relayed(wrap: Wrap) -> Option<String> {
 
 /// Audio or video, by payload type, timestamps and sizes; `None` if there were too few packets to tell.
 fn shape(stream: &RtpStream) -> Option<TrafficClass> {
-    if let Some(known) = codec::static_payload_type(stream.main_payload_type()) {
-        return Some(if known.video { TrafficClass::Video } else { TrafficClass::Audio });
+    if let Some(known) = static_payload(stream.main_payload_type()) {
+        return Some(if known.kind == Kind::Audio { TrafficClass::Audio } else { TrafficClass::Video });
     }
     if stream.packets < SHAPE_PACKETS {
         return None;

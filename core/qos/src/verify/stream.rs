@@ -10,6 +10,9 @@ use super::timeline::Timeline;
 /// Silence longer than this is no talk time.
 const TALK_GAP_NS: i64 = 250_000_000;
 
+/// Packets in a row with another payload type that make it the codec of the stream.
+const NEW_CODEC_PACKETS: u8 = 50;
+
 /// How media came wrapped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Wrap {
@@ -56,9 +59,12 @@ pub(super) struct RtpStream {
     pub(super) bytes: u64,
     pub(super) talk_ns: i64,
     pub(super) max_gap_ns: i64,
-    /// Packets with the payload type in `payload_type`, and with others.
-    pub(super) payload_type: u8,
-    pub(super) payload_types: Vec<(u8, u64)>,
+    /// The codec's payload type, whose timestamps jitter is measured by.
+    payload_type: u8,
+    payload_types: Vec<(u8, u64)>,
+    latest_type: usize,
+    /// Packets in a row with another type than the codec's.
+    foreign_run: u8,
     /// RTP packet sizes, and how many packets share a timestamp with the one before: video does.
     pub(super) largest: u32,
     pub(super) payload_bytes: u64,
@@ -93,6 +99,8 @@ impl RtpStream {
             max_gap_ns: 0,
             payload_type: first.payload_type,
             payload_types: vec![(first.payload_type, 1)],
+            latest_type: 0,
+            foreign_run: 0,
             largest: first.len,
             payload_bytes: u64::from(first.len),
             same_timestamp: 0,
@@ -117,11 +125,7 @@ impl RtpStream {
         let jitter = &self.jitter;
         self.timeline.count(packet.time, packet.traffic_byte, lost, || jitter.least_ms());
         self.note_time(packet.time);
-        if packet.payload_type == self.payload_type {
-            self.payload_types[0].1 += 1;
-        } else {
-            self.note_payload_type(packet.payload_type);
-        }
+        self.note_payload_type(packet.payload_type);
     }
 
     /// Jitter wants packets in order; returns how many are missing before this one.
@@ -131,7 +135,10 @@ impl RtpStream {
             Arrival::Forward(missing) => {
                 self.same_timestamp += u64::from(packet.timestamp == self.timestamp);
                 self.timestamp = packet.timestamp;
-                self.jitter.push(packet.time, packet.timestamp);
+                // Tones and comfort noise keep their timestamps on purpose: they say nothing about jitter.
+                if packet.payload_type == self.payload_type {
+                    self.jitter.push(packet.time, packet.timestamp);
+                }
                 missing
             }
             Arrival::Late | Arrival::Duplicate | Arrival::Restart => 0,
@@ -152,12 +159,26 @@ impl RtpStream {
         }
     }
 
-    /// The first entry stays the type that the stream began with; 127 others can follow at most.
+    #[inline]
+    fn note_payload_type(&mut self, number: u8) {
+        match self.payload_types.get_mut(self.latest_type) {
+            Some((known, count)) if *known == number => *count += 1,
+            _ => self.change_payload_type(number),
+        }
+        self.foreign_run = if number == self.payload_type { 0 } else { self.foreign_run.saturating_add(1) };
+        if self.foreign_run > NEW_CODEC_PACKETS {
+            self.payload_type = number;
+        }
+    }
+
+    /// There are 128 payload types at most.
     #[cold]
-    fn note_payload_type(&mut self, payload_type: u8) {
-        match self.payload_types.iter_mut().find(|(number, _)| *number == payload_type) {
-            Some((_, count)) => *count += 1,
-            None => self.payload_types.push((payload_type, 1)),
+    fn change_payload_type(&mut self, number: u8) {
+        let place = self.payload_types.iter().position(|(known, _)| *known == number);
+        self.latest_type = place.unwrap_or(self.payload_types.len());
+        match place {
+            Some(place) => self.payload_types[place].1 += 1,
+            None => self.payload_types.push((number, 1)),
         }
     }
 

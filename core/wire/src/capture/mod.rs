@@ -160,13 +160,6 @@ impl Order {
     }
 }
 
-/// What one step over the bytes found; `len` bytes belong to it.
-enum Step<'a> {
-    Record { len: usize, record: Record<'a> },
-    Skip { len: usize },
-    NeedMore,
-}
-
 impl Decoder {
     /// A decoder at the start of a file.
     pub fn new() -> Decoder {
@@ -179,15 +172,16 @@ impl Decoder {
     #[inline]
     pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Record<'a>>, CaptureError> {
         loop {
-            match self.step(bytes)? {
-                Step::Record { len, record } => {
-                    self.advance(bytes, len);
-                    self.at.frames = record.frame;
-                    return Ok(Some(record));
-                }
-                Step::Skip { len } => self.advance(bytes, len),
-                Step::NeedMore => return Ok(None),
-            }
+            let len = match &self.format {
+                Format::Pcap(layout) => return layout.record(&mut self.at, bytes),
+                Format::Pcapng(order) => match pcapng::kind_of_packet(*order, self.at, bytes) {
+                    Some(read) => return self.packet_block(*order, bytes, read),
+                    None => self.other_block(*order, bytes)?,
+                },
+                Format::Unknown => self.file_header(bytes)?,
+            };
+            let Some(len) = len else { return Ok(None) };
+            self.at.advance(bytes, len);
         }
     }
 
@@ -200,14 +194,14 @@ impl Decoder {
 
     /// Says whether the file may end here, with `rest` unread: an error names the record that is cut.
     pub fn finish(&self, rest: &[u8]) -> Result<(), CaptureError> {
-        let Position { frames, offset, skip } = self.at;
+        let Position { offset, skip, .. } = self.at;
         if offset == 0 && rest.is_empty() {
             return Err(CaptureError::Empty);
         }
         if rest.is_empty() && skip == 0 {
             return Ok(());
         }
-        Err(CaptureError::Truncated { frame: frames.saturating_add(1), offset, held: rest.len() as u64 })
+        Err(CaptureError::Truncated { frame: self.at.frame(), offset, held: rest.len() as u64 })
     }
 
     /// Records decoded so far, which is also the number of the last one.
@@ -225,40 +219,32 @@ impl Decoder {
         &self.interfaces
     }
 
-    #[inline]
-    fn advance(&mut self, bytes: &mut &[u8], len: usize) {
-        *bytes = bytes.get(len..).unwrap_or_default();
-        self.at.offset = self.at.offset.saturating_add(len as u64);
-    }
-
-    #[inline]
-    fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, CaptureError> {
-        match self.format {
-            Format::Pcap(layout) => pcap::record(layout, self.at, bytes),
-            Format::Pcapng(_) if self.at.skip > 0 => Ok(self.pass_over(bytes)),
-            Format::Pcapng(order) => self.pcapng_block(order, bytes),
-            Format::Unknown => self.file_header(bytes),
-        }
-    }
-
-    /// Continues over a block that may be longer than the caller's buffer.
-    fn pass_over<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
-        let len = usize::try_from(self.at.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
-        self.at.skip -= len as u64;
-        if len == 0 { Step::NeedMore } else { Step::Skip { len } }
-    }
-
-    fn file_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, CaptureError> {
-        let Some(&magic) = bytes.first_chunk::<4>() else { return Ok(Step::NeedMore) };
+    /// The length of the file's header, once it is there.
+    fn file_header(&mut self, bytes: &[u8]) -> Result<Option<usize>, CaptureError> {
+        let Some(&magic) = bytes.first_chunk::<4>() else { return Ok(None) };
         if magic == pcapng::SECTION_HEADER.to_be_bytes() {
             return self.section_header(bytes);
         }
         let Some(variant) = pcap::Variant::from_magic(magic) else {
             return Err(CaptureError::NotACapture { magic });
         };
-        let Some((layout, interface)) = variant.file_header(bytes) else { return Ok(Step::NeedMore) };
+        let Some((layout, interface)) = variant.file_header(bytes) else { return Ok(None) };
         self.interfaces = Arc::new(vec![interface]);
         self.format = Format::Pcap(layout);
-        Ok(Step::Skip { len: pcap::FILE_HEADER_LEN })
+        Ok(Some(pcap::FILE_HEADER_LEN))
+    }
+}
+
+impl Position {
+    /// The number of the record that starts here.
+    #[inline]
+    fn frame(&self) -> u64 {
+        self.frames.saturating_add(1)
+    }
+
+    #[inline]
+    fn advance(&mut self, bytes: &mut &[u8], len: usize) {
+        *bytes = bytes.get(len..).unwrap_or_default();
+        self.offset = self.offset.saturating_add(len as u64);
     }
 }

@@ -1,8 +1,6 @@
 //! The pcap format: one file header, then records of one interface (draft-ietf-opsawg-pcap).
 
-use super::{
-    CaptureError, Clock, Interface, MAX_RECORD_LEN, Order, Position, Record, Step, USUAL_RECORD_LEN,
-};
+use super::{CaptureError, Clock, Interface, MAX_RECORD_LEN, Order, Position, Record, USUAL_RECORD_LEN};
 use crate::link::LinkType;
 
 pub(super) const FILE_HEADER_LEN: usize = 24;
@@ -51,20 +49,27 @@ impl Variant {
     }
 }
 
-/// The record at the start of `bytes`.
-#[inline]
-pub(super) fn record(layout: Layout, at: Position, bytes: &[u8]) -> Result<Step<'_>, CaptureError> {
-    let Layout { variant: Variant { order, nanos, header_len }, link, limit } = layout;
-    let Some(head) = bytes.first_chunk::<16>() else { return Ok(Step::NeedMore) };
-    let captured = order.u32_at(head, 8);
-    let frame = at.frames.saturating_add(1);
-    if captured > limit {
-        return Err(CaptureError::RecordLength { frame, offset: at.offset, length: captured, limit });
+impl Layout {
+    /// The record at the start of `bytes`, which it moves behind it.
+    #[inline]
+    pub(super) fn record<'a>(
+        &self,
+        at: &mut Position,
+        bytes: &mut &'a [u8],
+    ) -> Result<Option<Record<'a>>, CaptureError> {
+        let Variant { order, nanos, header_len } = self.variant;
+        let Some(head) = bytes.first_chunk::<16>() else { return Ok(None) };
+        let (length, limit) = (order.u32_at(head, 8), self.limit);
+        if length > limit {
+            return Err(CaptureError::RecordLength { frame: at.frame(), offset: at.offset, length, limit });
+        }
+        let len = header_len + length as usize;
+        let Some(data) = bytes.get(header_len..len) else { return Ok(None) };
+        let seconds = i64::from(order.u32_at(head, 0)) * 1_000_000_000;
+        let time = seconds + i64::from(order.u32_at(head, 4)) * i64::from(nanos);
+        let original_len = order.u32_at(head, 12);
+        at.advance(bytes, len);
+        at.frames = at.frame();
+        Ok(Some(Record { frame: at.frames, time, interface: 0, link: self.link, original_len, data }))
     }
-    let len = header_len + captured as usize;
-    let Some(data) = bytes.get(header_len..len) else { return Ok(Step::NeedMore) };
-    let seconds = i64::from(order.u32_at(head, 0)) * 1_000_000_000;
-    let time = seconds + i64::from(order.u32_at(head, 4)) * i64::from(nanos);
-    let record = Record { frame, time, interface: 0, link, original_len: order.u32_at(head, 12), data };
-    Ok(Step::Record { len, record })
 }

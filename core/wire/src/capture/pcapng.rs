@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{CaptureError, Clock, Decoder, Format, Interface, MAX_RECORD_LEN, Order, Record, Step, Unit};
+use super::{CaptureError, Clock, Decoder, Format, Interface, MAX_RECORD_LEN, Order, Position, Record, Unit};
 use crate::link::LinkType;
 
 /// Reads the same in both byte orders.
@@ -23,8 +23,8 @@ const NAME_LEN: usize = 256;
 /// Type, length, and the length again at the end.
 const FRAME_LEN: usize = 12;
 
-/// Where the fields of a packet block are, from the block's start.
-struct PacketFields {
+/// What a packet block says about its packet.
+pub(super) struct PacketFields {
     /// Length of the fixed part, where the packet's bytes begin.
     fixed: usize,
     interface: u32,
@@ -34,10 +34,67 @@ struct PacketFields {
     original_len: u32,
 }
 
+type ReadFields = fn(Order, &[u8]) -> PacketFields;
+
+/// How the packet block at the start of `bytes` is read; `None` if none starts there.
+#[inline]
+pub(super) fn kind_of_packet(order: Order, at: Position, bytes: &[u8]) -> Option<ReadFields> {
+    if at.skip > 0 || bytes.len() < 8 {
+        return None;
+    }
+    match order.u32_at(bytes, 0) {
+        ENHANCED_PACKET => Some(enhanced_packet),
+        SIMPLE_PACKET => Some(simple_packet),
+        OBSOLETE_PACKET => Some(obsolete_packet),
+        _ => None,
+    }
+}
+
 impl Decoder {
+    /// The record of the packet block at the start of `bytes`, which it moves behind it.
+    #[inline]
+    pub(super) fn packet_block<'a>(
+        &mut self,
+        order: Order,
+        bytes: &mut &'a [u8],
+        read: ReadFields,
+    ) -> Result<Option<Record<'a>>, CaptureError> {
+        let Some(block) = self.whole_block(order, bytes)? else { return Ok(None) };
+        let fields = read(order, block);
+        let (frame, offset) = (self.at.frame(), self.at.offset);
+        let Some(interface) = self.interfaces.get(fields.interface as usize) else {
+            let known = self.interfaces.len();
+            return Err(CaptureError::UnknownInterface { frame, offset, interface: fields.interface, known });
+        };
+        let room = block.len().saturating_sub(fields.fixed + 4);
+        let captured = fields.captured.unwrap_or_else(|| interface.cut(fields.original_len));
+        let data = block.get(fields.fixed..).and_then(|rest| rest.get(..captured as usize));
+        let Some(data) = data.filter(|data| data.len() <= room) else {
+            return Err(CaptureError::RecordLength { frame, offset, length: captured, limit: room as u32 });
+        };
+        let (link, original_len) = (interface.link, fields.original_len);
+        let time = interface.clock.nanos(fields.stamp);
+        self.at.advance(bytes, block.len());
+        self.at.frames = frame;
+        Ok(Some(Record { frame, time, interface: fields.interface as u16, link, original_len, data }))
+    }
+
+    /// Reads or passes over what carries no packet: how many bytes, `None` if more are needed.
+    pub(super) fn other_block(&mut self, order: Order, bytes: &[u8]) -> Result<Option<usize>, CaptureError> {
+        if self.at.skip > 0 {
+            return Ok(self.pass_over(bytes));
+        }
+        let Some(head) = bytes.first_chunk::<8>() else { return Ok(None) };
+        match order.u32_at(head, 0) {
+            SECTION_HEADER => self.section_header(bytes),
+            INTERFACE => self.interface_block(order, bytes),
+            other => self.unread_block(other, order.u32_at(head, 4)),
+        }
+    }
+
     /// Starts a section (the whole block is never needed: its options are passed over).
-    pub(super) fn section_header<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, CaptureError> {
-        let Some(head) = bytes.first_chunk::<16>() else { return Ok(Step::NeedMore) };
+    pub(super) fn section_header(&mut self, bytes: &[u8]) -> Result<Option<usize>, CaptureError> {
+        let Some(head) = bytes.first_chunk::<16>() else { return Ok(None) };
         let order = Order { big: head[8..12] == BYTE_ORDER_MAGIC.to_be_bytes() };
         if order.u32_at(head, 8) != BYTE_ORDER_MAGIC {
             let magic = [head[8], head[9], head[10], head[11]];
@@ -53,50 +110,48 @@ impl Decoder {
         self.format = Format::Pcapng(order);
         self.interfaces = Arc::default();
         self.at.skip = u64::from(length) - 16;
-        Ok(Step::Skip { len: 16 })
+        Ok(Some(16))
     }
 
-    #[inline]
-    pub(super) fn pcapng_block<'a>(
-        &mut self,
-        order: Order,
-        bytes: &'a [u8],
-    ) -> Result<Step<'a>, CaptureError> {
-        let Some(head) = bytes.first_chunk::<8>() else { return Ok(Step::NeedMore) };
-        match order.u32_at(head, 0) {
-            ENHANCED_PACKET => self.packet_block(order, bytes, enhanced_packet),
-            SECTION_HEADER => self.section_header(bytes),
-            INTERFACE => self.interface_block(order, bytes),
-            SIMPLE_PACKET => self.packet_block(order, bytes, simple_packet),
-            OBSOLETE_PACKET => self.packet_block(order, bytes, obsolete_packet),
-            other => self.other_block(other, order.u32_at(head, 4)),
+    fn interface_block(&mut self, order: Order, bytes: &[u8]) -> Result<Option<usize>, CaptureError> {
+        let Some(block) = self.whole_block(order, bytes)? else { return Ok(None) };
+        let Some(options) = block.get(16..block.len() - 4) else {
+            return Err(self.bad_length(block.len() as u32));
+        };
+        if self.interfaces.len() > usize::from(u16::MAX) {
+            return Err(CaptureError::TooManyInterfaces { offset: self.at.offset });
         }
+        let mut interface = Interface {
+            link: LinkType::from_number(order.u16_at(block, 8)),
+            snaplen: order.u32_at(block, 12),
+            name: String::new(),
+            clock: Clock::MICROS,
+        };
+        for (code, value) in (Options { order, rest: options }) {
+            interface.apply(order, code, value);
+        }
+        Arc::make_mut(&mut self.interfaces).push(interface);
+        Ok(Some(block.len()))
     }
 
-    #[inline]
-    fn packet_block<'a>(
-        &mut self,
-        order: Order,
-        bytes: &'a [u8],
-        read: impl Fn(Order, &[u8]) -> PacketFields,
-    ) -> Result<Step<'a>, CaptureError> {
-        let Some(block) = self.whole_block(order, bytes)? else { return Ok(Step::NeedMore) };
-        let fields = read(order, block);
-        let (frame, offset) = (self.at.frames.saturating_add(1), self.at.offset);
-        let Some(interface) = self.interfaces.get(fields.interface as usize) else {
-            let known = self.interfaces.len();
-            return Err(CaptureError::UnknownInterface { frame, offset, interface: fields.interface, known });
-        };
-        let room = block.len().saturating_sub(fields.fixed + 4);
-        let captured = fields.captured.unwrap_or_else(|| interface.cut(fields.original_len));
-        let data = block.get(fields.fixed..).and_then(|rest| rest.get(..captured as usize));
-        let Some(data) = data.filter(|data| data.len() <= room) else {
-            return Err(CaptureError::RecordLength { frame, offset, length: captured, limit: room as u32 });
-        };
-        let time = interface.clock.nanos(fields.stamp);
-        let (link, original_len) = (interface.link, fields.original_len);
-        let record = Record { frame, time, interface: fields.interface as u16, link, original_len, data };
-        Ok(Step::Record { len: block.len(), record })
+    /// Passes over a block without a packet. Some of these Wireshark shows as a line of its own (tried with
+    /// tshark 4.0), so that they take a frame number here too: journal entries, custom blocks, system calls.
+    fn unread_block(&mut self, kind: u32, length: u32) -> Result<Option<usize>, CaptureError> {
+        if length < FRAME_LEN as u32 || !length.is_multiple_of(4) {
+            return Err(self.bad_length(length));
+        }
+        if matches!(kind, 9 | 0x0bad | 0x4000_0bad | 0x0204 | 0x0216) {
+            self.at.frames = self.at.frame();
+        }
+        self.at.skip = u64::from(length) - 8;
+        Ok(Some(8))
+    }
+
+    /// Continues over a block that may be longer than the caller's buffer.
+    fn pass_over(&mut self, bytes: &[u8]) -> Option<usize> {
+        let len = usize::try_from(self.at.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
+        self.at.skip -= len as u64;
+        (len > 0).then_some(len)
     }
 
     /// The block at the start of `bytes`, both its lengths checked; `None` if more bytes are needed.
@@ -115,42 +170,7 @@ impl Decoder {
     }
 
     fn bad_length(&self, length: u32) -> CaptureError {
-        let frame = self.at.frames.saturating_add(1);
-        CaptureError::BlockLength { frame, offset: self.at.offset, length }
-    }
-
-    fn interface_block<'a>(&mut self, order: Order, bytes: &'a [u8]) -> Result<Step<'a>, CaptureError> {
-        let Some(block) = self.whole_block(order, bytes)? else { return Ok(Step::NeedMore) };
-        let Some(options) = block.get(16..block.len() - 4) else {
-            return Err(self.bad_length(block.len() as u32));
-        };
-        if self.interfaces.len() > usize::from(u16::MAX) {
-            return Err(CaptureError::TooManyInterfaces { offset: self.at.offset });
-        }
-        let mut interface = Interface {
-            link: LinkType::from_number(order.u16_at(block, 8)),
-            snaplen: order.u32_at(block, 12),
-            name: String::new(),
-            clock: Clock::MICROS,
-        };
-        for (code, value) in (Options { order, rest: options }) {
-            interface.apply(order, code, value);
-        }
-        Arc::make_mut(&mut self.interfaces).push(interface);
-        Ok(Step::Skip { len: block.len() })
-    }
-
-    /// Passes over a block without a packet. Some of these Wireshark shows as a line of its own (tried with
-    /// tshark 4.0), so that they take a frame number here too: journal entries, custom blocks, system calls.
-    fn other_block<'a>(&mut self, kind: u32, length: u32) -> Result<Step<'a>, CaptureError> {
-        if length < FRAME_LEN as u32 || !length.is_multiple_of(4) {
-            return Err(self.bad_length(length));
-        }
-        if matches!(kind, 9 | 0x0bad | 0x4000_0bad | 0x0204 | 0x0216) {
-            self.at.frames = self.at.frames.saturating_add(1);
-        }
-        self.at.skip = u64::from(length) - 8;
-        Ok(Step::Skip { len: 8 })
+        CaptureError::BlockLength { frame: self.at.frame(), offset: self.at.offset, length }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Index {
     pub(super) repeated: u64,
     /// The first thing wrong with the lines themselves.
     pub(super) flaw: Option<Answer>,
+    /// Number of the first line of each known name, 255 for any later one.
+    places: [u8; 64],
     first: [Line; INLINE],
     len: usize,
     spill: Vec<Line>,
@@ -64,6 +66,7 @@ impl Index {
             seen: 0,
             repeated: 0,
             flaw,
+            places: [0; 64],
             first: [NO_LINE; INLINE],
             len: 0,
             spill: Vec::new(),
@@ -85,6 +88,14 @@ impl Index {
     #[inline]
     pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
         self.first.iter().take(self.len).chain(&self.spill)
+    }
+
+    /// The lines of a name.
+    #[inline]
+    pub(super) fn lines_of(&self, name: Name) -> impl Iterator<Item = &Line> {
+        let (place, bit) = (self.places.get(name as usize).copied().unwrap_or(0), name.bit());
+        let most = if self.repeated & bit != 0 { usize::MAX } else { usize::from(self.seen & bit != 0) };
+        self.lines().skip(usize::from(place)).filter(move |line| line.name == name).take(most)
     }
 
     /// Where line number `at` ends, including its line break.
@@ -134,8 +145,13 @@ impl Index {
                 Line { start: at as u32, value: at as u32, end: (at + text.len()) as u32, ..NO_LINE }
             }
         };
-        self.repeated |= self.seen & line.name.bit();
-        self.seen |= line.name.bit();
+        let bit = line.name.bit();
+        if self.seen & bit == 0 {
+            let place = u8::try_from(self.len()).unwrap_or(u8::MAX);
+            self.places.get_mut(line.name as usize).into_iter().for_each(|slot| *slot = place);
+        }
+        self.repeated |= self.seen & bit;
+        self.seen |= bit;
         match self.first.get_mut(self.len) {
             Some(place) => {
                 *place = line;

@@ -102,17 +102,12 @@ impl<B: AsRef<[u8]>> Message<B> {
     /// The values of all header lines of this name, one per line.
     #[inline]
     pub fn all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        let present = self.index.seen & name.bit() != 0;
-        let lines = self.index.lines().filter(move |line| present && line.name == name);
-        lines.map(|line| trim(self.slice(line.value, line.end)))
+        self.index.lines_of(name).map(|line| trim(self.slice(line.value, line.end)))
     }
 
     /// The value of the first header line of this name.
     #[inline]
     pub fn get(&self, name: Name) -> Option<&[u8]> {
-        if self.index.seen & name.bit() == 0 {
-            return None;
-        }
         self.all(name).next()
     }
 

@@ -39,7 +39,7 @@ kinds! {
     DOCUMENTED_END: "documented-end-differs", Warning, [11, 14],
         "The product's range ends elsewhere than its documents say: policies copied from the documents are a port off.";
     TOO_FEW: "too-few-ports", Error, [19],
-        "A client needs at least 20 ports per modality. (40 is outdated guidance.)";
+        "A client needs at least 20 ports per modality; the 40 of older guidance is outdated.";
     LEGACY_SMALL: "legacy-range-too-small", Error, [19],
         "Old clients carry all media in one range, which needs at least 40 ports.";
     MODALITY_UNSET: "modality-unset", Error, [27],

@@ -44,22 +44,51 @@ pub struct Lint {
 
 /// Findings under construction.
 struct Findings {
-    lints: Vec<Lint>,
-    seen: BTreeSet<String>,
-    suffix: String,
+    pending: Vec<Pending>,
+    seen: BTreeSet<(&'static str, &'static str, String)>,
+    /// The scope being checked; empty for the global one.
+    scope: String,
+}
+
+/// A finding that may yet turn out to be true of several roles.
+#[derive(PartialEq, Eq)]
+struct Pending {
+    kind: Kind,
+    level: Level,
+    roles: Vec<&'static str>,
+    text: String,
+    scope: String,
 }
 
 impl Findings {
     fn add(&mut self, kind: Kind, text: String) {
-        self.add_at(kind, kind.level, text);
+        self.add_for("", kind, kind.level, text);
     }
 
-    /// Adds it unless a wider scope already has it.
-    fn add_at(&mut self, kind: Kind, level: Level, text: String) {
-        if self.seen.insert(format!("{} {text}", kind.code)) {
-            let text = format!("{text}{}", self.suffix);
-            self.lints.push(Lint { code: kind.code, level, text, rows: kind.rows });
+    /// Adds it for a role unless a wider scope already has it; the same about another role is one finding.
+    fn add_for(&mut self, role: &'static str, kind: Kind, level: Level, text: String) {
+        if !self.seen.insert((kind.code, role, text.clone())) {
+            return;
         }
+        let scope = self.scope.clone();
+        let roles: Vec<&str> = Some(role).filter(|role| !role.is_empty()).into_iter().collect();
+        let mut of_scope = self.pending.iter_mut().rev().take_while(|pending| pending.scope == scope);
+        match of_scope.find(|pending| (pending.kind, pending.level, &pending.text) == (kind, level, &text)) {
+            Some(pending) => pending.roles.extend(roles),
+            None => self.pending.push(Pending { kind, level, roles, text, scope }),
+        }
+    }
+}
+
+impl Pending {
+    fn lint(self) -> Lint {
+        let subject = match self.roles.as_slice() {
+            [] => String::new(),
+            roles => format!("{}: ", roles.join(", ")),
+        };
+        let place = if self.scope.is_empty() { String::new() } else { format!(" (in {})", self.scope) };
+        let text = format!("{subject}{}{place}", self.text);
+        Lint { code: self.kind.code, level: self.level, text, rows: self.kind.rows }
     }
 }
 
@@ -67,25 +96,23 @@ impl Plan {
     /// Everything that is wrong or doubtful, errors first. Sites and services are checked as well; what
     /// holds globally is told once.
     pub fn lint(&self) -> Vec<Lint> {
-        let mut findings = Findings { lints: Vec::new(), seen: BTreeSet::new(), suffix: String::new() };
+        let mut findings = Findings { pending: Vec::new(), seen: BTreeSet::new(), scope: String::new() };
         for (name, scope) in self.scopes() {
-            findings.suffix = if name.is_empty() { String::new() } else { format!(" (in {name})") };
-            for role in [Role::Client, Role::Conferencing, Role::Application, Role::Mediation] {
-                self.check_ports(role, &scope, &mut findings);
-            }
-            for role in [Role::Edge, Role::Gateway, Role::Phone] {
+            findings.scope = name;
+            for role in Role::ALL {
                 self.check_ports(role, &scope, &mut findings);
             }
             self.check_roles_together(&scope, &mut findings);
             self.check_marks(&scope, &mut findings);
         }
-        findings.suffix = String::new();
+        findings.scope = String::new();
         self.check_estate(&mut findings);
         self.check_queues(&mut findings);
         self.check_phones(&mut findings);
         self.check_rules(&mut findings);
-        findings.lints.sort_by_key(|lint| lint.level);
-        findings.lints
+        let mut lints: Vec<Lint> = findings.pending.into_iter().map(Pending::lint).collect();
+        lints.sort_by_key(|lint| lint.level);
+        lints
     }
 
     /// The global scope, every site, every service.

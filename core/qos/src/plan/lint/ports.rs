@@ -44,23 +44,21 @@ impl Plan {
     }
 
     pub(super) fn check_roles_together(&self, scope: &Scope, findings: &mut Findings) {
-        for (class, client, server) in self.clients_outside_servers(scope) {
-            let text = format!("client {class} {client} is not inside conferencing {class} {server}");
-            findings.add(CLIENT_OUTSIDE, text);
-        }
-        let [clients, servers, applications] =
-            [Role::Client, Role::Conferencing, Role::Application].map(|role| self.planned(role, scope));
-        for class in TrafficClass::MEDIA {
-            let (Some(client), Some(server)) = (clients.ports(class), servers.ports(class)) else { continue };
-            if server.count() < client.count() {
+        for (class, client, server) in self.client_and_server_ranges(scope) {
+            if !server.covers(client) {
+                let text = format!("client {class} {client} is not inside conferencing {class} {server}");
+                findings.add(CLIENT_OUTSIDE, text);
+            }
+            let (ports, enough) = (server.count(), client.count());
+            if ports < enough {
                 let text = format!(
-                    "conferencing {class} {server} has {} ports, client {class} {client} has {}",
-                    server.count(),
-                    client.count()
+                    "conferencing {class} {server} has {ports} ports, client {class} {client} has {enough}"
                 );
                 findings.add(SERVER_SMALL, text);
             }
         }
+        let [servers, applications] =
+            [Role::Conferencing, Role::Application].map(|role| self.planned(role, scope));
         let sharing = (servers.ports(TrafficClass::Sharing), applications.ports(TrafficClass::Sharing));
         if let (Some(conferencing), Some(application)) = sharing
             && conferencing != application
@@ -99,15 +97,14 @@ impl Plan {
         let all_alike = media.len() > 2 && media.windows(2).all(|pair| matches!(pair, [a, b] if a.1 == b.1));
         if all_alike {
             let list: Vec<String> = media.iter().map(|(name, range)| format!("{name} {range}")).collect();
-            let text = format!("{role}: {} are the same ports{note}", list.join(", "));
-            return findings.add_at(DEFAULT_RANGES, level, text);
+            let text = format!("{} are the same ports{note}", list.join(", "));
+            return findings.add_for(role.name(), DEFAULT_RANGES, level, text);
         }
         for (at, (name, range)) in ranges.iter().enumerate() {
             for (other_name, other) in ranges.iter().skip(at + 1) {
                 if let Some(shared) = range.intersection(*other) {
-                    let text =
-                        format!("{role}: {name} {range} and {other_name} {other} share {shared}{note}");
-                    findings.add_at(RANGES_OVERLAP, level, text);
+                    let text = format!("{name} {range} and {other_name} {other} share {shared}{note}");
+                    findings.add_for(role.name(), RANGES_OVERLAP, level, text);
                 }
             }
         }
@@ -115,13 +112,14 @@ impl Plan {
 
     fn check_listeners(&self, role: Role, name: &str, range: PortRange, findings: &mut Findings) {
         for (port, service) in LISTENERS.into_iter().filter(|(port, _)| range.contains(*port)) {
-            findings.add(CONTAINS_LISTENER, format!("{role}: {name} {range} contains {port} ({service})"));
+            let text = format!("{name} {range} contains {port} ({service})");
+            findings.add_for(role.name(), CONTAINS_LISTENER, Level::Error, text);
         }
         for listener in self.signaling_ports() {
             let known = LISTENERS.iter().any(|(port, _)| *listener == single(*port));
             if let Some(shared) = range.intersection(*listener).filter(|_| !known) {
-                let text = format!("{role}: {name} {range} and signaling {listener} share {shared}");
-                findings.add(CONTAINS_LISTENER, text);
+                let text = format!("{name} {range} and signaling {listener} share {shared}");
+                findings.add_for(role.name(), CONTAINS_LISTENER, Level::Error, text);
             }
         }
     }
@@ -133,8 +131,8 @@ impl Plan {
                 Role::Edge => (Level::Error, "on the same host"),
                 _ => (Level::Advice, "on another host, so calls work"),
             };
-            let text = format!("{role}: {name} {range} and the Edge's {edge} share {shared}, {note}");
-            findings.add_at(OVERLAPS_EDGE, level, text);
+            let text = format!("{name} {range} and the Edge's {edge} share {shared}, {note}");
+            findings.add_for(role.name(), OVERLAPS_EDGE, level, text);
         }
     }
 
@@ -151,8 +149,8 @@ impl Plan {
             };
             let Some(off) = off else { continue };
             let ports = if off.count() == 1 { "1 port".to_owned() } else { format!("{} ports", off.count()) };
-            let text = format!("{role}: {class} {range}, in documents {documented}: {ports} {word} ({off})");
-            findings.add(DOCUMENTED_END, text);
+            let text = format!("{class} {range}, in documents {documented}: {ports} {word} ({off})");
+            findings.add_for(role.name(), DOCUMENTED_END, Level::Warning, text);
         }
     }
 
@@ -218,8 +216,8 @@ fn check_ephemeral(role: Role, name: &str, range: PortRange, findings: &mut Find
     let (start, end) = LINUX_EPHEMERAL;
     let shared = PortRange::from_ends(start, end).and_then(|ephemeral| range.intersection(ephemeral));
     if let Some(shared) = shared {
-        let text = format!("{role}: {name} {range} and Linux's ephemeral {start}-{end} share {shared}");
-        findings.add(EPHEMERAL, text);
+        let text = format!("{name} {range} and Linux's ephemeral {start}-{end} share {shared}");
+        findings.add_for(role.name(), EPHEMERAL, Level::Advice, text);
     }
 }
 

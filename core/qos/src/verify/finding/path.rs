@@ -17,7 +17,6 @@ const MAX_SIGHTINGS: usize = 16;
 
 /// Marks of the same packets at two places.
 struct Change {
-    before: usize,
     after: usize,
     from: Dscp,
     to: Dscp,
@@ -142,7 +141,7 @@ fn compare(case: &Case<'_>, before: usize, after: usize) -> Option<Change> {
         return None;
     }
     let (&(from, to), &packets) = changed.iter().max_by_key(|(_, packets)| **packets)?;
-    Some(Change { before, after, from, to, packets })
+    Some(Change { after, from, to, packets })
 }
 
 /// Numbers that both lists of runs have, with the traffic bytes at either place. The cycle in which a capture

@@ -9,7 +9,7 @@ use carillon_wire::{ip, link, packet as wire};
 
 pub use crate::encode::Link;
 use crate::encode::frame;
-use crate::packet::{Body, Packet, Which, sip};
+use crate::packet::{Body, Packet, Which, rtp, sip};
 
 /// The packets of a capture and how its file will look.
 #[derive(Clone, Debug)]
@@ -170,12 +170,11 @@ impl Capture {
         })
     }
 
-    /// A host uses other media ports, and says so in its session descriptions.
-    pub fn move_ports(self, host: IpAddr, moves: &[(u16, u16)]) -> Capture {
-        let new = |port: u16| moves.iter().find(|(old, _)| *old == port).map_or(port, |(_, new)| *new);
-        let told = moves.iter().fold(self, |capture, (old, new)| {
-            capture.text_from(host, &format!("m=audio {old} "), &format!("m=audio {new} "))
-        });
+    /// A host sends and receives RTP on another port, and RTCP on the next one; its session descriptions say so.
+    pub fn move_media(self, host: IpAddr, port: u16) -> Capture {
+        let old = self.media_port(host);
+        let new = |known: u16| if [old, old + 1].contains(&known) { port + (known - old) } else { known };
+        let told = self.text_from(host, &format!("m=audio {old} "), &format!("m=audio {port} "));
         told.change(
             |_| true,
             |packet| {
@@ -186,6 +185,12 @@ impl Capture {
                 }
             },
         )
+    }
+
+    /// The port of a host's first RTP packet.
+    pub fn media_port(&self, host: IpAddr) -> u16 {
+        let first = self.packets.iter().find(|packet| packet.src == host && rtp(packet));
+        first.and_then(Packet::ports).expect("a host that sends RTP").0
     }
 
     /// Replaces text in all signaling.

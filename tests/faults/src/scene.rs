@@ -19,11 +19,6 @@ pub const BOB6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x20, 0, 0, 0, 0, 0, 0
 /// The addresses of both, as text.
 pub const TO_V6: [(&str, &str); 2] = [("10.20.0.10", "fd00:20::a"), ("10.20.0.20", "fd00:20::14")];
 
-/// Media ports of [`call`].
-pub const ALICE_PORT: u16 = 50004;
-/// See [`ALICE_PORT`].
-pub const BOB_PORT: u16 = 50014;
-
 /// One call between two softphones (baresip), SIP in the clear, PCMU.
 pub fn call() -> Capture {
     Capture::real("baresip-udp-v4")

@@ -69,14 +69,14 @@ fn audio_with_the_signaling_mark_is_named_over_ipv6_without_signaling() {
 
 #[test]
 fn the_first_port_after_the_range_is_one_too_many() {
-    let capture = call().move_ports(BOB, &[(50014, 50020)]).strike(rtp_from(BOB), |_| ());
+    let capture = call().move_media(BOB, 50020).strike(rtp_from(BOB), |_| ());
     let report = Trial::of(&capture, &phones()).shows(Cause::RangeExceededByOne);
     assert!(report.findings[0].text.contains("50020"), "{}", report.findings[0].text);
 }
 
 #[test]
 fn the_first_port_after_the_range_is_one_too_many_though_a_policy_left_it_unmarked() {
-    let capture = office().move_ports(BOB, &[(50014, 50020)]).strike(rtp_from(BOB), bleach);
+    let capture = office().move_media(BOB, 50020).strike(rtp_from(BOB), bleach);
     Trial::of(&capture, &phones()).shows(Cause::RangeExceededByOne);
 }
 

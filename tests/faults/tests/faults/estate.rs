@@ -1,20 +1,21 @@
 //! Faults of the whole estate.
 
+use std::collections::BTreeSet;
+
 use carillon_faults::carry::{media_from, rtp_from};
 use carillon_faults::packet::{everything, media, rtp, v6};
-use carillon_faults::scene::{
-    ALICE, ALICE6, BOB, BOB6, TO_V6, call, call6, host, office, phones, video_call,
-};
+use carillon_faults::scene::{ALICE, BOB, BOB6, TO_V6, call, call6, host, office, phones, video_call};
 use carillon_faults::{Capture, Link, Packet, Trial};
 use carillon_qos::verify::cause::Cause;
 
-/// Media ports as an unmanaged client takes them.
+/// Media ports as unmanaged clients take them.
 fn random_ports(capture: Capture) -> Capture {
-    let hosts = [ALICE, BOB, ALICE6, BOB6, host(11), host(12), host(21), host(22)];
-    hosts.iter().zip(0u16..).fold(capture, |capture, (host, n)| {
-        let moves: Vec<_> = (50000..50020).map(|port| (port, port - 50000 + 61000 + n * 97 % 400)).collect();
-        capture.move_ports(*host, &moves)
-    })
+    let senders: BTreeSet<_> =
+        capture.packets.iter().filter(|packet| rtp(packet)).map(|packet| packet.src).collect();
+    senders
+        .into_iter()
+        .zip([61022, 53748, 60010, 49152, 57344, 62180])
+        .fold(capture, |capture, (host, port)| capture.move_media(host, port))
 }
 
 fn bleach(packet: &mut Packet) {

@@ -155,14 +155,15 @@ const UCS: PhoneFamily = PhoneFamily {
     ports: PortControl::StartOnly { narrow: 24, wide: 48 },
     marks: MarkControl::Settable,
     default_start: Some(2222),
-    default_mark: None,
+    default_mark: Some(46),
     marks_signaling: Some(true),
     video: true,
     video_follows_audio: true,
     evidence: Evidence::Documented,
     note: "Schertz, Configuring QoS for Lync IP Phones: 24 audio and 24 video ports. UC Software manual: \
            24 even RTP ports and their odd RTCP neighbours, start to start+47, start even. From UCS 5.5 on \
-           the phone also reads in-band ranges.",
+           the phone also reads in-band ranges. Unconfigured audio has precedence 5, low delay, high \
+           throughput: TOS byte 0xb8, which is EF.",
 };
 
 const POLYCOM_AUDIO: PhoneFamily = PhoneFamily { video: false, ..UCS };
@@ -225,12 +226,12 @@ pub const FAMILIES: [PhoneFamily; 10] = [
         ports: PortControl::Unknown,
         marks: MarkControl::Unknown,
         default_start: None,
+        default_mark: None,
         marks_signaling: None,
         video: false,
         video_follows_audio: false,
         evidence: Evidence::Unverified,
         note: "No parameter reference was at hand.",
-        ..UCS
     },
     PhoneFamily {
         name: "audiocodes-gateway",
@@ -255,6 +256,34 @@ mod tests {
     fn the_two_readings_of_a_fixed_range_are_24_and_48_ports() {
         let readings = PhoneFamily::named("vvx").unwrap().readings(6000);
         assert_eq!(readings, ["6000-6023", "6000-6047"].map(|text| PortRange::parse(text).unwrap()));
+    }
+
+    fn phone(table: &str) -> Phone {
+        let plan = crate::Plan::from_toml(&format!("name = \"x\"\n[phones.{table}\n")).unwrap();
+        plan.phones()[0].clone()
+    }
+
+    #[test]
+    fn an_audio_mark_covers_video_until_video_has_its_own() {
+        let mark = |table, class| phone(table).mark(class).map(Dscp::value);
+        assert_eq!(mark("vvx]\naudio = 40", TrafficClass::Video), Some(40));
+        assert_eq!(mark("vvx]\naudio = 40\nvideo = 34", TrafficClass::Video), Some(34));
+        assert_eq!(mark("yealink]\naudio = 40", TrafficClass::Video), None);
+        assert_eq!(mark("lpe]", TrafficClass::Audio), Some(40));
+    }
+
+    #[test]
+    fn lync_phone_edition_never_marks_signaling() {
+        assert_eq!(phone("lpe]").mark(TrafficClass::Signaling), Some(Dscp::DEFAULT));
+        assert_eq!(phone("vvx]").mark(TrafficClass::Signaling), None);
+    }
+
+    #[test]
+    fn a_phone_uses_its_own_start_until_one_is_configured() {
+        let first = |table| phone(table).ranges(TrafficClass::Audio)[0].to_string();
+        assert_eq!(first("vvx]"), "2222-2245");
+        assert_eq!(first("vvx]\naudio-start = 6000"), "6000-6023");
+        assert!(phone("lpe]").ranges(TrafficClass::Audio).is_empty());
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub fn headline(report: &Report) -> String {
     let judged = report.flows.iter().filter(|flow| flow.expected.is_some()).count() as u64;
     let broken = report.flows.iter().filter(|flow| flow.verdict == Verdict::Fail).count() as u64;
     match (&report.plan, report.verdict) {
-        (None, _) => match report.fit.first() {
+        (None, _) => match report.fit.first().filter(|best| best.score > 0.0) {
             Some(best) => {
                 format!(
                     "No plan was given. Of the presets, {} fits best: {}.",

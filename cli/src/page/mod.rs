@@ -51,12 +51,12 @@ pub fn render(report: &Report, context: &Context) -> String {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn head(page: &mut Html, report: &Report) {
-    page.fixed("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    page.fixed("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    page.fixed("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n");
+    page.fixed("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n");
     // Even if something slipped through the escaping, no browser would run or fetch it.
     page.fixed("<meta http-equiv=\"Content-Security-Policy\" ");
-    page.fixed("content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
-    page.fixed("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    page.fixed("content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n");
+    page.fixed("<meta name=\"color-scheme\" content=\"light dark\"/>\n");
     html!(page, "<title>{}: {}</title>\n", words::verdict(report.verdict), sources(report));
     page.fixed("<style>\n");
     page.fixed(include_str!("page.css"));
@@ -108,22 +108,24 @@ fn verdict(page: &mut Html, report: &Report, context: &Context) {
 /// The four numbers that are worth a glance.
 fn numbers(page: &mut Html, report: &Report) {
     let totals = &report.totals;
-    let kind = |bad: u64| if bad > 0 { "bad" } else { "good" };
     page.fixed("<section class=\"numbers\">\n");
     let of_frames = format!("of {}", words::some(totals.frames, "packet", "packets"));
     number(page, "", &count(totals.judged), "packets judged", &of_frames);
-    let wrong = match totals.wrong_mark {
-        0 => "every mark as planned".to_owned(),
-        wrong => format!("{} of those judged", words::share(wrong, totals.judged)),
-    };
-    number(page, kind(totals.wrong_mark), &count(totals.wrong_mark), "with a wrong mark", &wrong);
-    let outside = match totals.out_of_range {
-        0 => "every port as planned".to_owned(),
-        outside => format!("{} of those judged", words::share(outside, totals.judged)),
-    };
-    number(page, kind(totals.out_of_range), &count(totals.out_of_range), "from a port outside", &outside);
+    broken(page, (totals.wrong_mark, totals.judged), "with a wrong mark", "every mark as planned");
+    broken(page, (totals.out_of_range, totals.judged), "from a port outside", "every port as planned");
     quality(page, report);
     page.fixed("</section>\n");
+}
+
+fn broken(page: &mut Html, (broken, judged): (u64, u64), what: &str, none: &str) {
+    match (broken, judged) {
+        (_, 0) => number(page, "", "\u{2013}", what, "nothing was judged"),
+        (0, _) => number(page, "good", "0", what, none),
+        _ => {
+            let share = format!("{} of those judged", words::share(broken, judged));
+            number(page, "bad", &count(broken), what, &share);
+        }
+    }
 }
 
 fn number(page: &mut Html, kind: &str, value: &str, what: &str, more: &str) {
@@ -205,17 +207,17 @@ fn worst_first(report: &Report) -> Vec<&FlowReport> {
 /// `good`, `bad`, `doubt`: the class that colours a flow.
 fn kind(flow: &FlowReport) -> &'static str {
     match (flow.verdict, flow.expected) {
-        (Verdict::Pass, None) => "none",
+        (Verdict::Pass | Verdict::Unjudged, None) => "none",
         (Verdict::Pass, Some(_)) => "good",
         (Verdict::Fail, _) => "bad",
-        (Verdict::Unjudged, _) => "doubt",
+        (Verdict::Unjudged, Some(_)) => "doubt",
     }
 }
 
 /// The word for a flow's verdict: traffic that the plan says nothing about has passed nothing.
 fn word(flow: &FlowReport) -> &'static str {
     match (flow.verdict, flow.expected) {
-        (Verdict::Pass, None) => "not judged",
+        (Verdict::Pass | Verdict::Unjudged, None) => "not judged",
         (verdict, _) => words::verdict(verdict),
     }
 }

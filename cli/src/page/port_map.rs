@@ -51,6 +51,7 @@ pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
         row(page, *class, y);
         bands.iter().filter(|band| band.class == *class).for_each(|band| draw_band(page, &axis, band, y));
         dots.iter().filter(|dot| dot.class == *class).for_each(|dot| draw_dot(page, &axis, dot, y));
+        name_strays(page, &axis, dots.iter().filter(|dot| dot.class == *class && dot.outside), y);
     }
     axis.draw(page, TOP + ROW * rows.len() as f64 + 4.0);
     page.fixed("</svg>\n<figcaption>Bands: the ranges of the plan. Dots: source ports of media, larger with more packets, ");
@@ -131,6 +132,19 @@ fn draw_dot(page: &mut Html, axis: &Axis, dot: &Dot, y: f64) {
         packets,
         dot.senders.join(", ")
     );
+}
+
+/// The numbers of ports outside, where there is room for them.
+fn name_strays<'a>(page: &mut Html, axis: &Axis, strays: impl Iterator<Item = &'a Dot>, y: f64) {
+    let mut places: Vec<(u16, f64)> = strays.map(|dot| (dot.port, axis.x(dot.port))).collect();
+    places.sort_by_key(|(port, _)| *port);
+    let mut taken = f64::MIN;
+    for (port, x) in places {
+        if x - taken >= 36.0 {
+            taken = x;
+            html!(page, "<text class=\"stray\" x=\"{}\" y=\"{}\">{}</text>\n", px(x), px(y + 50.0), port);
+        }
+    }
 }
 
 /// The axis: stretches of ports with their place.

@@ -94,7 +94,7 @@ fn paragraph(
 }
 
 fn fits(fits: &[PlanFit], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
-    let Some(best) = fits.first() else { return Ok(()) };
+    let Some(best) = fits.first().filter(|best| best.score > 0.0) else { return Ok(()) };
     writeln!(out)?;
     let mut table = Table::new([
         Column::left("PRESET"),

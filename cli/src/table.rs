@@ -114,13 +114,13 @@ impl Table {
 }
 
 fn print_row(out: &mut dyn Write, row: &[Cell], shown: &[(usize, usize, bool)]) -> io::Result<()> {
-    let last = shown.len().saturating_sub(1);
-    for (place, (at, width, right)) in shown.iter().enumerate() {
+    // No blanks at the end of a line.
+    let says = |(at, ..): &(usize, usize, bool)| row.get(*at).is_some_and(|cell| cell.width() > 0);
+    let last = shown.iter().rposition(says).unwrap_or(0);
+    for (place, (at, width, right)) in shown.iter().take(last + 1).enumerate() {
         let Some(cell) = row.get(*at) else { continue };
         let gap = " ".repeat(width.saturating_sub(cell.width()));
-        // No blanks at the end of a line.
         let (before, after) = match (*right, place == last) {
-            (true, true) if cell.width() == 0 => ("", ""),
             (true, _) => (gap.as_str(), ""),
             (false, true) => ("", ""),
             (false, false) => ("", gap.as_str()),
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn words_stand_left_and_numbers_right() {
         let expected =
-            "NAME           PACKETS  CODEC\naudio            1,000  opus\nfile-transfer        7  \n";
+            "NAME           PACKETS  CODEC\naudio            1,000  opus\nfile-transfer        7\n";
         assert_eq!(printed(&sample(), None), expected);
     }
 

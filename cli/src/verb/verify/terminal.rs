@@ -170,7 +170,7 @@ fn row(flow: &FlowReport, judged: bool) -> [Cell; 14] {
     let wrong = |wrong: bool| if wrong { BAD } else { PLAIN };
     let verdict = match (flow.verdict, flow.expected) {
         _ if !judged => Cell::from(""),
-        (Verdict::Pass, None) => Cell::styled("\u{2013}", FAINT),
+        (Verdict::Pass | Verdict::Unjudged, None) => Cell::styled("\u{2013}", FAINT),
         (verdict, _) => Cell::styled(words::verdict(verdict), style::verdict(verdict)),
     };
     let outside = flow.in_range == Some(false);

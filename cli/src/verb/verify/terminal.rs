@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use carillon_qos::verify::report::{Finding, FlowReport, PlanFit, Report, Totals, Verdict};
 
-use crate::style::{self, BAD, FAINT, GOOD, NAME, PLAIN, STRONG};
+use crate::style::{self, BAD, FAINT, FIX, GOOD, NAME, PLAIN, STRONG};
 use crate::table::{Cell, Column, Table};
 use crate::words::{self, clean, count, endpoint, some};
 
@@ -52,7 +52,7 @@ fn finding(
     write!(out, "\n{colour}{number:>2}. {}{colour:#}  {NAME}{name}{NAME:#}", found.cause.info().summary)?;
     writeln!(out)?;
     paragraph(out, layout, "    ", &clean(&found.text), PLAIN)?;
-    paragraph(out, layout, "    ", &format!("Fix: {}", clean(&found.fix)), GOOD)?;
+    paragraph(out, layout, "    ", &format!("Fix: {}", clean(&found.fix)), FIX)?;
     let mut places = Vec::new();
     if let Some(frame) = found.frame {
         places.push(format!("frame.number == {frame}"));

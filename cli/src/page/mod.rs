@@ -24,7 +24,9 @@ pub struct Context {
     pub plan_title: Option<String>,
     /// The plan as a file.
     pub plan_text: Option<String>,
-    /// The plan's ranges.
+    /// Whose ranges the port map shows: the plan's, or those of the preset that fits best.
+    pub bands_of: Option<String>,
+    /// These ranges.
     pub bands: Vec<Band>,
 }
 
@@ -35,7 +37,7 @@ pub fn render(report: &Report, context: &Context) -> String {
     verdict(&mut page, report, context);
     numbers(&mut page, report);
     findings::section(&mut page, report);
-    port_map::section(&mut page, report, &context.bands);
+    port_map::section(&mut page, report, context);
     timelines::section(&mut page, report);
     flows::section(&mut page, report);
     method::section(&mut page, report, context);
@@ -77,7 +79,7 @@ fn verdict(page: &mut Html, report: &Report, context: &Context) {
         ),
         Verdict::Unjudged => (
             "doubt",
-            "It could not be judged",
+            if report.plan.is_none() { "There was no plan to judge by" } else { "It could not be judged" },
             "The reasons are listed below. What could be seen is shown, but it is no verdict on the whole.",
         ),
     };
@@ -282,6 +284,7 @@ mod tests {
         let context = Context {
             plan_title: Some(HOSTILE.into()),
             plan_text: Some(HOSTILE.into()),
+            bands_of: Some(HOSTILE.into()),
             bands: sample::context().bands,
         };
         let page = render(&report, &context);
@@ -312,6 +315,6 @@ mod tests {
             findings: Vec::new(),
         };
         let page = render(&report, &Context::default());
-        assert!(page.contains("It could not be judged") && page.contains("no packet"));
+        assert!(page.contains("There was no plan to judge by") && page.contains("no packet"));
     }
 }

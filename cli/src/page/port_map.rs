@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use carillon_qos::verify::report::Report;
 use carillon_qos::{PortRange, Role, TrafficClass};
 
+use super::Context;
 use super::markup::{Html, html};
 use crate::words;
 
@@ -29,9 +30,9 @@ const TOP: f64 = 8.0;
 /// More dots than this only make the file larger; those with the most packets stay.
 const MOST_DOTS: usize = 2000;
 
-pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
+pub(super) fn section(page: &mut Html, report: &Report, context: &Context) {
     let dots = dots(report);
-    let bands: Vec<&Band> = bands.iter().filter(|band| concerns(report, band)).collect();
+    let bands: Vec<&Band> = context.bands.iter().filter(|band| concerns(report, band)).collect();
     let rows: Vec<TrafficClass> = TrafficClass::ALL
         .into_iter()
         .filter(|class| {
@@ -54,8 +55,15 @@ pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
         name_strays(page, &axis, dots.iter().filter(|dot| dot.class == *class && dot.outside), y);
     }
     axis.draw(page, TOP + ROW * rows.len() as f64 + 4.0);
-    page.fixed("</svg>\n<figcaption>Bands: the ranges of the plan. Dots: source ports of media, larger with more packets, ");
-    page.fixed("<b class=\"off\">red</b> outside the range. Dashed stretches are shortened.</figcaption>\n</figure>\n</section>\n");
+    page.fixed("</svg>\n<figcaption>");
+    if let Some(plan) = &context.bands_of {
+        let fits = if report.plan.is_none() { ", the preset that fits best" } else { "" };
+        html!(page, "Bands: the ranges of {}{}. ", plan, fits);
+    }
+    page.fixed(
+        "Dots: source ports of media, larger with more packets, <b class=\"off\">red</b> outside the range. ",
+    );
+    page.fixed("Dashed stretches are shortened.</figcaption>\n</figure>\n</section>\n");
 }
 
 /// Clients and servers always; the other roles if somebody plays them.

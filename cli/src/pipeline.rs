@@ -1,7 +1,7 @@
 //! Reads captures and lets verifiers see every frame: on one core in place, on several by worker threads.
 //!
-//! A dispatcher cuts the bytes at borders of records and hands the same blocks to all workers; each worker
-//! keeps only its share of the flows. So the verdict does not depend on how many there are.
+//! One thread reads and cuts the bytes at borders of records; it hands the same blocks to all workers, and each
+//! worker keeps only its share of the flows. So the verdict does not depend on how many there are.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -37,33 +37,33 @@ pub trait Progress {
     fn advanced(&self);
 }
 
-/// Reads all captures, in order, with so many verifiers.
+/// Reads all captures, in order, on so many cores. Two are one that reads and one that judges: every worker has
+/// to look at every frame, so a second worker gains less than a reader that is never waited for.
 pub fn observe(
     inputs: Vec<Input>,
     cores: usize,
     limits: Limits,
     progress: &dyn Progress,
 ) -> Result<Observed, Failure> {
+    let memory = Memory::new();
     if cores <= 1 {
         let mut verifier = Verifier::new(limits, Share::ALL);
-        let damaged = read_all(inputs, progress, &Recycled::none(), &mut |decoder, bytes, file| {
+        let damaged = read_all(inputs, progress, &memory, &mut |decoder, bytes, file| {
             show(&mut verifier, decoder, bytes, file)
         })?;
         return Ok(Observed { verifier, damaged });
     }
     thread::scope(|scope| {
-        let (recycled, returns) = Recycled::new();
         let mut blocks = Vec::new();
         let mut workers = Vec::new();
-        for index in 0..cores {
+        for index in 0..cores - 1 {
             let (sender, receiver) = sync_channel::<Arc<Block>>(WAITING);
             blocks.push(sender);
-            let returns = returns.clone();
-            let share = Share { index, of: cores };
+            let returns = memory.returns.clone();
+            let share = Share { index, of: cores - 1 };
             workers.push(scope.spawn(move || work(Verifier::new(limits, share), receiver, returns)));
         }
-        drop(returns);
-        let damaged = read_all(inputs, progress, &recycled, &mut |decoder, bytes, file| {
+        let damaged = read_all(inputs, progress, &memory, &mut |decoder, bytes, file| {
             dispatch(&blocks, decoder, bytes, file)
         });
         // Closed channels tell the workers that this was all.
@@ -83,9 +83,9 @@ pub fn observe(
 }
 
 /// Bytes read at a time. They stay in the cache while every worker looks at them.
-const BLOCK: usize = 2 << 20;
+const BLOCK: usize = 512 << 10;
 /// Blocks that wait for a worker at most.
-const WAITING: usize = 3;
+const WAITING: usize = 8;
 
 /// Whole records, and where the decoder was before them.
 struct Block {
@@ -166,35 +166,41 @@ fn work(mut verifier: Verifier, blocks: Receiver<Arc<Block>>, returns: Sender<Ve
     verifier
 }
 
-/// Memory of blocks that all workers have done with.
-struct Recycled(Option<Receiver<Vec<u8>>>);
+/// Memory of blocks that everybody has done with.
+struct Memory {
+    returned: Receiver<Vec<u8>>,
+    returns: Sender<Vec<u8>>,
+}
 
-impl Recycled {
-    fn none() -> Recycled {
-        Recycled(None)
-    }
-
-    fn new() -> (Recycled, Sender<Vec<u8>>) {
-        let (sender, receiver) = channel();
-        (Recycled(Some(receiver)), sender)
+impl Memory {
+    fn new() -> Memory {
+        let (returns, returned) = channel();
+        Memory { returned, returns }
     }
 
     fn take(&self) -> Vec<u8> {
-        self.0.as_ref().and_then(|receiver| receiver.try_recv().ok()).unwrap_or_default()
+        self.returned.try_recv().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a block; that of a rest is not worth it.
+    fn give(&self, bytes: Vec<u8>) {
+        if bytes.len() >= BLOCK / 2 {
+            let _ = self.returns.send(bytes);
+        }
     }
 }
 
 fn read_all(
     inputs: Vec<Input>,
     progress: &dyn Progress,
-    recycled: &Recycled,
+    memory: &Memory,
     take: &mut Take<'_>,
 ) -> Result<Vec<String>, Failure> {
     let mut damaged = Vec::new();
     for (file, input) in inputs.into_iter().enumerate() {
         let name = input.name.clone();
         let file = u16::try_from(file).map_err(|_| Failure::Message("too many captures".to_owned()))?;
-        match read_one(input, file, progress, recycled, take) {
+        match read_one(input, file, progress, memory, take) {
             Ok(()) => {}
             Err(Trouble::NoCapture(error)) => {
                 return Err(Failure::new(format!("`{name}` is no capture"), error));
@@ -223,7 +229,7 @@ fn read_one(
     mut input: Input,
     file: u16,
     progress: &dyn Progress,
-    recycled: &Recycled,
+    memory: &Memory,
     take: &mut Take<'_>,
 ) -> Result<(), Trouble> {
     let mut decoder = Decoder::new();
@@ -231,7 +237,7 @@ fn read_one(
     let mut wanted = BLOCK;
     loop {
         let held = left.len();
-        let (bytes, ended) = fill(&mut input, left, wanted, recycled);
+        let (bytes, ended) = fill(&mut input, left, wanted, memory);
         let taken = take(&mut decoder, bytes, file);
         progress.advanced();
         if let Some(error) = taken.error {
@@ -247,16 +253,17 @@ fn read_one(
         let stuck = taken.whole == 0 && rest.len() >= held && rest.len() >= wanted;
         wanted = if stuck { (wanted * 2).min(2 * MAX_RECORD_LEN as usize) } else { BLOCK };
         left = rest.to_vec();
+        memory.give(taken.bytes);
     }
 }
 
 /// Reads until so many bytes are there; says whether the capture has ended.
-fn fill(input: &mut Input, left: Vec<u8>, wanted: usize, recycled: &Recycled) -> (Vec<u8>, io::Result<bool>) {
-    let mut bytes = recycled.take();
+fn fill(input: &mut Input, left: Vec<u8>, wanted: usize, memory: &Memory) -> (Vec<u8>, io::Result<bool>) {
+    let mut bytes = memory.take();
     let mut held = left.len();
     let size = wanted.max(held + BLOCK / 2);
-    // Recycled memory keeps what it held: only growth has to be cleared.
-    bytes.resize(size.max(bytes.len().min(size)), 0);
+    // Used memory keeps what it held: only growth is cleared.
+    bytes.resize(size, 0);
     if let Some(start) = bytes.get_mut(..held) {
         start.copy_from_slice(&left);
     }
@@ -280,4 +287,104 @@ fn fill(input: &mut Input, left: Vec<u8>, wanted: usize, recycled: &Recycled) ->
     }
     bytes.truncate(held);
     (bytes, ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_qos::verify::Options;
+    use carillon_qos::verify::report::Report;
+    use carillon_wire::capture::{PcapWriter, PcapngWriter, Resolution};
+    use carillon_wire::link::LinkType;
+
+    use super::*;
+
+    struct Silent;
+
+    impl Progress for Silent {
+        fn advanced(&self) {}
+    }
+
+    /// Gives few bytes at a time, as pipes do, and ends with an error if one is wanted.
+    struct Drip {
+        bytes: Vec<u8>,
+        at: usize,
+        step: usize,
+        error: bool,
+    }
+
+    impl Read for Drip {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let rest = &self.bytes[self.at..];
+            if rest.is_empty() && self.error {
+                return Err(io::Error::other("the disk is gone"));
+            }
+            let count = rest.len().min(buffer.len()).min(self.step);
+            buffer[..count].copy_from_slice(&rest[..count]);
+            self.at += count;
+            Ok(count)
+        }
+    }
+
+    fn report(bytes: &[u8], cores: usize, step: usize, error: bool) -> Result<Report, Failure> {
+        let reader = Box::new(Drip { bytes: bytes.to_vec(), at: 0, step, error });
+        let input = Input { name: "drip".into(), reader, live: step < 1000 };
+        let Observed { verifier, damaged } = observe(vec![input], cores, Limits::default(), &Silent)?;
+        Ok(verifier.report(&Options { damaged, files: vec!["drip".into()], ..Options::default() }))
+    }
+
+    fn records(count: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let writer = PcapWriter::begin(&mut bytes, LinkType::RawIp, Resolution::Nanos);
+        for number in 0..count {
+            writer.record(&mut bytes, number as i64, 40, &[0; 40]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn no_frame_is_lost_at_the_border_of_a_block() {
+        let bytes = records(40_000);
+        assert!(bytes.len() > 4 * BLOCK);
+        for (cores, step) in [(1, usize::MAX), (1, 70_001), (2, usize::MAX), (3, 70_001), (2, 997)] {
+            let report = report(&bytes, cores, step, false).unwrap();
+            assert_eq!(report.totals.frames, 40_000, "{cores} cores, {step} bytes at a time");
+            assert!(report.findings.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_block_is_read_whole() {
+        let mut bytes = Vec::new();
+        let mut writer = PcapngWriter::begin(&mut bytes);
+        writer.interface(&mut bytes, LinkType::RawIp, "eth0", 0, Resolution::Nanos);
+        writer.record(&mut bytes, 0, 1, 40, &[0; 40]);
+        let long = vec![0; 3 * BLOCK];
+        writer.record(&mut bytes, 0, 2, long.len() as u32, &long);
+        writer.record(&mut bytes, 0, 3, 40, &[0; 40]);
+        for cores in [1, 2, 3] {
+            let report = report(&bytes, cores, usize::MAX, false).unwrap();
+            assert_eq!((report.totals.frames, report.findings.len()), (3, 0), "{cores} cores");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_leaves_what_was_read_until_then() {
+        for cores in [1, 2] {
+            let report = report(&records(100), cores, usize::MAX, true).unwrap();
+            assert_eq!(report.totals.frames, 100);
+            assert!(report.findings[0].text.contains("the disk is gone"), "{}", report.findings[0].text);
+        }
+    }
+
+    #[test]
+    fn a_cut_anywhere_is_damage_and_no_bytes_at_all_are_no_capture() {
+        let bytes = records(3);
+        assert!(matches!(report(&[], 2, usize::MAX, false), Err(Failure::Message(_))));
+        for cut in 4..bytes.len() {
+            let report = report(&bytes[..cut], 2, usize::MAX, false).unwrap();
+            let whole = cut.saturating_sub(24) / 56;
+            assert_eq!(report.totals.frames, whole as u64, "{cut}");
+            assert_eq!(report.findings.len(), usize::from(cut < 24 || (cut - 24) % 56 != 0), "{cut}");
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use carillon_qos::Role;
+use carillon_qos::verify::RoleAssignment;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
@@ -87,14 +87,17 @@ pub struct Verify {
     #[arg(long, value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<String>,
     /// Who is what, where the packets do not tell: `conferencing=10.1.0.0/24`. The longest prefix wins.
-    #[arg(long = "role", value_name = "ROLE=ADDR[/PREFIX]")]
-    pub roles: Vec<RoleAt>,
+    #[arg(long = "role", value_name = "ROLE=ADDR[/PREFIX]", value_parser = role_assignment)]
+    pub roles: Vec<RoleAssignment>,
     /// Compare two captures of the same calls, taken at two points of the path.
     #[arg(long, num_args = 2, value_names = ["A", "B"], value_hint = ValueHint::FilePath)]
     pub between: Vec<PathBuf>,
-    /// Judge by the values of this site of the plan.
-    #[arg(long, value_name = "SITE", requires = "plan")]
-    pub site: Option<String>,
+    /// Where in the plan the packets were captured.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Judge the marks of STUN and DTLS too, not only those of media and signaling.
+    #[arg(long, requires = "plan")]
+    pub strict: bool,
     /// The switch's queues: a preset name, or a file with a mark and a queue per line.
     #[arg(long = "map", value_name = "QUEUEMAP", requires = "plan", value_hint = ValueHint::FilePath)]
     pub queue_map: Option<String>,
@@ -110,11 +113,11 @@ pub struct Verify {
     /// Capture from this interface instead of reading files (needs the right to do so).
     #[arg(long, value_name = "INTERFACE", conflicts_with = "files")]
     pub live: Option<String>,
-    /// Stop the live capture after so many seconds; without it, interrupt to stop.
+    /// Stop the live capture after so many seconds; without it, press Enter to stop.
     #[arg(long, value_name = "SECONDS", requires = "live", conflicts_with_all = ["files", "between"])]
     pub duration: Option<u64>,
     /// Judge with so many processor cores [default: all].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub cores: Option<u16>,
     /// Keep so many flows in detail; further ones are only counted.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -162,20 +165,28 @@ pub struct Show {
     #[arg(value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
     pub plan: String,
     /// Print the plan as a file to edit.
-    #[arg(long, conflicts_with_all = ["json", "explain"])]
+    #[arg(long, conflicts_with_all = ["json", "explain", "site", "service"])]
     pub toml: bool,
     /// Print JSON.
-    #[arg(long, conflicts_with = "explain")]
+    #[arg(long)]
     pub json: bool,
-    /// Show the values of this site.
-    #[arg(long, value_name = "SITE", conflicts_with = "toml")]
-    pub site: Option<String>,
-    /// Show the values of this service.
-    #[arg(long, value_name = "SERVICE", conflicts_with = "toml")]
-    pub service: Option<String>,
+    /// Whose values to show.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
     /// Say for every value which scope it comes from, and why that one wins.
     #[arg(long)]
     pub explain: bool,
+}
+
+/// Whose values of a plan hold.
+#[derive(Args, Clone, Debug)]
+pub struct ScopeArgs {
+    /// Take the values of this site of the plan.
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// Take the values of this service of the plan.
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
 }
 
 /// `carillon dscp`.
@@ -213,40 +224,23 @@ pub enum Explain {
     },
 }
 
-/// A role given to an address or a network.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RoleAt {
-    /// The role.
-    pub role: Role,
-    /// An address of the network.
-    pub address: IpAddr,
-    /// How many leading bits count.
-    pub prefix: u8,
-}
-
-impl FromStr for RoleAt {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<RoleAt, String> {
-        let (role, network) = text.split_once('=').ok_or("write ROLE=ADDRESS or ROLE=ADDRESS/PREFIX")?;
-        let role = Role::from_name(role).ok_or_else(|| {
-            let known: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
-            format!("`{role}` is no role; roles are {}", known.join(", "))
-        })?;
-        let (address, prefix) = match network.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (network, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| format!("`{address}` is no IP address"))?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => longest,
-            Some(prefix) => match prefix.parse() {
-                Ok(bits) if bits <= longest => bits,
-                _ => return Err(format!("`/{prefix}` is no prefix length: 0 to {longest}")),
-            },
-        };
-        Ok(RoleAt { role, address, prefix })
+/// Reads `ROLE=ADDRESS` or `ROLE=ADDRESS/PREFIX`.
+fn role_assignment(text: &str) -> Result<RoleAssignment, String> {
+    let (role, network) = text.split_once('=').ok_or("write ROLE=ADDRESS or ROLE=ADDRESS/PREFIX")?;
+    let role = Role::from_name(role).ok_or_else(|| {
+        let known: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
+        format!("`{role}` is no role; roles are {}", known.join(", "))
+    })?;
+    let (address, prefix) = match network.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (network, None),
+    };
+    let network: IpAddr = address.parse().map_err(|_| format!("`{address}` is no IP address"))?;
+    let longest = if network.is_ipv4() { 32 } else { 128 };
+    match prefix.map(str::parse) {
+        None => Ok(RoleAssignment { role, network, prefix: longest }),
+        Some(Ok(prefix)) if prefix <= longest => Ok(RoleAssignment { role, network, prefix }),
+        Some(_) => Err(format!("`{text}` has no prefix length from 0 to {longest} after the slash")),
     }
 }
 
@@ -263,16 +257,16 @@ mod tests {
 
     #[test]
     fn a_role_belongs_to_an_address_or_a_network() {
-        let role: RoleAt = "conferencing=10.1.0.0/24".parse().unwrap();
+        let role = role_assignment("conferencing=10.1.0.0/24").unwrap();
         assert_eq!((role.role, role.prefix), (Role::Conferencing, 24));
-        assert_eq!("phone=2001:db8::1".parse::<RoleAt>().unwrap().prefix, 128);
+        assert_eq!(role_assignment("phone=2001:db8::1").unwrap().prefix, 128);
         for (wrong, part) in [
             ("phone", "ROLE=ADDRESS"),
             ("director=10.0.0.1", "conferencing"),
             ("phone=10.0.0", "no IP address"),
-            ("phone=10.0.0.1/33", "0 to 32"),
+            ("phone=10.0.0.1/33", "from 0 to 32"),
         ] {
-            assert!(wrong.parse::<RoleAt>().unwrap_err().contains(part), "{wrong}");
+            assert!(role_assignment(wrong).unwrap_err().contains(part), "{wrong}");
         }
     }
 

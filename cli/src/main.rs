@@ -21,7 +21,8 @@ fn main() -> ExitCode {
         Err(Failure::ReaderLeft) => Answer::Unknown.into(),
         Err(Failure::Message(message)) => {
             let error = style::BAD;
-            let _ = writeln!(anstream::stderr(), "{error}error:{error:#} {}", words::clean(&message));
+            let lines: Vec<String> = message.lines().map(words::clean).collect();
+            let _ = writeln!(anstream::stderr(), "{error}error:{error:#} {}", lines.join("\n  "));
             Answer::Unknown.into()
         }
     }

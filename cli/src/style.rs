@@ -1,6 +1,7 @@
 //! The few colours of the terminal. `anstream` removes them where nobody sees them.
 
 use anstyle::{AnsiColor, Style};
+use carillon_qos::plan::Level;
 use carillon_qos::verify::cause::Severity;
 use carillon_qos::verify::report::Verdict;
 
@@ -34,5 +35,23 @@ pub fn severity(severity: Severity) -> Style {
         Severity::Error => BAD,
         Severity::Unjudged => DOUBT,
         Severity::Advice => NAME,
+    }
+}
+
+/// The colour of a lint.
+pub fn level(level: Level) -> Style {
+    match level {
+        Level::Error => BAD,
+        Level::Warning => DOUBT,
+        Level::Advice => NAME,
+    }
+}
+
+/// The word for the level of a lint.
+pub fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Advice => "advice",
     }
 }

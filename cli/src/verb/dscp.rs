@@ -12,6 +12,7 @@ use crate::answer::{Answer, Failure};
 use crate::args;
 use crate::style::{FAINT, NAME, STRONG};
 use crate::table::{Cell, Column, Table, terminal_width};
+use crate::verb::print_json;
 
 /// Prints one mark, or all 64.
 pub fn run(args: &args::Dscp, out: &mut dyn Write) -> Result<Answer, Failure> {
@@ -129,12 +130,6 @@ fn serving_classes() -> Vec<Serves> {
         }
     }
     all
-}
-
-fn print_json(facts: &impl Serialize, out: &mut dyn Write) -> Result<Answer, Failure> {
-    serde_json::to_writer_pretty(&mut *out, facts)?;
-    writeln!(out)?;
-    Ok(Answer::Yes)
 }
 
 fn print_one(facts: &Facts, out: &mut dyn Write) -> Result<Answer, Failure> {

@@ -66,3 +66,23 @@ fn broken_toml_is_a_problem_with_its_line() {
     assert!(problems("")[0].contains("needs a `name`"));
     assert!(problems("name = \"a\"\nname = \"b\"\n")[0].starts_with("line 2"));
 }
+
+#[test]
+fn a_mark_named_twice_and_two_bases_of_a_queue_map_are_refused() {
+    let found = problems("name = \"x\"\n[queues]\n46 = 1\nEF = 2\npreset = \"netgear-gs110tp\"\nother = 1\n");
+    assert_eq!(
+        found,
+        [
+            "line 4: queues.EF: EF (46) is named twice",
+            "line 6: queues.other: either `preset` or `other`, not both"
+        ]
+    );
+}
+
+#[test]
+fn a_rule_or_a_class_that_lacks_its_mark_is_refused() {
+    let found = problems("name = \"x\"\n[classes.audio]\nsource = \"s\"\n[[rules]]\nname = \"r\"\n");
+    assert!(found[0].starts_with("line 2: classes.audio: needs a `dscp`"), "{found:?}");
+    assert!(found.iter().any(|p| p == "line 4: rules[0]: needs a `role`"), "{found:?}");
+    assert!(found.iter().any(|p| p == "line 4: rules[0]: needs a `dscp`"), "{found:?}");
+}

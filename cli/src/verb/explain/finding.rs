@@ -5,18 +5,16 @@ use std::io::Write;
 use carillon_qos::verify::cause::{CAUSES, Cause, CauseInfo, Severity};
 use serde_json::json;
 
-use super::nearest;
+use super::unknown;
 use crate::answer::{Answer, Failure};
 use crate::style::{self, NAME, STRONG};
 use crate::table::{Cell, Column, Table, terminal_width};
+use crate::verb::print_json;
 
 /// Lists all findings, what explains most first.
 pub fn list(json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
     if json {
-        let all: Vec<_> = CAUSES.iter().map(as_json).collect();
-        serde_json::to_writer_pretty(&mut *out, &all)?;
-        writeln!(out)?;
-        return Ok(Answer::Yes);
+        return print_json(&CAUSES.iter().map(as_json).collect::<Vec<_>>(), out);
     }
     let mut table =
         Table::new([Column::left("FINDING"), Column::left("SEVERITY"), Column::left("WHAT IT IS")]);
@@ -34,16 +32,10 @@ pub fn list(json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
 /// Explains one finding.
 pub fn one(name: &str, json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
     let Some(info) = Cause::from_name(name).map(Cause::info) else {
-        let hint = match nearest(name, CAUSES.iter().map(|info| info.name)) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => "`carillon explain finding` lists them".to_owned(),
-        };
-        return Err(Failure::new(format!("there is no finding `{name}`"), hint));
+        return Err(unknown("finding", name, CAUSES.iter().map(|info| info.name)));
     };
     if json {
-        serde_json::to_writer_pretty(&mut *out, &as_json(info))?;
-        writeln!(out)?;
-        return Ok(Answer::Yes);
+        return print_json(&as_json(info), out);
     }
     let (colour, word) = (style::severity(info.severity), severity(info.severity));
     writeln!(out, "{NAME}{}{NAME:#}  {colour}{word}{colour:#}\n{}\n", info.name, info.summary)?;

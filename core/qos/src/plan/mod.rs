@@ -23,11 +23,11 @@ mod write;
 pub use diff::Difference;
 pub use explain::{Candidate, Explained};
 pub use layer::{Ports, Scope};
-pub use lint::{Level, Lint};
+pub use lint::{KINDS, Kind, Level, Lint};
 pub use phones::{Evidence, FAMILIES, MarkControl, Phone, PhoneFamily, PortControl};
 pub use policy::{ClassPolicy, RolePolicy};
 pub use preset::{PRESETS, Preset};
-pub use problem::Problem;
+pub use problem::{Problem, nearest};
 pub use queues::QueueMap;
 pub use raw::{EdgeExternal, Protocol, Rule, WifiMapping};
 

@@ -155,14 +155,15 @@ const UCS: PhoneFamily = PhoneFamily {
     ports: PortControl::StartOnly { narrow: 24, wide: 48 },
     marks: MarkControl::Settable,
     default_start: Some(2222),
-    default_mark: None,
+    default_mark: Some(46),
     marks_signaling: Some(true),
     video: true,
     video_follows_audio: true,
     evidence: Evidence::Documented,
     note: "Schertz, Configuring QoS for Lync IP Phones: 24 audio and 24 video ports. UC Software manual: \
            24 even RTP ports and their odd RTCP neighbours, start to start+47, start even. From UCS 5.5 on \
-           the phone also reads in-band ranges.",
+           the phone also reads in-band ranges. Unconfigured audio has precedence 5, low delay, high \
+           throughput: TOS byte 0xb8, which is EF.",
 };
 
 const POLYCOM_AUDIO: PhoneFamily = PhoneFamily { video: false, ..UCS };
@@ -225,12 +226,12 @@ pub const FAMILIES: [PhoneFamily; 10] = [
         ports: PortControl::Unknown,
         marks: MarkControl::Unknown,
         default_start: None,
+        default_mark: None,
         marks_signaling: None,
         video: false,
         video_follows_audio: false,
         evidence: Evidence::Unverified,
         note: "No parameter reference was at hand.",
-        ..UCS
     },
     PhoneFamily {
         name: "audiocodes-gateway",

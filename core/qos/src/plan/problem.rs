@@ -36,7 +36,7 @@ pub(super) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str> +
 }
 
 /// The known word within a third of the letters of `word`.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: String = word.chars().take(64).collect::<String>().to_lowercase().replace('_', "-");
     known
         .into_iter()

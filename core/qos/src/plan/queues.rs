@@ -2,6 +2,8 @@
 //!
 //! Sources: the switch's own page (one line per mark), or `[queues]` in a plan.
 
+use std::collections::BTreeSet;
+
 use carillon_wire::ip::Dscp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -133,13 +135,18 @@ pub(super) fn from_section(section: &Section<'_>, reader: &mut Reader) -> Option
         }
         map = QueueMap::uniform(queue_of(&field, reader)?);
     }
+    let mut named = BTreeSet::new();
     for (name, field) in section.fields(reader) {
         match (name, dscp::parse(name)) {
             ("preset" | "other" | "source", _) => {}
-            (_, Ok(mark)) => {
+            (_, Ok(mark)) if named.insert(mark) => {
                 if let Some(queue) = queue_of(&field, reader) {
                     map.set(mark, queue);
                 }
+            }
+            (_, Ok(mark)) => {
+                let text = format!("{} is named twice", dscp::label(mark));
+                reader.complain(field.line, &field.path, text);
             }
             (_, Err(error)) => reader.complain(field.line, &field.path, error.to_string()),
         }

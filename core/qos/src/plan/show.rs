@@ -34,8 +34,9 @@ pub struct PlanView {
     pub queues: Option<QueueMap>,
     /// Names of the client programs.
     pub executables: Vec<String>,
-    /// Whether every client range lies inside the conferencing server's range of the same class.
-    pub clients_inside_servers: bool,
+    /// Whether every client range lies inside the conferencing server's range of the same class; `None`
+    /// if the plan has no server ranges to compare with.
+    pub clients_inside_servers: Option<bool>,
 }
 
 /// One role.
@@ -114,7 +115,7 @@ impl Plan {
             phones: self.families.clone(),
             queues: self.queue_map().cloned(),
             executables: self.executables().to_vec(),
-            clients_inside_servers: self.clients_outside_servers(scope).is_empty(),
+            clients_inside_servers: self.clients_inside_servers(scope),
         }
     }
 
@@ -126,12 +127,19 @@ impl Plan {
         Firewall { contiguous: ranges.len() == 1, ports, ranges }
     }
 
-    /// Client ranges that the conferencing server's range of the same class does not cover.
-    pub(crate) fn clients_outside_servers(&self, scope: &Scope) -> Vec<(TrafficClass, PortRange, PortRange)> {
-        let (clients, servers) = (self.planned(Role::Client, scope), self.planned(Role::Conferencing, scope));
+    fn clients_inside_servers(&self, scope: &Scope) -> Option<bool> {
+        let pairs = self.client_and_server_ranges(scope);
+        (!pairs.is_empty()).then(|| pairs.iter().all(|(_, client, server)| server.covers(*client)))
+    }
+
+    /// Client ranges beside the conferencing server's ranges of the same class.
+    pub(crate) fn client_and_server_ranges(
+        &self,
+        scope: &Scope,
+    ) -> Vec<(TrafficClass, PortRange, PortRange)> {
+        let [clients, servers] = [Role::Client, Role::Conferencing].map(|role| self.planned(role, scope));
         let pair = |class| Some((class, clients.ports(class)?, servers.ports(class)?));
-        let pairs = TrafficClass::MEDIA.into_iter().filter_map(pair);
-        pairs.filter(|(_, client, server)| !server.covers(*client)).collect()
+        TrafficClass::MEDIA.into_iter().filter_map(pair).collect()
     }
 
     fn role_view(&self, role: Role, scope: &Scope) -> Option<RoleView> {
@@ -188,7 +196,22 @@ mod tests {
     #[test]
     fn only_the_documents_example_lies_inside_the_server_ranges() {
         let inside = |name| Plan::preset(name).unwrap().view(&Scope::default()).clients_inside_servers;
-        assert_eq!(["technet", "lync-kloud", "schertz-vvx"].map(inside), [true, false, false]);
+        let found = ["technet", "lync-kloud", "schertz-vvx", "teams"].map(inside);
+        assert_eq!(found, [Some(true), Some(false), Some(false), None]);
+    }
+
+    #[test]
+    fn a_view_serialises_with_start_count_end_and_labels() {
+        let view = Plan::preset("lync").unwrap().view(&Scope::default());
+        let value = toml::Value::try_from(&view).unwrap();
+        let conferencing = value["roles"].as_array().unwrap().iter();
+        let conferencing = conferencing.filter(|role| role["role"].as_str() == Some("conferencing"));
+        let audio = &conferencing.collect::<Vec<_>>()[0]["rows"][1];
+        let ports = ["start", "count", "end"].map(|key| audio["ports"][key].as_integer().unwrap());
+        assert_eq!(ports, [49152, 8348, 57499]);
+        assert_eq!(audio["documented_end"].as_integer(), Some(57500));
+        assert!(audio["ports_origin"]["default"]["source"].as_str().unwrap().contains("AudioPortStart"));
+        assert_eq!(audio["dscp"].as_integer(), Some(0));
     }
 
     #[test]

@@ -44,23 +44,21 @@ impl Plan {
     }
 
     pub(super) fn check_roles_together(&self, scope: &Scope, findings: &mut Findings) {
-        for (class, client, server) in self.clients_outside_servers(scope) {
-            let text = format!("client {class} {client} is not inside conferencing {class} {server}");
-            findings.add(CLIENT_OUTSIDE, text);
-        }
-        let [clients, servers, applications] =
-            [Role::Client, Role::Conferencing, Role::Application].map(|role| self.planned(role, scope));
-        for class in TrafficClass::MEDIA {
-            let (Some(client), Some(server)) = (clients.ports(class), servers.ports(class)) else { continue };
-            if server.count() < client.count() {
+        for (class, client, server) in self.client_and_server_ranges(scope) {
+            if !server.covers(client) {
+                let text = format!("client {class} {client} is not inside conferencing {class} {server}");
+                findings.add(CLIENT_OUTSIDE, text);
+            }
+            let (ports, enough) = (server.count(), client.count());
+            if ports < enough {
                 let text = format!(
-                    "conferencing {class} {server} has {} ports, client {class} {client} has {}",
-                    server.count(),
-                    client.count()
+                    "conferencing {class} {server} has {ports} ports, client {class} {client} has {enough}"
                 );
                 findings.add(SERVER_SMALL, text);
             }
         }
+        let [servers, applications] =
+            [Role::Conferencing, Role::Application].map(|role| self.planned(role, scope));
         let sharing = (servers.ports(TrafficClass::Sharing), applications.ports(TrafficClass::Sharing));
         if let (Some(conferencing), Some(application)) = sharing
             && conferencing != application

@@ -98,7 +98,7 @@ impl Scenario {
 }
 
 /// Makes the capture of a scenario anew and has it checked. One that cannot run here is skipped with the
-/// reason printed, or fails where [`required`].
+/// reason printed, or fails where [`required`]. `CARILLON_KEEP_CAPTURES` names a directory for a copy.
 pub fn with_recording(name: &str, check: impl FnOnce(&Recording) -> Result<()>) -> Result<()> {
     let scenario = Scenario::named(name)?;
     if let Some(obstacle) = scenario.obstacle() {
@@ -109,7 +109,11 @@ pub fn with_recording(name: &str, check: impl FnOnce(&Recording) -> Result<()>) 
         return Ok(());
     }
     let work = tempfile::tempdir()?;
-    check(&scenario.record(work.path())?)
+    let recording = scenario.record(work.path())?;
+    if let Some(directory) = std::env::var_os("CARILLON_KEEP_CAPTURES") {
+        std::fs::copy(&recording.capture, Path::new(&directory).join(format!("{name}.pcap")))?;
+    }
+    check(&recording)
 }
 
 /// Whether a scenario that cannot run is a failure: on the build server, or when asked for.

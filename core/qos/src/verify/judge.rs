@@ -114,7 +114,7 @@ fn classify_companion(row: &mut Row, ground: &Ground, media: &Media) {
 }
 
 fn role(row: &Row, ground: &Ground) -> Role {
-    if ground.from_relay_service(row) { Role::Edge } else { ground.role(row.out.src, row.out.src_port) }
+    if ground.is_of_relay_service(row) { Role::Edge } else { ground.role(row.out.src, row.out.src_port) }
 }
 
 fn direction(row: &Row, ground: &Ground) -> Direction {
@@ -136,7 +136,7 @@ fn direction(row: &Row, ground: &Ground) -> Direction {
 fn expect(row: &mut Row, ground: &Ground, policies: &Policies, media: &Media, strict: bool) {
     let Some(class) = row.out.class else { return };
     let role = row.out.role;
-    if MEDIA.contains(&class) && !ground.from_relay_service(row) {
+    if MEDIA.contains(&class) && !ground.is_of_relay_service(row) {
         row.out.range = policies.range(role, class);
         let odd_one = row.out.content == Content::Unconfirmed;
         row.out.in_range = row.out.range.filter(|_| !odd_one).map(|range| range.contains(row.out.src_port));

@@ -138,9 +138,11 @@ pub(super) fn rtcp(case: &mut Case<'_>) {
     let Some(&first) = rows.first() else { return };
     let row = &case.rows[first];
     let text = format!(
-        "RTCP {} is marked {}, while the RTP of {} is marked as planned",
+        "RTCP {} is marked {} in {} of {} packets, while the RTP of {} is marked as planned",
         row.path(),
-        row.out.marks.first().map_or_else(String::new, |mark| crate::dscp::label(mark.dscp)),
+        row.wrong_labels(),
+        row.wrong_marks,
+        row.out.frames,
         case.names(&case.senders(&rows))
     );
     case.explain_marks(Cause::RtcpUnmarked, &rows, text);

@@ -102,11 +102,10 @@ pub(super) fn wrong_mark(case: &mut Case<'_>) {
     let rows = case.unexplained(|_| true);
     let Some(&first) = rows.first() else { return };
     let row = &case.rows[first];
-    let found: Vec<_> = row.out.marks.iter().map(|mark| crate::dscp::label(mark.dscp)).collect();
     let text = format!(
         "{} is marked {} instead of {} ({}, senders: {})",
         row.path(),
-        found.join(" and "),
+        row.wrong_labels(),
         row.out.expected.map_or_else(String::new, crate::dscp::label),
         flows(rows.len()),
         case.names(&case.senders(&rows))

@@ -90,6 +90,7 @@ def expression(request):
 
 def main():
     signal.alarm(90)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(profile)
         try:

@@ -117,3 +117,82 @@ fn compare_stream<'a>(
 fn name(flow: &Flow) -> String {
     format!("{} {} > {}", if flow.tcp { "tcp" } else { "udp" }, flow.source, flow.destination)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::recording::Point;
+
+    fn description(segmented: bool) -> Description {
+        Description {
+            name: String::new(),
+            about: String::new(),
+            programs: Vec::new(),
+            captured: Point::link("alice"),
+            hosts: BTreeMap::new(),
+            marks: Vec::new(),
+            plan: String::new(),
+            tshark: Vec::new(),
+            streams: 1,
+            encrypted: false,
+            segmented,
+            clean: true,
+        }
+    }
+
+    fn report() -> Value {
+        json!({ "verdict": "pass", "findings": [], "flows": [{
+            "src": "10.20.0.10", "src_port": 50000, "dst": "10.20.0.20", "dst_port": 50010, "protocol": "udp",
+            "ssrc": 7, "packets": 100, "marks": [{ "dscp": 46, "packets": 100 }],
+            "rtp": { "lost": 2, "jitter_mean_ms": 1.5, "jitter_max_ms": 3.0, "loss_judged": true },
+        }]})
+    }
+
+    /// What is found when tshark sees one EF stream of 100 packets and carillon tells this.
+    fn found(told: Value, segmented: bool) -> usize {
+        let socket = |text: &str| text.parse().unwrap();
+        let flow =
+            Flow { tcp: false, source: socket("10.20.0.10:50000"), destination: socket("10.20.0.20:50010") };
+        let marks = BTreeMap::from([(flow, Marks::from([(46, 100)]))]);
+        let stream = Stream { packets: 100, lost: 2, jitter_mean_ms: Some(1.0), jitter_max_ms: Some(3.9) };
+        let streams = BTreeMap::from([((flow, 7), stream)]);
+        disagreements(&description(segmented), &marks, &streams, &serde_json::from_value(told).unwrap()).len()
+    }
+
+    #[test]
+    fn the_same_told_twice_is_agreement() {
+        assert_eq!(found(report(), false), 0);
+    }
+
+    #[test]
+    fn every_difference_is_found() {
+        for (place, value, differences) in [
+            ("/flows/0/dst_port", json!(50011), 4),
+            ("/flows/0/protocol", json!("tcp"), 4),
+            ("/flows/0/marks/0/dscp", json!(0), 1),
+            ("/flows/0/marks/0/packets", json!(99), 1),
+            ("/flows/0/ssrc", json!(8), 2),
+            ("/flows/0/packets", json!(99), 1),
+            ("/flows/0/rtp", json!(null), 1),
+            ("/flows/0/rtp/lost", json!(1), 1),
+            ("/flows/0/rtp/loss_judged", json!(false), 1),
+            ("/flows/0/rtp/jitter_mean_ms", json!(2.1), 1),
+            ("/flows/0/rtp/jitter_max_ms", json!(null), 1),
+            ("/flows", json!([]), 2),
+        ] {
+            let mut told = report();
+            *told.pointer_mut(place).unwrap() = value;
+            assert_eq!(found(told, false), differences, "{place}");
+        }
+    }
+
+    #[test]
+    fn loss_judged_before_segmentation_is_found() {
+        let mut told = report();
+        assert_eq!(found(told.clone(), true), 1);
+        *told.pointer_mut("/flows/0/rtp/loss_judged").unwrap() = json!(false);
+        assert_eq!(found(told, true), 0);
+    }
+}

@@ -3,6 +3,7 @@
 //! Every scenario has its own, so all use the same addresses and can run side by side. Needs root.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -147,7 +148,7 @@ pub struct Network {
 impl Network {
     /// alice and bob on one link.
     pub fn pair() -> Result<Network> {
-        let prefix = prefix();
+        let prefix = prefix()?;
         let alice = Host::create(&prefix, "a", 0, 10)?;
         let bob = Host::create(&prefix, "b", 0, 20)?;
         connect((&alice, INTERFACE, 0), (&bob, INTERFACE, 0))?;
@@ -159,7 +160,7 @@ impl Network {
 
     /// alice and bob each on a link with a relay, which is the only way between them.
     pub fn with_relay() -> Result<Network> {
-        let prefix = prefix();
+        let prefix = prefix()?;
         let alice = Host::create(&prefix, "a", 1, 10)?;
         let bob = Host::create(&prefix, "b", 2, 20)?;
         let relay = Host::create(&prefix, "r", 1, 1)?;
@@ -183,8 +184,18 @@ impl Network {
     }
 }
 
-fn prefix() -> String {
-    format!("cari{}x{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed))
+/// What the names of our namespaces begin with; those of a test that was killed are removed here.
+fn prefix() -> Result<String> {
+    for line in run(Command::new("ip").args(["netns", "list"]))?.lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let owner = name.strip_prefix("cari").and_then(|rest| rest.split('x').next());
+        let ended = |pid: &str| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists();
+        if owner.is_some_and(ended) {
+            // Another test may have been quicker.
+            let _ = run(Command::new("ip").args(["netns", "del", name]));
+        }
+    }
+    Ok(format!("cari{}x{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Joins two hosts by a veth pair with hardware addresses that say whose they are.

@@ -134,6 +134,14 @@ impl Description {
         Ok(self)
     }
 
+    /// Names Python itself, for a script of ours.
+    pub fn python(mut self) -> Result<Description> {
+        let code = "import platform; print(platform.python_version(), end='')";
+        let version = run(Command::new("python3").args(["-c", code]))?;
+        self.programs.push(Program { name: "python3".to_owned(), version });
+        Ok(self)
+    }
+
     /// Names a module of Python.
     pub fn python_module(mut self, module: &str) -> Result<Description> {
         let code = format!("import importlib.metadata as m; print(m.version('{module}'), end='')");

@@ -52,7 +52,7 @@ fn send(name: &str, work: &Path, segmented: bool) -> Result<Recording> {
     } else {
         "PCMU in batches of five, with segmentation offload switched off"
     };
-    let description = Description::new(name, about, &network).package("python3")?.marked(
+    let description = Description::new(name, about, &network).python()?.marked(
         "audio: RTP",
         46,
         "IP_TOS 184 by the sender",

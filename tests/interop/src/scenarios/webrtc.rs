@@ -24,6 +24,8 @@ impl Peer {
     /// Starts the script on a host and waits until it is ready.
     pub(crate) fn start(script: &str, host: &Host, log: &Path) -> Result<Peer> {
         let mut command = host.command("python3");
+        // What a browser leaves behind goes away with the scenario.
+        command.env("TMPDIR", log.parent().ok_or("no directory")?);
         let (process, input, output) = Process::converse(command.arg(asset(script)), log)?;
         let mut peer = Peer { process, input, output: BufReader::new(output) };
         peer.answer()?;

@@ -90,9 +90,12 @@ impl Table {
         Ok(())
     }
 
-    /// The columns to show, with their widths.
+    /// The columns to show, with their widths: those that say something, as far as there is room.
     fn fitting(&self, width: usize) -> Vec<(usize, usize, bool)> {
-        let mut shown: Vec<_> = (0..self.columns.len()).map(|at| (at, self.width_of(at))).collect();
+        let filled =
+            |at: &usize| self.rows.iter().any(|row| row.get(*at).is_some_and(|cell| cell.width() > 0));
+        let mut shown: Vec<_> =
+            (0..self.columns.len()).filter(filled).map(|at| (at, self.width_of(at))).collect();
         while shown.iter().map(|(_, width)| width + 2).sum::<usize>() > width.saturating_add(2) {
             let spare = |(at, _): &(usize, usize)| self.columns.get(*at).map_or(0, |column| column.spare);
             match shown.iter().map(spare).max() {
@@ -115,8 +118,13 @@ fn print_row(out: &mut dyn Write, row: &[Cell], shown: &[(usize, usize, bool)]) 
     for (place, (at, width, right)) in shown.iter().enumerate() {
         let Some(cell) = row.get(*at) else { continue };
         let gap = " ".repeat(width.saturating_sub(cell.width()));
-        let (before, after) = if *right { (gap.as_str(), "") } else { ("", gap.as_str()) };
-        let after = if place == last { "" } else { after };
+        // No blanks at the end of a line.
+        let (before, after) = match (*right, place == last) {
+            (true, true) if cell.width() == 0 => ("", ""),
+            (true, _) => (gap.as_str(), ""),
+            (false, true) => ("", ""),
+            (false, false) => ("", gap.as_str()),
+        };
         let style = cell.style;
         write!(out, "{before}{style}{}{style:#}{after}", cell.text)?;
         out.write_all(if place == last { b"\n" } else { b"  " })?;
@@ -159,6 +167,13 @@ mod tests {
         let narrow = printed(&sample(), Some(25));
         assert!(!narrow.contains("CODEC") && narrow.contains("1,000"));
         assert!(printed(&sample(), Some(3)).contains("PACKETS"));
+    }
+
+    #[test]
+    fn a_column_without_a_word_is_not_shown() {
+        let mut table = Table::new([Column::left("A"), Column::left("EMPTY"), Column::right("B")]);
+        table.row(["x".into(), "".into(), "1".into()]);
+        assert_eq!(printed(&table, None), "A  B\nx  1\n");
     }
 
     #[test]

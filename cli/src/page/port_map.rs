@@ -31,6 +31,7 @@ const MOST_DOTS: usize = 2000;
 
 pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
     let dots = dots(report);
+    let bands: Vec<&Band> = bands.iter().filter(|band| concerns(report, band)).collect();
     let rows: Vec<TrafficClass> = TrafficClass::ALL
         .into_iter()
         .filter(|class| {
@@ -40,7 +41,7 @@ pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
     if rows.is_empty() {
         return;
     }
-    let axis = Axis::new(bands, &dots);
+    let axis = Axis::new(&bands, &dots);
     page.fixed("<section>\n<h2>Ports</h2>\n<figure class=\"card\">\n");
     let height = TOP + ROW * rows.len() as f64 + 44.0;
     html!(page, "<svg class=\"map\" viewBox=\"0 0 1000 {}\" role=\"img\" ", px(height));
@@ -54,6 +55,14 @@ pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
     axis.draw(page, TOP + ROW * rows.len() as f64 + 4.0);
     page.fixed("</svg>\n<figcaption>Bands: the ranges of the plan. Dots: source ports of media, larger with more packets, ");
     page.fixed("<b class=\"off\">red</b> outside the range. Dashed stretches are shortened.</figcaption>\n</figure>\n</section>\n");
+}
+
+/// Clients and servers always; the other roles if somebody plays them.
+fn concerns(report: &Report, band: &Band) -> bool {
+    let plays = |role| {
+        matches!(role, Role::Client | Role::Conferencing) || report.flows.iter().any(|f| f.role == role)
+    };
+    band.roles.iter().any(|role| plays(*role))
 }
 
 /// All packets of one class from one port.
@@ -97,12 +106,14 @@ fn draw_band(page: &mut Html, axis: &Axis, band: &Band, y: f64) {
     let (start, end) = (band.range.start(), band.range.end());
     html!(page, "<g class=\"band {}\"><rect x=\"{}\" y=\"{}\" ", band.class, px(from), px(y + 8.0));
     html!(page, "width=\"{}\" height=\"36\" rx=\"4\"/>", px((to - from).max(2.0)));
-    let label = roles.join(", ");
+    let first = roles.first().copied().unwrap_or_default();
+    let short = if roles.len() > 1 { format!("{first} +{}", roles.len() - 1) } else { first.to_owned() };
     // A letter of the small print is about six units wide.
-    if label.len() as f64 * 6.0 < to - from {
+    let fitting = [roles.join(", "), short].into_iter().find(|label| label.len() as f64 * 6.0 < to - from);
+    if let Some(label) = fitting {
         html!(page, "<text x=\"{}\" y=\"{}\">{}</text>", px(from + 5.0), px(y + 19.0), label);
     }
-    html!(page, "<title>{} of {}: {} to {}</title></g>\n", band.class, label, start, end);
+    html!(page, "<title>{} of {}: {} to {}</title></g>\n", band.class, roles.join(", "), start, end);
 }
 
 fn draw_dot(page: &mut Html, axis: &Axis, dot: &Dot, y: f64) {
@@ -136,7 +147,7 @@ struct Stretch {
 }
 
 impl Axis {
-    fn new(bands: &[Band], dots: &[Dot]) -> Axis {
+    fn new(bands: &[&Band], dots: &[Dot]) -> Axis {
         let lowest = dots.iter().map(|dot| u32::from(dot.port)).min().unwrap_or(1024).min(1024);
         let mut borders = vec![lowest, 65_536];
         for band in bands {
@@ -249,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_port_is_drawn_inside_its_range_and_its_neighbour_outside() {
-        let axis = Axis::new(&[band(20000, 40), band(20040, 40), band(49152, 8348)], &[]);
+        let axis = Axis::new(&[&band(20000, 40), &band(20040, 40), &band(49152, 8348)], &[]);
         let (from, to) = axis.span(band(20000, 40).range);
         assert!(to - from > 60.0, "40 ports are visible: {from} to {to}");
         for (port, expected) in [(19999, false), (20000, true), (20039, true), (20040, false), (65535, false)]
@@ -260,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_axis_runs_over_all_ports_in_order() {
-        let axis = Axis::new(&[band(1, 65535), band(6000, 25)], &[]);
+        let axis = Axis::new(&[&band(1, 65535), &band(6000, 25)], &[]);
         let places: Vec<f64> = (1..=65535).map(|port| axis.x(port)).collect();
         assert!(places.is_sorted());
         assert!(places.first() >= Some(&LEFT) && places.last() <= Some(&RIGHT));

@@ -116,7 +116,7 @@ fn jitter(page: &mut Html, flow: &FlowReport) {
     page.fixed("<span>jitter</span>");
     open(page, 28);
     let full =
-        flow.timeline.iter().map(|bucket| bucket.jitter_ms).filter(|ms| ms.is_finite()).fold(10.0, f64::max);
+        flow.timeline.iter().map(|bucket| bucket.jitter_ms).filter(|ms| ms.is_finite()).fold(5.0, f64::max);
     page.fixed("<path class=\"jitter\" d=\"M0 28");
     for (bucket, x, width) in placed(flow).filter(|(bucket, ..)| bucket.jitter_ms.is_finite()) {
         let y = 28.0 - bucket.jitter_ms / full * 27.0;

@@ -1,5 +1,6 @@
 //! Captures made for tests, and the program run on them.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -148,12 +148,10 @@ fn print_rest(plan: &Plan, view: &PlanView, out: &mut dyn Write) -> io::Result<(
     if !view.executables.is_empty() {
         writeln!(out, "programs: {}", clean(&view.executables.join(", ")))?;
     }
-    let inside = match view.clients_inside_servers {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "no server ranges",
-    };
-    writeln!(out, "client ranges inside the servers' ranges: {inside}")?;
+    if let Some(inside) = view.clients_inside_servers {
+        let inside = if inside { "yes" } else { "no" };
+        writeln!(out, "client ranges inside the servers' ranges: {inside}")?;
+    }
     let named = |what: &str, names: Vec<&str>| match names.as_slice() {
         [] => String::new(),
         names => format!("{what}: {} (--{what} NAME shows its values)\n", clean(&names.join(", "))),

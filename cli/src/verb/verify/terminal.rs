@@ -127,7 +127,7 @@ fn flows(report: &Report, layout: Layout, out: &mut dyn Write) -> io::Result<()>
     }
     writeln!(out)?;
     let mut table = Table::new(COLUMNS);
-    listed.iter().for_each(|flow| table.row(row(flow)));
+    listed.iter().for_each(|flow| table.row(row(flow, report.plan.is_some())));
     table.print(out, layout.width)?;
     let left = report.flows.len() - listed.len();
     if left > 0 {
@@ -165,10 +165,11 @@ const COLUMNS: [Column; 14] = [
     Column::right("MOS").spare(6),
 ];
 
-fn row(flow: &FlowReport) -> [Cell; 14] {
+fn row(flow: &FlowReport, judged: bool) -> [Cell; 14] {
     let rtp = flow.rtp.as_ref();
     let wrong = |wrong: bool| if wrong { BAD } else { PLAIN };
     let verdict = match (flow.verdict, flow.expected) {
+        _ if !judged => Cell::from(""),
         (Verdict::Pass, None) => Cell::styled("\u{2013}", FAINT),
         (verdict, _) => Cell::styled(words::verdict(verdict), style::verdict(verdict)),
     };
@@ -204,9 +205,9 @@ fn totals(totals: &Totals, out: &mut dyn Write) -> io::Result<()> {
     let long = totals.end_ns.saturating_sub(totals.start_ns);
     let frames = some(totals.frames, "frame", "frames");
     writeln!(out, "\n{frames} in {}, {} judged", words::duration(long), count(totals.judged))?;
-    for (number, what) in
-        [(totals.wrong_mark, "with a wrong mark"), (totals.out_of_range, "from a port outside the range")]
-    {
+    let judged =
+        [(totals.wrong_mark, "with a wrong mark"), (totals.out_of_range, "from a port outside the range")];
+    for (number, what) in judged.into_iter().filter(|_| totals.judged > 0) {
         let colour = if number == 0 { GOOD } else { BAD };
         let share = match words::share(number, totals.judged) {
             share if number > 0 => format!(" ({share})"),

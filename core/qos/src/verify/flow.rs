@@ -10,6 +10,8 @@ use super::tcp::TcpSide;
 
 /// Senders that one flow keeps in detail; a mixer's bundle has a few dozen.
 const MAX_STREAMS: usize = 64;
+/// Senders seen once that may wait for their second packet: a browser's bundle starts with that many at once.
+const MAX_CANDIDATES: usize = 8;
 /// Steps of the sequence number between two packets that make an SSRC believable.
 const BELIEVABLE_STEP: u16 = 100;
 
@@ -46,7 +48,7 @@ pub(super) struct Flow {
     pub(super) streams: Vec<RtpStream>,
     latest: usize,
     /// Packets that look like RTP, but whose SSRC was seen once only.
-    candidates: [Option<RtpPacket>; 2],
+    candidates: Vec<RtpPacket>,
     pub(super) tallies: Vec<Tally>,
     latest_tally: usize,
     /// Whether the latest packet went to a stream, not to a tally.
@@ -68,7 +70,7 @@ impl Flow {
             frames: 0,
             streams: Vec::new(),
             latest: 0,
-            candidates: [None; 2],
+            candidates: Vec::new(),
             tallies: Vec::new(),
             latest_tally: 0,
             latest_was_rtp: false,
@@ -111,19 +113,19 @@ impl Flow {
         if let Some(found) = self.streams.iter().position(same) {
             return Some(found);
         }
-        let first =
-            self.candidates.iter_mut().find_map(|slot| slot.take_if(|first| believable(first, packet)));
-        match first {
+        let first = self.candidates.iter().position(|first| believable(first, packet));
+        match first.map(|place| self.candidates.remove(place)) {
             Some(first) if self.streams.len() < MAX_STREAMS => {
                 self.streams.push(RtpStream::new(&first));
                 Some(self.streams.len() - 1)
             }
             first => {
                 self.reject(first);
-                let oldest = self.candidates[0].replace(*packet);
-                let dropped = self.candidates[1].take();
-                self.candidates[1] = oldest;
-                self.reject(dropped);
+                if self.candidates.len() == MAX_CANDIDATES {
+                    let oldest = self.candidates.remove(0);
+                    self.reject(Some(oldest));
+                }
+                self.candidates.push(*packet);
                 None
             }
         }
@@ -138,9 +140,8 @@ impl Flow {
 
     /// Nothing more will come: candidates left over are counted as what they are, unconfirmed.
     pub(super) fn finish(&mut self) {
-        for slot in 0..self.candidates.len() {
-            let candidate = self.candidates[slot].take();
-            self.reject(candidate);
+        for candidate in std::mem::take(&mut self.candidates) {
+            self.reject(Some(candidate));
         }
     }
 

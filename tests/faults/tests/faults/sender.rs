@@ -190,10 +190,7 @@ fn the_top_finding_holds_for_half_a_call_picked_up_late() {
     let late = call().drop_some(|packet: &Packet| packet.ports().is_some(), |n| n < 200);
     let capture = late.strike(media_from(BOB), bleach);
     let report = Trial::of(&capture, &phones()).shows(Cause::ReturnPathUnmarked);
-    assert_eq!(
-        report.flows.iter().filter(|flow| flow.src == BOB && flow.ssrc.is_some()).count(),
-        1
-    );
+    assert_eq!(report.flows.iter().filter(|flow| flow.src == BOB && flow.ssrc.is_some()).count(), 1);
 }
 
 fn from_with_ports(host: std::net::IpAddr) -> impl Which {

@@ -8,7 +8,7 @@ use carillon_wire::ip::Dscp;
 use super::facts::{Facts, Format, MediaFact, RelayFact};
 use super::report::{Content, Evidence};
 use super::row::Row;
-use crate::plan::{RolePolicy, Scope};
+use crate::plan::{Phone, RolePolicy, Scope};
 use crate::{Plan, PortRange, Role, TrafficClass};
 
 /// Media classes, whose source ports the plan names.
@@ -94,6 +94,8 @@ pub(super) struct Ground {
     agents: BTreeMap<IpAddr, String>,
     assigned: Vec<RoleAssignment>,
     inferred: BTreeMap<IpAddr, Role>,
+    /// Phone families of the plan.
+    pub(super) phones: Vec<Phone>,
 }
 
 impl Ground {
@@ -110,6 +112,7 @@ impl Ground {
             agents: facts.agents.into_iter().collect(),
             assigned: assigned.to_vec(),
             inferred: BTreeMap::new(),
+            phones: plan.map_or_else(Vec::new, |(plan, _)| plan.phones().to_vec()),
         };
         for fact in facts.media {
             ground.media.entry((fact.address, fact.port)).or_default().push(fact);

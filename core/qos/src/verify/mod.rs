@@ -17,6 +17,7 @@ mod judge;
 mod key;
 mod marks;
 mod observe;
+mod phone;
 pub mod quality;
 mod relays;
 pub mod report;

@@ -143,7 +143,7 @@ pub(super) fn rtcp(case: &mut Case<'_>) {
     let Some(&first) = rows.first() else { return };
     let row = &case.rows[first];
     let text = format!(
-        "RTCP {} is marked {} in {} of {} packets, while the RTP of {} is marked as planned",
+        "RTCP {} carries {} in {} of {} packets, while the RTP of {} is marked as planned",
         row.path(),
         row.wrong_labels(),
         row.wrong_marks,

@@ -48,7 +48,7 @@ impl Capture {
 /// The n-th packet of a host: two make a picture, 25 pictures a second.
 fn picture_part(audio: &Packet, video: Video, place: usize, n: u32) -> Packet {
     let ends = |at: usize| (video.ports[at].0, video.ports[at].1).into();
-    let last = n % 2 == 0;
+    let last = n.is_multiple_of(2);
     let mut payload = vec![0x80, PAYLOAD_TYPE | u8::from(last) << 7];
     payload.extend((n as u16).to_be_bytes());
     payload.extend((n.div_ceil(2) * 3600).to_be_bytes());

@@ -97,6 +97,11 @@ impl Row {
         labels.join(" and ")
     }
 
+    /// Where it was captured: file and interface.
+    pub(super) fn place(&self) -> (u16, u32) {
+        (self.key.file, self.key.interface)
+    }
+
     /// "10.0.0.1:6000 -> 10.0.0.2:7000"
     pub(super) fn path(&self) -> String {
         let (src, dst) = (&self.out.src, &self.out.dst);

@@ -85,19 +85,20 @@ fn a_router_that_reports_congestion_on_capable_media_is_no_abuse() {
 
 #[test]
 fn a_switch_map_with_audio_and_video_in_one_queue_is_named() {
-    Trial::of(&call(), &phones()).with_queues("46=1,34=1,24=2,*=0").shows(Cause::SharedQueue);
+    Trial::of(&call(), &phones()).with_queues("EF 1\nAF41 1\nCS3 2").shows(Cause::SharedQueue);
 }
 
 #[test]
 fn a_switch_map_with_a_queue_per_class_is_clean() {
-    Trial::of(&call(), &phones()).with_queues("46=3,34=2,24=1,*=0").is_clean();
+    Trial::of(&call(), &phones()).with_queues("EF 3\nAF41 2\nCS3 1").is_clean();
 }
 
 #[test]
 fn loss_under_right_marks_is_not_blamed_on_marks() {
     let capture = call().drop_some(rtp_from(BOB), |n| n % 20 == 9).strike(rtp_from(BOB), |_| ());
+    let missing = call().packets.len() - capture.packets.len();
     let report = Trial::of(&capture, &phones()).shows(Cause::LossWithoutMarkFault);
-    assert_eq!(lost_of(&report, BOB), 12);
+    assert_eq!(lost_of(&report, BOB), missing as i64);
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn without_a_video_mark_of_its_own_a_phone_marks_video_as_audio() {
 
 #[test]
 fn lync_phone_edition_is_not_blamed_for_unmarked_signaling() {
-    let plan = PLAN.replace("[phones.vvx]\naudio-start = 6000\naudio = \"EF\"", "[phones.lpe]\naudio = \"EF\"");
+    let plan =
+        PLAN.replace("[phones.vvx]\naudio-start = 6000\naudio = \"EF\"", "[phones.lpe]\naudio = \"EF\"");
     let signaling: Vec<Vec<u8>> = (0..20).map(|_| tcp(49152, 5061, 0)).collect();
     let report = judged(&plan, &[call(6010, 46, 0), signaling]);
     assert_eq!(report.verdict, Verdict::Pass, "{:?}", report.findings);

@@ -17,7 +17,9 @@ pub(super) fn fit(rows: &[Row]) -> Vec<PlanFit> {
 }
 
 fn fit_of(plan: &Plan, rows: &[Row]) -> PlanFit {
-    let policies: Vec<_> = Role::ALL.iter().map(|&role| plan.planned(role, &Scope::default())).collect();
+    // The Edge marks nothing by default: its 0 must not explain everybody's.
+    let roles = Role::ALL.iter().filter(|&&role| role != Role::Edge);
+    let policies: Vec<_> = roles.map(|&role| plan.planned(role, &Scope::default())).collect();
     let (mut media, mut inside, mut weighed, mut all, mut marked) = (0, 0, 0.0, 0, 0);
     for row in
         rows.iter().filter(|row| matches!(row.out.content, Content::Rtp | Content::Rtcp | Content::Sip))

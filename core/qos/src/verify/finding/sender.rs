@@ -40,10 +40,11 @@ pub(super) fn unmarked(case: &mut Case<'_>) {
     }
     for sender in case.senders(&rows) {
         let own: Vec<usize> = rows.iter().copied().filter(|&row| case.rows[row].out.src == sender).collect();
-        let marks_some =
-            case.rows.iter().any(|row| row.out.src == sender && row.is_media() && row.is_marked_right());
+        let right =
+            case.rows.iter().filter(|row| row.out.src == sender && row.is_media() && row.is_marked_right());
+        let marks_most = right.count() >= own.len();
         let outside = own.iter().any(|&row| case.rows[row].out.in_range == Some(false));
-        if marks_some || outside {
+        if marks_most || outside {
             continue;
         }
         // Its RTCP is silent for the same reason.
@@ -53,7 +54,7 @@ pub(super) fn unmarked(case: &mut Case<'_>) {
                 && matches!(row.out.content, Content::Rtp | Content::Rtcp)
         });
         let text = format!(
-            "{} sends {} from planned ports, all with DSCP 0, while others mark theirs",
+            "{} sends {} with DSCP 0 from planned ports, while others mark theirs",
             case.name(sender),
             flows(own.len())
         );
@@ -103,7 +104,7 @@ pub(super) fn wrong_mark(case: &mut Case<'_>) {
     let Some(&first) = rows.first() else { return };
     let row = &case.rows[first];
     let text = format!(
-        "{} is marked {} instead of {} ({}, senders: {})",
+        "{} carries {} instead of {} ({}, senders: {})",
         row.path(),
         row.wrong_labels(),
         row.out.expected.map_or_else(String::new, crate::dscp::label),

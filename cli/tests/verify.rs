@@ -225,3 +225,25 @@ fn a_live_interface_is_judged_for_the_time_given() {
     assert_eq!(nowhere.status(), 2);
     assert!(nowhere.err().contains("no-such-if0"), "{}", nowhere.err());
 }
+
+#[test]
+fn ctrl_c_ends_a_live_capture_with_a_verdict() {
+    use std::io::Read;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_carillon"));
+    command.args(["verify", "--live", "lo", "--plan", "lync-kloud", "--json"]);
+    let mut running =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    if let Some(status) = running.try_wait().unwrap() {
+        println!("skipped: no right to capture ({status})");
+        return;
+    }
+    let interrupted =
+        std::process::Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let status = running.wait().unwrap();
+    let mut out = String::new();
+    running.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status.code(), json["verdict"].as_str()), (Some(2), Some("unjudged")));
+}

@@ -51,5 +51,6 @@ fn call(name: &str, work: &Path, mend: bool) -> Result<Recording> {
     let description = if mend { description.marked("what else had 0", 34, "nftables") } else { description };
     let plan = "browser.toml".to_owned();
     let description = Description { plan, encrypted: true, streams: 4, clean: mend, ..description };
-    Ok(Recording { capture: capture.stop()?, description: description.without_sdp() })
+    let tshark = ["-d", "udp.port==50000-50059,rtp"].map(str::to_owned).to_vec();
+    Ok(Recording { capture: capture.stop()?, description: Description { tshark, ..description } })
 }

@@ -59,6 +59,7 @@ fn its_factory_default_of_40_is_no_excuse() {
     assert_eq!(report.flows[0].expected.unwrap().value(), 46);
 }
 
+#[allow(clippy::unwrap_used, reason = "a test: a broken plan is a broken test")]
 fn judged(plan: &str, calls: &[Vec<Vec<u8>>]) -> Report {
     let mut verifier = Verifier::new(Limits::default(), Share::ALL);
     for (number, data) in (1..).zip(calls.iter().flatten()) {

@@ -1,11 +1,10 @@
 //! Desk phones are judged by what their family can do [requirements 163, 165, 166, 171].
 
-use std::net::Ipv4Addr;
+mod support;
 
+use carillon_qos::Role;
 use carillon_qos::verify::report::{Report, Verdict};
-use carillon_qos::verify::{Frame, Limits, Options, RoleAssignment, Share, Verifier};
-use carillon_qos::{Plan, Role};
-use carillon_wire::link::LinkType;
+use support::{call, tcp};
 
 const PLAN: &str = r#"
 name = "office"
@@ -60,48 +59,5 @@ fn its_factory_default_of_40_is_no_excuse() {
 }
 
 fn judged(plan: &str, calls: &[Vec<Vec<u8>>]) -> Report {
-    let mut verifier = Verifier::new(Limits::default(), Share::ALL);
-    for (number, data) in (1..).zip(calls.iter().flatten()) {
-        verifier.observe(&Frame {
-            number,
-            time: number as i64 * 20_000_000,
-            file: 0,
-            interface: 0,
-            link: LinkType::RawIp,
-            original_len: data.len() as u32,
-            data,
-        });
-    }
-    let phone = RoleAssignment { network: Ipv4Addr::new(10, 0, 0, 1).into(), prefix: 32, role: Role::Phone };
-    let plan = Plan::from_toml(plan).unwrap();
-    verifier.report(&Options { plan: Some(plan), roles: vec![phone], ..Options::default() })
-}
-
-/// A second of RTP from the phone.
-fn call(port: u16, dscp: u8, payload_type: u8) -> Vec<Vec<u8>> {
-    let packet = |seq: u16| {
-        let mut rtp = vec![0x80, payload_type];
-        rtp.extend(seq.to_be_bytes());
-        rtp.extend((u32::from(seq) * 160).to_be_bytes());
-        rtp.extend(0x1234_5678u32.to_be_bytes());
-        rtp.resize(172, 0xd5);
-        let mut udp = [port.to_be_bytes(), 30000u16.to_be_bytes(), 180u16.to_be_bytes(), [0, 0]].concat();
-        udp.extend(rtp);
-        ip(17, dscp, &udp)
-    };
-    (0..50).map(packet).collect()
-}
-
-fn tcp(src: u16, dst: u16, dscp: u8) -> Vec<u8> {
-    let mut segment = [src.to_be_bytes(), dst.to_be_bytes()].concat();
-    segment.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 255, 255, 0, 0, 0, 0]);
-    ip(6, dscp, &segment)
-}
-
-fn ip(protocol: u8, dscp: u8, payload: &[u8]) -> Vec<u8> {
-    let total = (20 + payload.len() as u16).to_be_bytes();
-    let mut packet = vec![0x45, dscp << 2, total[0], total[1], 0, 0, 0, 0, 64, protocol, 0, 0];
-    packet.extend([10, 0, 0, 1, 10, 0, 0, 2]);
-    packet.extend(payload);
-    packet
+    support::judged(plan, Role::Phone, calls)
 }

@@ -35,20 +35,21 @@ impl Built {
     }
 }
 
-/// The traffic that a script means.
-pub(crate) fn frames(script: &[u8]) -> Vec<Built> {
-    let mut traffic = Traffic { script, ..Traffic::default() };
+/// The traffic that a script means, from this time on.
+pub(crate) fn frames(script: &[u8], start: i64) -> Vec<Built> {
+    let mut traffic = Traffic { script, now: start, ..Traffic::default() };
     while let Some((&[what, from, to, mark, pause], rest)) = traffic.script.split_first_chunk() {
         traffic.script = rest;
         if traffic.frames.len() >= MOST_FRAMES {
             break;
         }
         // Mostly some milliseconds; sometimes minutes, or back.
-        traffic.now += match pause {
+        let later = match pause {
             0..240 => i64::from(pause) * 1_000_000,
             240..250 => i64::from(pause - 239) * 60_000_000_000,
             250.. => i64::from(pause - 249) * -5_000_000,
         };
+        traffic.now = traffic.now.saturating_add(later);
         let way = Way { what, from: end(from, what), to: end(to, what), mark };
         traffic.send(&way);
     }
@@ -151,7 +152,7 @@ impl Traffic<'_> {
         let (who, len, count) = (self.byte(), self.byte(), self.byte());
         for _ in 0..count % 64 {
             self.rtp_packet(who, 1, len).datagram(self, way);
-            self.now += 20_000_000;
+            self.now = self.now.saturating_add(20_000_000);
         }
     }
 

@@ -330,19 +330,20 @@ impl Payload {
         traffic.frame(way, ip(way, 17, way.mark, None, &udp(way, &self.0)));
     }
 
-    /// Segments in order behind a SYN, unless the highest bit asks to lose the first one.
+    /// Segments in order, the first ones behind a SYN; the highest bit asks to lose them.
     fn segment(self, traffic: &mut Traffic<'_>, way: &Way) {
-        let key = (way.from, way.to);
-        if !traffic.segments.contains_key(&key) {
-            traffic.segments.insert(key, 1);
+        let (key, len) = ((way.from, way.to), self.0.len() as u32);
+        let known = traffic.segments.get(&key).copied();
+        let mut seq = known.unwrap_or(1);
+        traffic.segments.insert(key, seq.wrapping_add(len));
+        if known.is_none() {
             traffic.frame(way, ip(way, 6, way.mark, None, &tcp(way, 0, 2, &[])));
         }
         for piece in self.0.chunks(if way.mark & 1 == 0 { MTU } else { 200 }) {
-            let seq = traffic.segments.get(&key).copied().unwrap_or(1);
-            traffic.segments.insert(key, seq.wrapping_add(piece.len() as u32));
             if way.what & 0x80 == 0 {
                 traffic.frame(way, ip(way, 6, way.mark, None, &tcp(way, seq, 0x18, piece)));
             }
+            seq = seq.wrapping_add(piece.len() as u32);
         }
     }
 }

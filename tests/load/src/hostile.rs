@@ -53,7 +53,9 @@ fn frame(kind: Kind, n: u64, random: &mut Random) -> Vec<u8> {
         Kind::Gaps => stream(n, 1000, 2, 1),
         Kind::Fragments => first_fragment(path(random.next()), n as u16, &[0x55; 1400]),
         Kind::Invites => udp(path(n).ports(5060, 5060), invite(n).as_bytes()),
-        Kind::Connections => tcp(path(n % 50_000).ports(5060, 5060), 1 + (n / 50_000) as u32 * 1000, &unended(n)),
+        Kind::Connections => {
+            tcp(path(n % 50_000).ports(5060, 5060), 1 + (n / 50_000) as u32 * 1000, &unended(n))
+        }
     }
 }
 

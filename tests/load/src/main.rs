@@ -96,8 +96,11 @@ fn main() -> io::Result<()> {
 }
 
 fn write(to: &To, make: impl FnOnce(&mut Sink) -> io::Result<()>) -> io::Result<()> {
-    let out: Box<dyn Write> =
-        if to.out.as_os_str() == "-" { Box::new(io::stdout().lock()) } else { Box::new(File::create(&to.out)?) };
+    let out: Box<dyn Write> = if to.out.as_os_str() == "-" {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(File::create(&to.out)?)
+    };
     let mut sink = Sink::new(out);
     let made = make(&mut sink).and_then(|()| sink.finish());
     let counts: Counts = sink.counts;

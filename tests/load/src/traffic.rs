@@ -156,7 +156,10 @@ impl Stream {
     fn invite(&self, sink: &mut Sink, time: i64) -> io::Result<()> {
         let Path { from, to, .. } = self.path;
         let start = if self.number.is_multiple_of(2) {
-            format!("INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{}\r\n", self.number)
+            format!(
+                "INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{}\r\n",
+                self.number
+            )
         } else {
             format!("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {to};branch=z9hG4bK{}\r\n", self.number - 1)
         };

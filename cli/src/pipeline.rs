@@ -85,7 +85,7 @@ pub fn observe(
 }
 
 /// Bytes read at a time: few enough that they are still in the core's own cache when they are looked at.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 512 << 10;
 /// Blocks that wait for a worker at most.
 const WAITING: usize = 8;
 /// The system copies four times as fast to where a page starts.

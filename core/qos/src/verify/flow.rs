@@ -90,7 +90,7 @@ impl Flow {
         let latest = self.latest;
         match self.streams.get(latest) {
             Some(stream) if stream.ssrc == packet.ssrc && stream.wrap == packet.wrap => {}
-            _ => match self.find_stream(packet) {
+            _ => match self.find_stream(*packet) {
                 Some(found) => self.latest = found,
                 None => {
                     self.latest_was_rtp = false;
@@ -106,13 +106,13 @@ impl Flow {
 
     /// The sender's place; a second believable packet of an SSRC confirms it as a sender.
     #[cold]
-    fn find_stream(&mut self, packet: &RtpPacket) -> Option<usize> {
+    fn find_stream(&mut self, packet: RtpPacket) -> Option<usize> {
         let same = |stream: &RtpStream| stream.ssrc == packet.ssrc && stream.wrap == packet.wrap;
         if let Some(found) = self.streams.iter().position(same) {
             return Some(found);
         }
         let first =
-            self.candidates.iter_mut().find_map(|slot| slot.take_if(|first| believable(first, packet)));
+            self.candidates.iter_mut().find_map(|slot| slot.take_if(|first| believable(first, &packet)));
         match first {
             Some(first) if self.streams.len() < MAX_STREAMS => {
                 self.streams.push(RtpStream::new(&first));
@@ -120,7 +120,7 @@ impl Flow {
             }
             first => {
                 self.reject(first);
-                let oldest = self.candidates[0].replace(*packet);
+                let oldest = self.candidates[0].replace(packet);
                 let dropped = self.candidates[1].take();
                 self.candidates[1] = oldest;
                 self.reject(dropped);
@@ -133,7 +133,7 @@ impl Flow {
     fn reject(&mut self, candidate: Option<RtpPacket>) {
         let Some(packet) = candidate else { return };
         let RtpPacket { frame, time, traffic_byte, ip_len, .. } = packet;
-        self.tally(Content::Unconfirmed, &Seen { frame, time, traffic_byte, ip_len });
+        self.tally(Content::Unconfirmed, Seen { frame, time, traffic_byte, ip_len });
     }
 
     /// Nothing more will come: candidates left over are counted as what they are, unconfirmed.
@@ -158,7 +158,7 @@ impl Flow {
 
     /// Counts a frame that is no RTP packet.
     #[inline]
-    pub(super) fn tally(&mut self, content: Content, seen: &Seen) {
+    pub(super) fn tally(&mut self, content: Content, seen: Seen) {
         let place = self.tallies.iter().position(|tally| tally.content == content);
         let place = place.unwrap_or_else(|| self.open_tally(content, seen));
         (self.latest_tally, self.latest_was_rtp) = (place, false);
@@ -172,7 +172,7 @@ impl Flow {
     }
 
     #[cold]
-    fn open_tally(&mut self, content: Content, seen: &Seen) -> usize {
+    fn open_tally(&mut self, content: Content, seen: Seen) -> usize {
         self.tallies.push(Tally {
             content,
             marks: Marks::default(),

@@ -4,12 +4,13 @@
 //! worker keeps only its share of the flows. So the verdict does not depend on how many there are.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use carillon_qos::verify::{Frame, Limits, Share, Verifier};
-use carillon_wire::capture::{CaptureError, Decoder, MAX_RECORD_LEN};
+use carillon_wire::capture::{CaptureError, Decoder};
 
 use crate::answer::Failure;
 
@@ -45,26 +46,28 @@ pub fn observe(
     limits: Limits,
     progress: &dyn Progress,
 ) -> Result<Observed, Failure> {
-    let memory = Memory::new();
     if cores <= 1 {
         let mut verifier = Verifier::new(limits, Share::ALL);
-        let damaged = read_all(inputs, progress, &memory, &mut |decoder, bytes, file| {
-            show(&mut verifier, decoder, bytes, file)
+        let damaged = read_all(inputs, progress, &mut |decoder, buffer, file| {
+            show(&mut verifier, decoder, buffer, file)
         })?;
         return Ok(Observed { verifier, damaged });
     }
     thread::scope(|scope| {
+        let (returns, done_with) = channel();
         let mut blocks = Vec::new();
         let mut workers = Vec::new();
         for index in 0..cores - 1 {
             let (sender, receiver) = sync_channel::<Arc<Block>>(WAITING);
             blocks.push(sender);
-            let returns = memory.returns.clone();
+            let returns = returns.clone();
             let share = Share { index, of: cores - 1 };
             workers.push(scope.spawn(move || work(Verifier::new(limits, share), receiver, returns)));
         }
-        let damaged = read_all(inputs, progress, &memory, &mut |decoder, bytes, file| {
-            dispatch(&blocks, decoder, bytes, file)
+        drop(returns);
+        let damaged = read_all(inputs, progress, &mut |decoder, buffer, file| {
+            let (left, error) = dispatch(&blocks, decoder, buffer, file);
+            Taken { left, error, memory: done_with.try_recv().unwrap_or_default() }
         });
         // Closed channels tell the workers that this was all.
         drop(blocks);
@@ -82,36 +85,80 @@ pub fn observe(
     })
 }
 
-/// Bytes read at a time. They stay in the cache while every worker looks at them.
+/// Bytes read at a time: few enough that they are still in the core's own cache when they are looked at.
 const BLOCK: usize = 512 << 10;
 /// Blocks that wait for a worker at most.
 const WAITING: usize = 8;
+/// The system copies four times as fast to where a page starts.
+const PAGE: usize = 4096;
+
+/// Memory that captures are read into, and where in it their bytes lie.
+struct Buffer {
+    memory: Vec<u8>,
+    held: Range<usize>,
+    /// Up to where it is to be filled.
+    end: usize,
+}
+
+impl Buffer {
+    /// Starts with what the block before left over, placed so that what is read behind it starts a page.
+    fn new(mut memory: Vec<u8>, left: &[u8]) -> Buffer {
+        // Twice as much each time, if a record is longer than a block.
+        let (before, room) = (left.len().next_multiple_of(PAGE), left.len().max(BLOCK));
+        if memory.len() < PAGE + before + room {
+            memory = vec![0; PAGE + before + room];
+        }
+        let at = memory.as_ptr().align_offset(PAGE).min(PAGE) + before;
+        let held = at - left.len()..at;
+        memory[held.clone()].copy_from_slice(left);
+        Buffer { memory, held, end: at + room }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.memory.get(self.held.clone()).unwrap_or_default()
+    }
+
+    /// Reads until the memory is full; says whether the capture has ended.
+    fn fill(&mut self, input: &mut Input) -> io::Result<bool> {
+        while let Some(free) = self.memory.get_mut(self.held.end..self.end).filter(|free| !free.is_empty()) {
+            match input.reader.read(free) {
+                Ok(0) => return Ok(true),
+                Ok(read) => self.held.end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if input.live {
+                break;
+            }
+        }
+        Ok(false)
+    }
+}
 
 /// Whole records, and where the decoder was before them.
 struct Block {
     decoder: Decoder,
-    bytes: Vec<u8>,
-    whole: usize,
+    buffer: Buffer,
     file: u16,
 }
 
 /// How far a taker of bytes came.
 struct Taken {
-    /// Bytes of whole records, from the start.
-    whole: usize,
+    /// What follows the whole records.
+    left: Vec<u8>,
     /// Why nothing more can be read, if so.
     error: Option<CaptureError>,
-    /// The bytes, unless they went elsewhere; what follows the whole records is read from here.
-    bytes: Vec<u8>,
+    /// Memory that nobody looks at any more.
+    memory: Vec<u8>,
 }
 
-type Take<'a> = dyn FnMut(&mut Decoder, Vec<u8>, u16) -> Taken + 'a;
+type Take<'a> = dyn FnMut(&mut Decoder, Buffer, u16) -> Taken + 'a;
 
 /// Judges the whole records in place.
-fn show(verifier: &mut Verifier, decoder: &mut Decoder, bytes: Vec<u8>, file: u16) -> Taken {
-    let mut rest = bytes.as_slice();
+fn show(verifier: &mut Verifier, decoder: &mut Decoder, buffer: Buffer, file: u16) -> Taken {
+    let mut rest = buffer.bytes();
     let error = show_records(verifier, decoder, &mut rest, file).err();
-    Taken { whole: bytes.len() - rest.len(), error, bytes }
+    Taken { left: rest.to_vec(), error, memory: buffer.memory }
 }
 
 fn show_records(
@@ -134,73 +181,50 @@ fn show_records(
     Ok(())
 }
 
-/// Sends the whole records to every worker; what follows them is copied, for the next block.
-fn dispatch(workers: &[SyncSender<Arc<Block>>], decoder: &mut Decoder, bytes: Vec<u8>, file: u16) -> Taken {
+/// Sends the whole records to every worker; gives back what follows them.
+fn dispatch(
+    workers: &[SyncSender<Arc<Block>>],
+    decoder: &mut Decoder,
+    mut buffer: Buffer,
+    file: u16,
+) -> (Vec<u8>, Option<CaptureError>) {
     let before = decoder.clone();
-    let mut rest = bytes.as_slice();
+    let mut rest = buffer.bytes();
     let error = decoder.skip(&mut rest).err();
-    let whole = bytes.len() - rest.len();
-    if whole == 0 {
-        return Taken { whole, error, bytes };
-    }
     let left = rest.to_vec();
-    let block = Arc::new(Block { decoder: before, bytes, whole, file });
+    buffer.held.end -= left.len();
+    let block = Arc::new(Block { decoder: before, buffer, file });
     for worker in workers {
         // A worker that is gone has panicked; joining it says so.
         let _ = worker.send(block.clone());
     }
-    Taken { whole: 0, error, bytes: left }
+    (left, error)
 }
 
 fn work(mut verifier: Verifier, blocks: Receiver<Arc<Block>>, returns: Sender<Vec<u8>>) -> Verifier {
     for mut block in blocks {
         let mut decoder = block.decoder.clone();
-        let mut rest = block.bytes.get(..block.whole).unwrap_or_default();
+        let mut rest = block.buffer.bytes();
         // The dispatcher has walked over the same records without an error.
         let _ = show_records(&mut verifier, &mut decoder, &mut rest, block.file);
         // Whoever finishes last gives the memory back.
         if let Some(block) = Arc::get_mut(&mut block) {
-            let _ = returns.send(std::mem::take(&mut block.bytes));
+            let _ = returns.send(std::mem::take(&mut block.buffer.memory));
         }
     }
     verifier
 }
 
-/// Memory of blocks that everybody has done with.
-struct Memory {
-    returned: Receiver<Vec<u8>>,
-    returns: Sender<Vec<u8>>,
-}
-
-impl Memory {
-    fn new() -> Memory {
-        let (returns, returned) = channel();
-        Memory { returned, returns }
-    }
-
-    fn take(&self) -> Vec<u8> {
-        self.returned.try_recv().unwrap_or_default()
-    }
-
-    /// Keeps the memory of a block; that of a rest is not worth it.
-    fn give(&self, bytes: Vec<u8>) {
-        if bytes.len() >= BLOCK / 2 {
-            let _ = self.returns.send(bytes);
-        }
-    }
-}
-
 fn read_all(
     inputs: Vec<Input>,
     progress: &dyn Progress,
-    memory: &Memory,
     take: &mut Take<'_>,
 ) -> Result<Vec<String>, Failure> {
     let mut damaged = Vec::new();
     for (file, input) in inputs.into_iter().enumerate() {
         let name = input.name.clone();
         let file = u16::try_from(file).map_err(|_| Failure::Message("too many captures".to_owned()))?;
-        match read_one(input, file, progress, memory, take) {
+        match read_one(input, file, progress, take) {
             Ok(()) => {}
             Err(Trouble::NoCapture(error)) => {
                 return Err(Failure::new(format!("`{name}` is no capture"), error));
@@ -229,162 +253,23 @@ fn read_one(
     mut input: Input,
     file: u16,
     progress: &dyn Progress,
-    memory: &Memory,
     take: &mut Take<'_>,
 ) -> Result<(), Trouble> {
     let mut decoder = Decoder::new();
-    let mut left = Vec::new();
-    let mut wanted = BLOCK;
+    let (mut left, mut memory) = (Vec::new(), Vec::new());
     loop {
-        let held = left.len();
-        let (bytes, ended) = fill(&mut input, left, wanted, memory);
-        let taken = take(&mut decoder, bytes, file);
+        let mut buffer = Buffer::new(memory, &left);
+        let ended = buffer.fill(&mut input);
+        let taken = take(&mut decoder, buffer, file);
         progress.advanced();
         if let Some(error) = taken.error {
             return Err(error.into());
         }
-        let rest = taken.bytes.get(taken.whole..).unwrap_or_default();
         match ended {
             Ok(false) => {}
-            Ok(true) => return Ok(decoder.finish(rest)?),
+            Ok(true) => return Ok(decoder.finish(&taken.left)?),
             Err(error) => return Err(Trouble::Damaged(format!("cannot be read on: {error}"))),
         }
-        // A record may be longer than a block; the decoder refuses those that are longer than the largest.
-        let stuck = taken.whole == 0 && rest.len() >= held && rest.len() >= wanted;
-        wanted = if stuck { (wanted * 2).min(2 * MAX_RECORD_LEN as usize) } else { BLOCK };
-        left = rest.to_vec();
-        memory.give(taken.bytes);
-    }
-}
-
-/// Reads until so many bytes are there; says whether the capture has ended.
-fn fill(input: &mut Input, left: Vec<u8>, wanted: usize, memory: &Memory) -> (Vec<u8>, io::Result<bool>) {
-    let mut bytes = memory.take();
-    let mut held = left.len();
-    let size = wanted.max(held + BLOCK / 2);
-    // Used memory keeps what it held: only growth is cleared.
-    bytes.resize(size, 0);
-    if let Some(start) = bytes.get_mut(..held) {
-        start.copy_from_slice(&left);
-    }
-    let mut ended = Ok(false);
-    while let Some(free) = bytes.get_mut(held..).filter(|free| !free.is_empty()) {
-        match input.reader.read(free) {
-            Ok(0) => {
-                ended = Ok(true);
-                break;
-            }
-            Ok(read) => held += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                ended = Err(error);
-                break;
-            }
-        }
-        if input.live {
-            break;
-        }
-    }
-    bytes.truncate(held);
-    (bytes, ended)
-}
-
-#[cfg(test)]
-mod tests {
-    use carillon_qos::verify::Options;
-    use carillon_qos::verify::report::Report;
-    use carillon_wire::capture::{PcapWriter, PcapngWriter, Resolution};
-    use carillon_wire::link::LinkType;
-
-    use super::*;
-
-    struct Silent;
-
-    impl Progress for Silent {
-        fn advanced(&self) {}
-    }
-
-    /// Gives few bytes at a time, as pipes do, and ends with an error if one is wanted.
-    struct Drip {
-        bytes: Vec<u8>,
-        at: usize,
-        step: usize,
-        error: bool,
-    }
-
-    impl Read for Drip {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let rest = &self.bytes[self.at..];
-            if rest.is_empty() && self.error {
-                return Err(io::Error::other("the disk is gone"));
-            }
-            let count = rest.len().min(buffer.len()).min(self.step);
-            buffer[..count].copy_from_slice(&rest[..count]);
-            self.at += count;
-            Ok(count)
-        }
-    }
-
-    fn report(bytes: &[u8], cores: usize, step: usize, error: bool) -> Result<Report, Failure> {
-        let reader = Box::new(Drip { bytes: bytes.to_vec(), at: 0, step, error });
-        let input = Input { name: "drip".into(), reader, live: step < 1000 };
-        let Observed { verifier, damaged } = observe(vec![input], cores, Limits::default(), &Silent)?;
-        Ok(verifier.report(&Options { damaged, files: vec!["drip".into()], ..Options::default() }))
-    }
-
-    fn records(count: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let writer = PcapWriter::begin(&mut bytes, LinkType::RawIp, Resolution::Nanos);
-        for number in 0..count {
-            writer.record(&mut bytes, number as i64, 40, &[0; 40]);
-        }
-        bytes
-    }
-
-    #[test]
-    fn no_frame_is_lost_at_the_border_of_a_block() {
-        let bytes = records(40_000);
-        assert!(bytes.len() > 4 * BLOCK);
-        for (cores, step) in [(1, usize::MAX), (1, 70_001), (2, usize::MAX), (3, 70_001), (2, 997)] {
-            let report = report(&bytes, cores, step, false).unwrap();
-            assert_eq!(report.totals.frames, 40_000, "{cores} cores, {step} bytes at a time");
-            assert!(report.findings.is_empty());
-        }
-    }
-
-    #[test]
-    fn what_is_longer_than_a_block_is_read_whole() {
-        let mut bytes = Vec::new();
-        let mut writer = PcapngWriter::begin(&mut bytes);
-        writer.interface(&mut bytes, LinkType::RawIp, "eth0", 0, Resolution::Nanos);
-        writer.record(&mut bytes, 0, 1, 40, &[0; 40]);
-        let long = vec![0; 3 * BLOCK];
-        writer.record(&mut bytes, 0, 2, long.len() as u32, &long);
-        writer.record(&mut bytes, 0, 3, 40, &[0; 40]);
-        for cores in [1, 2, 3] {
-            let report = report(&bytes, cores, usize::MAX, false).unwrap();
-            assert_eq!((report.totals.frames, report.findings.len()), (3, 0), "{cores} cores");
-        }
-    }
-
-    #[test]
-    fn a_disk_that_fails_leaves_what_was_read_until_then() {
-        for cores in [1, 2] {
-            let report = report(&records(100), cores, usize::MAX, true).unwrap();
-            assert_eq!(report.totals.frames, 100);
-            assert!(report.findings[0].text.contains("the disk is gone"), "{}", report.findings[0].text);
-        }
-    }
-
-    #[test]
-    fn a_cut_anywhere_is_damage_and_no_bytes_at_all_are_no_capture() {
-        let bytes = records(3);
-        assert!(matches!(report(&[], 2, usize::MAX, false), Err(Failure::Message(_))));
-        for cut in 4..bytes.len() {
-            let report = report(&bytes[..cut], 2, usize::MAX, false).unwrap();
-            let whole = cut.saturating_sub(24) / 56;
-            assert_eq!(report.totals.frames, whole as u64, "{cut}");
-            assert_eq!(report.findings.len(), usize::from(cut < 24 || (cut - 24) % 56 != 0), "{cut}");
-        }
+        (left, memory) = (taken.left, taken.memory);
     }
 }

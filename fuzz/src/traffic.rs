@@ -35,20 +35,21 @@ impl Built {
     }
 }
 
-/// The traffic that a script means.
-pub(crate) fn frames(script: &[u8]) -> Vec<Built> {
-    let mut traffic = Traffic { script, ..Traffic::default() };
+/// The traffic that a script means, from this time on.
+pub(crate) fn frames(script: &[u8], start: i64) -> Vec<Built> {
+    let mut traffic = Traffic { script, now: start, ..Traffic::default() };
     while let Some((&[what, from, to, mark, pause], rest)) = traffic.script.split_first_chunk() {
         traffic.script = rest;
         if traffic.frames.len() >= MOST_FRAMES {
             break;
         }
         // Mostly some milliseconds; sometimes minutes, or back.
-        traffic.now += match pause {
+        let later = match pause {
             0..240 => i64::from(pause) * 1_000_000,
             240..250 => i64::from(pause - 239) * 60_000_000_000,
             250.. => i64::from(pause - 249) * -5_000_000,
         };
+        traffic.now = traffic.now.saturating_add(later);
         let way = Way { what, from: end(from, what), to: end(to, what), mark };
         traffic.send(&way);
     }
@@ -151,7 +152,7 @@ impl Traffic<'_> {
         let (who, len, count) = (self.byte(), self.byte(), self.byte());
         for _ in 0..count % 64 {
             self.rtp_packet(who, 1, len).datagram(self, way);
-            self.now += 20_000_000;
+            self.now = self.now.saturating_add(20_000_000);
         }
     }
 
@@ -329,19 +330,20 @@ impl Payload {
         traffic.frame(way, ip(way, 17, way.mark, None, &udp(way, &self.0)));
     }
 
-    /// Segments in order behind a SYN, unless the highest bit asks to lose the first one.
+    /// Segments in order, the first ones behind a SYN; the highest bit asks to lose them.
     fn segment(self, traffic: &mut Traffic<'_>, way: &Way) {
-        let key = (way.from, way.to);
-        if !traffic.segments.contains_key(&key) {
-            traffic.segments.insert(key, 1);
+        let (key, len) = ((way.from, way.to), self.0.len() as u32);
+        let known = traffic.segments.get(&key).copied();
+        let mut seq = known.unwrap_or(1);
+        traffic.segments.insert(key, seq.wrapping_add(len));
+        if known.is_none() {
             traffic.frame(way, ip(way, 6, way.mark, None, &tcp(way, 0, 2, &[])));
         }
         for piece in self.0.chunks(if way.mark & 1 == 0 { MTU } else { 200 }) {
-            let seq = traffic.segments.get(&key).copied().unwrap_or(1);
-            traffic.segments.insert(key, seq.wrapping_add(piece.len() as u32));
             if way.what & 0x80 == 0 {
                 traffic.frame(way, ip(way, 6, way.mark, None, &tcp(way, seq, 0x18, piece)));
             }
+            seq = seq.wrapping_add(piece.len() as u32);
         }
     }
 }

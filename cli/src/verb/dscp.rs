@@ -21,11 +21,11 @@ pub fn run(args: &args::Dscp, out: &mut dyn Write) -> Result<Answer, Failure> {
         Some(text) => {
             let mark = parse(text).map_err(|error| Failure::Message(error.to_string()))?;
             let facts = Facts::of(mark, &plans);
-            if args.json { print_json(&facts, out) } else { print_one(&facts, out) }
+            if args.json { print_json(&facts) } else { print_one(&facts, out) }
         }
         None => {
             let all: Vec<Facts> = (0..64).filter_map(Dscp::new).map(|mark| Facts::of(mark, &plans)).collect();
-            if args.json { print_json(&all, out) } else { print_all(&all, out) }
+            if args.json { print_json(&all) } else { print_all(&all, out) }
         }
     }
 }

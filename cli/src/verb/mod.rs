@@ -7,7 +7,7 @@ pub mod man;
 pub mod plan;
 pub mod verify;
 
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
@@ -26,9 +26,11 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
     }
 }
 
-/// Prints a value as JSON.
-fn print_json(value: &(impl Serialize + ?Sized), out: &mut dyn Write) -> Result<Answer, Failure> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
+/// Prints a value as JSON. It has no colours, so it goes past what takes them out, which looks at every byte.
+fn print_json(value: &(impl Serialize + ?Sized)) -> Result<Answer, Failure> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
+    out.flush()?;
     Ok(Answer::Yes)
 }

@@ -31,7 +31,7 @@ fn presets(json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
     if json {
         let all: Vec<_> =
             plans.iter().map(|plan| json!({ "name": plan.name(), "title": plan.title() })).collect();
-        return print_json(&all, out);
+        return print_json(&all);
     }
     let mut table = Table::new([Column::left("PRESET"), Column::left("WHAT IT IS")]);
     plans.iter().for_each(|plan| table.row([Cell::styled(plan.name(), NAME), plan.title().into()]));
@@ -48,7 +48,7 @@ fn lint(names: &[String], json: bool, out: &mut dyn Write) -> Result<Answer, Fai
     if json {
         let all: Vec<_> =
             checked.iter().map(|(name, lints)| json!({ "plan": name, "lints": lints })).collect();
-        print_json(&all, out)?;
+        print_json(&all)?;
     } else {
         checked.iter().try_for_each(|(name, lints)| print_lints(name, lints, out))?;
     }
@@ -78,7 +78,7 @@ fn print_lints(name: &str, lints: &[Lint], out: &mut dyn Write) -> Result<(), Fa
 fn diff(before: &str, after: &str, json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
     let differences = plans::load(before)?.diff(&plans::load(after)?);
     if json {
-        print_json(&differences, out)?;
+        print_json(&differences)?;
     } else {
         differences.iter().try_for_each(|difference| print_difference(difference, out))?;
     }

@@ -44,7 +44,7 @@ pub fn run(args: Verify, out: &mut dyn Write) -> Result<Answer, Failure> {
         write_page(path, &report, &options)?;
     }
     if args.json {
-        print_json(&report, out)?;
+        print_json(&report)?;
     } else {
         terminal::print(&report, terminal::Layout { width: terminal_width(), all: args.all }, out)?;
     }

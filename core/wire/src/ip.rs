@@ -162,13 +162,17 @@ fn decode_v4(bytes: &[u8]) -> Option<(IpHeader, &[u8])> {
     Some((header, &bytes[header_len..total.min(bytes.len())]))
 }
 
+#[inline]
 fn decode_v6(bytes: &[u8]) -> Option<(IpHeader, &[u8])> {
     let fixed: &[u8; 40] = bytes.first_chunk()?;
     let declared = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
     let declared = if declared == 0 { bytes.len() - 40 } else { declared };
     let (src, dst) = (v6_address(&fixed[8..24])?, v6_address(&fixed[24..40])?);
     let held = &bytes[40..bytes.len().min(40 + declared)];
-    let (protocol, skipped, fragment) = walk_extensions(fixed[6], held)?;
+    let (protocol, skipped, fragment) = match fixed[6] {
+        protocol @ (protocol::UDP | protocol::TCP) => (protocol, 0, None),
+        first => walk_extensions(first, held)?,
+    };
     let header = IpHeader {
         src: IpAddr::V6(src),
         dst: IpAddr::V6(dst),

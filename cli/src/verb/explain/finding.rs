@@ -14,7 +14,7 @@ use crate::verb::print_json;
 /// Lists all findings, what explains most first.
 pub fn list(json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
     if json {
-        return print_json(&CAUSES.iter().map(as_json).collect::<Vec<_>>(), out);
+        return print_json(&CAUSES.iter().map(as_json).collect::<Vec<_>>());
     }
     let mut table =
         Table::new([Column::left("FINDING"), Column::left("SEVERITY"), Column::left("WHAT IT IS")]);
@@ -35,7 +35,7 @@ pub fn one(name: &str, json: bool, out: &mut dyn Write) -> Result<Answer, Failur
         return Err(unknown("finding", name, CAUSES.iter().map(|info| info.name)));
     };
     if json {
-        return print_json(&as_json(info), out);
+        return print_json(&as_json(info));
     }
     let (colour, word) = (style::severity(info.severity), severity(info.severity));
     writeln!(out, "{NAME}{}{NAME:#}  {colour}{word}{colour:#}\n{}\n", info.name, info.summary)?;

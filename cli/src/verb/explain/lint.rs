@@ -13,7 +13,7 @@ use crate::verb::print_json;
 /// Lists all lints, in the order of the checks.
 pub fn list(json: bool, out: &mut dyn Write) -> Result<Answer, Failure> {
     if json {
-        return print_json(&KINDS, out);
+        return print_json(&KINDS);
     }
     let mut table = Table::new([Column::left("LINT"), Column::left("LEVEL"), Column::left("WHAT IT IS")]);
     for Kind { code, level, about, .. } in KINDS {
@@ -30,7 +30,7 @@ pub fn one(name: &str, json: bool, out: &mut dyn Write) -> Result<Answer, Failur
         return Err(unknown("lint", name, KINDS.iter().map(|kind| kind.code)));
     };
     if json {
-        return print_json(kind, out);
+        return print_json(kind);
     }
     let colour = style::level(kind.level);
     let level = style::level_name(kind.level);

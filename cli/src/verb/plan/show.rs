@@ -21,9 +21,9 @@ pub(super) fn run(args: &Show, out: &mut dyn Write) -> Result<Answer, Failure> {
     let scope = plans::scope(&plan, &args.scope)?;
     match (args.toml, args.explain, args.json) {
         (true, ..) => out.write_all(plan.to_toml().as_bytes())?,
-        (_, true, true) => return print_json(&explained(&plan, &scope), out),
+        (_, true, true) => return print_json(&explained(&plan, &scope)),
         (_, true, false) => print_explained(&explained(&plan, &scope), out)?,
-        (_, _, true) => return print_json(&plan.view(&scope), out),
+        (_, _, true) => return print_json(&plan.view(&scope)),
         _ => print_view(&plan, &plan.view(&scope), out)?,
     }
     Ok(Answer::Yes)

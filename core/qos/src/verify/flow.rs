@@ -106,7 +106,7 @@ impl Flow {
         let latest = self.latest;
         match self.streams.get(latest) {
             Some(stream) if stream.ssrc == packet.ssrc && stream.wrap == packet.wrap => {}
-            _ => match self.find_stream(packet, budget) {
+            _ => match self.find_stream(*packet, budget) {
                 Some(found) => self.latest = found,
                 None => {
                     self.latest_was_rtp = false;
@@ -122,12 +122,12 @@ impl Flow {
 
     /// The sender's place; a second believable packet of an SSRC confirms it as a sender.
     #[cold]
-    fn find_stream(&mut self, packet: &RtpPacket, budget: &mut Budget) -> Option<usize> {
+    fn find_stream(&mut self, packet: RtpPacket, budget: &mut Budget) -> Option<usize> {
         let same = |stream: &RtpStream| stream.ssrc == packet.ssrc && stream.wrap == packet.wrap;
         if let Some(found) = self.streams.iter().position(same) {
             return Some(found);
         }
-        let first = self.candidates.iter().position(|first| believable(first, packet));
+        let first = self.candidates.iter().position(|first| believable(first, &packet));
         match first.map(|place| self.candidates.remove(place)) {
             Some(first) if self.make_room(budget) => {
                 self.streams.push(RtpStream::new(&first));
@@ -140,7 +140,7 @@ impl Flow {
                     let oldest = self.candidates.remove(0);
                     self.reject(Some(oldest));
                 }
-                self.candidates.push(*packet);
+                self.candidates.push(packet);
                 None
             }
         }
@@ -162,7 +162,7 @@ impl Flow {
     fn reject(&mut self, candidate: Option<RtpPacket>) {
         let Some(packet) = candidate else { return };
         let RtpPacket { frame, time, traffic_byte, ip_len, .. } = packet;
-        self.tally(Content::Unconfirmed, &Seen { frame, time, traffic_byte, ip_len });
+        self.tally(Content::Unconfirmed, Seen { frame, time, traffic_byte, ip_len });
     }
 
     /// Nothing more will come: candidates left over are counted as what they are, unconfirmed.
@@ -186,7 +186,7 @@ impl Flow {
 
     /// Counts a frame that is no RTP packet.
     #[inline]
-    pub(super) fn tally(&mut self, content: Content, seen: &Seen) {
+    pub(super) fn tally(&mut self, content: Content, seen: Seen) {
         let place = self.tallies.iter().position(|tally| tally.content == content);
         let place = place.unwrap_or_else(|| self.open_tally(content, seen));
         (self.latest_tally, self.latest_was_rtp) = (place, false);
@@ -200,7 +200,7 @@ impl Flow {
     }
 
     #[cold]
-    fn open_tally(&mut self, content: Content, seen: &Seen) -> usize {
+    fn open_tally(&mut self, content: Content, seen: Seen) -> usize {
         self.tallies.push(Tally {
             content,
             marks: Marks::default(),

@@ -16,42 +16,56 @@ struct Entry {
 pub(super) struct Marks {
     entries: Vec<Entry>,
     latest: usize,
+    latest_byte: u8,
+    /// Frames with the latest byte that are not in its entry yet: counting them here touches no other memory.
+    pending: u64,
 }
 
 impl Marks {
     /// Counts one frame.
     #[inline]
     pub(super) fn count(&mut self, byte: u8, frame: u64) {
-        match self.entries.get_mut(self.latest) {
-            Some(entry) if entry.byte == byte => entry.frames += 1,
-            _ => self.count_other(byte, frame),
+        if byte == self.latest_byte && self.pending > 0 {
+            self.pending += 1;
+        } else {
+            self.count_other(byte, frame);
         }
     }
 
     #[cold]
     fn count_other(&mut self, byte: u8, frame: u64) {
+        if let Some(entry) = self.entries.get_mut(self.latest) {
+            entry.frames += self.pending;
+        }
+        (self.latest_byte, self.pending) = (byte, 1);
         match self.entries.iter().position(|entry| entry.byte == byte) {
             Some(found) => {
                 self.latest = found;
-                self.entries[found].frames += 1;
                 self.entries[found].first_frame = self.entries[found].first_frame.min(frame);
             }
             None => {
                 self.latest = self.entries.len();
-                self.entries.push(Entry { byte, frames: 1, first_frame: frame });
+                self.entries.push(Entry { byte, frames: 0, first_frame: frame });
             }
         }
     }
 
+    fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.entries.iter().enumerate().map(|(place, entry)| Entry {
+            frames: entry.frames + if place == self.latest { self.pending } else { 0 },
+            ..*entry
+        })
+    }
+
     /// Frames in all.
     pub(super) fn frames(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.frames).sum()
+        self.entries().map(|entry| entry.frames).sum()
     }
 
     /// Frames per mark, most frequent first.
     pub(super) fn by_dscp(&self) -> Vec<MarkCount> {
         let mut counts: Vec<MarkCount> = Vec::new();
-        for entry in &self.entries {
+        for entry in self.entries() {
             let dscp = Dscp::from_traffic_byte(entry.byte);
             match counts.iter_mut().find(|count| count.dscp == dscp) {
                 Some(count) => {
@@ -70,7 +84,7 @@ impl Marks {
     /// Frames by ECN bits.
     pub(super) fn by_ecn(&self) -> [u64; 4] {
         let mut counts = [0; 4];
-        for entry in &self.entries {
+        for entry in self.entries() {
             counts[Ecn::from_traffic_byte(entry.byte) as usize] += entry.frames;
         }
         counts
@@ -78,10 +92,7 @@ impl Marks {
 
     /// The traffic byte seen most.
     pub(super) fn main_byte(&self) -> u8 {
-        self.entries
-            .iter()
-            .max_by_key(|entry| (entry.frames, std::cmp::Reverse(entry.byte)))
-            .map_or(0, |e| e.byte)
+        self.entries().max_by_key(|entry| (entry.frames, std::cmp::Reverse(entry.byte))).map_or(0, |e| e.byte)
     }
 }
 

@@ -91,6 +91,8 @@ struct Envelope {
 #[derive(Debug)]
 pub struct Verifier {
     share: Share,
+    /// A bit per shard that is this worker's.
+    owned: u32,
     pub(super) shards: Vec<Shard>,
     pub(super) totals: Totals,
     /// Fragments in progress, by interface: a datagram seen at two places is two datagrams.
@@ -104,6 +106,7 @@ impl Verifier {
     pub fn new(limits: Limits, share: Share) -> Verifier {
         Verifier {
             share,
+            owned: (0..SHARDS).filter(|shard| share.owns(*shard)).map(|shard| 1 << shard).sum(),
             shards: (0..SHARDS).map(|_| Shard::new(limits.flows / SHARDS)).collect(),
             totals: Totals::default(),
             fragments: Vec::new(),
@@ -165,20 +168,23 @@ impl Verifier {
             }
             Transport::Tcp(tcp) => {
                 let envelope = Envelope::new(frame, packet, protocol::TCP, (tcp.src_port, tcp.dst_port));
-                self.segment(&envelope, &tcp);
+                self.segment(envelope, &tcp);
             }
-            Transport::Fragment(payload) => self.fragment(frame, packet, payload),
+            Transport::Fragment(payload) => self.fragment(*frame, *packet, payload),
             Transport::Icmp => self.totals.icmp += u64::from(self.share.counts()),
             Transport::Other => {}
         }
     }
+
+    // On this path facts of a packet are lent only to what is inlined. Whatever else needs them gets a copy: then
+    // they stay in registers until it is called, which is rare.
 
     /// The flow of an envelope, if it is this worker's business and there is room.
     #[inline]
     fn place(&mut self, envelope: &Envelope) -> Option<(&mut Shard, usize)> {
         let hash = envelope.key.hash();
         let number = (hash.conversation >> 60) as usize % SHARDS;
-        if !self.share.owns(number) {
+        if self.owned >> number & 1 == 0 {
             return None;
         }
         let shard = &mut self.shards[number];
@@ -197,26 +203,26 @@ impl Verifier {
             Kind::Rtp => bare_rtp(flow, envelope, udp, budget),
             Kind::ChannelData | Kind::Stun => {
                 relays::note(facts, flow.key, udp.payload, udp.payload_len);
-                wrapped(flow, envelope, udp, kind, budget);
+                wrapped(flow, *envelope, *udp, kind, budget);
             }
             Kind::Sip => {
                 calls::note_datagram(facts, flow.key, envelope.seen.frame, udp.payload);
-                flow.tally(Content::Sip, &envelope.seen);
+                flow.tally(Content::Sip, envelope.seen);
             }
-            other => flow.tally(content_of(other), &envelope.seen),
+            other => flow.tally(content_of(other), envelope.seen),
         }
         for &(byte, frame) in pieces {
             flow.count_piece(byte, frame, envelope.seen.traffic_byte);
         }
     }
 
-    fn segment(&mut self, envelope: &Envelope, tcp: &Tcp<'_>) {
-        let Some((shard, number)) = self.place(envelope) else { return };
+    fn segment(&mut self, envelope: Envelope, tcp: &Tcp<'_>) {
+        let Some((shard, number)) = self.place(&envelope) else { return };
         let Shard { flows, facts, budget, .. } = shard;
         TcpSide::push(&mut flows[number], facts, budget, &envelope.seen, tcp);
     }
 
-    fn fragment(&mut self, frame: &Frame<'_>, packet: &packet::Packet<'_>, payload: &[u8]) {
+    fn fragment(&mut self, frame: Frame<'_>, packet: packet::Packet<'_>, payload: &[u8]) {
         self.totals.fragments += u64::from(self.share.counts());
         let interface = packet.link.interface.unwrap_or(u32::from(frame.interface));
         let place = match self.fragments.iter().position(|(known, _)| *known == interface) {
@@ -313,9 +319,9 @@ fn reassembler(limits: Limits) -> Reassembler {
 }
 
 /// What lies inside ChannelData, Send and Data indications; plain STUN otherwise.
-fn wrapped(flow: &mut Flow, envelope: &Envelope, udp: &Udp<'_>, kind: Kind, budget: &mut Budget) {
+fn wrapped(flow: &mut Flow, envelope: Envelope, udp: Udp<'_>, kind: Kind, budget: &mut Budget) {
     let Some(inner) = look_through(udp.payload, udp.payload_len) else {
-        return flow.tally(content_of(kind), &envelope.seen);
+        return flow.tally(content_of(kind), envelope.seen);
     };
     match payload::classify(inner.payload, inner.payload_len) {
         Kind::Rtp => {
@@ -325,10 +331,10 @@ fn wrapped(flow: &mut Flow, envelope: &Envelope, udp: &Udp<'_>, kind: Kind, budg
             }
         }
         // A check or a report inside a channel is still a check or a report.
-        Kind::Rtcp => flow.tally(Content::Rtcp, &envelope.seen),
-        Kind::Stun | Kind::ClassicStun => flow.tally(Content::Stun, &envelope.seen),
-        Kind::Dtls => flow.tally(Content::Dtls, &envelope.seen),
-        _ => flow.tally(Content::Relayed, &envelope.seen),
+        Kind::Rtcp => flow.tally(Content::Rtcp, envelope.seen),
+        Kind::Stun | Kind::ClassicStun => flow.tally(Content::Stun, envelope.seen),
+        Kind::Dtls => flow.tally(Content::Dtls, envelope.seen),
+        _ => flow.tally(Content::Relayed, envelope.seen),
     }
 }
 
@@ -344,7 +350,9 @@ fn bare_rtp(flow: &mut Flow, envelope: &Envelope, udp: &Udp<'_>, budget: &mut Bu
     let Some(packet) = rtp_fields(&envelope.seen, udp.payload, udp.payload_len, Wrap::Bare) else { return };
     let Some(stream) = flow.push_rtp(&packet, budget) else { return };
     // A new longest packet is the moment to ask whether it is several; so is every one after a yes.
-    if (stream.aggregated > 0 || stream.newest_is_longest) && segmentation::holds_more(udp.payload, &packet) {
+    if (stream.aggregated > 0 || stream.newest_is_longest)
+        && segmentation::holds_more(udp.payload, &{ packet })
+    {
         stream.aggregated += 1;
         stream.first_aggregated.get_or_insert(packet.frame);
     }

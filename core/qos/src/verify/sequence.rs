@@ -44,6 +44,8 @@ pub(super) struct Sequence {
     pub(super) received: u64,
     pub(super) duplicates: u64,
     pub(super) reordered: u64,
+    /// The run that grows, beside those that are over.
+    open: Run,
     runs: Vec<Run>,
     /// Runs were dropped because the budget was used up.
     pub(super) runs_incomplete: bool,
@@ -61,7 +63,8 @@ impl Sequence {
             received: 1,
             duplicates: 0,
             reordered: 0,
-            runs: vec![Run { start: base, len: 1, byte }],
+            open: Run { start: base, len: 1, byte },
+            runs: Vec::new(),
             runs_incomplete: false,
         }
     }
@@ -113,13 +116,11 @@ impl Sequence {
 
     #[inline]
     fn note_run(&mut self, number: u64, byte: u8, budget: &mut u32) {
-        match self.runs.last_mut() {
-            Some(run)
-                if run.byte == byte && run.start + u64::from(run.len) == number && run.len < u32::MAX =>
-            {
-                run.len += 1;
-            }
-            _ => self.open_run(number, byte, budget),
+        let run = &mut self.open;
+        if run.byte == byte && run.start + u64::from(run.len) == number && run.len < u32::MAX {
+            run.len += 1;
+        } else {
+            self.open_run(number, byte, budget);
         }
     }
 
@@ -128,7 +129,8 @@ impl Sequence {
         match budget.checked_sub(1) {
             Some(left) => {
                 *budget = left;
-                self.runs.push(Run { start: number, len: 1, byte });
+                self.runs.push(self.open);
+                self.open = Run { start: number, len: 1, byte };
             }
             None => self.runs_incomplete = true,
         }
@@ -147,6 +149,7 @@ impl Sequence {
     /// Runs in order of sequence numbers. Extended numbers of two points differ by whole cycles only.
     pub(super) fn runs(&self) -> Vec<Run> {
         let mut runs = self.runs.clone();
+        runs.push(self.open);
         runs.sort_by_key(|run| run.start);
         runs
     }

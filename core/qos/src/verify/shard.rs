@@ -71,7 +71,7 @@ impl Shard {
         let same = |&number: &u32| flows.get(number as usize).is_some_and(|flow| flow.key == *key);
         let number = match self.index.find(hash.flow, same) {
             Some(&number) => number as usize,
-            None => self.open(key, hash, vlan, seen)?,
+            None => self.open(*key, hash, vlan, *seen)?,
         };
         let flow = self.flows.get_mut(number)?;
         flow.frames += 1;
@@ -80,8 +80,8 @@ impl Shard {
     }
 
     #[cold]
-    fn open(&mut self, key: &FlowKey, hash: KeyHash, vlan: Option<u16>, seen: &Seen) -> Option<usize> {
-        let flow = Flow::new(*key, vlan, seen);
+    fn open(&mut self, key: FlowKey, hash: KeyHash, vlan: Option<u16>, seen: Seen) -> Option<usize> {
+        let flow = Flow::new(key, vlan, &seen);
         let number = if self.flows.len() < self.limit {
             self.flows.push(flow);
             self.flows.len() - 1

@@ -63,6 +63,9 @@ pub(super) struct RtpStream {
     payload_type: u8,
     payload_types: Vec<(u8, u64)>,
     latest_type: usize,
+    /// Packets in a row of the latest type, which are not in the list yet.
+    same_type: u64,
+    latest_type_number: u8,
     /// Packets in a row with another type than the codec's.
     foreign_run: u8,
     /// RTP packet sizes, and how many packets share a timestamp with the one before: video does.
@@ -98,8 +101,10 @@ impl RtpStream {
             talk_ns: 0,
             max_gap_ns: 0,
             payload_type: first.payload_type,
-            payload_types: vec![(first.payload_type, 1)],
+            payload_types: vec![(first.payload_type, 0)],
             latest_type: 0,
+            same_type: 1,
+            latest_type_number: first.payload_type,
             foreign_run: 0,
             largest: first.len,
             payload_bytes: u64::from(first.len),
@@ -162,9 +167,10 @@ impl RtpStream {
 
     #[inline]
     fn note_payload_type(&mut self, number: u8) {
-        match self.payload_types.get_mut(self.latest_type) {
-            Some((known, count)) if *known == number => *count += 1,
-            _ => self.change_payload_type(number),
+        if number == self.latest_type_number {
+            self.same_type += 1;
+        } else {
+            self.change_payload_type(number);
         }
         self.foreign_run = if number == self.payload_type { 0 } else { self.foreign_run.saturating_add(1) };
         if self.foreign_run > NEW_CODEC_PACKETS {
@@ -175,19 +181,21 @@ impl RtpStream {
     /// There are 128 payload types at most.
     #[cold]
     fn change_payload_type(&mut self, number: u8) {
+        self.payload_types[self.latest_type].1 += self.same_type;
+        (self.latest_type_number, self.same_type) = (number, 1);
         let place = self.payload_types.iter().position(|(known, _)| *known == number);
         self.latest_type = place.unwrap_or(self.payload_types.len());
-        match place {
-            Some(place) => self.payload_types[place].1 += 1,
-            None => self.payload_types.push((number, 1)),
+        if place.is_none() {
+            self.payload_types.push((number, 0));
         }
     }
 
     /// The payload type seen most.
     pub(super) fn main_payload_type(&self) -> u8 {
-        self.payload_types
-            .iter()
-            .max_by_key(|(_, count)| *count)
-            .map_or(self.payload_type, |(number, _)| *number)
+        let pending = |place| if place == self.latest_type { self.same_type } else { 0 };
+        let counted = self.payload_types.iter().enumerate();
+        counted
+            .max_by_key(|(place, (_, count))| count + pending(*place))
+            .map_or(self.payload_type, |(_, (number, _))| *number)
     }
 }

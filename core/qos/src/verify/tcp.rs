@@ -58,7 +58,7 @@ impl TcpSide {
             side.assembler = (!side.is_settled()).then(|| within(assembler, &mut sink.budget.bytes));
         }
         if !sink.counted {
-            sink.flow.tally(Content::Other, seen);
+            sink.flow.tally(Content::Other, *seen);
         }
         flow.tcp = Some(side);
     }
@@ -201,7 +201,7 @@ impl Sink<'_> {
 
     fn tally(&mut self, content: Content) {
         if !self.counted {
-            self.flow.tally(content, self.seen);
+            self.flow.tally(content, *self.seen);
             self.counted = true;
         }
     }

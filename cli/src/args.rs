@@ -113,7 +113,7 @@ pub struct Verify {
     /// Capture from this interface instead of reading files (needs the right to do so).
     #[arg(long, value_name = "INTERFACE", conflicts_with = "files")]
     pub live: Option<String>,
-    /// Stop the live capture after so many seconds; without it, press Enter to stop.
+    /// Stop the live capture after so many seconds; without it, Ctrl-C ends it and the verdict follows.
     #[arg(long, value_name = "SECONDS", requires = "live", conflicts_with_all = ["files", "between"])]
     pub duration: Option<u64>,
     /// Judge with so many processor cores [default: all].

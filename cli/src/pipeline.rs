@@ -1,7 +1,7 @@
 //! Reads captures and lets verifiers see every frame: on one core in place, on several by worker threads.
 //!
-//! A dispatcher cuts the bytes at borders of records and hands the same blocks to all workers; each worker
-//! keeps only its share of the flows. So the verdict does not depend on how many there are.
+//! One thread reads and cuts the bytes at borders of records; it hands the same blocks to all workers, and each
+//! worker keeps only its share of the flows. So the verdict does not depend on how many there are.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -38,7 +38,8 @@ pub trait Progress {
     fn advanced(&self);
 }
 
-/// Reads all captures, in order, with so many verifiers.
+/// Reads all captures, in order, on so many cores. Two are one that reads and one that judges: every worker has
+/// to look at every frame, so a second worker gains less than a reader that is never waited for.
 pub fn observe(
     inputs: Vec<Input>,
     cores: usize,
@@ -56,11 +57,11 @@ pub fn observe(
         let (returns, done_with) = channel();
         let mut blocks = Vec::new();
         let mut workers = Vec::new();
-        for index in 0..cores {
+        for index in 0..cores - 1 {
             let (sender, receiver) = sync_channel::<Arc<Block>>(WAITING);
             blocks.push(sender);
             let returns = returns.clone();
-            let share = Share { index, of: cores };
+            let share = Share { index, of: cores - 1 };
             workers.push(scope.spawn(move || work(Verifier::new(limits, share), receiver, returns)));
         }
         drop(returns);

@@ -7,6 +7,8 @@ use carillon_qos::verify::report::Verdict;
 
 /// As planned.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// What to do about it.
+pub const FIX: Style = AnsiColor::Green.on_default();
 /// Against the plan.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Could not be judged, or worth a look.

@@ -90,21 +90,23 @@ impl Table {
         Ok(())
     }
 
-    /// The columns to show, with their widths: those that say something, as far as there is room.
+    /// The columns to show, with their widths: those that say something, the spare ones as far as there is room.
     fn fitting(&self, width: usize) -> Vec<(usize, usize, bool)> {
         let filled =
             |at: &usize| self.rows.iter().any(|row| row.get(*at).is_some_and(|cell| cell.width() > 0));
-        let mut shown: Vec<_> =
-            (0..self.columns.len()).filter(filled).map(|at| (at, self.width_of(at))).collect();
-        while shown.iter().map(|(_, width)| width + 2).sum::<usize>() > width.saturating_add(2) {
-            let spare = |(at, _): &(usize, usize)| self.columns.get(*at).map_or(0, |column| column.spare);
-            match shown.iter().map(spare).max() {
-                Some(most) if most > 0 => shown.retain(|column| spare(column) != most),
-                _ => break,
-            }
-        }
-        let right = |at: usize| self.columns.get(at).is_some_and(|column| column.right);
-        shown.into_iter().map(|(at, width)| (at, width, right(at))).collect()
+        let mut order: Vec<(usize, usize, Column)> = (0..self.columns.len())
+            .filter(filled)
+            .filter_map(|at| Some((at, self.width_of(at), *self.columns.get(at)?)))
+            .collect();
+        order.sort_by_key(|(at, _, column)| (column.spare, *at));
+        let mut room = width.saturating_add(2);
+        order.retain(|(_, width, column)| {
+            let fits = column.spare == 0 || width + 2 <= room;
+            room = if fits { room.saturating_sub(width + 2) } else { room };
+            fits
+        });
+        order.sort_by_key(|(at, ..)| *at);
+        order.into_iter().map(|(at, width, column)| (at, width, column.right)).collect()
     }
 
     fn width_of(&self, at: usize) -> usize {
@@ -114,13 +116,13 @@ impl Table {
 }
 
 fn print_row(out: &mut dyn Write, row: &[Cell], shown: &[(usize, usize, bool)]) -> io::Result<()> {
-    let last = shown.len().saturating_sub(1);
-    for (place, (at, width, right)) in shown.iter().enumerate() {
+    // No blanks at the end of a line.
+    let says = |(at, ..): &(usize, usize, bool)| row.get(*at).is_some_and(|cell| cell.width() > 0);
+    let last = shown.iter().rposition(says).unwrap_or(0);
+    for (place, (at, width, right)) in shown.iter().take(last + 1).enumerate() {
         let Some(cell) = row.get(*at) else { continue };
         let gap = " ".repeat(width.saturating_sub(cell.width()));
-        // No blanks at the end of a line.
         let (before, after) = match (*right, place == last) {
-            (true, true) if cell.width() == 0 => ("", ""),
             (true, _) => (gap.as_str(), ""),
             (false, true) => ("", ""),
             (false, false) => ("", gap.as_str()),
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn words_stand_left_and_numbers_right() {
         let expected =
-            "NAME           PACKETS  CODEC\naudio            1,000  opus\nfile-transfer        7  \n";
+            "NAME           PACKETS  CODEC\naudio            1,000  opus\nfile-transfer        7\n";
         assert_eq!(printed(&sample(), None), expected);
     }
 

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use carillon_qos::TrafficClass;
 use carillon_qos::dscp;
 use carillon_qos::verify::report::{Content, Evidence, FlowReport, MarkCount, Report, RtpReport, Verdict};
 use carillon_wire::ip::Dscp;
@@ -95,7 +94,7 @@ pub fn headline(report: &Report) -> String {
     let judged = report.flows.iter().filter(|flow| flow.expected.is_some()).count() as u64;
     let broken = report.flows.iter().filter(|flow| flow.verdict == Verdict::Fail).count() as u64;
     match (&report.plan, report.verdict) {
-        (None, _) => match report.fit.first() {
+        (None, _) => match report.fit.first().filter(|best| best.score > 0.0) {
             Some(best) => {
                 format!(
                     "No plan was given. Of the presets, {} fits best: {}.",
@@ -155,9 +154,11 @@ pub fn marks(marks: &[MarkCount]) -> String {
     }
 }
 
-/// Whether a flow carries another mark than the planned one.
+/// Whether a flow fails with another mark than the planned one. On a transport that a browser shares between classes
+/// the mark of another class may be right.
 pub fn off_mark(flow: &FlowReport) -> bool {
-    flow.expected.is_some_and(|planned| flow.marks.iter().any(|found| found.dscp != planned))
+    let planned = flow.expected.filter(|_| flow.verdict == Verdict::Fail);
+    planned.is_some_and(|planned| flow.marks.iter().any(|found| found.dscp != planned))
 }
 
 /// Address and port, IPv6 in brackets.
@@ -165,17 +166,15 @@ pub fn endpoint(address: IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(address, port).to_string()
 }
 
-/// `audio`, or what the packets are where they belong to no class.
-pub fn class(flow: &FlowReport) -> &'static str {
+/// `audio`, `audio RTCP`, or what the packets are where they belong to no class.
+pub fn class(flow: &FlowReport) -> String {
     match (flow.class, flow.content) {
-        (Some(class), _) => class_name(class),
-        (None, content) => content_name(content),
+        (Some(class), Content::Rtcp | Content::Stun | Content::Dtls) => {
+            format!("{class} {}", content_name(flow.content))
+        }
+        (Some(class), _) => class.name().to_owned(),
+        (None, content) => content_name(content).to_owned(),
     }
-}
-
-/// A class for tables.
-pub fn class_name(class: TrafficClass) -> &'static str {
-    class.name()
 }
 
 /// What packets are, in the spelling of their standards.

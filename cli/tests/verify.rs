@@ -175,3 +175,75 @@ fn nothing_is_coloured_in_a_pipe_unless_asked() {
     let coloured = carillon(&["--color", "always", "verify", &file, "--plan", "lync-kloud"]).out();
     assert!(coloured.contains("\u{1b}["), "{coloured:?}");
 }
+
+/// Python's strict XML parser reads the page, although HTML asks for less; it also follows every link.
+const CHECK_PAGE: &str = "
+import sys, xml.etree.ElementTree as xml
+page = xml.parse(sys.argv[1]).getroot()
+ids = [e.get('id') for e in page.iter() if e.get('id')]
+assert len(ids) == len(set(ids)), 'an id occurs twice'
+links = [e.get('href') for e in page.iter('a')]
+assert links and all(l.startswith('#') and l[1:] in ids for l in links), links
+assert page.findtext('.//h1') == 'The plan is not kept'
+assert {'script', 'img', 'link', 'iframe'}.isdisjoint(e.tag for e in page.iter())
+print(len(page.findall('.//svg')))
+";
+
+#[test]
+fn the_page_is_well_formed_and_its_links_lead_somewhere() {
+    let folder = Folder::new("well-formed");
+    let hostile = folder.file("<b>&\"'.pcap", Capture::new().call(0, 46, 0).call(1, 0, 46).finish());
+    let page = folder.path("report.html");
+    assert_eq!(carillon(&["verify", &hostile, "--plan", "lync-kloud", "--html", &page]).status(), 1);
+    let Ok(python) = std::process::Command::new("python3").args(["-c", CHECK_PAGE, &page]).output() else {
+        println!("skipped: there is no python3");
+        return;
+    };
+    let pictures = String::from_utf8(python.stdout).unwrap();
+    assert!(python.status.success(), "{}", String::from_utf8(python.stderr).unwrap());
+    // The port map, and three strips for each of four flows.
+    assert_eq!(pictures.trim(), "13");
+}
+
+#[test]
+fn a_live_interface_is_judged_for_the_time_given() {
+    let sender = std::thread::spawn(|| {
+        // Not a socket of the product: something has to be heard on the loopback interface.
+        let ping = ["-q", "-i", "0.2", "-c", "8", "127.0.0.1"];
+        std::process::Command::new("ping").args(ping).output().is_ok()
+    });
+    let run = carillon(&["verify", "--live", "lo", "--duration", "1", "--plan", "lync-kloud", "--json"]);
+    let sent = sender.join().unwrap();
+    if run.err().contains("lo") && run.0.stdout.is_empty() {
+        println!("skipped: no right to capture: {}", run.err());
+        return;
+    }
+    let json = run.json();
+    assert_eq!((run.status(), json["verdict"].as_str()), (2, Some("unjudged")));
+    assert!(!sent || json["totals"]["frames"].as_u64() > Some(0), "{}", json["totals"]);
+    let nowhere = carillon(&["verify", "--live", "no-such-if0", "--duration", "1"]);
+    assert_eq!(nowhere.status(), 2);
+    assert!(nowhere.err().contains("no-such-if0"), "{}", nowhere.err());
+}
+
+#[test]
+fn ctrl_c_ends_a_live_capture_with_a_verdict() {
+    use std::io::Read;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_carillon"));
+    command.args(["verify", "--live", "lo", "--plan", "lync-kloud", "--json"]);
+    let mut running =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    if let Some(status) = running.try_wait().unwrap() {
+        println!("skipped: no right to capture ({status})");
+        return;
+    }
+    let interrupted =
+        std::process::Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let status = running.wait().unwrap();
+    let mut out = String::new();
+    running.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status.code(), json["verdict"].as_str()), (Some(2), Some("unjudged")));
+}

@@ -16,7 +16,7 @@ type Row = (u64, i64, u32, Vec<u8>);
 pub fn capture(data: &[u8]) {
     let (rows, error) = read(data, data.len().max(1));
     for piece in [1, 7, 64] {
-        assert_eq!(read(data, piece), (rows.clone(), error.clone()), "in pieces of {piece}");
+        assert_eq!(read(data, piece), (rows.clone(), error), "in pieces of {piece}");
     }
     assert!(rows.iter().map(|row| row.3.len()).sum::<usize>() <= data.len());
     // Records of an interface that the file never declared count, and are left out.

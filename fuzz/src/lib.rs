@@ -6,13 +6,18 @@ mod captures;
 mod media;
 mod packets;
 mod plans;
+mod sdp;
 mod sip;
+mod traffic;
+mod verify;
 
 pub use captures::{capture, fragment, stream};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
-pub use plans::plan;
-pub use sip::sip;
+pub use plans::{plan, queues};
+pub use sdp::sdp;
+pub use sip::{sip, sip_stream};
+pub use verify::{verify, verify_packets};
 
 /// A decoder under test: the name of its corpus, and what must hold.
 pub type Target = (&'static str, fn(&[u8]));
@@ -24,10 +29,15 @@ pub const TARGETS: &[Target] = &[
     ("frame", frame),
     ("payload", payload),
     ("plan", plan),
+    ("queues", queues),
     ("rtcp", rtcp),
     ("rtp", rtp),
+    ("sdp", sdp),
     ("sip", sip),
+    ("sip_stream", sip_stream),
     ("stream", stream),
     ("stun", stun),
     ("stun_stream", stun_stream),
+    ("verify", verify),
+    ("verify_packets", verify_packets),
 ];

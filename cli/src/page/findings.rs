@@ -10,7 +10,11 @@ use crate::words::{self, some};
 pub(super) fn section(page: &mut Html, report: &Report) {
     page.fixed("<section>\n<h2>Findings</h2>\n");
     if report.findings.is_empty() {
-        page.fixed("<p class=\"card\">Nothing was found that needs a fix.</p>\n");
+        let words = match report.plan {
+            Some(_) => "Nothing was found that needs a fix.",
+            None => "Without a plan no causes are looked for.",
+        };
+        html!(page, "<p class=\"card\">{}</p>\n", words);
     }
     for (at, finding) in report.findings.iter().enumerate() {
         card(page, report, at + 1, finding);

@@ -40,7 +40,7 @@ fn plan(page: &mut Html, report: &Report, context: &Context) {
 fn captures(page: &mut Html, report: &Report) {
     page.fixed("<dt>Captures</dt><dd>");
     for point in &report.points {
-        html!(page, "{} (interface {})<br>", point.name, point.interface);
+        html!(page, "{} (interface {})<br/>", point.name, point.interface);
     }
     let totals = &report.totals;
     html!(page, "{}, {} with IP", some(totals.frames, "frame", "frames"), count(totals.ip));
@@ -67,7 +67,7 @@ fn evidence(page: &mut Html, report: &Report) {
     for (evidence, meaning) in rows {
         html!(
             page,
-            "{}: {} ({})<br>",
+            "{}: {} ({})<br/>",
             words::evidence(evidence),
             some(by(evidence), "flow", "flows"),
             meaning
@@ -95,6 +95,6 @@ fn assumptions(page: &mut Html, report: &Report) {
     let mut quality: Vec<&str> = rtp().filter_map(|rtp| rtp.mos_note.as_deref()).collect();
     quality.sort_unstable();
     quality.dedup();
-    quality.iter().take(8).for_each(|note| html!(page, "<br>Voice quality: {}.", note));
+    quality.iter().take(8).for_each(|note| html!(page, "<br/>Voice quality: {}.", note));
     page.fixed("</dd>\n");
 }

@@ -24,7 +24,9 @@ pub struct Context {
     pub plan_title: Option<String>,
     /// The plan as a file.
     pub plan_text: Option<String>,
-    /// The plan's ranges.
+    /// Whose ranges the port map shows: the plan's, or those of the preset that fits best.
+    pub bands_of: Option<String>,
+    /// These ranges.
     pub bands: Vec<Band>,
 }
 
@@ -35,7 +37,7 @@ pub fn render(report: &Report, context: &Context) -> String {
     verdict(&mut page, report, context);
     numbers(&mut page, report);
     findings::section(&mut page, report);
-    port_map::section(&mut page, report, &context.bands);
+    port_map::section(&mut page, report, context);
     timelines::section(&mut page, report);
     flows::section(&mut page, report);
     method::section(&mut page, report, context);
@@ -51,12 +53,12 @@ pub fn render(report: &Report, context: &Context) -> String {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn head(page: &mut Html, report: &Report) {
-    page.fixed("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    page.fixed("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    page.fixed("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n");
+    page.fixed("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n");
     // Even if something slipped through the escaping, no browser would run or fetch it.
     page.fixed("<meta http-equiv=\"Content-Security-Policy\" ");
-    page.fixed("content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
-    page.fixed("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    page.fixed("content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n");
+    page.fixed("<meta name=\"color-scheme\" content=\"light dark\"/>\n");
     html!(page, "<title>{}: {}</title>\n", words::verdict(report.verdict), sources(report));
     page.fixed("<style>\n");
     page.fixed(include_str!("page.css"));
@@ -77,7 +79,7 @@ fn verdict(page: &mut Html, report: &Report, context: &Context) {
         ),
         Verdict::Unjudged => (
             "doubt",
-            "It could not be judged",
+            if report.plan.is_none() { "There was no plan to judge by" } else { "It could not be judged" },
             "The reasons are listed below. What could be seen is shown, but it is no verdict on the whole.",
         ),
     };
@@ -108,22 +110,24 @@ fn verdict(page: &mut Html, report: &Report, context: &Context) {
 /// The four numbers that are worth a glance.
 fn numbers(page: &mut Html, report: &Report) {
     let totals = &report.totals;
-    let kind = |bad: u64| if bad > 0 { "bad" } else { "good" };
     page.fixed("<section class=\"numbers\">\n");
     let of_frames = format!("of {}", words::some(totals.frames, "packet", "packets"));
     number(page, "", &count(totals.judged), "packets judged", &of_frames);
-    let wrong = match totals.wrong_mark {
-        0 => "every mark as planned".to_owned(),
-        wrong => format!("{} of those judged", words::share(wrong, totals.judged)),
-    };
-    number(page, kind(totals.wrong_mark), &count(totals.wrong_mark), "with a wrong mark", &wrong);
-    let outside = match totals.out_of_range {
-        0 => "every port as planned".to_owned(),
-        outside => format!("{} of those judged", words::share(outside, totals.judged)),
-    };
-    number(page, kind(totals.out_of_range), &count(totals.out_of_range), "from a port outside", &outside);
+    broken(page, (totals.wrong_mark, totals.judged), "with a wrong mark", "every mark as planned");
+    broken(page, (totals.out_of_range, totals.judged), "from a port outside", "every port as planned");
     quality(page, report);
     page.fixed("</section>\n");
+}
+
+fn broken(page: &mut Html, (broken, judged): (u64, u64), what: &str, none: &str) {
+    match (broken, judged) {
+        (_, 0) => number(page, "", "\u{2013}", what, "nothing was judged"),
+        (0, _) => number(page, "good", "0", what, none),
+        _ => {
+            let share = format!("{} of those judged", words::share(broken, judged));
+            number(page, "bad", &count(broken), what, &share);
+        }
+    }
 }
 
 fn number(page: &mut Html, kind: &str, value: &str, what: &str, more: &str) {
@@ -205,17 +209,17 @@ fn worst_first(report: &Report) -> Vec<&FlowReport> {
 /// `good`, `bad`, `doubt`: the class that colours a flow.
 fn kind(flow: &FlowReport) -> &'static str {
     match (flow.verdict, flow.expected) {
-        (Verdict::Pass, None) => "none",
+        (Verdict::Pass | Verdict::Unjudged, None) => "none",
         (Verdict::Pass, Some(_)) => "good",
         (Verdict::Fail, _) => "bad",
-        (Verdict::Unjudged, _) => "doubt",
+        (Verdict::Unjudged, Some(_)) => "doubt",
     }
 }
 
 /// The word for a flow's verdict: traffic that the plan says nothing about has passed nothing.
 fn word(flow: &FlowReport) -> &'static str {
     match (flow.verdict, flow.expected) {
-        (Verdict::Pass, None) => "not judged",
+        (Verdict::Pass | Verdict::Unjudged, None) => "not judged",
         (verdict, _) => words::verdict(verdict),
     }
 }
@@ -280,6 +284,7 @@ mod tests {
         let context = Context {
             plan_title: Some(HOSTILE.into()),
             plan_text: Some(HOSTILE.into()),
+            bands_of: Some(HOSTILE.into()),
             bands: sample::context().bands,
         };
         let page = render(&report, &context);
@@ -310,6 +315,6 @@ mod tests {
             findings: Vec::new(),
         };
         let page = render(&report, &Context::default());
-        assert!(page.contains("It could not be judged") && page.contains("no packet"));
+        assert!(page.contains("There was no plan to judge by") && page.contains("no packet"));
     }
 }

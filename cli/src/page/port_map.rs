@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use carillon_qos::verify::report::Report;
 use carillon_qos::{PortRange, Role, TrafficClass};
 
+use super::Context;
 use super::markup::{Html, html};
 use crate::words;
 
@@ -29,9 +30,9 @@ const TOP: f64 = 8.0;
 /// More dots than this only make the file larger; those with the most packets stay.
 const MOST_DOTS: usize = 2000;
 
-pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
+pub(super) fn section(page: &mut Html, report: &Report, context: &Context) {
     let dots = dots(report);
-    let bands: Vec<&Band> = bands.iter().filter(|band| concerns(report, band)).collect();
+    let bands: Vec<&Band> = context.bands.iter().filter(|band| concerns(report, band)).collect();
     let rows: Vec<TrafficClass> = TrafficClass::ALL
         .into_iter()
         .filter(|class| {
@@ -51,10 +52,18 @@ pub(super) fn section(page: &mut Html, report: &Report, bands: &[Band]) {
         row(page, *class, y);
         bands.iter().filter(|band| band.class == *class).for_each(|band| draw_band(page, &axis, band, y));
         dots.iter().filter(|dot| dot.class == *class).for_each(|dot| draw_dot(page, &axis, dot, y));
+        name_strays(page, &axis, dots.iter().filter(|dot| dot.class == *class && dot.outside), y);
     }
     axis.draw(page, TOP + ROW * rows.len() as f64 + 4.0);
-    page.fixed("</svg>\n<figcaption>Bands: the ranges of the plan. Dots: source ports of media, larger with more packets, ");
-    page.fixed("<b class=\"off\">red</b> outside the range. Dashed stretches are shortened.</figcaption>\n</figure>\n</section>\n");
+    page.fixed("</svg>\n<figcaption>");
+    if let Some(plan) = &context.bands_of {
+        let fits = if report.plan.is_none() { ", the preset that fits best" } else { "" };
+        html!(page, "Bands: the ranges of {}{}. ", plan, fits);
+    }
+    page.fixed(
+        "Dots: source ports of media, larger with more packets, <b class=\"off\">red</b> outside the range. ",
+    );
+    page.fixed("Dashed stretches are shortened.</figcaption>\n</figure>\n</section>\n");
 }
 
 /// Clients and servers always; the other roles if somebody plays them.
@@ -131,6 +140,19 @@ fn draw_dot(page: &mut Html, axis: &Axis, dot: &Dot, y: f64) {
         packets,
         dot.senders.join(", ")
     );
+}
+
+/// The numbers of ports outside, where there is room for them.
+fn name_strays<'a>(page: &mut Html, axis: &Axis, strays: impl Iterator<Item = &'a Dot>, y: f64) {
+    let mut places: Vec<(u16, f64)> = strays.map(|dot| (dot.port, axis.x(dot.port))).collect();
+    places.sort_by_key(|(port, _)| *port);
+    let mut taken = f64::MIN;
+    for (port, x) in places {
+        if x - taken >= 36.0 {
+            taken = x;
+            html!(page, "<text class=\"stray\" x=\"{}\" y=\"{}\">{}</text>\n", px(x), px(y + 50.0), port);
+        }
+    }
 }
 
 /// The axis: stretches of ports with their place.

@@ -225,6 +225,7 @@ pub fn context() -> Context {
     Context {
         plan_title: Some("Lync 2013 as in the Kloud guide".into()),
         plan_text: Some("name = \"lync-kloud\"\n".into()),
+        bands_of: Some("lync-kloud".into()),
         bands: vec![
             band(TrafficClass::Audio, Role::Client, 20000, 40),
             band(TrafficClass::Video, Role::Client, 20040, 40),

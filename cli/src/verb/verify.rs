@@ -91,10 +91,13 @@ fn read(args: &Verify, options: &mut Options, limits: Limits) -> Result<Observed
 
 fn write_page(path: &Path, report: &Report, options: &Options) -> Result<(), Failure> {
     let plan = options.plan.as_ref();
+    let best = report.fit.first().filter(|best| best.score > 0.0).and_then(|best| Plan::preset(&best.plan));
+    let drawn = plan.or(best.as_ref());
     let context = page::Context {
         plan_title: plan.map(|plan| plan.title().to_owned()),
         plan_text: plan.map(Plan::to_toml),
-        bands: plan.map_or(Vec::new(), |plan| bands(plan, &options.scope)),
+        bands_of: drawn.map(|plan| plan.name().to_owned()),
+        bands: drawn.map_or(Vec::new(), |plan| bands(plan, &options.scope)),
     };
     fs::write(path, page::render(report, &context))
         .map_err(|error| Failure::new(format!("cannot write `{}`", path.display()), error))

@@ -1,5 +1,5 @@
 //! Captures made for tests, and the program run on them.
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 use std::io::Write;

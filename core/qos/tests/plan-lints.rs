@@ -322,6 +322,12 @@ fn twenty_ports_suit_clients_and_twenty_four_suit_a_fixed_phone() {
 }
 
 #[test]
+fn a_server_with_as_many_ports_as_a_client_is_enough() {
+    let equal = lints(&step("20000-21999", "21975-21999"));
+    assert!(equal.iter().all(|lint| lint.code != "server-smaller-than-client"));
+}
+
+#[test]
 fn a_site_is_checked_and_the_global_findings_are_not_repeated() {
     let text = step("CS5", "CS3") + "[sites.Oslo.roles.client]\naudio = \"22010-22034\"\n";
     let found = lints(&text);

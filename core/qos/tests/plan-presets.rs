@@ -117,6 +117,8 @@ fn while_disabled_clients_use_any_port_and_nobody_marks() {
     assert_eq!(client.ports(TrafficClass::Audio), Some(PortRange::UNRESTRICTED));
     assert_eq!(client.classes_of_port(1024).count(), 4);
     assert_eq!(client.classes_of_port(1023).count(), 0);
+    let server = plan.policy(Role::Conferencing, &Scope::default());
+    assert_eq!(server.ports(TrafficClass::Audio).unwrap().to_string(), "49152-57499", "servers keep theirs");
     assert_eq!(
         media(&plan, Role::Client)[0].as_deref(),
         Some("20000-20039"),
@@ -175,4 +177,32 @@ fn the_edge_marks_nothing_unless_told() {
     assert_eq!(edge.ports(TrafficClass::Video).unwrap().to_string(), "50000-59999");
     let told = Plan::from_toml("base = \"lync-kloud\"\n[edge]\nmark-internal = true").unwrap();
     assert_eq!(told.policy(Role::Edge, &Scope::default()).mark(TrafficClass::Audio).value(), 46);
+}
+
+#[test]
+fn a_phone_follows_the_clients_unless_told_otherwise() {
+    let text = "base = \"lync-kloud\"\n[roles.phone]\naudio = { ports = \"7000-7047\", dscp = 40 }\n";
+    let phone = Plan::from_toml(text).unwrap().policy(Role::Phone, &Scope::default());
+    assert_eq!(phone.ports(TrafficClass::Audio).unwrap().to_string(), "7000-7047");
+    assert_eq!(phone.mark(TrafficClass::Audio).value(), 40);
+    assert_eq!(phone.ports(TrafficClass::Video).unwrap().to_string(), "20040-20079");
+}
+
+#[test]
+fn the_rules_of_a_guide_are_not_those_of_an_estate_that_builds_on_it() {
+    assert_eq!(preset("lync-kloud").rules().len(), 9);
+    assert!(Plan::from_toml("base = \"lync-kloud\"").unwrap().rules().is_empty());
+}
+
+#[test]
+fn plans_that_differ_only_in_a_source_or_a_scope_differ() {
+    let plan = |text: &str| Plan::from_toml(&format!("name = \"x\"\n{text}")).unwrap();
+    let with = |source| plan(&format!("[classes]\naudio = {{ dscp = 46, source = \"{source}\" }}\n"));
+    assert_ne!(with("a"), with("b"));
+    assert_eq!(with("a"), with("a"));
+    assert_eq!(
+        plan("[classes]\naudio = 46\n"),
+        plan("\n\n[classes]\n\naudio = \"EF\"\n"),
+        "lines are no part"
+    );
 }

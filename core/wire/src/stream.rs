@@ -172,6 +172,10 @@ impl Assembler {
             let used = consumer(Input::Bytes(&self.unread)).min(self.unread.len());
             self.unread.drain(..used);
         }
+        // An empty buffer keeps its room; thousands of connections would keep much.
+        if self.unread.is_empty() {
+            self.unread = Vec::new();
+        }
         if self.unread.len() > self.limit {
             self.tell_gap(self.unread.len() as u64, consumer);
         }
@@ -179,7 +183,7 @@ impl Assembler {
 
     /// What is unread before a gap can't become a message any more.
     fn tell_gap(&mut self, missing: u64, consumer: &mut impl FnMut(Input<'_>) -> usize) {
-        self.unread.clear();
+        self.unread = Vec::new();
         consumer(Input::Gap(missing));
     }
 }

@@ -117,6 +117,19 @@ fn an_unreadable_section_keeps_its_place() {
 }
 
 #[test]
+fn the_work_for_a_description_is_bounded() {
+    let many = format!(
+        "v=0\n{}m=audio 1 RTP/AVP{}\n{}",
+        "a=x\n".repeat(2000),
+        " 0".repeat(2000),
+        "m=a 1 b c\n".repeat(2000)
+    );
+    let session = Session::parse(many.as_bytes()).unwrap();
+    assert_eq!(session.media().count(), 128);
+    assert_eq!(session.media().next().unwrap().codecs().count(), 128);
+}
+
+#[test]
 fn what_is_no_description_is_none() {
     assert_eq!(Session::parse(b""), None);
     assert_eq!(Session::parse(b"{\"sdp\":1}"), None);
@@ -152,5 +165,6 @@ proptest! {
         let sections: usize = session.media().map(|m| m.raw.len()).sum();
         let head = text.find("\nm=").map_or(text.len(), |at| at + 1);
         prop_assert_eq!(head + sections, text.len());
+        prop_assert!(session.media().all(|m| m.raw.starts_with(b"m=")));
     }
 }

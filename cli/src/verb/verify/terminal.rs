@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use carillon_qos::verify::report::{Finding, FlowReport, PlanFit, Report, Totals, Verdict};
 
-use crate::style::{self, BAD, FAINT, GOOD, NAME, PLAIN, STRONG};
+use crate::style::{self, BAD, FAINT, FIX, GOOD, NAME, PLAIN, STRONG};
 use crate::table::{Cell, Column, Table};
 use crate::words::{self, clean, count, endpoint, some};
 
@@ -52,7 +52,7 @@ fn finding(
     write!(out, "\n{colour}{number:>2}. {}{colour:#}  {NAME}{name}{NAME:#}", found.cause.info().summary)?;
     writeln!(out)?;
     paragraph(out, layout, "    ", &clean(&found.text), PLAIN)?;
-    paragraph(out, layout, "    ", &format!("Fix: {}", clean(&found.fix)), GOOD)?;
+    paragraph(out, layout, "    ", &format!("Fix: {}", clean(&found.fix)), FIX)?;
     let mut places = Vec::new();
     if let Some(frame) = found.frame {
         places.push(format!("frame.number == {frame}"));
@@ -94,7 +94,7 @@ fn paragraph(
 }
 
 fn fits(fits: &[PlanFit], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
-    let Some(best) = fits.first() else { return Ok(()) };
+    let Some(best) = fits.first().filter(|best| best.score > 0.0) else { return Ok(()) };
     writeln!(out)?;
     let mut table = Table::new([
         Column::left("PRESET"),
@@ -170,7 +170,7 @@ fn row(flow: &FlowReport, judged: bool) -> [Cell; 14] {
     let wrong = |wrong: bool| if wrong { BAD } else { PLAIN };
     let verdict = match (flow.verdict, flow.expected) {
         _ if !judged => Cell::from(""),
-        (Verdict::Pass, None) => Cell::styled("\u{2013}", FAINT),
+        (Verdict::Pass | Verdict::Unjudged, None) => Cell::styled("\u{2013}", FAINT),
         (verdict, _) => Cell::styled(words::verdict(verdict), style::verdict(verdict)),
     };
     let outside = flow.in_range == Some(false);

@@ -258,6 +258,34 @@ mod tests {
         assert_eq!(readings, ["6000-6023", "6000-6047"].map(|text| PortRange::parse(text).unwrap()));
     }
 
+    fn phone(table: &str) -> Phone {
+        let plan = crate::Plan::from_toml(&format!("name = \"x\"\n[phones.{table}\n")).unwrap();
+        plan.phones()[0].clone()
+    }
+
+    #[test]
+    fn an_audio_mark_covers_video_until_video_has_its_own() {
+        let mark = |table, class| phone(table).mark(class).map(Dscp::value);
+        assert_eq!(mark("vvx]\naudio = 40", TrafficClass::Video), Some(40));
+        assert_eq!(mark("vvx]\naudio = 40\nvideo = 34", TrafficClass::Video), Some(34));
+        assert_eq!(mark("yealink]\naudio = 40", TrafficClass::Video), None);
+        assert_eq!(mark("lpe]", TrafficClass::Audio), Some(40));
+    }
+
+    #[test]
+    fn lync_phone_edition_never_marks_signaling() {
+        assert_eq!(phone("lpe]").mark(TrafficClass::Signaling), Some(Dscp::DEFAULT));
+        assert_eq!(phone("vvx]").mark(TrafficClass::Signaling), None);
+    }
+
+    #[test]
+    fn a_phone_uses_its_own_start_until_one_is_configured() {
+        let first = |table| phone(table).ranges(TrafficClass::Audio)[0].to_string();
+        assert_eq!(first("vvx]"), "2222-2245");
+        assert_eq!(first("vvx]\naudio-start = 6000"), "6000-6023");
+        assert!(phone("lpe]").ranges(TrafficClass::Audio).is_empty());
+    }
+
     #[test]
     fn every_family_is_found_by_its_own_name_once() {
         for family in FAMILIES {

@@ -52,11 +52,9 @@ pub(super) fn load(name: &str) -> Option<Plan> {
     problems.is_empty().then_some(plan)
 }
 
-/// The preset as the base of another plan: there all its values are defaults. The rules that a guide
-/// deploys are its own; another estate states those that it has.
+/// The preset as the base of another plan: there all its values are defaults.
 pub(super) fn as_base(name: &str) -> Option<Plan> {
     let mut plan = load(name)?;
-    plan.rules = None;
     all_default(&mut plan, |source| match source {
         Some(source) => format!("preset {name}: {source}"),
         None => format!("preset {name}"),

@@ -67,7 +67,8 @@ fn alone(raw: RawPlan) -> Plan {
     }
 }
 
-/// Takes from the base what the plan leaves open.
+/// Takes from the base what the plan leaves open. The rules that a guide deploys are its own; another
+/// estate states those that it has.
 fn inherit(plan: &mut Plan, base: Plan) {
     if plan.name.is_empty() {
         plan.name = base.name;

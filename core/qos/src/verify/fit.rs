@@ -17,26 +17,35 @@ pub(super) fn fit(rows: &[Row]) -> Vec<PlanFit> {
 }
 
 fn fit_of(plan: &Plan, rows: &[Row]) -> PlanFit {
-    let policies: Vec<_> = Role::ALL.iter().map(|&role| plan.planned(role, &Scope::default())).collect();
-    let (mut media, mut inside, mut all, mut marked) = (0u64, 0u64, 0u64, 0u64);
-    for row in rows {
+    // The Edge marks nothing by default: its 0 must not explain everybody's.
+    let roles = Role::ALL.iter().filter(|&&role| role != Role::Edge);
+    let policies: Vec<_> = roles.map(|&role| plan.planned(role, &Scope::default())).collect();
+    let (mut media, mut inside, mut weighed, mut all, mut marked) = (0, 0, 0.0, 0, 0);
+    for row in
+        rows.iter().filter(|row| matches!(row.out.content, Content::Rtp | Content::Rtcp | Content::Sip))
+    {
         let Some(class) = row.out.class else { continue };
-        if !matches!(row.out.content, Content::Rtp | Content::Rtcp | Content::Sip) {
-            continue;
-        }
+        let expected: Vec<_> = policies.iter().map(|policy| policy.mark(class)).collect();
         all += row.out.frames;
-        let expected = policies.iter().map(|policy| policy.mark(class));
-        let expected: Vec<_> = expected.collect();
         marked += row.out.marks.iter().filter(|m| expected.contains(&m.dscp)).map(|m| m.packets).sum::<u64>();
         if row.out.content == Content::Rtp {
-            media += row.out.packets;
             let ranges = policies.iter().filter_map(|policy| policy.ports(class));
-            let holds =
-                |range: PortRange| range != PortRange::UNRESTRICTED && range.contains(row.out.src_port);
-            inside += if ranges.into_iter().any(holds) { row.out.packets } else { 0 };
+            let holding =
+                ranges.filter(|range| range.contains(row.out.src_port)).map(weight).reduce(f64::max);
+            media += row.out.packets;
+            inside += if holding.is_some() { row.out.packets } else { 0 };
+            weighed += holding.unwrap_or_default() * row.out.packets as f64;
         }
     }
-    let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
-    let (ports, marks) = (percent(inside, media), percent(marked, all));
-    PlanFit { plan: plan.name().to_string(), score: (ports + marks) / 2.0, ports, marks }
+    let percent = |part: f64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part / whole as f64 };
+    let (ports, marks) = (percent(inside as f64, media), percent(marked as f64, all));
+    let score = (percent(weighed, media) + marks) / 2.0;
+    PlanFit { plan: plan.name().to_string(), score, ports, marks }
+}
+
+/// What it says that a port lies in a range: everything in a range of a hundred ports, nothing in all ports.
+fn weight(range: PortRange) -> f64 {
+    let (least, most) = (100f64.log2(), 65_536f64.log2());
+    let width = f64::from(range.count()).log2().max(least);
+    1.0 - (width - least) / (most - least)
 }

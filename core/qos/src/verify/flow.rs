@@ -5,11 +5,16 @@ use carillon_wire::payload::Kind;
 use super::key::FlowKey;
 use super::marks::Marks;
 use super::report::Content;
+use super::shard::Budget;
 use super::stream::{RtpPacket, RtpStream};
 use super::tcp::TcpSide;
 
 /// Senders that one flow keeps in detail; a mixer's bundle has a few dozen.
 const MAX_STREAMS: usize = 64;
+/// Senders seen once that may wait for their second packet: a browser's bundle starts with that many at once.
+const MAX_CANDIDATES: usize = 8;
+/// A flow or sender with fewer packets may be forgotten when room is needed.
+const WEAK: u64 = 20;
 /// Steps of the sequence number between two packets that make an SSRC believable.
 const BELIEVABLE_STEP: u16 = 100;
 
@@ -46,12 +51,14 @@ pub(super) struct Flow {
     pub(super) streams: Vec<RtpStream>,
     latest: usize,
     /// Packets that look like RTP, but whose SSRC was seen once only.
-    candidates: [Option<RtpPacket>; 2],
+    candidates: Vec<RtpPacket>,
     pub(super) tallies: Vec<Tally>,
     latest_tally: usize,
     /// Whether the latest packet went to a stream, not to a tally.
     latest_was_rtp: bool,
     pub(super) tcp: Option<Box<TcpSide>>,
+    /// Packets of senders for which there was no room.
+    pub(super) forgotten: u64,
     /// First frame longer than links allow.
     pub(super) oversized: Option<u64>,
     /// First frame of a datagram whose fragments carry different marks.
@@ -68,29 +75,38 @@ impl Flow {
             frames: 0,
             streams: Vec::new(),
             latest: 0,
-            candidates: [None; 2],
+            candidates: Vec::new(),
             tallies: Vec::new(),
             latest_tally: 0,
             latest_was_rtp: false,
             tcp: None,
+            forgotten: 0,
             oversized: None,
             mixed_fragments: None,
         }
     }
 
-    /// Whether the flow may be forgotten when there are too many: nothing in it is ours for certain.
-    pub(super) fn expendable(&self) -> bool {
+    /// Whether the flow may be forgotten when there are too many: nothing in it is ours for certain. `None` if
+    /// not; else whether it at least looks like media.
+    pub(super) fn expendable(&self) -> Option<bool> {
         let ours = |tally: &Tally| matches!(tally.content, Content::Sip | Content::Rtp | Content::Rtcp);
-        self.streams.is_empty() && self.frames < 20 && !self.tallies.iter().any(ours)
+        let weak = self.frames < WEAK && !self.tallies.iter().any(ours);
+        weak.then_some(!self.streams.is_empty())
+    }
+
+    /// Gives back what it kept, before it is forgotten.
+    pub(super) fn release(&self, budget: &mut Budget) {
+        budget.streams += self.streams.len();
+        budget.bytes += self.tcp.as_ref().map_or(0, |side| side.held());
     }
 
     /// Takes an RTP packet.
     #[inline]
-    pub(super) fn push_rtp(&mut self, packet: &RtpPacket, budget: &mut u32) -> Option<&mut RtpStream> {
+    pub(super) fn push_rtp(&mut self, packet: &RtpPacket, budget: &mut Budget) -> Option<&mut RtpStream> {
         let latest = self.latest;
         match self.streams.get(latest) {
             Some(stream) if stream.ssrc == packet.ssrc && stream.wrap == packet.wrap => {}
-            _ => match self.find_stream(*packet) {
+            _ => match self.find_stream(*packet, budget) {
                 Some(found) => self.latest = found,
                 None => {
                     self.latest_was_rtp = false;
@@ -100,33 +116,46 @@ impl Flow {
         }
         self.latest_was_rtp = true;
         let stream = self.streams.get_mut(self.latest)?;
-        stream.push(packet, budget);
+        stream.push(packet, &mut budget.runs);
         Some(stream)
     }
 
     /// The sender's place; a second believable packet of an SSRC confirms it as a sender.
     #[cold]
-    fn find_stream(&mut self, packet: RtpPacket) -> Option<usize> {
+    fn find_stream(&mut self, packet: RtpPacket, budget: &mut Budget) -> Option<usize> {
         let same = |stream: &RtpStream| stream.ssrc == packet.ssrc && stream.wrap == packet.wrap;
         if let Some(found) = self.streams.iter().position(same) {
             return Some(found);
         }
-        let first =
-            self.candidates.iter_mut().find_map(|slot| slot.take_if(|first| believable(first, &packet)));
-        match first {
-            Some(first) if self.streams.len() < MAX_STREAMS => {
+        let first = self.candidates.iter().position(|first| believable(first, &packet));
+        match first.map(|place| self.candidates.remove(place)) {
+            Some(first) if self.make_room(budget) => {
                 self.streams.push(RtpStream::new(&first));
                 Some(self.streams.len() - 1)
             }
             first => {
+                self.forgotten += u64::from(first.is_some());
                 self.reject(first);
-                let oldest = self.candidates[0].replace(packet);
-                let dropped = self.candidates[1].take();
-                self.candidates[1] = oldest;
-                self.reject(dropped);
+                if self.candidates.len() == MAX_CANDIDATES {
+                    let oldest = self.candidates.remove(0);
+                    self.reject(Some(oldest));
+                }
+                self.candidates.push(packet);
                 None
             }
         }
+    }
+
+    /// Room for one more sender; one that sent next to nothing goes for it, if there is no other way.
+    fn make_room(&mut self, budget: &mut Budget) -> bool {
+        if self.streams.len() < MAX_STREAMS && budget.streams > 0 {
+            budget.streams -= 1;
+            return true;
+        }
+        let weak = (0..self.streams.len()).filter(|&n| self.streams[n].packets < WEAK);
+        let Some(idle) = weak.min_by_key(|&n| self.streams[n].end) else { return false };
+        self.forgotten += self.streams.swap_remove(idle).packets;
+        true
     }
 
     /// A candidate that nothing confirmed was some other protocol's packet.
@@ -138,9 +167,8 @@ impl Flow {
 
     /// Nothing more will come: candidates left over are counted as what they are, unconfirmed.
     pub(super) fn finish(&mut self) {
-        for slot in 0..self.candidates.len() {
-            let candidate = self.candidates[slot].take();
-            self.reject(candidate);
+        for candidate in std::mem::take(&mut self.candidates) {
+            self.reject(Some(candidate));
         }
     }
 

@@ -8,8 +8,7 @@ use carillon_wire::ip::Dscp;
 use super::facts::{Facts, Format, MediaFact, RelayFact};
 use super::report::{Content, Evidence};
 use super::row::Row;
-use super::stream::Wrap;
-use crate::plan::{RolePolicy, Scope};
+use crate::plan::{Phone, RolePolicy, Scope};
 use crate::{Plan, PortRange, Role, TrafficClass};
 
 /// Media classes, whose source ports the plan names.
@@ -95,6 +94,8 @@ pub(super) struct Ground {
     agents: BTreeMap<IpAddr, String>,
     assigned: Vec<RoleAssignment>,
     inferred: BTreeMap<IpAddr, Role>,
+    /// Phone families of the plan.
+    pub(super) phones: Vec<Phone>,
 }
 
 impl Ground {
@@ -111,6 +112,7 @@ impl Ground {
             agents: facts.agents.into_iter().collect(),
             assigned: assigned.to_vec(),
             inferred: BTreeMap::new(),
+            phones: plan.map_or_else(Vec::new, |(plan, _)| plan.phones().to_vec()),
         };
         for fact in facts.media {
             ground.media.entry((fact.address, fact.port)).or_default().push(fact);
@@ -141,10 +143,8 @@ impl Ground {
     }
 
     /// Whether the source of a row is a relay's service port, whose number says nothing about a class.
-    pub(super) fn from_relay_service(&self, row: &Row) -> bool {
-        matches!(row.wrap, Wrap::Channel(_) | Wrap::Peer(_))
-            && RELAY_PORTS.contains(&row.out.src_port)
-            && !RELAY_PORTS.contains(&row.out.dst_port)
+    pub(super) fn is_of_relay_service(&self, row: &Row) -> bool {
+        RELAY_PORTS.contains(&row.out.src_port) && !RELAY_PORTS.contains(&row.out.dst_port)
     }
 
     /// The class of media, and how it is known.
@@ -187,7 +187,7 @@ impl Ground {
     fn class_by_port(&self, row: &Row) -> Option<TrafficClass> {
         let policies = self.policies.as_ref()?;
         let (src, dst) = (&row.out.src, &row.out.dst);
-        if self.from_relay_service(row) {
+        if self.is_of_relay_service(row) {
             return policies.class_of(self.role(*dst, row.out.dst_port), row.out.dst_port);
         }
         let own = policies.class_of(self.role(*src, row.out.src_port), row.out.src_port);

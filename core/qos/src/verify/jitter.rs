@@ -50,8 +50,8 @@ impl Jitter {
         (self.time, self.timestamp) = (time, timestamp);
         self.samples = self.samples.saturating_add(1);
         let share = 1.0 / self.samples as f32;
-        for lane in 0..LANES {
-            let difference = (elapsed - ticks * MICROS_PER_TICK[lane]).abs();
+        for (lane, micros) in MICROS_PER_TICK.iter().enumerate() {
+            let difference = (elapsed - ticks * micros).abs();
             self.now[lane] += (difference - self.now[lane]) / 16.0;
             self.max[lane] = self.max[lane].max(self.now[lane]);
             self.mean[lane] += (self.now[lane] - self.mean[lane]) * share;

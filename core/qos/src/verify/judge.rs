@@ -7,6 +7,7 @@ use carillon_wire::ip::Dscp;
 use carillon_wire::sdp::codec::static_payload;
 
 use super::ground::{Ground, MEDIA, Policies};
+use super::phone;
 use super::quality;
 use super::report::{Content, Direction, Evidence, Verdict};
 use super::row::Row;
@@ -114,7 +115,7 @@ fn classify_companion(row: &mut Row, ground: &Ground, media: &Media) {
 }
 
 fn role(row: &Row, ground: &Ground) -> Role {
-    if ground.from_relay_service(row) { Role::Edge } else { ground.role(row.out.src, row.out.src_port) }
+    if ground.is_of_relay_service(row) { Role::Edge } else { ground.role(row.out.src, row.out.src_port) }
 }
 
 fn direction(row: &Row, ground: &Ground) -> Direction {
@@ -136,8 +137,13 @@ fn direction(row: &Row, ground: &Ground) -> Direction {
 fn expect(row: &mut Row, ground: &Ground, policies: &Policies, media: &Media, strict: bool) {
     let Some(class) = row.out.class else { return };
     let role = row.out.role;
-    if MEDIA.contains(&class) && !ground.from_relay_service(row) {
-        row.out.range = policies.range(role, class);
+    let phone = ground.phone(row.out.src, role);
+    let mark = |class| {
+        phone.and_then(|phone| phone::mark(phone, class)).unwrap_or_else(|| policies.mark(role, class))
+    };
+    if MEDIA.contains(&class) && !ground.is_of_relay_service(row) {
+        let own = phone.and_then(|phone| phone::range(phone, class, row.out.src_port));
+        row.out.range = own.or_else(|| policies.range(role, class));
         let odd_one = row.out.content == Content::Unconfirmed;
         row.out.in_range = row.out.range.filter(|_| !odd_one).map(|range| range.contains(row.out.src_port));
     }
@@ -145,9 +151,9 @@ fn expect(row: &mut Row, ground: &Ground, policies: &Policies, media: &Media, st
         row.out.in_range = None;
         return;
     }
-    let marks = media.beside(row).iter().map(|&class| policies.mark(role, class));
+    let marks = media.beside(row).iter().map(|&class| mark(class));
     row.accepted = if row.out.content == Content::Rtp { Vec::new() } else { marks.collect() };
-    let expected = policies.mark(role, class);
+    let expected = mark(class);
     row.out.expected = Some(expected);
     row.accepted.push(expected);
     let wrong = row.out.marks.iter().filter(|mark| !row.accepted.contains(&mark.dscp));

@@ -17,6 +17,7 @@ mod judge;
 mod key;
 mod marks;
 mod observe;
+mod phone;
 pub mod quality;
 mod relays;
 pub mod report;
@@ -36,6 +37,7 @@ use facts::Facts;
 use ground::Ground;
 use report::{Content, Finding, Point, Report, Totals, Verdict};
 use row::Row;
+use shard::Shard;
 
 use crate::Plan;
 use crate::plan::{QueueMap, Scope};
@@ -68,7 +70,7 @@ impl Verifier {
         judge::judge(&mut rows, &ground, options.strict);
         let queues = options.queues.as_ref().or(options.plan.as_ref().and_then(Plan::queue_map));
         let mut findings = finding::findings(&mut rows, &ground, queues);
-        let beyond = self.shards.iter().map(|shard| shard.beyond_limit).sum();
+        let beyond = self.shards.iter().map(Shard::beyond_limit).sum();
         findings.extend(limits(beyond, &options.damaged));
         let totals = totals(self.totals, &rows, beyond);
         let unjudged = unjudged(options, &rows, &findings);

@@ -14,7 +14,7 @@ use super::key::FlowKey;
 use super::relays;
 use super::report::{Content, Totals};
 use super::segmentation;
-use super::shard::{SHARDS, Shard};
+use super::shard::{Budget, SHARDS, Shard};
 use super::stream::{RtpPacket, Wrap};
 use super::tcp::TcpSide;
 
@@ -38,7 +38,7 @@ pub struct Frame<'a> {
 }
 
 /// Interfaces whose fragments are put together.
-const MAX_INTERFACES: usize = 64;
+const MAX_INTERFACES: usize = 16;
 
 /// How much a verifier keeps. The same limits give the same result, whatever the number of workers.
 #[derive(Clone, Copy, Debug)]
@@ -196,14 +196,14 @@ impl Verifier {
     #[inline]
     fn datagram(&mut self, envelope: &Envelope, udp: &Udp<'_>, pieces: &[(u8, u64)]) {
         let Some((shard, number)) = self.place(envelope) else { return };
-        let Shard { flows, facts, run_budget, .. } = shard;
+        let Shard { flows, facts, budget, .. } = shard;
         let flow = &mut flows[number];
         let kind = payload::classify(udp.payload, udp.payload_len);
         match kind {
-            Kind::Rtp => bare_rtp(flow, envelope, udp, run_budget),
+            Kind::Rtp => bare_rtp(flow, envelope, udp, budget),
             Kind::ChannelData | Kind::Stun => {
                 relays::note(facts, flow.key, udp.payload, udp.payload_len);
-                wrapped(flow, *envelope, *udp, kind, run_budget);
+                wrapped(flow, *envelope, *udp, kind, budget);
             }
             Kind::Sip => {
                 calls::note_datagram(facts, flow.key, envelope.seen.frame, udp.payload);
@@ -218,8 +218,8 @@ impl Verifier {
 
     fn segment(&mut self, envelope: Envelope, tcp: &Tcp<'_>) {
         let Some((shard, number)) = self.place(&envelope) else { return };
-        let Shard { flows, facts, run_budget, .. } = shard;
-        TcpSide::push(&mut flows[number], facts, run_budget, &envelope.seen, tcp);
+        let Shard { flows, facts, budget, .. } = shard;
+        TcpSide::push(&mut flows[number], facts, budget, &envelope.seen, tcp);
     }
 
     fn fragment(&mut self, frame: Frame<'_>, packet: packet::Packet<'_>, payload: &[u8]) {
@@ -319,7 +319,7 @@ fn reassembler(limits: Limits) -> Reassembler {
 }
 
 /// What lies inside ChannelData, Send and Data indications; plain STUN otherwise.
-fn wrapped(flow: &mut Flow, envelope: Envelope, udp: Udp<'_>, kind: Kind, budget: &mut u32) {
+fn wrapped(flow: &mut Flow, envelope: Envelope, udp: Udp<'_>, kind: Kind, budget: &mut Budget) {
     let Some(inner) = look_through(udp.payload, udp.payload_len) else {
         return flow.tally(content_of(kind), envelope.seen);
     };
@@ -346,7 +346,7 @@ pub(super) fn wrap_of(via: Via) -> Wrap {
 }
 
 #[inline]
-fn bare_rtp(flow: &mut Flow, envelope: &Envelope, udp: &Udp<'_>, budget: &mut u32) {
+fn bare_rtp(flow: &mut Flow, envelope: &Envelope, udp: &Udp<'_>, budget: &mut Budget) {
     let Some(packet) = rtp_fields(&envelope.seen, udp.payload, udp.payload_len, Wrap::Bare) else { return };
     let Some(stream) = flow.push_rtp(&packet, budget) else { return };
     // A new longest packet is the moment to ask whether it is several; so is every one after a yes.

@@ -46,7 +46,7 @@ pub struct Report {
 pub struct PlanFit {
     /// Preset name.
     pub plan: String,
-    /// 0 to 100: the share of media packets whose port and mark the preset explains.
+    /// 0 to 100: the mean of marks and ports, where a port in a wide range counts for less.
     pub score: f64,
     /// Share of media packets inside the preset's port range of their class, 0 to 100.
     pub ports: f64,

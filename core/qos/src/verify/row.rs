@@ -90,6 +90,18 @@ impl Row {
         wrong.map(|mark| mark.first_frame).min()
     }
 
+    /// The marks that are not accepted: "0 (unmarked)", "AF41 (34) and CS1 (8)".
+    pub(super) fn wrong_labels(&self) -> String {
+        let wrong = self.out.marks.iter().filter(|mark| !self.accepted.contains(&mark.dscp));
+        let labels: Vec<_> = wrong.map(|mark| crate::dscp::label(mark.dscp)).collect();
+        labels.join(" and ")
+    }
+
+    /// Where it was captured: file and interface.
+    pub(super) fn place(&self) -> (u16, u32) {
+        (self.key.file, self.key.interface)
+    }
+
     /// "10.0.0.1:6000 -> 10.0.0.2:7000"
     pub(super) fn path(&self) -> String {
         let (src, dst) = (&self.out.src, &self.out.dst);

@@ -11,8 +11,21 @@ use super::key::{FlowKey, KeyHash};
 pub(super) const SHARDS: usize = 16;
 /// Runs of sequence numbers that the streams of one shard may keep beside their first ones.
 const RUN_BUDGET: u32 = 1 << 16;
+/// Bytes of TCP streams that wait for more in one shard.
+const BYTE_BUDGET: usize = 4 << 20;
 /// Slots that are looked at for a flow to forget when the shard is full.
 const EVICTION_LOOKS: usize = 16;
+
+/// What the flows of a shard may still keep, together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Runs of sequence numbers.
+    pub(super) runs: u32,
+    /// RTP senders.
+    pub(super) streams: usize,
+    /// Bytes of TCP streams.
+    pub(super) bytes: usize,
+}
 
 /// Flows whose conversation hash falls into one sixteenth.
 #[derive(Debug)]
@@ -20,11 +33,11 @@ pub(super) struct Shard {
     index: HashTable<u32>,
     pub(super) flows: Vec<Flow>,
     pub(super) facts: Facts,
-    pub(super) run_budget: u32,
+    pub(super) budget: Budget,
     limit: usize,
     hand: usize,
     /// Frames of flows that were forgotten or never kept.
-    pub(super) beyond_limit: u64,
+    beyond_limit: u64,
 }
 
 impl Shard {
@@ -33,11 +46,16 @@ impl Shard {
             index: HashTable::new(),
             flows: Vec::new(),
             facts: Facts::default(),
-            run_budget: RUN_BUDGET,
+            budget: Budget { runs: RUN_BUDGET, streams: limit.max(1), bytes: BYTE_BUDGET },
             limit: limit.max(1),
             hand: 0,
             beyond_limit: 0,
         }
+    }
+
+    /// Frames that were only counted.
+    pub(super) fn beyond_limit(&self) -> u64 {
+        self.beyond_limit + self.flows.iter().map(|flow| flow.forgotten).sum::<u64>()
     }
 
     /// The number of the flow with this key; opens it if there is room.
@@ -80,19 +98,30 @@ impl Shard {
 
     /// Frees the slot of a flow that is nothing of ours; a scan must not push real calls out.
     fn forget_one(&mut self) -> Option<usize> {
+        let Some(place) = self.expendable() else {
+            self.beyond_limit += 1;
+            return None;
+        };
+        let flow = &self.flows[place];
+        self.beyond_limit += flow.frames;
+        flow.release(&mut self.budget);
+        if let Ok(entry) = self.index.find_entry(flow.key.hash().flow, |&n| n as usize == place) {
+            entry.remove();
+        }
+        Some(place)
+    }
+
+    /// The next flow that may be forgotten; one that looks like the beginning of a call only if need be.
+    fn expendable(&mut self) -> Option<usize> {
+        let mut second_best = None;
         for _ in 0..EVICTION_LOOKS.min(self.flows.len()) {
             self.hand = (self.hand + 1) % self.flows.len();
-            let flow = &self.flows[self.hand];
-            if flow.expendable() {
-                self.beyond_limit += flow.frames;
-                let (hand, hash) = (self.hand, flow.key.hash().flow);
-                if let Ok(entry) = self.index.find_entry(hash, |&n| n as usize == hand) {
-                    entry.remove();
-                }
-                return Some(hand);
+            match self.flows[self.hand].expendable() {
+                Some(false) => return Some(self.hand),
+                Some(true) => second_best = second_best.or(Some(self.hand)),
+                None => {}
             }
         }
-        self.beyond_limit += 1;
-        None
+        second_best
     }
 }

@@ -122,7 +122,8 @@ impl RtpStream {
         self.packets += 1;
         self.bytes += u64::from(packet.ip_len);
         self.payload_bytes += u64::from(packet.len);
-        self.newest_is_longest = packet.len > self.largest;
+        // The packet that confirms the sender is the first that anybody looks at.
+        self.newest_is_longest = packet.len > self.largest || self.packets == 2;
         self.largest = self.largest.max(packet.len);
         self.marks.count(packet.traffic_byte, packet.frame);
         let arrival = self.sequence.push(packet.seq, packet.traffic_byte, budget);

@@ -12,6 +12,7 @@ use super::flow::{Flow, Seen, content_of};
 use super::observe::{rtp_fields, wrap_of};
 use super::relays;
 use super::report::Content;
+use super::shard::Budget;
 use super::stream::Wrap;
 
 /// Bytes that wait for a missing segment, and the longest SIP message.
@@ -34,7 +35,7 @@ pub(super) struct TcpSide {
 struct Sink<'a> {
     flow: &'a mut Flow,
     facts: &'a mut Facts,
-    budget: &'a mut u32,
+    budget: &'a mut Budget,
     seen: &'a Seen,
     /// Whether the segment was counted with what it carries.
     counted: bool,
@@ -42,12 +43,19 @@ struct Sink<'a> {
 
 impl TcpSide {
     /// Takes a segment of the flow. The segment counts once: with the media it completes, or as itself.
-    pub(super) fn push(flow: &mut Flow, facts: &mut Facts, budget: &mut u32, seen: &Seen, segment: &Tcp<'_>) {
+    pub(super) fn push(
+        flow: &mut Flow,
+        facts: &mut Facts,
+        budget: &mut Budget,
+        seen: &Seen,
+        segment: &Tcp<'_>,
+    ) {
         let mut side = flow.tcp.take().unwrap_or_else(|| Box::new(TcpSide::new()));
         let mut sink = Sink { flow, facts, budget, seen, counted: false };
         if let Some(mut assembler) = side.assembler.take() {
+            sink.budget.bytes += assembler.held();
             assembler.push(segment, |input| side.read(input, &mut sink));
-            side.assembler = (!side.is_settled()).then_some(assembler);
+            side.assembler = (!side.is_settled()).then(|| within(assembler, &mut sink.budget.bytes));
         }
         if !sink.counted {
             sink.flow.tally(Content::Other, *seen);
@@ -58,6 +66,11 @@ impl TcpSide {
     /// What the connection carries, once that is known.
     pub(super) fn content(&self) -> Option<Content> {
         self.content
+    }
+
+    /// Bytes that wait for more.
+    pub(super) fn held(&self) -> usize {
+        self.assembler.as_ref().map_or(0, Assembler::held)
     }
 
     fn new() -> TcpSide {
@@ -119,6 +132,15 @@ impl TcpSide {
         self.kind = StreamKind::NeedMore;
         bytes.len()
     }
+}
+
+/// An assembler, if what it holds fits into what all may hold together; else a new one, which finds its feet
+/// again like one that began in the middle.
+fn within(assembler: Assembler, left: &mut usize) -> Assembler {
+    let fitting = (assembler.held() <= *left).then_some(assembler);
+    let assembler = fitting.unwrap_or_else(|| Assembler::new(BUFFERED));
+    *left -= assembler.held();
+    assembler
 }
 
 /// Bytes used up by whole messages; `None` if the framing is broken.

@@ -40,7 +40,7 @@ impl Slice {
             main: major.main + if same { minor.main } else { 0 },
             other: major.other + minor.other + if same { 0 } else { minor.main },
             byte: major.byte,
-            lost: self.lost + next.lost,
+            lost: self.lost.saturating_add(next.lost),
             jitter_ms: self.jitter_ms.max(next.jitter_ms),
         }
     }
@@ -76,7 +76,7 @@ impl Timeline {
             self.advance(time);
         }
         self.open.count(byte);
-        self.open.lost += u32::from(lost);
+        self.open.lost = self.open.lost.saturating_add(u32::from(lost));
     }
 
     #[cold]
@@ -84,8 +84,10 @@ impl Timeline {
         self.done.push(std::mem::take(&mut self.open));
         loop {
             let wanted = (time.saturating_sub(self.start) / self.width) as usize;
-            if wanted < BUCKETS {
-                self.done.resize(wanted.max(self.done.len()), Slice::default());
+            // At the ends of time no slice ends after its packets; they are bounded all the same.
+            let needed = wanted.max(self.done.len());
+            if needed < BUCKETS {
+                self.done.resize(needed, Slice::default());
                 break;
             }
             self.halve();
@@ -148,6 +150,19 @@ mod tests {
         }
         let buckets = timeline.buckets(Dscp::new(46), 0.0);
         assert_eq!(buckets.iter().find(|b| b.off_mark > 0).unwrap().at_ms, 1000);
+    }
+
+    #[test]
+    fn packets_at_the_end_of_time_need_no_slices() {
+        for start in [i64::MIN, 0, i64::MAX] {
+            let mut timeline = Timeline::new(start);
+            for _ in 0..1000 {
+                timeline.count(i64::MAX, 184, u16::MAX, || 1.0);
+            }
+            let buckets = timeline.buckets(None, 0.0);
+            assert!(buckets.len() <= BUCKETS, "{}", buckets.len());
+            assert_eq!(buckets.iter().map(|b| b.packets).sum::<u64>(), 1000);
+        }
     }
 
     #[test]

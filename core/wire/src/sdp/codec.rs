@@ -25,8 +25,8 @@ pub struct Codec<'a> {
 }
 
 impl Codec<'_> {
-    /// Samples per second of the sound itself; `None` for video and for what is not known. It is the clock but for
-    /// G.722 and MPEG audio (RFC 3551, 4.5.2: 8000 is a mistake of RFC 1890 that stays) and Opus.
+    /// Samples per second of the sound itself; `None` for video, for MPEG audio and for names not listed here. It is
+    /// the clock but for G.722, whose 8000 is a mistake of RFC 1890 that stays (RFC 3551, 4.5.2).
     pub fn sample_rate(&self) -> Option<u32> {
         match (self.kind()?, self.is("G722"), self.is("MPA")) {
             (Kind::Audio, true, _) => Some(16_000),

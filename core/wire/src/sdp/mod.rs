@@ -15,6 +15,11 @@ pub use attribute::{
 
 use codec::Codec;
 
+/// Most media sections, and most formats of one, that are read: the work that a description can ask for is the
+/// product of these and its length.
+const MAX_SECTIONS: usize = 128;
+const MAX_FORMATS: usize = 128;
+
 /// A description. Not copied, not validated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Session<'a> {
@@ -65,7 +70,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The media sections, in order. None is left out: answers match offers by position.
+    /// The media sections, in order, at most 128. None is left out: answers match offers by position.
     pub fn media(&self) -> impl Iterator<Item = Media<'a>> + use<'a> {
         let session = *self;
         let mut rest = self.raw.get(self.head.len()..).unwrap_or_default();
@@ -77,6 +82,7 @@ impl<'a> Session<'a> {
             rest = after;
             Some(Media::of(section, session))
         })
+        .take(MAX_SECTIONS)
     }
 }
 
@@ -220,7 +226,8 @@ impl<'a> Media<'a> {
 
     /// What a payload type means here: by `a=rtpmap`, else by the static table of RFC 3551.
     pub fn codec(&self, payload_type: u8) -> Option<Codec<'a>> {
-        let mapped = self.attributes().find_map(|attribute| match attribute {
+        let maps = self.lines().filter(|line| line.kind == b'a' && line.value.starts_with(b"rtpmap:"));
+        let mapped = attributes(maps).find_map(|attribute| match attribute {
             Attribute::Rtpmap(map) if map.payload_type == payload_type => Some(map),
             _ => None,
         });
@@ -230,10 +237,11 @@ impl<'a> Media<'a> {
         }
     }
 
-    /// The payload types with their codecs, in order of preference; those that nothing explains are left out.
+    /// The payload types with their codecs, in order of preference, of the first 128 formats; those that nothing
+    /// explains are left out.
     pub fn codecs(&self) -> impl Iterator<Item = (u8, Codec<'a>)> + use<'a> {
         let media = *self;
-        let numbers = media.formats().filter_map(|format| format.parse::<u8>().ok());
+        let numbers = media.formats().take(MAX_FORMATS).filter_map(|format| format.parse::<u8>().ok());
         numbers.filter_map(move |number| Some((number, media.codec(number)?)))
     }
 }

@@ -101,25 +101,29 @@ impl<'a> Part<'a> {
     }
 }
 
-/// `body` if it is of this type, else the first such part of a multipart body.
-pub fn part<'a>(of: MediaType<'a>, body: &'a [u8], kind: &[u8], subtype: &[u8]) -> Option<&'a [u8]> {
-    part_within(of, body, (kind, subtype), MAX_DEPTH)
+/// `body` if it is accepted, else the first accepted part of a multipart body, however nested.
+pub(super) fn part<'a>(
+    of: MediaType<'a>,
+    body: &'a [u8],
+    accept: &mut dyn FnMut(MediaType<'a>, &'a [u8]) -> bool,
+) -> Option<&'a [u8]> {
+    part_within(of, body, accept, MAX_DEPTH)
 }
 
 fn part_within<'a>(
     of: MediaType<'a>,
     body: &'a [u8],
-    wanted: (&[u8], &[u8]),
+    accept: &mut dyn FnMut(MediaType<'a>, &'a [u8]) -> bool,
     depth: usize,
 ) -> Option<&'a [u8]> {
-    if of.is(wanted.0, wanted.1) {
+    if accept(of, body) {
         return Some(body);
     }
     if !of.kind.eq_ignore_ascii_case(b"multipart") || depth == 0 {
         return None;
     }
     let boundary = of.params.get("boundary").filter(|boundary| !boundary.is_empty())?;
-    Parts::of(body, boundary).find_map(|part| part_within(part.content_type()?, part.body, wanted, depth - 1))
+    Parts::of(body, boundary).find_map(|part| part_within(part.content_type()?, part.body, accept, depth - 1))
 }
 
 /// A scheme with comma-separated parameters: Authorization, WWW-Authenticate (RFC 3261, 20.7; RFC 8760).
@@ -180,10 +184,18 @@ mod tests {
     fn the_description_is_found_in_nested_parts() {
         let body = b"preamble\r\n--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--xy\r\n--x\r\nContent-Type: multipart/alternative;boundary=\"in\"\r\n\r\n--in\r\ncontent-type : application/SDP\r\n\r\nv=0\r\n\r\n--in--\r\n--x--\r\nepilogue";
         let of = MediaType::parse(b"multipart/mixed; boundary=x").unwrap();
-        assert_eq!(part(of, body, b"application", b"sdp"), Some(&b"v=0\r\n"[..]));
+        assert_eq!(part(of, body, &mut |of, _| of.is(b"application", b"sdp")), Some(&b"v=0\r\n"[..]));
         let parts: Vec<_> = Parts::of(body, b"x").collect();
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[0].body, b"hi\r\n--xy");
+    }
+
+    #[test]
+    fn of_two_descriptions_the_reader_may_choose() {
+        let body = b"--x\r\nContent-Type: application/sdp\r\n\r\nold\r\n--x\r\nContent-Type: application/sdp\r\n\r\nnew\r\n--x--\r\n";
+        let of = MediaType::parse(b"multipart/alternative;boundary=x").unwrap();
+        assert_eq!(part(of, body, &mut |_, text| text == b"new"), Some(&b"new"[..]));
+        assert_eq!(part(of, body, &mut |of, _| of.is(b"text", b"plain")), None);
     }
 
     #[test]
@@ -201,7 +213,7 @@ mod tests {
                     .concat();
         }
         let of = MediaType::parse(b"multipart/mixed;boundary=b").unwrap();
-        assert_eq!(part(of, &body, b"application", b"sdp"), None);
+        assert_eq!(part(of, &body, &mut |of, _| of.is(b"application", b"sdp")), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Strict, because two elements that disagree about the end of a message can be made to see different messages.
 
 use super::index::leading_line_breaks;
-use super::lex::is_token_byte;
+use super::lex::{TOKEN, is};
 use super::message::Message;
 use super::outcome::{Answer, Garbage};
 
@@ -101,7 +101,7 @@ fn stream(bytes: &[u8], limits: Limits) -> Result<Framing<'_>, Garbage> {
     if bytes.is_empty() || bytes == b"\r" {
         return Ok(Framing::More { needed: bytes.len() + 1 });
     }
-    if !bytes.first().is_some_and(|&b| is_token_byte(b)) {
+    if !bytes.first().is_some_and(|&b| is(b, TOKEN)) {
         return Err(Garbage::NotSip);
     }
     let window = bytes.get(..limits.head).unwrap_or(bytes);

@@ -2,7 +2,7 @@
 //!
 //! Offsets only, no lifetime: the same index serves a borrowed datagram and an owned buffer.
 
-use super::lex::{is_token, is_token_byte};
+use super::lex::{TOKEN, is, is_token};
 use super::name::Name;
 use super::outcome::{Answer, Garbage};
 
@@ -167,7 +167,7 @@ impl Index {
 /// Name, white space, colon, value. White space before the colon is allowed (RFC 3261, 7.3.1).
 #[inline]
 fn header_line(text: &[u8], at: usize) -> Option<Line> {
-    let name_len = text.iter().position(|&b| !is_token_byte(b))?;
+    let name_len = text.iter().position(|&b| !is(b, TOKEN))?;
     let name = text.get(..name_len).filter(|name| !name.is_empty())?;
     let blank = |b: &u8| !matches!(b, b' ' | b'\t');
     let colon = name_len + text.get(name_len..)?.iter().position(blank)?;

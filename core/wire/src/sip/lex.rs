@@ -11,32 +11,62 @@ pub(super) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-static TOKEN: [bool; 256] = token_table();
+/// Letters, digits and the marks of a token.
+pub(super) const TOKEN: u8 = 1;
+/// What a parameter's name may hold: also what occurs in URIs.
+const PARAM_NAME: u8 = 2;
+/// What a parameter's value may hold. Wider than the grammar: anything that cannot end a parameter.
+/// `received` holds bare IPv6 addresses (RFC 5118, 4.5).
+const PARAM_VALUE: u8 = 4;
+/// What a URI may hold, as far as is judged.
+pub(super) const URI: u8 = 8;
+/// Domain names and IPv4 addresses. Underscores are not legal in host names and common all the same.
+pub(super) const HOST: u8 = 16;
 
-const fn token_table() -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let marks = b"-.!%*_+`'~";
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut at = 0;
-    while at < marks.len() {
-        table[marks[at] as usize] = true;
+    while at < 256 {
+        let byte = at as u8;
+        let word = byte.is_ascii_alphanumeric();
+        let printed = byte > b' ' && byte != 0x7f;
+        let token =
+            word || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        let param_name = token || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'$');
+        let uri = printed && !matches!(byte, b'<' | b'>' | b'"');
+        let param_value = uri && !matches!(byte, b';' | b',' | b'?');
+        let host = word || matches!(byte, b'-' | b'.' | b'_');
+        let members =
+            [(token, TOKEN), (param_name, PARAM_NAME), (param_value, PARAM_VALUE), (uri, URI), (host, HOST)];
+        let mut class = 0;
+        while class < members.len() {
+            if members[class].0 {
+                table[at] |= members[class].1;
+            }
+            class += 1;
+        }
         at += 1;
     }
     table
 }
 
+/// Whether the byte belongs to one of these classes.
 #[inline]
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+pub(super) fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
+
+/// Whether the text is not empty and of one class throughout.
+#[inline]
+pub(super) fn all(text: &[u8], class: u8) -> bool {
+    !text.is_empty() && text.iter().all(|&b| is(b, class))
 }
 
 #[inline]
 pub(super) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&b| is_token_byte(b))
+    all(text, TOKEN)
 }
 
 /// Without white space at both ends.
@@ -120,7 +150,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(super) fn token(&mut self) -> Option<&'a [u8]> {
-        let token = self.run(is_token_byte);
+        let token = self.run(|b| is(b, TOKEN));
         (!token.is_empty()).then_some(token)
     }
 
@@ -258,7 +288,7 @@ fn param<'a>(cursor: &mut Cursor<'a>) -> Option<Param<'a>> {
     if !cursor.sign(b';') {
         return None;
     }
-    let name = cursor.run(|b| is_token_byte(b) || matches!(b, b'[' | b']' | b'/' | b':' | b'&' | b'$'));
+    let name = cursor.run(|b| is(b, PARAM_NAME));
     if name.is_empty() {
         return None;
     }
@@ -269,14 +299,12 @@ fn param<'a>(cursor: &mut Cursor<'a>) -> Option<Param<'a>> {
     Some(Param { name, value })
 }
 
-/// Wider than the grammar: anything that cannot end a parameter. `received` holds bare IPv6 addresses (RFC 5118, 4.5).
 #[inline]
 fn param_value<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
     if cursor.0.first() == Some(&b'"') {
         return cursor.quoted();
     }
-    let value =
-        cursor.run(|b| b > b' ' && b != 0x7f && !matches!(b, b';' | b',' | b'"' | b'<' | b'>' | b'?'));
+    let value = cursor.run(|b| is(b, PARAM_VALUE));
     (!value.is_empty()).then_some(value)
 }
 

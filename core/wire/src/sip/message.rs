@@ -215,6 +215,12 @@ impl<B: AsRef<[u8]>> Message<B> {
 
     /// The session description: the body, or the first part of a multipart body that is `application/sdp`.
     pub fn sdp(&self) -> Option<&[u8]> {
-        super::field::part(self.content_type()?, self.body(), b"application", b"sdp")
+        self.part(|of, _| of.is(b"application", b"sdp"))
+    }
+
+    /// The body if `accept` takes its type and content, else the first part of a multipart body that it takes.
+    /// A body without a Content-Type is none.
+    pub fn part<'a>(&'a self, mut accept: impl FnMut(MediaType<'a>, &'a [u8]) -> bool) -> Option<&'a [u8]> {
+        super::field::part(self.content_type()?, self.body(), &mut accept)
     }
 }

@@ -23,7 +23,7 @@ pub use address::Address;
 pub use build::Builder;
 pub use check::Routing;
 pub use edit::Edits;
-pub use field::{Credentials, MediaType, Part, Parts, part};
+pub use field::{Credentials, MediaType, Part, Parts};
 pub use frame::{Framing, Limits, Transport, frame};
 pub use index::Index;
 pub use lex::{Param, ParamIter, Params, Values};

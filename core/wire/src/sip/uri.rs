@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::lex::{Params, number, split_once, trim};
+use super::lex::{HOST, Params, URI, all, number, split_once, trim};
 use super::outcome::Malformed;
 
 /// The scheme of a URI.
@@ -76,10 +76,9 @@ impl<'a> Uri<'a> {
     /// Reads a URI; `raw` must hold nothing else.
     #[inline]
     pub fn parse(raw: &'a [u8]) -> Result<Uri<'a>, Malformed> {
-        let legal = |&b: &u8| b > b' ' && b != 0x7f && !matches!(b, b'<' | b'>' | b'"');
         let (scheme, rest) = split_once(raw, b':').ok_or(MALFORMED)?;
         let scheme = Scheme::of(scheme).ok_or(MALFORMED)?;
-        if rest.is_empty() || !rest.iter().all(legal) {
+        if !all(rest, URI) {
             return Err(MALFORMED);
         }
         match scheme {
@@ -163,11 +162,9 @@ pub(super) fn host_port(text: &[u8]) -> Option<(Host<'_>, Option<u16>)> {
     }
 }
 
-/// Underscores are not legal in host names and common all the same.
 #[inline]
 fn name_or_ipv4(text: &[u8]) -> Option<Host<'_>> {
-    let legal = |&b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    if text.is_empty() || !text.iter().all(legal) {
+    if !all(text, HOST) {
         return None;
     }
     let address = match text.last() {

@@ -101,13 +101,16 @@ fn video_in_audio(case: &mut Case<'_>) {
 
 /// A count taken for an end: the first port behind the range.
 pub(super) fn one_beyond_range(case: &mut Case<'_>) {
-    let rows = case.unexplained_ports(|row| {
-        row.out.range.is_some_and(|range| one_beyond(range) == Some(row.out.src_port))
-    });
+    let beyond = |row: &Row| row.out.range.and_then(one_beyond);
+    let rows = case.unexplained_ports(|row| beyond(row) == Some(row.out.src_port));
     let Some(&first) = rows.first() else { return };
-    for &row in &rows {
-        case.rows[row].port_cause = Some(Cause::RangeExceededByOne);
-    }
+    let senders = case.senders(&rows);
+    // RTCP is on the next port, for the same reason.
+    let reports = case.unexplained_ports(|row| {
+        let next = beyond(row).and_then(|port| port.checked_add(1));
+        row.out.content == Content::Rtcp && next == Some(row.out.src_port) && senders.contains(&row.out.src)
+    });
+    let frame = rows.iter().map(|&row| case.rows[row].out.first_frame).min();
     let row = &case.rows[first];
     let range = row.out.range.map_or_else(String::new, |range| range.to_string());
     let text = format!(
@@ -116,11 +119,13 @@ pub(super) fn one_beyond_range(case: &mut Case<'_>) {
         row.out.src_port,
         flows(rows.len())
     );
-    let frame = rows.iter().map(|&row| case.rows[row].out.first_frame).min();
-    // The policy that marks by port leaves this one out: its wrong mark has the same cause.
+    let rows: Vec<usize> = rows.into_iter().chain(reports).collect();
     for &row in &rows {
-        if case.rows[row].wrong_marks > 0 && case.rows[row].mark_cause.is_none() {
-            case.rows[row].mark_cause = Some(Cause::RangeExceededByOne);
+        let row = &mut case.rows[row];
+        row.port_cause = Some(Cause::RangeExceededByOne);
+        // The policy that marks by port leaves this one out: its wrong mark has the same cause.
+        if row.wrong_marks > 0 {
+            row.mark_cause.get_or_insert(Cause::RangeExceededByOne);
         }
     }
     case.add(Cause::RangeExceededByOne, &rows, frame, text);
@@ -138,9 +143,11 @@ pub(super) fn rtcp(case: &mut Case<'_>) {
     let Some(&first) = rows.first() else { return };
     let row = &case.rows[first];
     let text = format!(
-        "RTCP {} is marked {}, while the RTP of {} is marked as planned",
+        "RTCP {} carries {} in {} of {} packets, while the RTP of {} is marked as planned",
         row.path(),
-        row.out.marks.first().map_or_else(String::new, |mark| crate::dscp::label(mark.dscp)),
+        row.wrong_labels(),
+        row.wrong_marks,
+        row.out.frames,
         case.names(&case.senders(&rows))
     );
     case.explain_marks(Cause::RtcpUnmarked, &rows, text);

@@ -84,7 +84,8 @@ pub(super) fn two_audio_marks_or_neighbour(case: &mut Case<'_>) {
     let cut = case.unexplained(is_cut);
     let Some(&first) = cut.first() else { return };
     let row = &case.rows[first];
-    let (from, to) = (row.out.expected.map_or(0, Dscp::value), row.steady_mark().map_or(0, Dscp::value));
+    let found = row.out.marks.first().map_or(0, |mark| mark.dscp.value());
+    let (from, to) = (row.out.expected.map_or(0, Dscp::value), found);
     let text = format!(
         "{} arrives marked {to} instead of {from}: the drop bits are gone, only the precedence is left ({}, senders: {})",
         row.path(),
@@ -94,9 +95,10 @@ pub(super) fn two_audio_marks_or_neighbour(case: &mut Case<'_>) {
     case.explain_marks(Cause::NeighbourClass, &cut, text);
 }
 
+/// Whether every mark is what is left of one that would be right here.
 fn is_cut(row: &Row) -> bool {
-    let expected = row.out.expected.map_or(0, Dscp::value);
-    row.steady_mark().is_some_and(|found| found.value() == expected & 0b11_1000 && found.value() != 0)
+    let rest = |mark: Dscp| row.accepted.iter().any(|right| right.value() & 0b11_1000 == mark.value());
+    row.out.marks.iter().all(|found| found.dscp != Dscp::DEFAULT && rest(found.dscp))
 }
 
 /// Some senders mark audio as planned, others steadily otherwise.

@@ -102,6 +102,11 @@ impl Case<'_> {
         rows.iter().map(|&row| self.rows[row].out.src).collect()
     }
 
+    /// Senders of rows of which this is true.
+    fn senders_where(&self, what: impl Fn(&Row) -> bool) -> BTreeSet<IpAddr> {
+        self.rows.iter().filter(|row| what(row)).map(|row| row.out.src).collect()
+    }
+
     /// "10.0.0.1 (Polycom VVX)", or the first of several.
     fn name(&self, address: IpAddr) -> String {
         match self.ground.agent(address) {

@@ -1,6 +1,7 @@
 //! Causes on the way: the same packets seen twice with different marks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use carillon_wire::ip::Dscp;
 
@@ -23,44 +24,43 @@ struct Change {
     packets: u64,
 }
 
+/// A capture point: file and interface.
+type Place = (u16, u32);
+
+/// What makes two rows one thing seen twice.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Sighting {
+    Sender(u32),
+    Connection(Content, SocketAddr, SocketAddr),
+}
+
 /// The same packets at two capture points (two files, or two interfaces) with different marks.
 pub(super) fn between_points(case: &mut Case<'_>) {
-    let changes = changes(case, |a, b| (a.key.file, a.key.interface) != (b.key.file, b.key.interface));
-    for ((from, to), group) in by_marks(changes) {
-        let wrong: Vec<&Change> = group.iter().filter(|c| breaks_plan(case, c)).collect();
-        let Some(first) = wrong.first() else { continue };
-        let packets: u64 = wrong.iter().map(|change| change.packets).sum();
-        let text = format!(
-            "{packets} packets of {} left the first point marked {} and came to the second marked {} ({})",
-            flows(wrong.len()),
-            crate::dscp::label(from),
-            crate::dscp::label(to),
-            case.rows[first.after].path(),
-        );
-        let rows: Vec<usize> = wrong.iter().map(|change| change.after).collect();
-        case.explain_marks(Cause::RemarkedBetweenPoints, &rows, text);
-    }
+    let changes = changes(case, |a, b| a.place() != b.place());
+    let Some(first) = changes.first() else { return };
+    let path = case.rows[first.after].path();
+    let text = format!("on the way from one point to the next {} ({path})", told(&changes));
+    case.explain_marks(Cause::RemarkedBetweenPoints, &rows_of(&changes), text);
 }
 
 /// The same packets on two legs at one point: a relay or proxy between them changes the mark.
 pub(super) fn across_relay(case: &mut Case<'_>) {
     let changes = changes(case, |a, b| {
-        let same_point = (a.key.file, a.key.interface) == (b.key.file, b.key.interface);
         let other_ends = (a.out.src, a.out.dst) != (b.out.src, b.out.dst);
-        same_point && other_ends && a.out.dst == b.out.src
+        a.place() == b.place() && other_ends && a.out.dst == b.out.src
     });
-    for ((from, to), group) in by_marks(changes) {
-        let wrong: Vec<&Change> = group.iter().filter(|c| breaks_plan(case, c)).collect();
-        let Some(first) = wrong.first() else { continue };
-        let relay = case.rows[first.after].out.src;
-        let text = format!(
-            "{} passes media on marked {} that it received marked {} ({})",
-            case.name(relay),
-            crate::dscp::label(to),
-            crate::dscp::label(from),
-            flows(wrong.len()),
-        );
-        let rows: Vec<usize> = wrong.iter().map(|change| change.after).collect();
+    let mut relays: BTreeMap<IpAddr, Vec<Change>> = BTreeMap::new();
+    for change in changes {
+        relays.entry(case.rows[change.after].out.src).or_default().push(change);
+    }
+    for (relay, changes) in relays {
+        let left = |row: &Row| row.out.marks.iter().all(|m| changes.iter().any(|change| change.to == m.dscp));
+        // Reports have no numbers to be found again by; they leave the relay by the same door.
+        let reports = case
+            .unexplained(|row| row.out.content == Content::Rtcp && row.out.src == relay && left(row))
+            .into_iter();
+        let rows: Vec<usize> = rows_of(&changes).into_iter().chain(reports).collect();
+        let text = format!("at {} {}", case.name(relay), told(&changes));
         case.explain_marks(Cause::RelayDropsMark, &rows, text);
     }
 }
@@ -84,64 +84,105 @@ pub(super) fn changes_mid_flow(case: &mut Case<'_>) {
     case.explain_marks(Cause::MarkChangesMidFlow, &rows, text);
 }
 
-/// Whether the mark was right, or at least not worse, before: a network that adds marks does its work.
-fn breaks_plan(case: &Case<'_>, change: &Change) -> bool {
-    let row = &case.rows[change.after];
-    row.mark_cause.is_none() && row.wrong_marks > 0 && !row.accepted.contains(&change.to)
-}
-
-fn by_marks(changes: Vec<Change>) -> BTreeMap<(Dscp, Dscp), Vec<Change>> {
-    let mut groups: BTreeMap<(Dscp, Dscp), Vec<Change>> = BTreeMap::new();
+/// "501 packets of 2 flows marked EF (46) become unmarked (0), 9 packets ..."
+fn told(changes: &[Change]) -> String {
+    let mut groups: BTreeMap<(Dscp, Dscp), (u64, BTreeSet<usize>)> = BTreeMap::new();
     for change in changes {
-        groups.entry((change.from, change.to)).or_default().push(change);
+        let group = groups.entry((change.from, change.to)).or_default();
+        group.0 += change.packets;
+        group.1.insert(change.after);
     }
-    groups
+    let one = |((from, to), (packets, rows)): (&(Dscp, Dscp), &(u64, BTreeSet<usize>))| {
+        let (from, to) = (crate::dscp::label(*from), crate::dscp::label(*to));
+        format!("{packets} packets of {} marked {from} become {to}", flows(rows.len()))
+    };
+    groups.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Every pair of sightings of one SSRC that these rows may be, with a change of mark between them.
+fn rows_of(changes: &[Change]) -> Vec<usize> {
+    changes.iter().map(|change| change.after).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Every change of mark to a wrong one, between two sightings that these rows may be.
 fn changes(case: &Case<'_>, may_pair: impl Fn(&Row, &Row) -> bool) -> Vec<Change> {
-    let mut sightings: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let (mut senders, mut connections) = (Vec::new(), Vec::new());
+    let mut linked: BTreeSet<(Place, Place)> = BTreeSet::new();
+    for (before, after) in pairs(case) {
+        let (a, b) = (&case.rows[before], &case.rows[after]);
+        if !may_pair(a, b) {
+            continue;
+        }
+        if a.out.ssrc.is_none() {
+            connections.extend(other_mark(a, b).map(|change| ((a.place(), b.place()), change)));
+        } else if let Some(found) = compare(a, b) {
+            linked.insert((a.place(), b.place()));
+            senders.extend(found);
+        }
+    }
+    // Ports alone may be another day's: a connection is the same where media was found to be the same.
+    let connections = connections.into_iter().filter(|(places, _)| linked.contains(places));
+    let all = senders.into_iter().chain(connections.map(|(_, change)| change));
+    all.filter(|change| breaks_plan(&case.rows[change.after], change.to)).collect()
+}
+
+/// A network that adds marks does its work.
+fn breaks_plan(row: &Row, to: Dscp) -> bool {
+    row.mark_cause.is_none() && row.wrong_marks > 0 && !row.accepted.contains(&to)
+}
+
+/// Sightings of one thing, two by two, the earlier one first.
+fn pairs(case: &Case<'_>) -> Vec<(usize, usize)> {
+    let mut sightings: BTreeMap<Sighting, Vec<usize>> = BTreeMap::new();
     for row in case.rows.iter() {
-        if let Some(ssrc) = row.out.ssrc {
-            sightings.entry(ssrc).or_default().push(row.out.id);
+        sightings.entry(sighting(row)).or_default().push(row.out.id);
+    }
+    let mut pairs = Vec::new();
+    for rows in sightings.values() {
+        for (n, &one) in rows.iter().take(MAX_SIGHTINGS).enumerate() {
+            let others = rows.iter().take(MAX_SIGHTINGS).skip(n + 1);
+            pairs.extend(others.map(|&other| in_order(case, one, other)));
         }
     }
-    let mut changes = Vec::new();
-    for rows in sightings.values().filter(|rows| rows.len() > 1) {
-        for (n, &before) in rows.iter().take(MAX_SIGHTINGS).enumerate() {
-            for &after in rows.iter().take(MAX_SIGHTINGS).skip(n + 1) {
-                let (before, after) = in_order(case, before, after);
-                if may_pair(&case.rows[before], &case.rows[after]) {
-                    changes.extend(compare(case, before, after));
-                }
-            }
-        }
+    pairs
+}
+
+fn sighting(row: &Row) -> Sighting {
+    let end = |ip, port| SocketAddr::new(ip, port);
+    match row.out.ssrc {
+        Some(ssrc) => Sighting::Sender(ssrc),
+        None => Sighting::Connection(
+            row.out.content,
+            end(row.out.src, row.out.src_port),
+            end(row.out.dst, row.out.dst_port),
+        ),
     }
-    changes
 }
 
 /// Files are given in the order of the path; inside one file the earlier packet is nearer to the sender.
 fn in_order(case: &Case<'_>, a: usize, b: usize) -> (usize, usize) {
-    let place = |row: &Row| (row.key.file, row.out.start_ns, row.out.first_frame);
-    if place(&case.rows[a]) <= place(&case.rows[b]) { (a, b) } else { (b, a) }
+    let order = |row: &Row| (row.key.file, row.out.start_ns, row.out.first_frame);
+    if order(&case.rows[a]) <= order(&case.rows[b]) { (a, b) } else { (b, a) }
 }
 
-/// Packets with equal sequence numbers whose marks differ.
-fn compare(case: &Case<'_>, before: usize, after: usize) -> Option<Change> {
-    let (a, b) = (&case.rows[before].runs, &case.rows[after].runs);
+/// Of a connection without sequence numbers: its most frequent mark is another one.
+fn other_mark(before: &Row, after: &Row) -> Option<Change> {
+    let (from, to) = (before.out.marks.first()?.dscp, after.out.marks.first()?.dscp);
+    (from != to).then_some(Change { after: after.out.id, from, to, packets: after.out.frames })
+}
+
+/// Packets with equal sequence numbers whose marks differ; `None` if these are not the same packets.
+fn compare(before: &Row, after: &Row) -> Option<Option<Change>> {
     let (mut shared, mut changed) = (0, BTreeMap::new());
-    for (bytes, packets) in overlaps(a, b) {
+    for (bytes, packets) in overlaps(&before.runs, &after.runs) {
         shared += packets;
         let marks = (Dscp::from_traffic_byte(bytes.0), Dscp::from_traffic_byte(bytes.1));
         if marks.0 != marks.1 {
             *changed.entry(marks).or_insert(0u64) += packets;
         }
     }
-    if shared < SHARED_PACKETS {
-        return None;
-    }
-    let (&(from, to), &packets) = changed.iter().max_by_key(|(_, packets)| **packets)?;
-    Some(Change { after, from, to, packets })
+    let most = changed.iter().max_by_key(|(_, packets)| **packets);
+    let change = most.map(|(&(from, to), &packets)| Change { after: after.out.id, from, to, packets });
+    (shared >= SHARED_PACKETS).then_some(change)
 }
 
 /// Numbers that both lists of runs have, with the traffic bytes at either place. The cycle in which a capture

@@ -1,12 +1,15 @@
 //! Causes that lie with one sender or with one side of the calls.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::super::cause::Cause;
 use super::super::report::Content;
 use super::super::row::Row;
 use super::{Case, flows};
+
+/// Devices that a finding describes one by one.
+const DEVICES_SHOWN: usize = 3;
 
 /// Every call is marked one way and not the other.
 pub(super) fn return_path(case: &mut Case<'_>) {
@@ -31,70 +34,84 @@ pub(super) fn return_path(case: &mut Case<'_>) {
     case.explain_marks(Cause::ReturnPathUnmarked, &rows, text);
 }
 
-/// Single senders that mark nothing while others do.
+/// Senders that mark next to nothing, from planned ports, while others mark theirs.
 pub(super) fn unmarked(case: &mut Case<'_>) {
-    let others_mark = case.rows.iter().any(|row| row.is_media() && row.is_marked_right());
-    let rows = case.unexplained(|row| row.out.content == Content::Rtp && row.is_unmarked());
-    if !others_mark {
+    let mut senders: BTreeMap<IpAddr, Habit> = BTreeMap::new();
+    for row in case.rows.iter().filter(|row| row.is_media()) {
+        let habit = senders.entry(row.out.src).or_default();
+        let open = row.is_unmarked() && row.mark_cause.is_none();
+        habit.right += usize::from(row.is_marked_right());
+        habit.silent += usize::from(open);
+        habit.outside |= open && row.out.in_range == Some(false);
+    }
+    if senders.values().all(|habit| habit.right == 0) {
         return;
     }
-    for sender in case.senders(&rows) {
-        let own: Vec<usize> = rows.iter().copied().filter(|&row| case.rows[row].out.src == sender).collect();
-        let marks_some =
-            case.rows.iter().any(|row| row.out.src == sender && row.is_media() && row.is_marked_right());
-        let outside = own.iter().any(|&row| case.rows[row].out.in_range == Some(false));
-        if marks_some || outside {
-            continue;
-        }
-        // Its RTCP is silent for the same reason.
-        let all = case.unexplained(|row| {
-            row.out.src == sender
-                && row.is_unmarked()
-                && matches!(row.out.content, Content::Rtp | Content::Rtcp)
-        });
-        let text = format!(
-            "{} sends {} from planned ports, all with DSCP 0, while others mark theirs",
-            case.name(sender),
-            flows(own.len())
-        );
-        case.explain_marks(Cause::SenderUnmarked, &all, text);
-    }
+    senders.retain(|_, habit| habit.silent > habit.right && !habit.outside);
+    // Their RTCP is silent for the same reason.
+    let rows = case.unexplained(|row| {
+        let media = matches!(row.out.content, Content::Rtp | Content::Rtcp);
+        media && row.is_unmarked() && senders.contains_key(&row.out.src)
+    });
+    let text = format!(
+        "{} with DSCP 0 from planned ports, while others mark theirs (senders: {})",
+        flows(rows.len()),
+        case.names(&senders.into_keys().collect())
+    );
+    case.explain_marks(Cause::SenderUnmarked, &rows, text);
 }
 
-/// Single devices that obey neither ports nor marks, or not the ports, while others do.
+/// How many media flows a sender marks as planned, how many not at all, and whether from planned ports.
+#[derive(Default)]
+struct Habit {
+    right: usize,
+    silent: usize,
+    outside: bool,
+}
+
+/// Devices that obey neither ports nor marks, or not the ports, while others do.
 pub(super) fn not_configured(case: &mut Case<'_>) {
-    let obedient = |row: &Row| row.is_media() && row.out.in_range == Some(true);
-    if !case.rows.iter().any(obedient) {
+    let obeys = case.senders_where(|row| row.is_media() && row.out.in_range == Some(true));
+    let own = case.unexplained_ports(|row| row.out.content == Content::Rtp && !obeys.contains(&row.out.src));
+    if obeys.is_empty() || own.is_empty() {
         return;
     }
-    let outside = case.unexplained_ports(|row| row.out.content == Content::Rtp);
-    for sender in case.senders(&outside) {
-        let own: Vec<usize> =
-            outside.iter().copied().filter(|&row| case.rows[row].out.src == sender).collect();
-        let obeys_elsewhere = case.rows.iter().any(|row| row.out.src == sender && obedient(row));
-        let (Some(&first), false) = (own.first(), obeys_elsewhere) else { continue };
-        let all = case.unexplained(|row| row.out.src == sender);
-        let ports = case.unexplained_ports(|row| row.out.src == sender);
-        let row = &case.rows[first].out;
-        let text = format!(
-            "{} is not configured: {} from port {} (planned {}), marked {}",
-            case.name(sender),
-            row.class.map_or("media", |class| class.name()),
-            row.src_port,
-            row.range.map_or_else(String::new, |range| range.to_string()),
-            row.marks.first().map_or_else(String::new, |mark| crate::dscp::label(mark.dscp)),
-        );
-        let frame = own.iter().filter_map(|&row| case.rows[row].out.first_offending).min();
-        for &row in &all {
-            case.rows[row].mark_cause = Some(Cause::EndpointNotConfigured);
-        }
-        for &row in &ports {
-            case.rows[row].port_cause = Some(Cause::EndpointNotConfigured);
-        }
-        let rows: Vec<usize> =
-            own.iter().chain(all.iter().filter(|row| !own.contains(row))).copied().collect();
-        case.add(Cause::EndpointNotConfigured, &rows, frame, text);
+    let devices = case.senders(&own);
+    let marks = case.unexplained(|row| devices.contains(&row.out.src));
+    let ports = case.unexplained_ports(|row| devices.contains(&row.out.src));
+    let shown = devices.iter().take(DEVICES_SHOWN);
+    let shown: Vec<_> = shown
+        .filter_map(|device| own.iter().find(|&&row| case.rows[row].out.src == *device))
+        .map(|&row| device(case, &case.rows[row]))
+        .collect();
+    let more = match devices.len().saturating_sub(DEVICES_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let text = format!("not configured: {}{more}", shown.join("; "));
+    let frame = own.iter().filter_map(|&row| case.rows[row].out.first_offending).min();
+    for &row in &marks {
+        case.rows[row].mark_cause = Some(Cause::EndpointNotConfigured);
     }
+    for &row in &ports {
+        case.rows[row].port_cause = Some(Cause::EndpointNotConfigured);
+    }
+    let others: BTreeSet<usize> = marks.into_iter().chain(ports).collect();
+    let own_set: BTreeSet<usize> = own.iter().copied().collect();
+    let rows: Vec<usize> = own.into_iter().chain(others.difference(&own_set).copied()).collect();
+    case.add(Cause::EndpointNotConfigured, &rows, frame, text);
+}
+
+/// "10.0.0.1 (Polycom VVX) sends audio from port 61000 (planned 50000-50019), marked unmarked (0)"
+fn device(case: &Case<'_>, row: &Row) -> String {
+    format!(
+        "{} sends {} from port {} (planned {}), marked {}",
+        case.name(row.out.src),
+        row.out.class.map_or("media", |class| class.name()),
+        row.out.src_port,
+        row.out.range.map_or_else(String::new, |range| range.to_string()),
+        row.out.marks.first().map_or_else(String::new, |mark| crate::dscp::label(mark.dscp)),
+    )
 }
 
 /// Wrong marks that no special cause explains.
@@ -102,11 +119,10 @@ pub(super) fn wrong_mark(case: &mut Case<'_>) {
     let rows = case.unexplained(|_| true);
     let Some(&first) = rows.first() else { return };
     let row = &case.rows[first];
-    let found: Vec<_> = row.out.marks.iter().map(|mark| crate::dscp::label(mark.dscp)).collect();
     let text = format!(
-        "{} is marked {} instead of {} ({}, senders: {})",
+        "{} carries {} instead of {} ({}, senders: {})",
         row.path(),
-        found.join(" and "),
+        row.wrong_labels(),
         row.out.expected.map_or_else(String::new, crate::dscp::label),
         flows(rows.len()),
         case.names(&case.senders(&rows))

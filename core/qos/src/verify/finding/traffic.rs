@@ -1,5 +1,7 @@
 //! Causes that lie in the capture, in the network or in foreign traffic, not in a sender's configuration.
 
+use std::collections::BTreeSet;
+
 use carillon_wire::ip::{Dscp, Ecn};
 
 use super::super::cause::Cause;
@@ -58,7 +60,7 @@ pub(super) fn rogue(case: &mut Case<'_>) {
         .map(|class| policies.mark(Role::Client, class))
         .filter(|&mark| mark != Dscp::DEFAULT)
         .collect();
-    let known: Vec<_> = case.rows.iter().filter(|row| row.is_media()).map(conversation).collect();
+    let known: BTreeSet<_> = case.rows.iter().filter(|row| row.is_media()).map(conversation).collect();
     let rogue = |row: &&Row| {
         let foreign =
             row.out.class.is_none() && !matches!(row.out.content, Content::Unconfirmed | Content::Stun);

@@ -1,0 +1,18 @@
+//! Calls between programs that Carillon did not make, captured in network namespaces.
+//!
+//! A [`scenario`] starts other people's programs in a [`network`], marks what they cannot mark themselves
+//! and yields a [`scenario::Recording`]. [`tshark`] reads it as the independent oracle, [`verdict`] asks
+//! `carillon verify`, and [`agreement`] compares the two. Judging the plan is not done here.
+
+pub mod agreement;
+pub mod capture;
+pub mod network;
+pub mod process;
+pub mod recording;
+pub mod scenario;
+pub mod scenarios;
+pub mod tshark;
+pub mod verdict;
+
+/// What went wrong, in words: what was attempted and with what.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

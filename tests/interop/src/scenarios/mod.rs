@@ -1,0 +1,11 @@
+//! One file per program that calls.
+
+pub mod aiortc;
+pub mod baresip;
+pub mod chromium;
+pub mod ffmpeg;
+pub mod linphone;
+pub mod segmentation;
+pub mod sipp;
+pub mod turn;
+mod webrtc;

@@ -1,0 +1,61 @@
+//! A WebRTC endpoint behind a script that takes requests, one JSON line each, and answers in kind.
+//!
+//! The scripts are `chromium-peer.py` and `aiortc-peer.py`; the descriptions go from one to the other here.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout};
+
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::network::Host;
+use crate::process::Process;
+use crate::recording::asset;
+
+/// A running endpoint.
+pub(crate) struct Peer {
+    process: Process,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    /// Starts the script on a host and waits until it is ready.
+    pub(crate) fn start(script: &str, host: &Host, log: &Path) -> Result<Peer> {
+        let mut command = host.command("python3");
+        // What a browser leaves behind goes away with the scenario.
+        command.env("TMPDIR", log.parent().ok_or("no directory")?);
+        let (process, input, output) = Process::converse(command.arg(asset(script)), log)?;
+        let mut peer = Peer { process, input, output: BufReader::new(output) };
+        peer.answer()?;
+        Ok(peer)
+    }
+
+    /// Sends a request and returns the answer. The scripts end themselves when they hang, so this returns.
+    pub(crate) fn ask(&mut self, request: Value) -> Result<Value> {
+        writeln!(self.input, "{request}")?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        let mut answer: Value = serde_json::from_str(&line)
+            .map_err(|error| format!("{error}: {line:?}; it printed:\n{}", self.process.printed()))?;
+        match answer.get("error") {
+            Some(error) => Err(format!("peer: {error}").into()),
+            None => Ok(answer["ok"].take()),
+        }
+    }
+}
+
+/// Connects two endpoints; each uses its own configuration (`iceServers`, `iceTransportPolicy`).
+pub(crate) fn connect(caller: (&mut Peer, Value), callee: (&mut Peer, Value)) -> Result<()> {
+    let offer = caller.0.ask(json!({ "do": "offer", "configuration": caller.1 }))?;
+    let answer = callee.0.ask(json!({ "do": "accept", "description": offer, "configuration": callee.1 }))?;
+    caller.0.ask(json!({ "do": "accept", "description": answer }))?;
+    caller.0.ask(json!({ "do": "connected" }))?;
+    callee.0.ask(json!({ "do": "connected" }))?;
+    Ok(())
+}

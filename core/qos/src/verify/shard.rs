@@ -11,6 +11,8 @@ use super::key::{FlowKey, KeyHash};
 pub(super) const SHARDS: usize = 16;
 /// Runs of sequence numbers that the streams of one shard may keep beside their first ones.
 const RUN_BUDGET: u32 = 1 << 16;
+/// Flows per RTP sender that is kept: one costs several times as much as a flow, with its timeline in the report.
+const FLOWS_PER_STREAM: usize = 4;
 /// Bytes of TCP streams that wait for more in one shard.
 const BYTE_BUDGET: usize = 4 << 20;
 /// Slots that are looked at for a flow to forget when the shard is full.
@@ -46,7 +48,11 @@ impl Shard {
             index: HashTable::new(),
             flows: Vec::new(),
             facts: Facts::default(),
-            budget: Budget { runs: RUN_BUDGET, streams: limit.max(1), bytes: BYTE_BUDGET },
+            budget: Budget {
+                runs: RUN_BUDGET,
+                streams: limit.div_ceil(FLOWS_PER_STREAM),
+                bytes: BYTE_BUDGET,
+            },
             limit: limit.max(1),
             hand: 0,
             beyond_limit: 0,

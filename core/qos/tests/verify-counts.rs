@@ -50,6 +50,21 @@ fn payload_types_that_rtcp_would_collide_with_are_media_all_the_same() {
     }
 }
 
+#[test]
+fn questions_for_names_are_no_media_and_senders_with_small_numbers_are() {
+    let at_port = |port: u16| {
+        let mut packets = call(port, 46, 0);
+        packets.iter_mut().for_each(|packet| packet[36..40].fill(0));
+        packets
+    };
+    let report = judged(&[at_port(6010)]);
+    assert_eq!((report.flows[0].content, report.flows[0].packets), (Content::Rtp, 50));
+    for port in [53, 5353, 5355] {
+        let report = judged(&[at_port(port)]);
+        assert_eq!((report.flows.len(), report.flows[0].content), (1, Content::Other), "{port}");
+    }
+}
+
 fn judged(calls: &[Vec<Vec<u8>>]) -> Report {
     support::judged(PLAN, Role::Client, calls)
 }

@@ -6,7 +6,7 @@ use super::key::FlowKey;
 use super::marks::Marks;
 use super::report::Content;
 use super::shard::Budget;
-use super::stream::{RtpPacket, RtpStream};
+use super::stream::{RtpPacket, RtpStream, Wrap};
 use super::tcp::TcpSide;
 
 /// Senders that one flow keeps in detail; a mixer's bundle has a few dozen.
@@ -123,6 +123,10 @@ impl Flow {
     /// The sender's place; a second believable packet of an SSRC confirms it as a sender.
     #[cold]
     fn find_stream(&mut self, packet: RtpPacket, budget: &mut Budget) -> Option<usize> {
+        if self.key.is_name_service() && matches!(packet.wrap, Wrap::Bare | Wrap::Framed) {
+            self.tally(Content::Other, seen_of(&packet));
+            return None;
+        }
         let same = |stream: &RtpStream| stream.ssrc == packet.ssrc && stream.wrap == packet.wrap;
         if let Some(found) = self.streams.iter().position(same) {
             return Some(found);
@@ -161,8 +165,7 @@ impl Flow {
     /// A candidate that nothing confirmed was some other protocol's packet.
     fn reject(&mut self, candidate: Option<RtpPacket>) {
         let Some(packet) = candidate else { return };
-        let RtpPacket { frame, time, traffic_byte, ip_len, .. } = packet;
-        self.tally(Content::Unconfirmed, Seen { frame, time, traffic_byte, ip_len });
+        self.tally(Content::Unconfirmed, seen_of(&packet));
     }
 
     /// Nothing more will come: candidates left over are counted as what they are, unconfirmed.
@@ -212,6 +215,11 @@ impl Flow {
         });
         self.tallies.len() - 1
     }
+}
+
+fn seen_of(packet: &RtpPacket) -> Seen {
+    let &RtpPacket { frame, time, traffic_byte, ip_len, .. } = packet;
+    Seen { frame, time, traffic_byte, ip_len }
 }
 
 fn believable(first: &RtpPacket, next: &RtpPacket) -> bool {

@@ -5,7 +5,7 @@ mod support;
 
 use carillon_qos::Role;
 use carillon_qos::verify::report::{Content, Report};
-use support::{call, tcp};
+use support::{call, ip, tcp};
 
 const PLAN: &str = "name = \"office\"\n[classes]\naudio = \"EF\"\n[roles.client]\naudio = \"6000-6024\"\n";
 
@@ -65,6 +65,21 @@ fn questions_for_names_are_no_media_and_senders_with_small_numbers_are() {
     }
 }
 
+#[test]
+fn every_fragment_counts_with_its_packet_confirmed_or_not() {
+    // Two packets make a sender: the first was a candidate when its second piece came. The last one stays alone.
+    let packets = call(6010, 46, 0);
+    let mut alone = packets[0].clone();
+    alone[36] ^= 1;
+    let pieces = |(id, packet): (u8, &Vec<u8>)| fragments(id, packet);
+    let frames = (0..).zip(packets[..2].iter().chain([&alone])).flat_map(pieces).collect();
+    let report = judged(&[frames]);
+    let told: Vec<_> = report.flows.iter().map(|flow| (flow.content, flow.packets, flow.frames)).collect();
+    assert_eq!(told, [(Content::Rtp, 2, 4), (Content::Unconfirmed, 1, 2)]);
+    let marks: Vec<_> = report.flows[0].marks.iter().map(|mark| (mark.dscp.value(), mark.packets)).collect();
+    assert_eq!(marks, [(0, 2), (46, 2)]);
+}
+
 fn judged(calls: &[Vec<Vec<u8>>]) -> Report {
     support::judged(PLAN, Role::Client, calls)
 }
@@ -79,4 +94,14 @@ fn long_call(port: u16, packets: u16) -> Vec<Vec<u8>> {
         packet
     };
     (0..packets).map(packet).collect()
+}
+
+/// A packet in two fragments, the second of which lost its mark.
+fn fragments(id: u8, packet: &[u8]) -> [Vec<u8>; 2] {
+    let piece = |dscp: u8, place: [u8; 2], bytes: &[u8]| {
+        let mut piece = ip(17, dscp, bytes);
+        piece[4..8].copy_from_slice(&[0, id, place[0], place[1]]);
+        piece
+    };
+    [piece(46, [0x20, 0], &packet[20..100]), piece(0, [0, 10], &packet[100..])]
 }

@@ -39,6 +39,22 @@ pub(super) struct Seen {
     pub(super) ip_len: u32,
 }
 
+/// A packet that waits for a second one of its SSRC.
+#[derive(Debug)]
+struct Candidate {
+    packet: RtpPacket,
+    /// Marks of the further fragments that it came in.
+    pieces: Marks,
+}
+
+/// Where the latest packet was counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Stream,
+    Candidate,
+    Tally,
+}
+
 /// One direction of one conversation.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -51,11 +67,10 @@ pub(super) struct Flow {
     pub(super) streams: Vec<RtpStream>,
     latest: usize,
     /// Packets that look like RTP, but whose SSRC was seen once only.
-    candidates: Vec<RtpPacket>,
+    candidates: Vec<Candidate>,
     pub(super) tallies: Vec<Tally>,
     latest_tally: usize,
-    /// Whether the latest packet went to a stream, not to a tally.
-    latest_was_rtp: bool,
+    latest_place: Place,
     pub(super) tcp: Option<Box<TcpSide>>,
     /// Packets of senders for which there was no room.
     pub(super) forgotten: u64,
@@ -78,7 +93,7 @@ impl Flow {
             candidates: Vec::new(),
             tallies: Vec::new(),
             latest_tally: 0,
-            latest_was_rtp: false,
+            latest_place: Place::Tally,
             tcp: None,
             forgotten: 0,
             oversized: None,
@@ -108,13 +123,10 @@ impl Flow {
             Some(stream) if stream.ssrc == packet.ssrc && stream.wrap == packet.wrap => {}
             _ => match self.find_stream(*packet, budget) {
                 Some(found) => self.latest = found,
-                None => {
-                    self.latest_was_rtp = false;
-                    return None;
-                }
+                None => return None,
             },
         }
-        self.latest_was_rtp = true;
+        self.latest_place = Place::Stream;
         let stream = self.streams.get_mut(self.latest)?;
         stream.push(packet, &mut budget.runs);
         Some(stream)
@@ -131,23 +143,30 @@ impl Flow {
         if let Some(found) = self.streams.iter().position(same) {
             return Some(found);
         }
-        let first = self.candidates.iter().position(|first| believable(first, &packet));
+        let first = self.candidates.iter().position(|first| believable(&first.packet, &packet));
         match first.map(|place| self.candidates.remove(place)) {
             Some(first) if self.make_room(budget) => {
-                self.streams.push(RtpStream::new(&first));
+                let mut stream = RtpStream::new(&first.packet);
+                stream.marks.absorb(&first.pieces);
+                self.streams.push(stream);
                 Some(self.streams.len() - 1)
             }
             first => {
                 self.forgotten += u64::from(first.is_some());
-                self.reject(first);
-                if self.candidates.len() == MAX_CANDIDATES {
-                    let oldest = self.candidates.remove(0);
-                    self.reject(Some(oldest));
-                }
-                self.candidates.push(packet);
+                self.wait(packet, first);
                 None
             }
         }
+    }
+
+    /// A packet becomes a candidate, and pushes out the one given or the oldest of too many.
+    fn wait(&mut self, packet: RtpPacket, mut out: Option<Candidate>) {
+        if out.is_none() && self.candidates.len() == MAX_CANDIDATES {
+            out = Some(self.candidates.remove(0));
+        }
+        out.into_iter().for_each(|candidate| self.reject(&candidate));
+        self.candidates.push(Candidate { packet, pieces: Marks::default() });
+        self.latest_place = Place::Candidate;
     }
 
     /// Room for one more sender; one that sent next to nothing goes for it, if there is no other way.
@@ -163,23 +182,28 @@ impl Flow {
     }
 
     /// A candidate that nothing confirmed was some other protocol's packet.
-    fn reject(&mut self, candidate: Option<RtpPacket>) {
-        let Some(packet) = candidate else { return };
-        self.tally(Content::Unconfirmed, seen_of(&packet));
+    fn reject(&mut self, candidate: &Candidate) {
+        self.tally(Content::Unconfirmed, seen_of(&candidate.packet));
+        if let Some(tally) = self.tallies.get_mut(self.latest_tally) {
+            tally.marks.absorb(&candidate.pieces);
+        }
     }
 
     /// Nothing more will come: candidates left over are counted as what they are, unconfirmed.
     pub(super) fn finish(&mut self) {
         for candidate in std::mem::take(&mut self.candidates) {
-            self.reject(Some(candidate));
+            self.reject(&candidate);
         }
     }
 
     /// Counts a further fragment of the datagram just counted: its mark was on the wire too.
     pub(super) fn count_piece(&mut self, byte: u8, frame: u64, first_byte: u8) {
-        let stream = self.streams.get_mut(self.latest).filter(|_| self.latest_was_rtp);
-        let tally = self.tallies.get_mut(self.latest_tally);
-        if let Some(marks) = stream.map(|s| &mut s.marks).or(tally.map(|t| &mut t.marks)) {
+        let marks = match self.latest_place {
+            Place::Stream => self.streams.get_mut(self.latest).map(|stream| &mut stream.marks),
+            Place::Candidate => self.candidates.last_mut().map(|candidate| &mut candidate.pieces),
+            Place::Tally => self.tallies.get_mut(self.latest_tally).map(|tally| &mut tally.marks),
+        };
+        if let Some(marks) = marks {
             marks.count(byte, frame);
         }
         if byte != first_byte {
@@ -192,7 +216,7 @@ impl Flow {
     pub(super) fn tally(&mut self, content: Content, seen: Seen) {
         let place = self.tallies.iter().position(|tally| tally.content == content);
         let place = place.unwrap_or_else(|| self.open_tally(content, seen));
-        (self.latest_tally, self.latest_was_rtp) = (place, false);
+        (self.latest_tally, self.latest_place) = (place, Place::Tally);
         let tally = &mut self.tallies[place];
         tally.marks.count(seen.traffic_byte, seen.frame);
         tally.packets += 1;

@@ -80,6 +80,15 @@ fn every_fragment_counts_with_its_packet_confirmed_or_not() {
     assert_eq!(marks, [(0, 2), (46, 2)]);
 }
 
+#[test]
+fn tunnels_are_counted_whole_and_in_fragments() {
+    let mut fragment = ip(47, 0, &[0; 80]);
+    fragment[6] = 0x20;
+    let frames = [4, 41, 47, 50, 51, 89].iter().map(|&number| ip(number, 0, &[0; 40])).chain([fragment]);
+    let totals = judged(&[call(6010, 46, 0), frames.collect()]).totals;
+    assert_eq!((totals.tunneled, totals.undecoded, totals.judged), (5, 0, 50));
+}
+
 fn judged(calls: &[Vec<Vec<u8>>]) -> Report {
     support::judged(PLAN, Role::Client, calls)
 }

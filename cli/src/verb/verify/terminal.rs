@@ -217,6 +217,7 @@ fn totals(totals: &Totals, out: &mut dyn Write) -> io::Result<()> {
     }
     let rest = [
         (totals.undecoded, "not decoded"),
+        (totals.tunneled, "inside tunnels (IP in IP, GRE, ESP), not looked into"),
         (totals.icmp, "ICMP errors, not judged"),
         (totals.beyond_limit, "of flows beyond the limit, only counted"),
     ];
@@ -256,6 +257,14 @@ mod tests {
         .map(|part| text.find(part).unwrap_or_else(|| panic!("{part} in\n{text}")))
         .collect();
         assert!(places.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_looked_into_is_told() {
+        let mut report = sample::report();
+        assert!(!printed(&report, PIPE).contains("inside tunnels"));
+        report.totals.tunneled = 1234;
+        assert!(printed(&report, PIPE).contains("  1,234 inside tunnels (IP in IP, GRE, ESP)"));
     }
 
     #[test]

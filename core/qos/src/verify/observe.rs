@@ -172,8 +172,14 @@ impl Verifier {
             }
             Transport::Fragment(payload) => self.fragment(*frame, *packet, payload),
             Transport::Icmp => self.totals.icmp += u64::from(self.share.counts()),
-            Transport::Other => {}
+            Transport::Other => self.tunnel(packet.ip.protocol, 1),
         }
+    }
+
+    #[cold]
+    fn tunnel(&mut self, number: u8, frames: u64) {
+        let counts = self.share.counts() && protocol::TUNNELS.contains(&number);
+        self.totals.tunneled += if counts { frames } else { 0 };
     }
 
     // On this path facts of a packet are lent only to what is inlined. Whatever else needs them gets a copy: then
@@ -246,7 +252,7 @@ impl Verifier {
     fn reassembled(&mut self, interface: u32, datagram: &Datagram) {
         let transport = packet::transport(datagram.protocol, &datagram.bytes, datagram.declared_len);
         let (Transport::Udp(udp), [first, rest @ ..]) = (transport, datagram.pieces.as_slice()) else {
-            return;
+            return self.tunnel(datagram.protocol, datagram.pieces.len() as u64);
         };
         let key = FlowKey::new(
             (self.file, interface),
@@ -306,6 +312,7 @@ impl Totals {
         self.ip += other.ip;
         self.icmp += other.icmp;
         self.undecoded += other.undecoded;
+        self.tunneled += other.tunneled;
         self.fragments += other.fragments;
         if other.frames > 0 {
             // Only one worker counts frames; the others' times are unset.

@@ -84,6 +84,8 @@ pub struct Totals {
     pub icmp: u64,
     /// Frames that are not IP, or whose headers were cut or broken.
     pub undecoded: u64,
+    /// Frames with a tunnel in them (IP in IP, GRE, ESP): what it carries was not looked into.
+    pub tunneled: u64,
     /// Fragments seen.
     pub fragments: u64,
     /// Frames of flows beyond the limit of flows that are kept in detail.

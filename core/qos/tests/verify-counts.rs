@@ -4,7 +4,7 @@
 mod support;
 
 use carillon_qos::Role;
-use carillon_qos::verify::report::{Content, Report};
+use carillon_qos::verify::report::{Content, Report, Verdict};
 use support::{call, ip, tcp};
 
 const PLAN: &str = "name = \"office\"\n[classes]\naudio = \"EF\"\n[roles.client]\naudio = \"6000-6024\"\n";
@@ -87,6 +87,16 @@ fn tunnels_are_counted_whole_and_in_fragments() {
     let frames = [4, 41, 47, 50, 51, 89].iter().map(|&number| ip(number, 0, &[0; 40])).chain([fragment]);
     let totals = judged(&[call(6010, 46, 0), frames.collect()]).totals;
     assert_eq!((totals.tunneled, totals.undecoded, totals.judged), (5, 0, 50));
+}
+
+#[test]
+fn fragments_without_the_first_one_are_counted_and_many_leave_a_doubt() {
+    let orphans = |count: u8| (0..count).map(|id| fragments(id, &call(6010, 46, 0)[0])[1].clone()).collect();
+    let one = judged(&[long_call(6010, 200), orphans(1)]);
+    assert_eq!((one.verdict, one.totals.orphan_fragments), (Verdict::Pass, 1));
+    let many = judged(&[long_call(6010, 200), orphans(30)]);
+    assert_eq!((many.verdict, many.totals.orphan_fragments), (Verdict::Unjudged, 30));
+    assert!(many.unjudged[0].starts_with("30 fragments"), "{:?}", many.unjudged);
 }
 
 fn judged(calls: &[Vec<Vec<u8>>]) -> Report {

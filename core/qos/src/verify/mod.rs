@@ -42,6 +42,9 @@ use shard::Shard;
 use crate::Plan;
 use crate::plan::{QueueMap, Scope};
 
+/// One of so many IP packets that can't be judged leaves a doubt about the whole.
+const NOTICEABLE: u64 = 100;
+
 /// What to judge against.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -73,7 +76,7 @@ impl Verifier {
         let beyond = self.shards.iter().map(Shard::beyond_limit).sum();
         findings.extend(limits(beyond, &options.damaged));
         let totals = totals(self.totals, &rows, beyond);
-        let unjudged = unjudged(options, &rows, &findings);
+        let unjudged = unjudged(options, &rows, &findings, &totals);
         let fit = if options.plan.is_none() { fit::fit(&rows) } else { Vec::new() };
         let points = points(&mut rows, &options.files);
         let flows: Vec<_> = rows.into_iter().map(|row| row.out).collect();
@@ -130,7 +133,7 @@ fn totals(mut totals: Totals, rows: &[Row], beyond: u64) -> Totals {
 }
 
 /// Why no full verdict can be given, if so.
-fn unjudged(options: &Options, rows: &[Row], findings: &[Finding]) -> Vec<String> {
+fn unjudged(options: &Options, rows: &[Row], findings: &[Finding], totals: &Totals) -> Vec<String> {
     let mut reasons = Vec::new();
     if options.plan.is_none() {
         reasons.push("no plan was given".to_string());
@@ -139,6 +142,10 @@ fn unjudged(options: &Options, rows: &[Row], findings: &[Finding]) -> Vec<String
     }
     let open = findings.iter().filter(|finding| finding.severity == Severity::Unjudged);
     reasons.extend(open.map(|finding| finding.cause.info().summary.to_string()));
+    let orphans = totals.orphan_fragments;
+    if orphans > 0 && orphans.saturating_mul(NOTICEABLE) >= totals.ip {
+        reasons.push(format!("{orphans} fragments belong to nobody: the first one of their datagram is missing"));
+    }
     reasons
 }
 

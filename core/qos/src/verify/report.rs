@@ -88,6 +88,8 @@ pub struct Totals {
     pub tunneled: u64,
     /// Fragments seen.
     pub fragments: u64,
+    /// Fragments of datagrams whose ports are unknown, mostly because the first fragment is missing.
+    pub orphan_fragments: u64,
     /// Frames of flows beyond the limit of flows that are kept in detail.
     pub beyond_limit: u64,
     /// Time of the first frame, nanoseconds since 1970.

@@ -99,6 +99,28 @@ fn fragments_without_the_first_one_are_counted_and_many_leave_a_doubt() {
     assert!(many.unjudged[0].starts_with("30 fragments"), "{:?}", many.unjudged);
 }
 
+#[test]
+fn a_segment_with_several_packets_counts_once() {
+    // RFC 4571: ten packets in each of five segments.
+    let packets: Vec<_> = call(6010, 46, 0).iter().map(|packet| packet[28..].to_vec()).collect();
+    let mut seq = 1u32;
+    let segment = |chunk: &[Vec<u8>]| {
+        let framed =
+            chunk.iter().flat_map(|packet| [&(packet.len() as u16).to_be_bytes()[..], packet].concat());
+        let mut segment = tcp(6010, 443, 46);
+        segment[24..28].copy_from_slice(&seq.to_be_bytes());
+        segment.extend(framed);
+        let total = (segment.len() as u16).to_be_bytes();
+        segment[2..4].copy_from_slice(&total);
+        seq += segment.len() as u32 - 40;
+        segment
+    };
+    let report = judged(&[packets.chunks(10).map(segment).collect()]);
+    let media = report.flows.iter().find(|flow| flow.content == Content::Rtp).unwrap();
+    assert_eq!((media.packets, media.frames, media.bytes), (50, 5, 5 * (40 + 10 * 174)));
+    assert_eq!((report.flows.len(), report.totals.ip, report.totals.judged), (1, 5, 5));
+}
+
 fn judged(calls: &[Vec<Vec<u8>>]) -> Report {
     support::judged(PLAN, Role::Client, calls)
 }

@@ -183,6 +183,9 @@ impl Flow {
 
     /// A candidate that nothing confirmed was some other protocol's packet.
     fn reject(&mut self, candidate: &Candidate) {
+        if !candidate.packet.counts_frame() {
+            return;
+        }
         self.tally(Content::Unconfirmed, seen_of(&candidate.packet));
         if let Some(tally) = self.tallies.get_mut(self.latest_tally) {
             tally.marks.absorb(&candidate.pieces);

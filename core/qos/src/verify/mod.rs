@@ -144,7 +144,9 @@ fn unjudged(options: &Options, rows: &[Row], findings: &[Finding], totals: &Tota
     reasons.extend(open.map(|finding| finding.cause.info().summary.to_string()));
     let orphans = totals.orphan_fragments;
     if orphans > 0 && orphans.saturating_mul(NOTICEABLE) >= totals.ip {
-        reasons.push(format!("{orphans} fragments belong to nobody: the first one of their datagram is missing"));
+        reasons.push(format!(
+            "{orphans} fragments belong to nobody: the first one of their datagram is missing"
+        ));
     }
     reasons
 }

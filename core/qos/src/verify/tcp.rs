@@ -195,7 +195,8 @@ impl Sink<'_> {
     fn take(&mut self, payload: &[u8], len: u32, wrap: Wrap) {
         let kind = payload::classify(payload, len);
         match (kind, rtp_fields(self.seen, payload, len, wrap)) {
-            (Kind::Rtp, Some(packet)) => {
+            (Kind::Rtp, Some(mut packet)) => {
+                packet.ip_len = if self.counted { 0 } else { packet.ip_len };
                 self.flow.push_rtp(&packet, self.budget);
                 self.counted = true;
             }

@@ -120,6 +120,9 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
+    /// IPv4 in IP (RFC 2003), IPv6 in IP (RFC 4213), GRE (RFC 2784), ESP (RFC 4303): what they carry is not looked
+    /// into.
+    pub const TUNNELS: [u8; 4] = [4, 41, 47, 50];
     /// ICMP for IPv6.
     pub const ICMPV6: u8 = 58;
 }

@@ -1,6 +1,7 @@
 //! Tells what a UDP payload or the start of a TCP stream is, by its first bytes and its length: the order of
 //! RFC 7983 and RFC 9443, made strict on lengths because here no port or negotiation vouches for anything.
-//! Random bytes can still pass for RTP; only the following packets tell.
+//! Random bytes can still pass for RTP, and so can a quarter of all DNS messages; only ports and the following
+//! packets tell.
 
 use crate::{rtcp::packet_type, stun};
 use memchr::memchr;
@@ -124,13 +125,12 @@ fn is_rtcp(flags: u8, number: u8, words: u16, declared_len: u32) -> bool {
 
 #[inline]
 fn rtp(payload: &[u8], flags: u8, declared_len: u32) -> Kind {
-    let Some(fixed) = payload.first_chunk::<12>() else { return Kind::Other };
-    let sources = 12 + u32::from(flags & 0x0f) * 4;
-    let extension = if flags & 0x10 == 0 { 0 } else { extension_len(payload, sources as usize) };
-    if sources + extension > declared_len || looks_like_dns(fixed) {
+    if payload.len() < 12 {
         return Kind::Other;
     }
-    Kind::Rtp
+    let sources = 12 + u32::from(flags & 0x0f) * 4;
+    let extension = if flags & 0x10 == 0 { 0 } else { extension_len(payload, sources as usize) };
+    if sources + extension > declared_len { Kind::Other } else { Kind::Rtp }
 }
 
 #[inline]
@@ -139,14 +139,6 @@ fn extension_len(payload: &[u8], at: usize) -> u32 {
         Some(&[_, _, l0, l1]) => 4 + u32::from(u16::from_be_bytes([l0, l1])) * 4,
         None => 4,
     }
-}
-
-/// A quarter of all DNS messages have an identifier that starts like RTP. They ask one question, and their
-/// three other counts are small.
-#[inline]
-fn looks_like_dns(fixed: &[u8; 12]) -> bool {
-    let standard_query = fixed[2] & 0x78 == 0 && fixed[3] & 0x40 == 0;
-    standard_query && fixed[4..7] == [0, 1, 0] && fixed[8] == 0 && fixed[10] == 0 && fixed[11] < 32
 }
 
 #[inline]

@@ -218,6 +218,8 @@ fn totals(totals: &Totals, out: &mut dyn Write) -> io::Result<()> {
     let rest = [
         (totals.unclassified, "like media, but of no class: not judged"),
         (totals.undecoded, "not decoded"),
+        (totals.tunneled, "inside tunnels (IP in IP, GRE, ESP), not looked into"),
+        (totals.orphan_fragments, "fragments without the first one of their datagram, not judged"),
         (totals.icmp, "ICMP errors, not judged"),
         (totals.beyond_limit, "of flows beyond the limit, only counted"),
     ];
@@ -257,6 +259,16 @@ mod tests {
         .map(|part| text.find(part).unwrap_or_else(|| panic!("{part} in\n{text}")))
         .collect();
         assert!(places.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_looked_into_is_told() {
+        let mut report = sample::report();
+        assert!(!printed(&report, PIPE).contains("inside tunnels"));
+        (report.totals.tunneled, report.totals.orphan_fragments) = (1234, 56);
+        let text = printed(&report, PIPE);
+        assert!(text.contains("  1,234 inside tunnels (IP in IP, GRE, ESP)"), "{text}");
+        assert!(text.contains("  56 fragments without the first one"), "{text}");
     }
 
     #[test]

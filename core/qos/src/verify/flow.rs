@@ -6,7 +6,7 @@ use super::key::FlowKey;
 use super::marks::Marks;
 use super::report::Content;
 use super::shard::Budget;
-use super::stream::{RtpPacket, RtpStream};
+use super::stream::{RtpPacket, RtpStream, Wrap};
 use super::tcp::TcpSide;
 
 /// Senders that one flow keeps in detail; a mixer's bundle has a few dozen.
@@ -41,6 +41,22 @@ pub(super) struct Seen {
     pub(super) ip_len: u32,
 }
 
+/// A packet that waits for a second one of its SSRC.
+#[derive(Debug)]
+struct Candidate {
+    packet: RtpPacket,
+    /// Marks of the further fragments that it came in.
+    pieces: Marks,
+}
+
+/// Where the latest packet was counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Stream,
+    Candidate,
+    Tally,
+}
+
 /// One direction of one conversation.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -53,11 +69,10 @@ pub(super) struct Flow {
     pub(super) streams: Vec<RtpStream>,
     latest: usize,
     /// Packets that look like RTP, but whose SSRC was seen once only.
-    candidates: Vec<RtpPacket>,
+    candidates: Vec<Candidate>,
     pub(super) tallies: Vec<Tally>,
     latest_tally: usize,
-    /// Whether the latest packet went to a stream, not to a tally.
-    latest_was_rtp: bool,
+    latest_place: Place,
     pub(super) tcp: Option<Box<TcpSide>>,
     /// Packets of senders for which there was no room.
     pub(super) forgotten: u64,
@@ -80,7 +95,7 @@ impl Flow {
             candidates: Vec::new(),
             tallies: Vec::new(),
             latest_tally: 0,
-            latest_was_rtp: false,
+            latest_place: Place::Tally,
             tcp: None,
             forgotten: 0,
             oversized: None,
@@ -111,13 +126,10 @@ impl Flow {
             Some(stream) if stream.ssrc == packet.ssrc && stream.wrap == packet.wrap => {}
             _ => match self.find_stream(*packet, budget) {
                 Some(found) => self.latest = found,
-                None => {
-                    self.latest_was_rtp = false;
-                    return None;
-                }
+                None => return None,
             },
         }
-        self.latest_was_rtp = true;
+        self.latest_place = Place::Stream;
         let stream = self.streams.get_mut(self.latest)?;
         stream.push(packet, &mut budget.runs);
         Some(stream)
@@ -126,39 +138,49 @@ impl Flow {
     /// The sender's place; a second believable packet of an SSRC confirms it as a sender.
     #[cold]
     fn find_stream(&mut self, packet: RtpPacket, budget: &mut Budget) -> Option<usize> {
+        if self.key.is_name_service() && matches!(packet.wrap, Wrap::Bare | Wrap::Framed) {
+            self.tally(Content::Other, seen_of(&packet));
+            return None;
+        }
         let same = |stream: &RtpStream| stream.ssrc == packet.ssrc && stream.wrap == packet.wrap;
         if let Some(found) = self.streams.iter().position(same) {
             return Some(found);
         }
-        let first = self.candidates.iter().position(|first| believable(first, &packet));
+        let first = self.candidates.iter().position(|first| believable(&first.packet, &packet));
         match first.map(|place| self.take_candidate(place, budget)) {
             Some(first) if self.make_room(budget) => {
-                self.streams.push(RtpStream::new(&first));
+                let mut stream = RtpStream::new(&first.packet);
+                stream.marks.absorb(&first.pieces);
+                self.streams.push(stream);
                 Some(self.streams.len() - 1)
             }
             first => {
                 self.forgotten += u64::from(first.is_some());
-                self.reject(first);
+                if let Some(rejected) = first {
+                    self.reject(&rejected);
+                }
                 self.add_candidate(packet, budget);
                 None
             }
         }
     }
 
+    /// A packet becomes a candidate, and pushes out the oldest of too many.
     fn add_candidate(&mut self, packet: RtpPacket, budget: &mut Budget) {
         let held = self.candidates.len();
         if held >= FREE_CANDIDATES {
             if held == MAX_CANDIDATES || budget.candidates == 0 {
                 let oldest = self.candidates.remove(0);
-                self.reject(Some(oldest));
+                self.reject(&oldest);
             } else {
                 budget.candidates -= 1;
             }
         }
-        self.candidates.push(packet);
+        self.candidates.push(Candidate { packet, pieces: Marks::default() });
+        self.latest_place = Place::Candidate;
     }
 
-    fn take_candidate(&mut self, place: usize, budget: &mut Budget) -> RtpPacket {
+    fn take_candidate(&mut self, place: usize, budget: &mut Budget) -> Candidate {
         budget.candidates += usize::from(self.candidates.len() > FREE_CANDIDATES);
         self.candidates.remove(place)
     }
@@ -176,24 +198,31 @@ impl Flow {
     }
 
     /// A candidate that nothing confirmed was some other protocol's packet.
-    fn reject(&mut self, candidate: Option<RtpPacket>) {
-        let Some(packet) = candidate else { return };
-        let RtpPacket { frame, time, traffic_byte, ip_len, .. } = packet;
-        self.tally(Content::Unconfirmed, Seen { frame, time, traffic_byte, ip_len });
+    fn reject(&mut self, candidate: &Candidate) {
+        if !candidate.packet.counts_frame() {
+            return;
+        }
+        self.tally(Content::Unconfirmed, seen_of(&candidate.packet));
+        if let Some(tally) = self.tallies.get_mut(self.latest_tally) {
+            tally.marks.absorb(&candidate.pieces);
+        }
     }
 
     /// Nothing more will come: candidates left over are counted as what they are, unconfirmed.
     pub(super) fn finish(&mut self) {
         for candidate in std::mem::take(&mut self.candidates) {
-            self.reject(Some(candidate));
+            self.reject(&candidate);
         }
     }
 
     /// Counts a further fragment of the datagram just counted: its mark was on the wire too.
     pub(super) fn count_piece(&mut self, byte: u8, frame: u64, first_byte: u8) {
-        let stream = self.streams.get_mut(self.latest).filter(|_| self.latest_was_rtp);
-        let tally = self.tallies.get_mut(self.latest_tally);
-        if let Some(marks) = stream.map(|s| &mut s.marks).or(tally.map(|t| &mut t.marks)) {
+        let marks = match self.latest_place {
+            Place::Stream => self.streams.get_mut(self.latest).map(|stream| &mut stream.marks),
+            Place::Candidate => self.candidates.last_mut().map(|candidate| &mut candidate.pieces),
+            Place::Tally => self.tallies.get_mut(self.latest_tally).map(|tally| &mut tally.marks),
+        };
+        if let Some(marks) = marks {
             marks.count(byte, frame);
         }
         if byte != first_byte {
@@ -206,7 +235,7 @@ impl Flow {
     pub(super) fn tally(&mut self, content: Content, seen: Seen) {
         let place = self.tallies.iter().position(|tally| tally.content == content);
         let place = place.unwrap_or_else(|| self.open_tally(content, seen));
-        (self.latest_tally, self.latest_was_rtp) = (place, false);
+        (self.latest_tally, self.latest_place) = (place, Place::Tally);
         let tally = &mut self.tallies[place];
         tally.marks.count(seen.traffic_byte, seen.frame);
         tally.packets += 1;
@@ -229,6 +258,11 @@ impl Flow {
         });
         self.tallies.len() - 1
     }
+}
+
+fn seen_of(packet: &RtpPacket) -> Seen {
+    let &RtpPacket { frame, time, traffic_byte, ip_len, .. } = packet;
+    Seen { frame, time, traffic_byte, ip_len }
 }
 
 fn believable(first: &RtpPacket, next: &RtpPacket) -> bool {

@@ -60,6 +60,12 @@ impl FlowKey {
         self.src().is_ipv6()
     }
 
+    /// Whether an end is a server of names: DNS, multicast DNS, LLMNR (RFC 1035, 6762, 4795). Their messages begin
+    /// with an identifier, which can look like RTP.
+    pub(super) fn is_name_service(&self) -> bool {
+        [self.src_port, self.dst_port].iter().any(|port| matches!(port, 53 | 5353 | 5355))
+    }
+
     /// The opposite direction of the same conversation.
     pub(super) fn reversed(&self) -> FlowKey {
         FlowKey { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port, ..*self }

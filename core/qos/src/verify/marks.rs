@@ -50,6 +50,14 @@ impl Marks {
         }
     }
 
+    /// Counts what another one counted.
+    pub(super) fn absorb(&mut self, other: &Marks) {
+        for entry in other.entries().filter(|entry| entry.frames > 0) {
+            self.count_other(entry.byte, entry.first_frame);
+            self.pending += entry.frames - 1;
+        }
+    }
+
     fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         self.entries.iter().enumerate().map(|(place, entry)| Entry {
             frames: entry.frames + if place == self.latest { self.pending } else { 0 },
@@ -99,6 +107,21 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_counted_is_added() {
+        let counted = |frames: &[(u64, u8)]| {
+            let mut marks = Marks::default();
+            frames.iter().for_each(|&(frame, byte)| marks.count(byte, frame));
+            marks
+        };
+        let mut marks = counted(&[(4, 184), (5, 184)]);
+        marks.absorb(&counted(&[(1, 0), (2, 0), (3, 184)]));
+        marks.absorb(&Marks::default());
+        let by_dscp = marks.by_dscp();
+        let told: Vec<_> = by_dscp.iter().map(|m| (m.dscp.value(), m.packets, m.first_frame)).collect();
+        assert_eq!(told, [(46, 3, 3), (0, 2, 1)]);
+    }
 
     #[test]
     fn bytes_with_one_dscp_and_different_ecn_are_one_mark() {

@@ -76,7 +76,7 @@ impl Verifier {
         findings.extend(limits(beyond, ground.facts_lost, &rows, &options.damaged));
         let mut totals = totals(self.totals, &rows, beyond);
         totals.unclassified = unjudged::unclassified(&rows, &ground);
-        let unjudged = unjudged::reasons(options, &rows, totals.unclassified, &findings);
+        let unjudged = unjudged::reasons(options, &rows, &totals, &findings);
         let fit = if options.plan.is_none() { fit::fit(&rows) } else { Vec::new() };
         let points = points(&mut rows, &options.files);
         let flows: Vec<_> = rows.into_iter().map(|row| row.out).collect();

@@ -172,8 +172,20 @@ impl Verifier {
             }
             Transport::Fragment(payload) => self.fragment(*frame, *packet, payload),
             Transport::Icmp => self.totals.icmp += u64::from(self.share.counts()),
-            Transport::Other => {}
+            Transport::Other => self.tunnel(packet.ip.protocol, 1),
         }
+    }
+
+    /// Whose they are nobody can tell, but they are not to vanish.
+    #[cold]
+    fn orphans(&mut self, frames: u64) {
+        self.totals.orphan_fragments += if self.share.counts() { frames } else { 0 };
+    }
+
+    #[cold]
+    fn tunnel(&mut self, number: u8, frames: u64) {
+        let counts = self.share.counts() && protocol::TUNNELS.contains(&number);
+        self.totals.tunneled += if counts { frames } else { 0 };
     }
 
     // On this path facts of a packet are lent only to what is inlined. Whatever else needs them gets a copy: then
@@ -232,14 +244,26 @@ impl Verifier {
                 self.fragments.push((interface, reassembler(self.limits)));
                 self.fragments.len() - 1
             }
-            None => return,
+            None => return self.orphans(1),
         };
         let fragments = &mut self.fragments[place].1;
-        if let Outcome::Whole(datagram) = fragments.push(frame.time, frame.number, &packet.ip, payload) {
-            self.reassembled(interface, &datagram);
+        match fragments.push(frame.time, frame.number, &packet.ip, payload) {
+            Outcome::Whole(datagram) => self.reassembled(interface, &datagram),
+            Outcome::Refused => self.orphans(1),
+            Outcome::Held => {}
         }
         while let Some(datagram) = self.fragments[place].1.take_unfinished() {
             self.reassembled(interface, &datagram);
+        }
+    }
+
+    /// A datagram out of fragments that is no UDP, or whose first fragment is missing.
+    fn without_ports(&mut self, datagram: &Datagram) {
+        let pieces = datagram.pieces.len() as u64;
+        if datagram.bytes.is_empty() || datagram.protocol == protocol::UDP {
+            self.orphans(pieces);
+        } else {
+            self.tunnel(datagram.protocol, pieces);
         }
     }
 
@@ -247,7 +271,7 @@ impl Verifier {
     fn reassembled(&mut self, interface: u32, datagram: &Datagram) {
         let transport = packet::transport(datagram.protocol, &datagram.bytes, datagram.declared_len);
         let (Transport::Udp(udp), [first, rest @ ..]) = (transport, datagram.pieces.as_slice()) else {
-            return;
+            return self.without_ports(datagram);
         };
         let key = FlowKey::new(
             (self.file, interface),
@@ -307,7 +331,9 @@ impl Totals {
         self.ip += other.ip;
         self.icmp += other.icmp;
         self.undecoded += other.undecoded;
+        self.tunneled += other.tunneled;
         self.fragments += other.fragments;
+        self.orphan_fragments += other.orphan_fragments;
         if other.frames > 0 {
             // Only one worker counts frames; the others' times are unset.
             (self.start_ns, self.end_ns) = (other.start_ns, other.end_ns);

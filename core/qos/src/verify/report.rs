@@ -84,10 +84,14 @@ pub struct Totals {
     pub icmp: u64,
     /// Frames that are not IP, or whose headers were cut or broken.
     pub undecoded: u64,
+    /// Frames with a tunnel in them (IP in IP, GRE, ESP): what it carries was not looked into.
+    pub tunneled: u64,
     /// Fragments seen.
     pub fragments: u64,
     /// Packets that look like media but have no class, and so were not judged.
     pub unclassified: u64,
+    /// Fragments of datagrams whose ports are unknown, mostly because the first fragment is missing.
+    pub orphan_fragments: u64,
     /// Frames of flows beyond the limit of flows that are kept in detail.
     pub beyond_limit: u64,
     /// Time of the first frame, nanoseconds since 1970.

@@ -38,9 +38,17 @@ pub(super) struct RtpPacket {
     pub(super) payload_type: u8,
     /// Bytes of the RTP packet on the wire.
     pub(super) len: u32,
-    /// Bytes of the whole IP packet.
+    /// Bytes of the whole IP packet; 0 if it was counted with an RTP packet before this one in the same segment.
     pub(super) ip_len: u32,
     pub(super) wrap: Wrap,
+}
+
+impl RtpPacket {
+    /// Whether its frame is still to be counted.
+    #[inline]
+    pub(super) fn counts_frame(&self) -> bool {
+        self.ip_len > 0
+    }
 }
 
 /// What is known of one SSRC in one flow.
@@ -83,7 +91,9 @@ pub(super) struct RtpStream {
 impl RtpStream {
     pub(super) fn new(first: &RtpPacket) -> RtpStream {
         let mut marks = Marks::default();
-        marks.count(first.traffic_byte, first.frame);
+        if first.counts_frame() {
+            marks.count(first.traffic_byte, first.frame);
+        }
         let mut timeline = Timeline::new(first.time);
         timeline.count(first.time, first.traffic_byte, 0, || 0.0);
         RtpStream {
@@ -125,7 +135,9 @@ impl RtpStream {
         // The packet that confirms the sender is the first that anybody looks at.
         self.newest_is_longest = packet.len > self.largest || self.packets == 2;
         self.largest = self.largest.max(packet.len);
-        self.marks.count(packet.traffic_byte, packet.frame);
+        if packet.counts_frame() {
+            self.marks.count(packet.traffic_byte, packet.frame);
+        }
         let (jitter, time, timestamp) = (&self.jitter, packet.time, packet.timestamp);
         let arrival = self
             .sequence

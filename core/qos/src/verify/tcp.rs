@@ -103,7 +103,7 @@ impl TcpSide {
 
     fn read_bytes(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> usize {
         if matches!(self.kind, StreamKind::NeedMore | StreamKind::Other) {
-            self.recognise(bytes);
+            self.recognise(bytes, sink.flow.key.is_name_service());
         }
         match self.kind {
             StreamKind::NeedMore => 0,
@@ -114,8 +114,12 @@ impl TcpSide {
         }
     }
 
-    fn recognise(&mut self, bytes: &[u8]) {
-        self.kind = payload::classify_stream(bytes);
+    /// Questions for names come behind a length too (RFC 1035, 4.2.2).
+    fn recognise(&mut self, bytes: &[u8], is_name_service: bool) {
+        self.kind = match payload::classify_stream(bytes) {
+            StreamKind::FramedRtp if is_name_service => StreamKind::Other,
+            kind => kind,
+        };
         self.attempts = self.attempts.saturating_add(1);
         let content = match self.kind {
             StreamKind::Sip => Content::Sip,
@@ -191,7 +195,8 @@ impl Sink<'_> {
     fn take(&mut self, payload: &[u8], len: u32, wrap: Wrap) {
         let kind = payload::classify(payload, len);
         match (kind, rtp_fields(self.seen, payload, len, wrap)) {
-            (Kind::Rtp, Some(packet)) => {
+            (Kind::Rtp, Some(mut packet)) => {
+                packet.ip_len = if self.counted { 0 } else { packet.ip_len };
                 self.flow.push_rtp(&packet, self.budget);
                 self.counted = true;
             }

@@ -8,7 +8,7 @@ use super::Options;
 use super::cause::Severity;
 use super::ground::Ground;
 use super::key::FlowKey;
-use super::report::{Content, Finding};
+use super::report::{Content, Finding, Totals};
 use super::row::Row;
 use crate::Role;
 
@@ -16,6 +16,8 @@ use crate::Role;
 const FEW: u64 = 10;
 /// The same as a share of the media judged, in percent.
 const FEW_PERCENT: u64 = 2;
+/// One of so many IP packets that can't be judged leaves a doubt about the whole.
+const NOTICEABLE: u64 = 100;
 
 /// Packets that look like media but have no class: the plan's ranges, session descriptions and shape leave them open.
 pub(super) fn unclassified(rows: &[Row], ground: &Ground) -> u64 {
@@ -36,12 +38,7 @@ pub(super) fn unclassified(rows: &[Row], ground: &Ground) -> u64 {
 }
 
 /// Why no full verdict can be given, if so.
-pub(super) fn reasons(
-    options: &Options,
-    rows: &[Row],
-    unclassified: u64,
-    findings: &[Finding],
-) -> Vec<String> {
+pub(super) fn reasons(options: &Options, rows: &[Row], totals: &Totals, findings: &[Finding]) -> Vec<String> {
     if options.plan.is_none() {
         return vec!["no plan was given".to_string()];
     }
@@ -50,6 +47,7 @@ pub(super) fn reasons(
     if !rows.iter().any(|row| judged(&row)) {
         reasons.push("no packet of any class of the plan was found".to_string());
     }
+    let unclassified = totals.unclassified;
     let media: u64 = rows.iter().filter(judged).map(|row| row.out.packets).sum();
     if unclassified >= FEW && unclassified * 100 >= (media + unclassified) * FEW_PERCENT {
         reasons.push(format!(
@@ -59,6 +57,12 @@ pub(super) fn reasons(
     let relayed = |row: &&Row| row.out.role == Role::Edge && row.is_media() && row.out.expected.is_none();
     if rows.iter().any(|row| relayed(&row)) {
         reasons.push("a relay sends media, and the plan has no [edge] that says how it marks".to_string());
+    }
+    let orphans = totals.orphan_fragments;
+    if orphans > 0 && orphans.saturating_mul(NOTICEABLE) >= totals.ip {
+        reasons.push(format!(
+            "{orphans} fragments belong to nobody: the first one of their datagram is missing"
+        ));
     }
     let open = findings.iter().filter(|finding| finding.severity == Severity::Unjudged);
     reasons.extend(open.map(|finding| finding.cause.info().summary.to_string()));

@@ -1,6 +1,10 @@
 //! Hostile captures: more of everything than can be kept. Memory stays bounded, and a real call in the middle
 //! is judged as if it were alone.
-#![allow(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests, too, fail by panicking and tell numbers"
+)]
 
 use carillon_faults::scene::{call, phones};
 use carillon_faults::{Body, Capture, Packet, encode};
@@ -31,7 +35,7 @@ impl Flood {
     fn frame(&mut self, data: &[u8]) {
         self.frames += 1;
         self.time += 1000;
-        if self.frames % 65_536 == 0 {
+        if self.frames.is_multiple_of(65_536) {
             self.most = self.most.max(resident().saturating_sub(self.before));
         }
         self.verifier.observe(&Frame {
@@ -232,7 +236,7 @@ fn garbage_over_tcp_with_lying_lengths_takes_bounded_memory() {
             payload.resize(1400, b'x');
         }
         // Every other connection also leaves a hole that is never filled.
-        let hole = if connection % 2 == 0 { 0 } else { 1400 * u64::from(part > 1) };
+        let hole = if connection.is_multiple_of(2) { 0 } else { 1400 * u64::from(part > 1) };
         let seq = (1000 + part * 1400 + hole) as u32;
         let body = Body::Tcp { src_port: 9, dst_port: 5060, seq, flags: 0x18, payload };
         let first =

@@ -182,6 +182,7 @@ pub fn content_name(content: Content) -> &'static str {
     match content {
         Content::Rtp => "RTP",
         Content::Unconfirmed => "RTP?",
+        Content::Cut => "cut",
         Content::Rtcp => "RTCP",
         Content::Stun => "STUN",
         Content::Dtls => "DTLS",

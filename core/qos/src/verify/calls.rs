@@ -38,10 +38,12 @@ fn note_session(facts: &mut Facts, file: u16, frame: u64, session: &Session<'_>)
     let bundled = session.bundles().next().is_some();
     let sections = || session.media().take(MAX_SECTIONS).filter(|media| !media.is_refused());
     for media in sections() {
-        let Some(class) = class_of(&media) else { continue };
         let transports = if bundled { sections().flat_map(transports).collect() } else { transports(media) };
         for at in transports {
-            facts.note_media(fact(file, frame, at, class, &media));
+            match class_of(&media) {
+                Some(class) => facts.note_media(fact(file, frame, at, class, &media)),
+                None => facts.note_other(at),
+            }
         }
     }
 }

@@ -1,11 +1,15 @@
 //! What signaling says about media: session descriptions and relay allocations, bounded and mergeable.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::TrafficClass;
 
-/// Session descriptions kept per shard.
-const MAX_MEDIA: usize = 4096;
+/// Session descriptions kept per shard: a trunk that carries every call is one conversation.
+const MAX_MEDIA: usize = 16_384;
+/// Addresses of other sections (fax, text) kept per shard.
+const MAX_OTHERS: usize = 4096;
 /// Relay facts kept per shard.
 const MAX_RELAYS: usize = 4096;
 /// Devices whose name is kept per shard.
@@ -29,7 +33,8 @@ pub(super) struct MediaFact {
     pub(super) address: IpAddr,
     pub(super) port: u16,
     pub(super) class: TrafficClass,
-    pub(super) formats: Vec<Format>,
+    /// Shared with descriptions that list the same: most calls of an estate do.
+    pub(super) formats: Arc<[Format]>,
     pub(super) ssrcs: Vec<u32>,
     pub(super) encrypted: bool,
 }
@@ -48,27 +53,49 @@ pub(super) struct Facts {
     pub(super) relays: Vec<RelayFact>,
     /// What devices call themselves (User-Agent or Server header).
     pub(super) agents: Vec<(IpAddr, String)>,
+    /// Where sections of no class (fax, text) receive: foreign to the plan, but no strangers.
+    pub(super) others: BTreeSet<(IpAddr, u16)>,
+    /// Facts for which there was no room.
+    pub(super) lost: u64,
 }
 
 impl Facts {
-    pub(super) fn note_media(&mut self, fact: MediaFact) {
-        let same = |known: &&mut MediaFact| {
-            (known.file, known.address, known.port, known.class)
-                == (fact.file, fact.address, fact.port, fact.class)
-        };
-        if let Some(known) = self.media.iter_mut().rev().take(64).find(same) {
-            known.widen(fact);
-        } else if self.media.len() < MAX_MEDIA {
-            self.media.push(fact);
+    pub(super) fn note_media(&mut self, mut fact: MediaFact) {
+        let latest = || self.media.iter().rev().take(64);
+        // An offer that is repeated says nothing new; one that differs does, and from then on.
+        if latest().any(|known| known.repeats(&fact)) {
+            return;
+        }
+        if self.media.len() >= MAX_MEDIA {
+            self.lost += 1;
+            return;
+        }
+        if let Some(known) = latest().find(|known| known.formats == fact.formats) {
+            fact.formats = known.formats.clone();
+        }
+        self.media.push(fact);
+    }
+
+    pub(super) fn note_other(&mut self, at: (IpAddr, u16)) {
+        if self.others.len() < MAX_OTHERS {
+            self.others.insert(at);
+        } else {
+            self.lost += u64::from(!self.others.contains(&at));
         }
     }
 
     pub(super) fn note_relay(&mut self, fact: RelayFact) {
-        if self.relays.len() < MAX_RELAYS && !self.relays.iter().rev().take(64).any(|known| *known == fact) {
+        if self.relays.iter().rev().take(64).any(|known| *known == fact) {
+            return;
+        }
+        if self.relays.len() < MAX_RELAYS {
             self.relays.push(fact);
+        } else {
+            self.lost += 1;
         }
     }
 
+    /// Names are a courtesy to the reader: without room there is none, and nothing is judged otherwise.
     pub(super) fn note_agent(&mut self, address: IpAddr, name: &str) {
         if self.agents.len() < MAX_AGENTS && !self.agents.iter().any(|(known, _)| *known == address) {
             self.agents.push((address, name.chars().filter(|c| !c.is_control()).take(60).collect()));
@@ -79,6 +106,8 @@ impl Facts {
         self.media.extend(other.media);
         self.relays.extend(other.relays);
         self.agents.extend(other.agents);
+        self.others.extend(other.others);
+        self.lost += other.lost;
     }
 
     /// Puts the facts of all shards into the order of the capture.
@@ -90,18 +119,9 @@ impl Facts {
 }
 
 impl MediaFact {
-    /// A later offer or answer for the same place adds formats; it takes none away, for calls follow calls.
-    fn widen(&mut self, later: MediaFact) {
-        for format in later.formats {
-            if !self.formats.contains(&format) && self.formats.len() < MAX_FORMATS {
-                self.formats.push(format);
-            }
-        }
-        for ssrc in later.ssrcs {
-            if !self.ssrcs.contains(&ssrc) && self.ssrcs.len() < MAX_FORMATS {
-                self.ssrcs.push(ssrc);
-            }
-        }
-        self.encrypted |= later.encrypted;
+    /// Whether the other one says the same again.
+    fn repeats(&self, other: &MediaFact) -> bool {
+        let place = |fact: &MediaFact| (fact.file, fact.address, fact.port, fact.class, fact.encrypted);
+        place(self) == place(other) && self.formats == other.formats && self.ssrcs == other.ssrcs
     }
 }

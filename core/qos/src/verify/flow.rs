@@ -10,9 +10,11 @@ use super::stream::{RtpPacket, RtpStream};
 use super::tcp::TcpSide;
 
 /// Senders that one flow keeps in detail; a mixer's bundle has a few dozen.
-const MAX_STREAMS: usize = 64;
-/// Senders seen once that may wait for their second packet: a browser's bundle starts with that many at once.
-const MAX_CANDIDATES: usize = 8;
+const MAX_STREAMS: usize = 1024;
+/// Senders seen once that may wait for their second packet: a browser's bundle starts with so many at once.
+const FREE_CANDIDATES: usize = 8;
+/// A mixer's transport may start with more, as long as the shard has room for them.
+const MAX_CANDIDATES: usize = 64;
 /// A flow or sender with fewer packets may be forgotten when room is needed.
 const WEAK: u64 = 20;
 /// Steps of the sequence number between two packets that make an SSRC believable.
@@ -97,6 +99,7 @@ impl Flow {
     /// Gives back what it kept, before it is forgotten.
     pub(super) fn release(&self, budget: &mut Budget) {
         budget.streams += self.streams.len();
+        budget.candidates += self.candidates.len().saturating_sub(FREE_CANDIDATES);
         budget.bytes += self.tcp.as_ref().map_or(0, |side| side.held());
     }
 
@@ -128,7 +131,7 @@ impl Flow {
             return Some(found);
         }
         let first = self.candidates.iter().position(|first| believable(first, &packet));
-        match first.map(|place| self.candidates.remove(place)) {
+        match first.map(|place| self.take_candidate(place, budget)) {
             Some(first) if self.make_room(budget) => {
                 self.streams.push(RtpStream::new(&first));
                 Some(self.streams.len() - 1)
@@ -136,14 +139,28 @@ impl Flow {
             first => {
                 self.forgotten += u64::from(first.is_some());
                 self.reject(first);
-                if self.candidates.len() == MAX_CANDIDATES {
-                    let oldest = self.candidates.remove(0);
-                    self.reject(Some(oldest));
-                }
-                self.candidates.push(packet);
+                self.add_candidate(packet, budget);
                 None
             }
         }
+    }
+
+    fn add_candidate(&mut self, packet: RtpPacket, budget: &mut Budget) {
+        let held = self.candidates.len();
+        if held >= FREE_CANDIDATES {
+            if held == MAX_CANDIDATES || budget.candidates == 0 {
+                let oldest = self.candidates.remove(0);
+                self.reject(Some(oldest));
+            } else {
+                budget.candidates -= 1;
+            }
+        }
+        self.candidates.push(packet);
+    }
+
+    fn take_candidate(&mut self, place: usize, budget: &mut Budget) -> RtpPacket {
+        budget.candidates += usize::from(self.candidates.len() > FREE_CANDIDATES);
+        self.candidates.remove(place)
     }
 
     /// Room for one more sender; one that sent next to nothing goes for it, if there is no other way.

@@ -1,52 +1,37 @@
 //! What is known before judging: session descriptions, relays, roles, the plan's ranges; and so the class.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use carillon_wire::ip::Dscp;
 
 use super::facts::{Facts, Format, MediaFact, RelayFact};
-use super::report::{Content, Evidence};
+use super::report::Evidence;
+use super::roles::{self, RoleAssignment};
 use super::row::Row;
+use super::stream::Wrap;
 use crate::plan::{Phone, RolePolicy, Scope};
 use crate::{Plan, PortRange, Role, TrafficClass};
 
 /// Media classes, whose source ports the plan names.
 pub(super) const MEDIA: [TrafficClass; 4] =
     [TrafficClass::Audio, TrafficClass::Video, TrafficClass::Sharing, TrafficClass::FileTransfer];
-/// Ports of relays (RFC 8656; 3479 to 3481 name a class).
-const RELAY_PORTS: [u16; 6] = [3478, 3479, 3480, 3481, 5349, 443];
+/// Ports of media relays on UDP (RFC 8656; 3479 to 3481 name a class).
+const MEDIA_RELAY_PORTS: [u16; 4] = [3478, 3479, 3480, 3481];
+/// Other ports that relays share with the rest of the world: wrapped media must be seen there.
+const SHARED_RELAY_PORTS: [u16; 2] = [5349, 443];
 /// A port in a wide range says nothing about packets that are no media: ephemeral ports lie there too.
 const NARROW: u32 = 1000;
-
-/// A network and the role of its hosts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RoleAssignment {
-    /// Any address of the network.
-    pub network: IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
-    /// The role.
-    pub role: Role,
-}
-
-impl RoleAssignment {
-    fn holds(&self, address: IpAddr) -> bool {
-        let bits = |ip: IpAddr| match ip {
-            IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, true),
-            IpAddr::V6(v6) => (u128::from(v6), false),
-        };
-        let ((a, a_v4), (b, b_v4)) = (bits(self.network), bits(address));
-        let keep = u128::MAX.checked_shl(128 - u32::from(self.prefix.min(128))).unwrap_or(0);
-        a_v4 == b_v4 && (a & keep) == (b & keep)
-    }
-}
+/// Descriptions of one address that are looked at.
+const MAX_FACTS: usize = 256;
 
 /// The plan as verdicts need it: one policy per role.
 #[derive(Debug)]
 pub(super) struct Policies {
     by_role: Vec<RolePolicy>,
     signaling: Vec<PortRange>,
+    /// Whether the plan says anything about relays.
+    pub(super) has_edge: bool,
 }
 
 impl Policies {
@@ -54,6 +39,7 @@ impl Policies {
         Policies {
             by_role: Role::ALL.iter().map(|&role| plan.policy(role, scope)).collect(),
             signaling: plan.signaling_ports().to_vec(),
+            has_edge: plan.edge_ports().is_some(),
         }
     }
 
@@ -70,7 +56,7 @@ impl Policies {
     }
 
     /// The class whose range holds this port; `None` if none or several do.
-    fn class_of(&self, role: Role, port: u16) -> Option<TrafficClass> {
+    pub(super) fn class_of(&self, role: Role, port: u16) -> Option<TrafficClass> {
         let mut classes = MEDIA.into_iter().filter(|&class| {
             self.range(role, class)
                 .is_some_and(|range| range != PortRange::UNRESTRICTED && range.contains(port))
@@ -91,6 +77,11 @@ pub(super) struct Ground {
     media: BTreeMap<(IpAddr, u16), Vec<MediaFact>>,
     /// Relayed address and the client it was given to.
     relayed: BTreeMap<SocketAddr, SocketAddr>,
+    /// Service addresses of relays: they answered an Allocate request, or carry wrapped media.
+    relays: BTreeSet<SocketAddr>,
+    others: BTreeSet<(IpAddr, u16)>,
+    /// Facts for which there was no room.
+    pub(super) facts_lost: u64,
     agents: BTreeMap<IpAddr, String>,
     assigned: Vec<RoleAssignment>,
     inferred: BTreeMap<IpAddr, Role>,
@@ -109,6 +100,9 @@ impl Ground {
             policies: plan.map(|(plan, scope)| Policies::new(plan, scope)),
             media: BTreeMap::new(),
             relayed: BTreeMap::new(),
+            relays: BTreeSet::new(),
+            others: facts.others,
+            facts_lost: facts.lost,
             agents: facts.agents.into_iter().collect(),
             assigned: assigned.to_vec(),
             inferred: BTreeMap::new(),
@@ -118,11 +112,15 @@ impl Ground {
             ground.media.entry((fact.address, fact.port)).or_default().push(fact);
         }
         for fact in facts.relays {
-            if let RelayFact::Allocated { client, relayed, .. } = fact {
+            if let RelayFact::Allocated { client, relayed, server } = fact {
                 ground.relayed.insert(relayed, client);
+                ground.relays.insert(server);
             }
         }
-        ground.infer_roles(rows);
+        if let Some(policies) = &ground.policies {
+            ground.inferred = roles::infer(rows, policies, &ground.agents);
+        }
+        ground.relays.extend(rows.iter().filter_map(relay_of));
         ground
     }
 
@@ -142,9 +140,25 @@ impl Ground {
         self.agents.get(&address).map(String::as_str)
     }
 
-    /// Whether the source of a row is a relay's service port, whose number says nothing about a class.
+    /// Whether a row comes out of a relay's service port, whose number says nothing about a class.
     pub(super) fn is_of_relay_service(&self, row: &Row) -> bool {
-        RELAY_PORTS.contains(&row.out.src_port) && !RELAY_PORTS.contains(&row.out.dst_port)
+        let src = SocketAddr::new(row.out.src, row.out.src_port);
+        let by_port = row.out.protocol == "udp"
+            && MEDIA_RELAY_PORTS.contains(&src.port())
+            && !MEDIA_RELAY_PORTS.contains(&row.out.dst_port);
+        row.out.class != Some(TrafficClass::Signaling) && (by_port || self.relays.contains(&src))
+    }
+
+    /// Whether a session description names an end of the row for media.
+    pub(super) fn is_described(&self, row: &Row) -> bool {
+        let ends = [(row.out.dst, row.out.dst_port), (row.out.src, row.out.src_port)];
+        ends.iter().any(|end| self.media.contains_key(end))
+    }
+
+    /// Whether a session description names an end of the row, be it for something of no class, such as fax.
+    pub(super) fn is_announced(&self, row: &Row) -> bool {
+        let ends = [(row.out.dst, row.out.dst_port), (row.out.src, row.out.src_port)];
+        self.is_described(row) || ends.iter().any(|end| self.others.contains(end))
     }
 
     /// The class of media, and how it is known.
@@ -165,8 +179,8 @@ impl Ground {
     /// The codec and clock rate that a session description gives to a row's payload type.
     pub(super) fn format(&self, row: &Row) -> Option<&Format> {
         let number = row.out.payload_type?;
-        let facts = self.facts_at(row).into_iter().flatten();
-        facts.flat_map(|fact| &fact.formats).find(|format| format.payload_type == number)
+        let mut facts = self.facts_at(row).into_iter().flatten();
+        facts.find_map(|fact| fact.formats.iter().find(|format| format.payload_type == number))
     }
 
     /// Whether a session description says that this media is encrypted.
@@ -179,9 +193,15 @@ impl Ground {
         let policies = self.policies.as_ref()?;
         let role = self.role(row.out.src, row.out.src_port);
         let class = policies.class_of(role, row.out.src_port)?;
-        let narrow = policies.range(role, class)?.count() <= NARROW;
+        let narrow = self.is_narrow(role, class);
         let transfer = matches!(class, TrafficClass::Sharing | TrafficClass::FileTransfer);
         (narrow && transfer && row.out.dst_port >= 1024).then_some(class)
+    }
+
+    /// Whether a port in the role's range of this class says much, because few ports do.
+    pub(super) fn is_narrow(&self, role: Role, class: TrafficClass) -> bool {
+        let range = self.policies.as_ref().and_then(|policies| policies.range(role, class));
+        range.is_some_and(|range| range.count() <= NARROW)
     }
 
     fn class_by_port(&self, row: &Row) -> Option<TrafficClass> {
@@ -197,60 +217,41 @@ impl Ground {
 
     /// The session description of the receiver, or of the sender (symmetric RTP, RFC 4961).
     fn described(&self, row: &Row) -> Option<&MediaFact> {
-        let [receiver, sender] = self.facts_at(row);
-        [receiver, sender].into_iter().flat_map(|facts| choose(facts, row)).next()
+        self.facts_at(row).iter().find_map(|facts| choose(facts, row))
     }
 
-    fn facts_at(&self, row: &Row) -> [&[MediaFact]; 2] {
-        let at = |ip: IpAddr, port: u16| self.media.get(&(ip, port)).map_or(&[][..], Vec::as_slice);
+    /// What is said of the receiver and of the sender, what holds longest first: ports are used again, so the
+    /// latest description before the row counts most, then those that came later.
+    fn facts_at(&self, row: &Row) -> [Vec<&MediaFact>; 2] {
+        let at = |ip: IpAddr, port: u16| {
+            let known = self.media.get(&(ip, port)).map_or(&[][..], Vec::as_slice);
+            let before =
+                known.partition_point(|fact| (fact.file, fact.frame) <= (row.key.file, row.out.first_frame));
+            known[..before].iter().rev().chain(&known[before..]).take(MAX_FACTS).collect()
+        };
         [at(row.out.dst, row.out.dst_port), at(row.out.src, row.out.src_port)]
-    }
-
-    fn infer_roles(&mut self, rows: &[Row]) {
-        let Some(policies) = &self.policies else { return };
-        let mut packets: BTreeMap<IpAddr, [u64; Role::ALL.len()]> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.out.content == Content::Rtp) {
-            let counts = packets.entry(row.out.src).or_default();
-            for (count, &role) in counts.iter_mut().zip(&Role::ALL) {
-                let inside = role != Role::Edge && policies.class_of(role, row.out.src_port).is_some();
-                *count += if inside { row.out.packets } else { 0 };
-            }
-        }
-        for (address, counts) in packets {
-            // The first of equals: a port that clients may use makes a client.
-            let best = (0..counts.len()).max_by_key(|&n| (counts[n], std::cmp::Reverse(n)));
-            if let Some(best) = best.filter(|&n| counts[n] > 0) {
-                self.inferred.insert(address, Role::ALL[best]);
-            }
-        }
     }
 }
 
+/// The service address of a relay that a wrapped row shows.
+fn relay_of(row: &Row) -> Option<SocketAddr> {
+    let wrapped = matches!(row.wrap, Wrap::Channel(_) | Wrap::Peer(_));
+    let ends = [(row.out.src, row.out.src_port), (row.out.dst, row.out.dst_port)];
+    let service = |port: &u16| MEDIA_RELAY_PORTS.contains(port) || SHARED_RELAY_PORTS.contains(port);
+    let end = ends.into_iter().find(|(_, port)| wrapped && service(port))?;
+    Some(SocketAddr::from(end))
+}
+
 /// Among several descriptions of one address: the one that names the SSRC, else the payload type, else the first.
-fn choose<'a>(facts: &'a [MediaFact], row: &Row) -> Option<&'a MediaFact> {
-    let by_ssrc = || facts.iter().find(|fact| row.out.ssrc.is_some_and(|ssrc| fact.ssrcs.contains(&ssrc)));
-    let names = |fact: &&MediaFact| {
+fn choose<'a>(facts: &[&'a MediaFact], row: &Row) -> Option<&'a MediaFact> {
+    let facts = || facts.iter().copied();
+    let by_ssrc = || facts().find(|fact| row.out.ssrc.is_some_and(|ssrc| fact.ssrcs.contains(&ssrc)));
+    let names = |fact: &&'a MediaFact| {
         row.out.payload_type.is_some_and(|number| fact.formats.iter().any(|f| f.payload_type == number))
     };
-    by_ssrc().or_else(|| facts.iter().find(names)).or_else(|| facts.first())
+    by_ssrc().or_else(|| facts().find(names)).or_else(|| facts().next())
 }
 
 fn fits(class: TrafficClass, shape: TrafficClass) -> bool {
     class == shape || (class == TrafficClass::Sharing && shape == TrafficClass::Video)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_holds_its_hosts_only() {
-        let told =
-            RoleAssignment { network: "10.1.0.0".parse().unwrap(), prefix: 16, role: Role::Conferencing };
-        assert!(told.holds("10.1.2.3".parse().unwrap()));
-        assert!(!told.holds("10.2.2.3".parse().unwrap()));
-        assert!(!told.holds("fd00::1".parse().unwrap()));
-        let all = RoleAssignment { prefix: 0, ..told };
-        assert!(all.holds("192.0.2.1".parse().unwrap()));
-    }
 }

@@ -105,13 +105,21 @@ fn classify_companion(row: &mut Row, ground: &Ground, media: &Media) {
             .first()
             .map(|&class| (class, Evidence::Shape))
             .or_else(|| ground.media_class(row)),
-        Content::Unconfirmed => ground.media_class(row).filter(|(_, by)| *by == Evidence::Sdp),
+        Content::Unconfirmed => {
+            ground.media_class(row).filter(|&(class, by)| certain(row, ground, class, by))
+        }
         Content::Other | Content::Tls => ground.class_of_other(row).map(|class| (class, Evidence::Port)),
-        Content::Rtp | Content::Quic => None,
+        Content::Rtp | Content::Quic | Content::Cut => None,
     };
     if let Some((class, by)) = found {
         (row.out.class, row.out.class_by) = (Some(class), Some(by));
     }
+}
+
+/// Single packets that look like RTP are media if a description or a narrow range says so.
+fn certain(row: &Row, ground: &Ground, class: TrafficClass, by: Evidence) -> bool {
+    let role = ground.role(row.out.src, row.out.src_port);
+    by == Evidence::Sdp || (by == Evidence::Port && ground.is_narrow(role, class))
 }
 
 fn role(row: &Row, ground: &Ground) -> Role {
@@ -149,6 +157,9 @@ fn expect(row: &mut Row, ground: &Ground, policies: &Policies, media: &Media, st
     }
     if matches!(row.out.content, Content::Stun | Content::Dtls) && !strict {
         row.out.in_range = None;
+        return;
+    }
+    if role == Role::Edge && !policies.has_edge {
         return;
     }
     let marks = media.beside(row).iter().map(|&class| mark(class));

@@ -21,6 +21,7 @@ mod phone;
 pub mod quality;
 mod relays;
 pub mod report;
+mod roles;
 mod row;
 mod segmentation;
 mod sequence;
@@ -28,14 +29,15 @@ mod shard;
 mod stream;
 mod tcp;
 pub mod timeline;
+mod unjudged;
 
-pub use ground::RoleAssignment;
 pub use observe::{Frame, Limits, Share, Verifier};
+pub use roles::RoleAssignment;
 
 use cause::{Cause, Severity};
 use facts::Facts;
 use ground::Ground;
-use report::{Content, Finding, Point, Report, Totals, Verdict};
+use report::{Finding, Point, Report, Totals, Verdict};
 use row::Row;
 use shard::Shard;
 
@@ -71,9 +73,10 @@ impl Verifier {
         let queues = options.queues.as_ref().or(options.plan.as_ref().and_then(Plan::queue_map));
         let mut findings = finding::findings(&mut rows, &ground, queues);
         let beyond = self.shards.iter().map(Shard::beyond_limit).sum();
-        findings.extend(limits(beyond, &options.damaged));
-        let totals = totals(self.totals, &rows, beyond);
-        let unjudged = unjudged(options, &rows, &findings);
+        findings.extend(limits(beyond, ground.facts_lost, &rows, &options.damaged));
+        let mut totals = totals(self.totals, &rows, beyond);
+        totals.unclassified = unjudged::unclassified(&rows, &ground);
+        let unjudged = unjudged::reasons(options, &rows, totals.unclassified, &findings);
         let fit = if options.plan.is_none() { fit::fit(&rows) } else { Vec::new() };
         let points = points(&mut rows, &options.files);
         let flows: Vec<_> = rows.into_iter().map(|row| row.out).collect();
@@ -99,7 +102,8 @@ impl Verifier {
     }
 }
 
-fn limits(beyond: u64, damaged: &[String]) -> Vec<Finding> {
+/// Findings about the capture as a whole: what is damaged, and what there was no room for.
+fn limits(beyond: u64, facts: u64, rows: &[Row], damaged: &[String]) -> Vec<Finding> {
     let finding = |cause: Cause, text: String| Finding {
         cause,
         severity: cause.info().severity,
@@ -115,8 +119,18 @@ fn limits(beyond: u64, damaged: &[String]) -> Vec<Finding> {
             format!("{beyond} frames belong to flows beyond the limit and were only counted"),
         )
     });
+    let descriptions = (facts > 0).then(|| {
+        finding(Cause::LimitReached, format!("{facts} session descriptions and relay messages were not kept"))
+    });
+    // One point needs no comparing.
+    let points =
+        rows.iter().any(|row| (row.key.file, row.key.interface) != (rows[0].key.file, rows[0].key.interface));
+    let cut = rows.iter().filter(|row| points && row.runs_incomplete).count();
+    let runs = (cut > 0).then(|| {
+        finding(Cause::LimitReached, format!("{cut} flows were compared between points in part only"))
+    });
     let damaged = damaged.iter().map(|what| finding(Cause::CaptureTruncated, what.clone()));
-    damaged.chain(full).collect()
+    damaged.chain(full).chain(descriptions).chain(runs).collect()
 }
 
 fn totals(mut totals: Totals, rows: &[Row], beyond: u64) -> Totals {
@@ -127,19 +141,6 @@ fn totals(mut totals: Totals, rows: &[Row], beyond: u64) -> Totals {
         totals.out_of_range += if row.out.in_range == Some(false) { row.out.frames } else { 0 };
     }
     totals
-}
-
-/// Why no full verdict can be given, if so.
-fn unjudged(options: &Options, rows: &[Row], findings: &[Finding]) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if options.plan.is_none() {
-        reasons.push("no plan was given".to_string());
-    } else if !rows.iter().any(|row| row.out.expected.is_some() && row.out.content != Content::Stun) {
-        reasons.push("no packet of any class of the plan was found".to_string());
-    }
-    let open = findings.iter().filter(|finding| finding.severity == Severity::Unjudged);
-    reasons.extend(open.map(|finding| finding.cause.info().summary.to_string()));
-    reasons
 }
 
 /// Names the capture points and gives every row its point.

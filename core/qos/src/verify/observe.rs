@@ -209,6 +209,7 @@ impl Verifier {
                 calls::note_datagram(facts, flow.key, envelope.seen.frame, udp.payload);
                 flow.tally(Content::Sip, envelope.seen);
             }
+            Kind::Other if is_cut(udp) => flow.tally(Content::Cut, envelope.seen),
             other => flow.tally(content_of(other), envelope.seen),
         }
         for &(byte, frame) in pieces {
@@ -316,6 +317,11 @@ impl Totals {
 
 fn reassembler(limits: Limits) -> Reassembler {
     Reassembler::new(FragmentLimits { datagrams: limits.fragments, bytes: limits.fragments * 4096 })
+}
+
+/// Whether the capture kept too little of a datagram to tell RTP from anything else.
+fn is_cut(udp: &Udp<'_>) -> bool {
+    udp.payload.len() < rtp::HEADER_LEN && udp.payload.len() < udp.payload_len as usize
 }
 
 /// What lies inside ChannelData, Send and Data indications; plain STUN otherwise.

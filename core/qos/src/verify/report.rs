@@ -86,6 +86,8 @@ pub struct Totals {
     pub undecoded: u64,
     /// Fragments seen.
     pub fragments: u64,
+    /// Packets that look like media but have no class, and so were not judged.
+    pub unclassified: u64,
     /// Frames of flows beyond the limit of flows that are kept in detail.
     pub beyond_limit: u64,
     /// Time of the first frame, nanoseconds since 1970.
@@ -126,6 +128,8 @@ pub enum Content {
     Tls,
     /// QUIC.
     Quic,
+    /// UDP of which the capture kept too little to say (a short snap length).
+    Cut,
     /// TURN-wrapped data that is no RTP, RTCP, STUN or DTLS inside.
     Relayed,
     /// Anything else.

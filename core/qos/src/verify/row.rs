@@ -34,6 +34,7 @@ pub(super) struct Row {
     pub(super) jitter: Option<Jitter>,
     pub(super) timeline: Option<Timeline>,
     pub(super) runs: Vec<Run>,
+    pub(super) runs_incomplete: bool,
     pub(super) aggregated: Option<u64>,
     pub(super) oversized: Option<u64>,
     pub(super) mixed_fragments: Option<u64>,
@@ -158,6 +159,7 @@ fn row_of_stream(flow: &Flow, stream: &RtpStream) -> Row {
     row.jitter = Some(stream.jitter.clone());
     row.timeline = Some(stream.timeline.clone());
     row.runs = sequence.runs();
+    row.runs_incomplete = sequence.runs_incomplete;
     row.aggregated = stream.first_aggregated;
     row.oversized = flow.oversized;
     row
@@ -225,6 +227,7 @@ fn blank(flow: &Flow, content: Content, marks: &Marks) -> Row {
         jitter: None,
         timeline: None,
         runs: Vec::new(),
+        runs_incomplete: false,
         aggregated: None,
         oversized: None,
         mixed_fragments: flow.mixed_fragments,

@@ -11,6 +11,8 @@ use super::key::{FlowKey, KeyHash};
 pub(super) const SHARDS: usize = 16;
 /// Runs of sequence numbers that the streams of one shard may keep beside their first ones.
 const RUN_BUDGET: u32 = 1 << 16;
+/// Senders of a shard that wait for their second packet, beside the first few of each flow.
+const CANDIDATE_BUDGET: usize = 1 << 12;
 /// Bytes of TCP streams that wait for more in one shard.
 const BYTE_BUDGET: usize = 4 << 20;
 /// Slots that are looked at for a flow to forget when the shard is full.
@@ -23,6 +25,8 @@ pub(super) struct Budget {
     pub(super) runs: u32,
     /// RTP senders.
     pub(super) streams: usize,
+    /// Senders that wait for their second packet, beside a flow's first few.
+    pub(super) candidates: usize,
     /// Bytes of TCP streams.
     pub(super) bytes: usize,
 }
@@ -46,7 +50,12 @@ impl Shard {
             index: HashTable::new(),
             flows: Vec::new(),
             facts: Facts::default(),
-            budget: Budget { runs: RUN_BUDGET, streams: limit.max(1), bytes: BYTE_BUDGET },
+            budget: Budget {
+                runs: RUN_BUDGET,
+                streams: limit.max(1),
+                candidates: CANDIDATE_BUDGET,
+                bytes: BYTE_BUDGET,
+            },
             limit: limit.max(1),
             hand: 0,
             beyond_limit: 0,

@@ -86,7 +86,8 @@ pub struct Verify {
     /// Plan to judge against: the name of a preset or a file. Without it the presets are tried.
     #[arg(long, value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<String>,
-    /// Who is what, where the packets do not tell: `conferencing=10.1.0.0/24`. The longest prefix wins.
+    /// Who is what: `conferencing=10.1.0.0/24`. The longest prefix wins. Roles that nobody told are guessed from
+    /// ports: a server's range is wide, so tell the servers.
     #[arg(long = "role", value_name = "ROLE=ADDR[/PREFIX]", value_parser = role_assignment)]
     pub roles: Vec<RoleAssignment>,
     /// Compare two captures of the same calls, taken at two points of the path.
@@ -119,7 +120,7 @@ pub struct Verify {
     /// Judge with so many processor cores [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub cores: Option<u16>,
-    /// Keep so many flows in detail; further ones are only counted.
+    /// Keep so many flows in detail; further ones are only counted [default: 65536].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit_flows: Option<u32>,
 }

@@ -113,6 +113,7 @@ pub fn headline(report: &Report) -> String {
                 some(judged, "judged flow", "judged flows")
             )
         }
+        (Some(plan), Verdict::Pass) if judged == 1 => format!("The one judged flow keeps plan {plan}."),
         (Some(plan), Verdict::Pass) => {
             format!("All {} keep plan {plan}.", some(judged, "judged flow", "judged flows"))
         }

@@ -45,6 +45,7 @@ fn captures(page: &mut Html, report: &Report) {
     let totals = &report.totals;
     html!(page, "{}, {} with IP", some(totals.frames, "frame", "frames"), count(totals.ip));
     let rest = [
+        (totals.unclassified, "like media, but of no class: not judged"),
         (totals.undecoded, "not decoded (no IP, cut or broken)"),
         (totals.fragments, "fragments, put together again"),
         (totals.icmp, "ICMP errors (what they quote is no traffic)"),

@@ -1,4 +1,5 @@
-//! Link layers of captures: Ethernet with stacked VLAN tags, Linux cooked v1 and v2, raw IP, BSD loopback.
+//! Link layers of captures: Ethernet with stacked VLAN tags, Linux cooked v1 and v2, raw IP, BSD loopback; and
+//! what providers put between them and IP: PPPoE and MPLS. Tunnels inside of IP are not looked into.
 
 /// The link layer of a captured frame, by its number in capture files (tcpdump.org, LINKTYPE_ values).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
@@ -54,6 +55,8 @@ pub struct LinkHeader {
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
+const PPP_IPV4: u16 = 0x0021;
+const PPP_IPV6: u16 = 0x0057;
 
 /// Strips the link header; `None` if the frame carries no IP or is cut inside the header.
 #[inline]
@@ -89,7 +92,33 @@ fn after_ethertype(
                 ethertype = be16(rest, 2)?;
                 rest = &rest[4..];
             }
-            _ => return None,
+            _ => return Some((header, behind_encapsulation(ethertype, rest)?)),
+        }
+    }
+}
+
+#[cold]
+fn behind_encapsulation(ethertype: u16, rest: &[u8]) -> Option<&[u8]> {
+    match ethertype {
+        0x8864 => behind_pppoe(rest),
+        0x8847 | 0x8848 => behind_labels(rest),
+        _ => None,
+    }
+}
+
+/// A session packet (RFC 2516, 4): version, code and length are passed over, then PPP says what it carries.
+fn behind_pppoe(rest: &[u8]) -> Option<&[u8]> {
+    matches!(be16(rest, 6)?, PPP_IPV4 | PPP_IPV6).then(|| &rest[8..])
+}
+
+/// A label stack (RFC 3032, 2.1) says nothing about what it carries; only the version of IP does. A pseudowire's
+/// control word starts with 0 (RFC 4928) and leads nowhere.
+fn behind_labels(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (label, behind) = rest.split_first_chunk::<4>()?;
+        rest = behind;
+        if label[2] & 1 != 0 {
+            return matches!(rest.first()? >> 4, 4 | 6).then_some(rest);
         }
     }
 }
@@ -135,6 +164,38 @@ mod tests {
     }
 
     #[test]
+    fn pppoe_sessions_lead_to_ip_tagged_or_not() {
+        let session = |protocol: [u8; 2]| [&[0x11, 0, 0, 1, 0, 6][..], &protocol].concat();
+        for (protocol, carries_ip) in
+            [([0x00, 0x21], true), ([0x00, 0x57], true), ([0xc0, 0x21], false), ([0x80, 0x21], false)]
+        {
+            let plain = ethernet(&[&[0x88, 0x64][..], &session(protocol)].concat());
+            let found = decode(LinkType::Ethernet, &plain).map(|(_, ip)| ip);
+            assert_eq!(found, carries_ip.then_some(&PACKET[..]), "{protocol:02x?}");
+        }
+        let tagged = ethernet(&[&[0x81, 0, 0xa0, 7, 0x88, 0x64][..], &session([0, 0x21])].concat());
+        let header = LinkHeader { vlan: Some((7, 5)), interface: None };
+        assert_eq!(decode(LinkType::Ethernet, &tagged), Some((header, &PACKET[..])));
+        let discovery = ethernet(&[&[0x88, 0x63][..], &session([0, 0x21])].concat());
+        assert_eq!(decode(LinkType::Ethernet, &discovery), None, "no session yet");
+    }
+
+    #[test]
+    fn labels_lead_to_ip_behind_the_bottom_of_the_stack() {
+        let (label, bottom) = ([0, 6, 0x4a, 64], [0, 6, 0x4b, 64]);
+        for (ethertype, stack) in
+            [([0x88, 0x47], bottom.to_vec()), ([0x88, 0x48], [label, label, bottom].concat())]
+        {
+            let frame = ethernet(&[&ethertype[..], &stack].concat());
+            assert_eq!(decode(LinkType::Ethernet, &frame).map(|(_, ip)| ip), Some(&PACKET[..]), "{stack:?}");
+        }
+        let pseudowire = ethernet(&[&[0x88, 0x47][..], &bottom, &[0; 4]].concat());
+        assert_eq!(decode(LinkType::Ethernet, &pseudowire), None, "a control word");
+        let endless = ethernet(&[&[0x88, 0x47][..], &label.repeat(9)].concat());
+        assert_eq!(decode(LinkType::Ethernet, &endless), None);
+    }
+
+    #[test]
     fn cooked_and_bare_frames_lead_to_ip() {
         let none = LinkHeader::default();
         let cooked1 = [&[0; 14][..], &[0x08, 0x00], &PACKET].concat();
@@ -153,6 +214,17 @@ mod tests {
         #[test]
         fn no_bytes_panic(number in 0u16..300, frame in prop::collection::vec(any::<u8>(), 0..60)) {
             decode(LinkType::from_number(number), &frame);
+        }
+
+        #[test]
+        fn no_encapsulation_panics(
+            ethertype in prop::sample::select(vec![0x8864u16, 0x8847, 0x8848]),
+            rest in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let frame = [&[0xaa; 12][..], &ethertype.to_be_bytes(), &rest].concat();
+            if let Some((_, ip)) = decode(LinkType::Ethernet, &frame) {
+                prop_assert!(rest.ends_with(ip));
+            }
         }
 
         #[test]

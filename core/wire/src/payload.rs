@@ -96,17 +96,20 @@ fn undecided(first: u8, len: usize) -> StreamKind {
 #[inline]
 fn rtp_or_rtcp(payload: &[u8], declared_len: u32) -> Kind {
     let Some(&[flags, second, l0, l1]) = payload.first_chunk() else { return Kind::Other };
-    match second {
-        192..=223 => rtcp(flags, second, u16::from_be_bytes([l0, l1]), declared_len),
-        // The payload types that RTCP's types would be (RFC 5761, 4).
-        _ if (64..=95).contains(&(second & 0x7f)) => Kind::Other,
+    let is_rtcp =
+        (192..=223).contains(&second) && is_rtcp(flags, second, u16::from_be_bytes([l0, l1]), declared_len);
+    match second & 0x7f {
+        _ if is_rtcp => Kind::Rtcp,
+        // With the marker bit these would be SR to APP. RFC 5761, 4 advises against 64 to 95 altogether, but only
+        // where RTCP shares the port.
+        72..=76 => Kind::Other,
         _ => rtp(payload, flags, declared_len),
     }
 }
 
 /// A packet type has a least length, and the first packet fits into the datagram.
 #[inline]
-fn rtcp(flags: u8, number: u8, words: u16, declared_len: u32) -> Kind {
+fn is_rtcp(flags: u8, number: u8, words: u16, declared_len: u32) -> bool {
     let (words, count) = (u32::from(words), u32::from(flags & 0x1f));
     let least = match number {
         packet_type::SR => 6 + count * 6,
@@ -116,7 +119,7 @@ fn rtcp(flags: u8, number: u8, words: u16, declared_len: u32) -> Kind {
         packet_type::APP | packet_type::RTPFB | packet_type::PSFB => 2,
         _ => 1,
     };
-    if words >= least && (words + 1) * 4 <= declared_len { Kind::Rtcp } else { Kind::Other }
+    words >= least && (words + 1) * 4 <= declared_len
 }
 
 #[inline]

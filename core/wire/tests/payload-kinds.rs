@@ -43,8 +43,13 @@ fn dns(id: u16, flags: u16) -> Vec<u8> {
 #[test]
 fn media_and_its_companions() {
     for payload_type in 0..128 {
-        let expected = if (64..96).contains(&payload_type) { Kind::Other } else { Kind::Rtp };
-        assert_eq!(whole(&rtp_packet(payload_type, 160)), expected, "payload type {payload_type}");
+        let expected = if (72..77).contains(&payload_type) { Kind::Other } else { Kind::Rtp };
+        let mut packet = rtp_packet(payload_type, 160);
+        assert_eq!(whole(&packet), expected, "payload type {payload_type}");
+        packet[1] |= 0x80;
+        // Read as RTCP's length, the sequence number must not fit by chance.
+        packet[2..4].copy_from_slice(&[0xab, 0xcd]);
+        assert_eq!(whole(&packet), expected, "payload type {payload_type} with the marker bit");
     }
     assert_eq!(whole(&[0x80, 201, 0, 1, 0, 0, 0, 1]), Kind::Rtcp);
     assert_eq!(whole(&[0x81, 201, 0, 1, 0, 0, 0, 1]), Kind::Other, "one report announced, none there");

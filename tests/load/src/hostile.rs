@@ -15,7 +15,7 @@ use crate::traffic::Random;
 pub(crate) enum Kind {
     /// Every packet a flow of its own.
     Flows,
-    /// 100 000 RTP streams that all go on, each flow with one sender, for hours.
+    /// 50 000 RTP streams that all go on, each flow with one sender, for hours.
     Streams,
     /// RTP senders without end: 64 of each flow are confirmed by a second packet.
     Senders,
@@ -44,7 +44,7 @@ pub(crate) fn write(sink: &mut Sink, kind: Kind, packets: u64) -> io::Result<()>
 fn frame(kind: Kind, n: u64, random: &mut Random) -> Vec<u8> {
     match kind {
         Kind::Flows => udp(path(random.next()), &packet(0, n as u16, n as u32)),
-        Kind::Streams => stream(n, 100_000, 1, 1),
+        Kind::Streams => stream(n, 50_000, 1, 1),
         Kind::Senders => senders(n),
         Kind::Marks => {
             let path = path(n % 1000).marked(Dscp::new((n / 1000 % 64) as u8).unwrap_or_default());

@@ -216,6 +216,7 @@ fn totals(totals: &Totals, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  {colour}{}{colour:#} {what}{share}", count(number))?;
     }
     let rest = [
+        (totals.unclassified, "like media, but of no class: not judged"),
         (totals.undecoded, "not decoded"),
         (totals.icmp, "ICMP errors, not judged"),
         (totals.beyond_limit, "of flows beyond the limit, only counted"),

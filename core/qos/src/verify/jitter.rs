@@ -7,6 +7,10 @@
 const LANES: usize = 8;
 /// Clock rates with a lane, Hz.
 pub(super) const RATES: [u32; LANES] = [8000, 16000, 48000, 90000, 32000, 24000, 44100, 12000];
+/// The fastest of them.
+const FASTEST: u32 = 90_000;
+/// Timestamps and arrival may differ by this much before a jump is suspected.
+const LEEWAY_NS: u64 = 10_000_000_000;
 const MICROS_PER_TICK: [f32; LANES] = {
     let mut factors = [0.0; LANES];
     let mut lane = 0;
@@ -58,6 +62,19 @@ impl Jitter {
         }
     }
 
+    /// Whether this timestamp is nowhere near where the time since the last packet would have taken it, at any
+    /// clock rate: a sender that begins anew chooses it at random (RFC 3550, 5.1).
+    pub(super) fn has_jumped(&self, time: i64, timestamp: u32) -> bool {
+        let elapsed = time.wrapping_sub(self.time).unsigned_abs().saturating_add(LEEWAY_NS);
+        let ticks = (timestamp.wrapping_sub(self.timestamp) as i32).unsigned_abs();
+        u128::from(ticks) * 1_000_000_000 > u128::from(elapsed) * u128::from(FASTEST)
+    }
+
+    /// The sender began anew: its timestamps don't follow those before.
+    pub(super) fn restart(&mut self, time: i64, timestamp: u32) {
+        (self.time, self.timestamp) = (time, timestamp);
+    }
+
     /// The least jitter of any lane now, milliseconds: what a timeline shows before the rate is known.
     pub(super) fn least_ms(&self) -> f32 {
         self.now.iter().copied().fold(f32::INFINITY, f32::min) / 1e3
@@ -101,6 +118,27 @@ mod tests {
     fn a_steady_stream_names_its_clock() {
         assert_eq!(steady(960, 20_000_000, 0).best().unwrap().rate, 48000);
         assert_eq!(steady(160, 20_000_000, 0).best().unwrap().rate, 8000);
+    }
+
+    #[test]
+    fn an_outage_takes_the_timestamp_along_and_a_new_beginning_does_not() {
+        let jitter = steady(160, 20_000_000, 0);
+        let (time, timestamp) = (jitter.time, jitter.timestamp);
+        let minute = 60_000_000_000;
+        assert!(!jitter.has_jumped(time + minute, timestamp + 60 * 8000));
+        assert!(!jitter.has_jumped(time + minute, timestamp + 60 * 90_000));
+        assert!(!jitter.has_jumped(time + minute, 0), "some senders stop their clock meanwhile");
+        assert!(jitter.has_jumped(time + minute, timestamp.wrapping_add(0x7000_0000)));
+        assert!(jitter.has_jumped(time + 20_000_000, timestamp.wrapping_sub(0x1000_0000)));
+        assert!(!jitter.has_jumped(i64::MIN, timestamp));
+    }
+
+    #[test]
+    fn a_restart_is_no_jitter() {
+        let mut jitter = steady(160, 20_000_000, 0);
+        jitter.restart(jitter.time + 20_000_000, 0xdead_beef);
+        jitter.push(jitter.time + 20_000_000, 0xdead_beef_u32.wrapping_add(160));
+        assert!(jitter.at(8000).unwrap().max_ms < 0.1);
     }
 
     #[test]

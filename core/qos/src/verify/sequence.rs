@@ -1,10 +1,10 @@
 //! RTP sequence numbers of one sender: loss, duplicates, reordering (RFC 3550, A.1 and A.3), and which
 //! packets carried which mark, so that two capture points can be compared packet by packet.
 
-/// Steps forward beyond this are a restart of the sender, not loss.
-const MAX_DROPOUT: u16 = 3000;
-/// Steps backward up to this are reordering.
-const MAX_MISORDER: u16 = 100;
+/// Steps up to this are believed: forward they are loss, backward reordering (RFC 3550, A.1).
+const NEAR: u16 = 100;
+/// Steps of half a cycle and more lead backward.
+const HALF_CYCLE: u16 = 0x8000;
 
 /// A run of consecutive packets with one traffic byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,8 +26,19 @@ pub(super) enum Arrival {
     Late,
     /// One that had been seen.
     Duplicate,
-    /// The sender began anew.
+    /// One that fits nothing: a stray, or the first of a new series; the next one tells.
+    Stray,
+    /// The sender began anew, with the stray before.
     Restart,
+}
+
+/// A packet that may begin a new series.
+#[derive(Clone, Copy, Debug)]
+struct Stray {
+    seq: u16,
+    byte: u8,
+    /// Packets received with it.
+    received: u64,
 }
 
 /// The sequence of one SSRC.
@@ -39,8 +50,9 @@ pub(super) struct Sequence {
     highest: u64,
     /// Bit n: whether `highest - n` was seen.
     window: u64,
-    /// Expected packets of series before the last restart.
+    /// Expected packets of series before the last restart, and strays.
     expected_before: u64,
+    stray: Option<Stray>,
     pub(super) received: u64,
     pub(super) duplicates: u64,
     pub(super) reordered: u64,
@@ -60,6 +72,7 @@ impl Sequence {
             highest: base,
             window: 1,
             expected_before: 0,
+            stray: None,
             received: 1,
             duplicates: 0,
             reordered: 0,
@@ -69,27 +82,49 @@ impl Sequence {
         }
     }
 
-    /// Takes the next packet; `budget` counts down the runs that may still be stored.
+    /// Takes the next packet; `budget` counts down the runs that may still be stored. `jumped` says whether the
+    /// timestamp jumped too: it is asked only about a long step forward, which is an outage if not.
     #[inline]
-    pub(super) fn push(&mut self, seq: u16, byte: u8, budget: &mut u32) -> Arrival {
+    pub(super) fn push(
+        &mut self,
+        seq: u16,
+        byte: u8,
+        budget: &mut u32,
+        jumped: impl FnOnce() -> bool,
+    ) -> Arrival {
         let step = seq.wrapping_sub(self.highest as u16);
-        if step != 0 && step < MAX_DROPOUT {
-            self.highest += u64::from(step);
-            self.window = if step < 64 { self.window << step | 1 } else { 1 };
-            self.received += 1;
-            self.note_run(self.highest, byte, budget);
-            return Arrival::Forward(step - 1);
+        if step != 0 && step <= NEAR {
+            return self.advance(step, byte, budget);
         }
-        self.push_unusual(seq, byte, budget)
+        self.push_unusual(seq, byte, budget, jumped)
+    }
+
+    #[inline]
+    fn advance(&mut self, step: u16, byte: u8, budget: &mut u32) -> Arrival {
+        self.highest += u64::from(step);
+        self.window = if step < 64 { self.window << step | 1 } else { 1 };
+        self.received += 1;
+        self.note_run(self.highest, byte, budget);
+        Arrival::Forward(step - 1)
     }
 
     #[cold]
-    fn push_unusual(&mut self, seq: u16, byte: u8, budget: &mut u32) -> Arrival {
-        let back = (self.highest as u16).wrapping_sub(seq);
-        if back > MAX_MISORDER {
-            self.restart(seq, byte, budget);
-            return Arrival::Restart;
+    fn push_unusual(
+        &mut self,
+        seq: u16,
+        byte: u8,
+        budget: &mut u32,
+        jumped: impl FnOnce() -> bool,
+    ) -> Arrival {
+        let step = seq.wrapping_sub(self.highest as u16);
+        match step.wrapping_neg() {
+            back if back <= NEAR => self.push_late(back, byte, budget),
+            _ if step < HALF_CYCLE && !jumped() => self.advance(step, byte, budget),
+            _ => self.push_stray(seq, byte, budget),
         }
+    }
+
+    fn push_late(&mut self, back: u16, byte: u8, budget: &mut u32) -> Arrival {
         let number = self.highest - u64::from(back);
         let bit = 1u64.checked_shl(u32::from(back)).unwrap_or(0);
         if number >= self.base && (bit == 0 || self.window & bit != 0) {
@@ -104,14 +139,30 @@ impl Sequence {
         Arrival::Late
     }
 
-    fn restart(&mut self, seq: u16, byte: u8, budget: &mut u32) {
-        self.expected_before += self.highest - self.base + 1;
+    /// One alone is neither loss nor a restart: it is expected because it is there.
+    fn push_stray(&mut self, seq: u16, byte: u8, budget: &mut u32) -> Arrival {
+        let before = self.stray.filter(|stray| {
+            stray.received == self.received && (1..=NEAR).contains(&seq.wrapping_sub(stray.seq))
+        });
+        if let Some(first) = before {
+            self.restart(first, budget);
+            self.advance(seq.wrapping_sub(first.seq), byte, budget);
+            return Arrival::Restart;
+        }
+        self.expected_before += 1;
+        self.received += 1;
+        self.stray = Some(Stray { seq, byte, received: self.received });
+        Arrival::Stray
+    }
+
+    /// The stray was the first of a new series, and is expected as such.
+    fn restart(&mut self, first: Stray, budget: &mut u32) {
+        self.expected_before += self.highest - self.base;
         // A whole cycle further, so that numbers of two series never meet.
-        self.base = ((self.highest >> 16) + 2) << 16 | u64::from(seq);
+        self.base = ((self.highest >> 16) + 2) << 16 | u64::from(first.seq);
         self.highest = self.base;
         self.window = 1;
-        self.received += 1;
-        self.note_run(self.base, byte, budget);
+        self.note_run(self.base, first.byte, budget);
     }
 
     #[inline]
@@ -163,7 +214,17 @@ mod tests {
         let mut budget = 100;
         let mut sequence = Sequence::new(numbers[0], 184);
         for &seq in &numbers[1..] {
-            sequence.push(seq, 184, &mut budget);
+            sequence.push(seq, 184, &mut budget, || false);
+        }
+        sequence
+    }
+
+    /// The same, where the timestamps of long steps jump as well.
+    fn fed_with_jumps(numbers: &[u16]) -> Sequence {
+        let mut budget = 100;
+        let mut sequence = Sequence::new(numbers[0], 184);
+        for &seq in &numbers[1..] {
+            sequence.push(seq, 184, &mut budget, || true);
         }
         sequence
     }
@@ -204,11 +265,45 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_is_loss_however_long_it_was() {
+        assert_eq!(fed(&[10, 11, 3512, 3513]).lost(), 3500);
+        assert_eq!(fed(&[60_000, 60_001, 20_000, 20_001]).lost(), 25_534, "the numbers wrap meanwhile");
+    }
+
+    #[test]
+    fn a_forward_restart_is_told_from_an_outage_by_its_timestamps() {
+        let sequence = fed_with_jumps(&[10, 11, 3512, 3513, 3515]);
+        assert_eq!((sequence.expected(), sequence.lost()), (6, 1));
+    }
+
+    #[test]
+    fn a_stray_packet_is_neither_loss_nor_a_restart() {
+        for stray in [40_000, 3_000, 65_000] {
+            let sequence = fed_with_jumps(&[10, 11, stray, 12, 13, 15]);
+            assert_eq!((sequence.expected(), sequence.lost()), (7, 1), "{stray}");
+            assert_eq!(sequence.received, 6);
+        }
+    }
+
+    #[test]
+    fn strays_apart_from_each_other_are_no_series() {
+        let sequence = fed_with_jumps(&[10, 11, 40_000, 12, 40_001, 13]);
+        assert_eq!((sequence.expected(), sequence.lost()), (6, 0));
+        assert_eq!(sequence.highest as u16, 13);
+    }
+
+    #[test]
+    fn a_restart_whose_packets_come_twice_is_one_restart() {
+        let sequence = fed(&[10, 10, 11, 11, 40_000, 40_000, 40_001, 40_001, 40_002]);
+        assert_eq!((sequence.lost(), sequence.highest as u16), (0, 40_002));
+    }
+
+    #[test]
     fn runs_end_at_holes_and_at_changes_of_mark() {
         let mut budget = 100;
         let mut sequence = Sequence::new(10, 184);
         for (seq, byte) in [(11, 184), (12, 0), (14, 0)] {
-            sequence.push(seq, byte, &mut budget);
+            sequence.push(seq, byte, &mut budget, || false);
         }
         let lens: Vec<_> = sequence.runs().iter().map(|run| (run.len, run.byte)).collect();
         assert_eq!(lens, [(2, 184), (1, 0), (1, 0)]);

@@ -13,6 +13,8 @@ pub(super) const SHARDS: usize = 16;
 const RUN_BUDGET: u32 = 1 << 16;
 /// Senders of a shard that wait for their second packet, beside the first few of each flow.
 const CANDIDATE_BUDGET: usize = 1 << 12;
+/// Flows per RTP sender that is kept: one costs several times as much as a flow, with its timeline in the report.
+const FLOWS_PER_STREAM: usize = 4;
 /// Bytes of TCP streams that wait for more in one shard.
 const BYTE_BUDGET: usize = 4 << 20;
 /// Slots that are looked at for a flow to forget when the shard is full.
@@ -52,7 +54,7 @@ impl Shard {
             facts: Facts::default(),
             budget: Budget {
                 runs: RUN_BUDGET,
-                streams: limit.max(1),
+                streams: limit.div_ceil(FLOWS_PER_STREAM),
                 candidates: CANDIDATE_BUDGET,
                 bytes: BYTE_BUDGET,
             },

@@ -126,7 +126,10 @@ impl RtpStream {
         self.newest_is_longest = packet.len > self.largest || self.packets == 2;
         self.largest = self.largest.max(packet.len);
         self.marks.count(packet.traffic_byte, packet.frame);
-        let arrival = self.sequence.push(packet.seq, packet.traffic_byte, budget);
+        let (jitter, time, timestamp) = (&self.jitter, packet.time, packet.timestamp);
+        let arrival = self
+            .sequence
+            .push(packet.seq, packet.traffic_byte, budget, move || jitter.has_jumped(time, timestamp));
         let lost = self.note_arrival(arrival, packet);
         let jitter = &self.jitter;
         self.timeline.count(packet.time, packet.traffic_byte, lost, || jitter.least_ms());
@@ -147,7 +150,12 @@ impl RtpStream {
                 }
                 missing
             }
-            Arrival::Late | Arrival::Duplicate | Arrival::Restart => 0,
+            Arrival::Late | Arrival::Duplicate | Arrival::Stray => 0,
+            Arrival::Restart => {
+                self.timestamp = packet.timestamp;
+                self.jitter.restart(packet.time, packet.timestamp);
+                0
+            }
         }
     }
 

@@ -49,7 +49,7 @@ pub fn tcp(src: u16, dst: u16, dscp: u8) -> Vec<u8> {
     ip(6, dscp, &segment)
 }
 
-fn ip(protocol: u8, dscp: u8, payload: &[u8]) -> Vec<u8> {
+pub fn ip(protocol: u8, dscp: u8, payload: &[u8]) -> Vec<u8> {
     let total = (20 + payload.len() as u16).to_be_bytes();
     let mut packet = vec![0x45, dscp << 2, total[0], total[1], 0, 0, 0, 0, 64, protocol, 0, 0];
     packet.extend([10, 0, 0, 1, 10, 0, 0, 2]);

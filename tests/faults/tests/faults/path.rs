@@ -181,7 +181,7 @@ fn a_capture_that_shows_each_packet_before_and_behind_a_bridge_names_the_bridge(
         let capture = call().flat_map(twice).in_time().on(link);
         let report = Trial::of(&capture, &phones()).shows(Cause::RemarkedBetweenPoints);
         let text = &report.findings[0].text;
-        assert!(text.starts_with("each packet was seen twice at this point, once marked "), "{text}");
+        assert!(text.starts_with("each packet was seen twice at this point, once as "), "{text}");
     }
 }
 

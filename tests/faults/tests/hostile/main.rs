@@ -149,7 +149,8 @@ fn conversations_that_look_like_media_do_not_push_a_call_out() {
 #[test]
 fn thousands_of_relays_that_drop_the_mark_are_one_finding_in_little_time() {
     const RELAYS: u32 = 15_000;
-    let mut flood = Flood::new();
+    let limits = Limits { flows: 4 * Limits::default().flows, ..Limits::default() };
+    let mut flood = Flood { verifier: Verifier::new(limits, Share::ALL), ..Flood::new() };
     let mut towards = template("10.0.0.1:50000", "10.64.0.1:50002", rtp(0, 0));
     let mut onwards = template("10.64.0.1:50004", "10.20.0.9:50006", rtp(0, 0));
     towards[1] = 46 << 2;
@@ -172,8 +173,8 @@ fn thousands_of_relays_that_drop_the_mark_are_one_finding_in_little_time() {
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.cause, finding.flows.len())).collect();
     println!("{} flows in {took:?}: {}", report.flows.len(), report.findings[0].text);
     assert_eq!(found, [(Cause::RelayDropsMark, RELAYS as usize)]);
-    // A look at every row for every relay would take minutes in a debug build.
-    assert!(took.as_secs() < 30, "{took:?}");
+    // A look at every row for every relay would take far longer in a debug build.
+    assert!(took.as_secs() < 5, "{took:?}");
 }
 
 #[test]

@@ -61,9 +61,9 @@ pub(super) fn seen_twice(case: &mut Case<'_>) {
     let marks: Vec<_> = row.out.marks.iter().take(2).map(|mark| crate::dscp::label(mark.dscp)).collect();
     let rows: Vec<usize> = media.into_iter().chain(others).collect();
     let text = format!(
-        "each packet was seen twice at this point, once marked {} ({}, first {}): a device or this host between two \
+        "each packet was seen twice at this point, once as {} ({}, first {}): a device or this host between two \
          sightings of the same packet changes the mark",
-        marks.join(" and once "),
+        marks.join(" and once as "),
         flows(rows.len()),
         row.path(),
     );

@@ -61,8 +61,8 @@ causes! {
         wrong: "A link with jumbo frames carries long UDP datagrams for real; then no RTP packet repeats inside one frame and media is not affected.";
         fix: "Run `ethtool -K DEVICE tx-udp-segmentation off gso off` on the sending machine, or capture on another machine, and capture again.";
     RemarkedBetweenPoints "remarked-between-points" Error
-        "A device between the two capture points changes the marks.";
-        recognised: "The same SSRC and sequence numbers (or the same connection) carry one mark at the first point and another at the second.";
+        "A device between two sightings of the same packets changes the marks.";
+        recognised: "The same SSRC and sequence numbers (or the same connection) carry one mark at the first point and another at the second; or every packet was seen twice at one point, once with either mark.";
         wrong: "The two captures come from different calls that happen to share an SSRC; the sequence overlap shown is small then.";
         fix: "On every switch and router between the two points trust DSCP on the ports towards phones and servers, or re-mark from the plan; start at the hop nearest to the second point.";
     RelayDropsMark "relay-drops-mark" Error
@@ -97,7 +97,7 @@ causes! {
         fix: "Look for a device that rewrites IP precedence (old `set ip precedence`, a trust-CoS port, a wireless controller) and let it trust DSCP.";
     TwoAudioMarks "two-audio-marks" Error
         "Two audio marks in one estate: some devices send another mark than the rest.";
-        recognised: "Some senders mark audio as planned while others steadily use 40, the default of Lync Phone Edition and of Windows' guaranteed service type, or another steady mark.";
+        recognised: "Some senders mark audio as planned while others steadily use a mark of their own that is not the mark of another class, such as 40, the default of Lync Phone Edition and of Windows' guaranteed service type.";
         wrong: "The other mark was set on the way; compare with a capture at that device.";
         fix: "Set the voice tag of the phones to the plan's value (Set-CsUCPhoneConfiguration -VoiceDiffServTag 46) or correct the policy of the devices named.";
     Ipv6Unmarked "ipv6-unmarked" Error

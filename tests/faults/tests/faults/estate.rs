@@ -102,6 +102,24 @@ fn two_phones_at_40_are_two_audio_marks_on_a_vlan() {
 }
 
 #[test]
+fn two_phones_with_a_mark_of_their_own_are_two_audio_marks() {
+    let phone = |packet: &Packet| [host(21), host(22)].contains(&packet.src) && media(packet);
+    let capture = office().without_sip().strike(phone, |packet| packet.mark(32));
+    let report = Trial::of(&capture, &phones()).shows(Cause::TwoAudioMarks);
+    let text = &report.findings[0].text;
+    assert!(text.starts_with("10.20.0.21, 10.20.0.22 marks audio CS4 (32), "), "{text}");
+}
+
+#[test]
+fn every_mark_of_their_own_is_named() {
+    let own = |packet: &mut Packet| packet.mark(if packet.src == host(20) { 10 } else { 32 });
+    let phone = |packet: &Packet| [host(20), host(22)].contains(&packet.src) && media(packet);
+    let report = Trial::of(&office().strike(phone, own), &phones()).shows(Cause::TwoAudioMarks);
+    let text = &report.findings[0].text;
+    assert!(text.contains("10.20.0.20 marks audio AF11 (10), 10.20.0.22 marks audio CS4 (32), "), "{text}");
+}
+
+#[test]
 fn marks_with_only_their_precedence_left_are_remarked_to_the_neighbour() {
     let cut = |packet: &mut Packet| packet.mark(packet.dscp() & 0b11_1000);
     let drops_bits = |packet: &Packet| everything(packet) && [46, 34].contains(&packet.dscp());

@@ -3,9 +3,14 @@
 use std::net::SocketAddr;
 
 use carillon_faults::carry::{Relay, Wrap, media_from, rtp_from};
-use carillon_faults::packet::{media, rtp};
-use carillon_faults::scene::{ALICE, BOB, BOB6, TO_V6, call, call6, phones, phones_with_relay, video_call};
+use carillon_faults::packet::{everything, media, rtp};
+use carillon_faults::rewrite::captures;
+use carillon_faults::scene::{
+    ALICE, BOB, BOB6, TO_V6, call, call6, host, phones, phones_with_relay, video_call,
+};
+use carillon_faults::trial::told;
 use carillon_faults::{Capture, Link, Packet, Trial};
+use carillon_qos::Plan;
 use carillon_qos::verify::cause::Cause;
 
 const LATER: i64 = 800_000;
@@ -80,6 +85,111 @@ fn a_relay_that_keeps_marks_is_clean() {
         let inside = report.flows.iter().filter(|flow| flow.relayed.is_some() && flow.ssrc.is_some());
         assert_eq!(inside.count(), 2, "media was found inside its wrapping");
     }
+}
+
+/// What a file of RTP looks like when it is played: one sender, and nothing else.
+fn played() -> Capture {
+    call().without_sip().drop_some(|packet: &Packet| !rtp_from(ALICE)(packet), |_| true)
+}
+
+/// As many calls at once play the same file.
+fn played_by(calls: u16) -> Capture {
+    let mut capture = Capture::empty();
+    for call in 0..calls {
+        let moved = played().change(rtp, |packet| {
+            packet.time += i64::from(call) * 10_000;
+            if let Some((src, dst)) = packet.ports_mut() {
+                (*src, *dst) = (*src + 2 * call, *dst + 2 * call);
+            }
+        });
+        capture = capture.join_as_is(moved);
+    }
+    capture
+}
+
+#[test]
+fn two_calls_an_hour_apart_that_play_the_same_file_are_no_relay() {
+    let onwards = played().strike(rtp, |packet| {
+        (packet.src, packet.dst) = (BOB, host(30));
+        packet.time += 3_600_000_000_000;
+        packet.mark(0);
+    });
+    Trial::of(&played().join_as_is(onwards), &phones()).shows(Cause::SenderUnmarked);
+}
+
+#[test]
+fn both_ends_playing_the_same_file_are_no_relay() {
+    for calls in [1, 3] {
+        let back = played_by(calls).strike(rtp, |packet| {
+            (packet.src, packet.dst) = (BOB, ALICE);
+            packet.time += 5_000_000;
+            if let Some((src, dst)) = packet.ports_mut() {
+                (*src, *dst) = (*dst, *src);
+            }
+            packet.mark(0);
+        });
+        Trial::of(&played_by(calls).join_as_is(back), &phones()).shows(Cause::ReturnPathUnmarked);
+    }
+}
+
+#[test]
+fn a_relay_of_calls_that_play_the_same_file_is_told_each_packet_once() {
+    let onwards = played_by(3).strike(rtp, |packet| {
+        (packet.src, packet.dst) = (BOB, host(30));
+        packet.time += 1_000_000;
+        packet.mark(0);
+    });
+    let sent = onwards.packets.len();
+    let report = Trial::of(&played_by(3).join_as_is(onwards), &phones()).shows(Cause::RelayDropsMark);
+    let text = &report.findings[0].text;
+    assert!(text.contains(&format!(" {sent} packets of 3 flows ")), "{sent}: {text}");
+}
+
+#[test]
+fn calls_that_play_the_same_file_are_told_apart_at_two_points_whose_clocks_disagree() {
+    let sent = played_by(40);
+    let after = played_by(40).seen_on(0, 7_000_000_000_000);
+    let one = |packet: &Packet| packet.ports().is_some_and(|(src, _)| src.is_multiple_of(4));
+    let after = after.strike(one, bleach);
+    let report = Trial::of_files(vec![sent.pcap(), after.pcap()], &wide()).judged();
+    let top = &report.findings[0];
+    assert_eq!(top.cause, Cause::RemarkedBetweenPoints, "{}", told(&report));
+    let struck = after.packets.iter().filter(|packet| packet.struck).count();
+    assert!(top.text.contains(&format!(" {struck} packets of 20 flows ")), "{struck}: {}", top.text);
+}
+
+/// A plan with room for forty calls on one host.
+fn wide() -> Plan {
+    let text = std::fs::read_to_string(captures().join("plans/phones.toml")).unwrap();
+    let text = text.replace("50000-50019", "50000-50199").replace("50020-50039", "50200-50239");
+    Plan::from_toml(&text).unwrap()
+}
+
+#[test]
+fn a_capture_that_shows_each_packet_before_and_behind_a_bridge_names_the_bridge() {
+    let behind = |mut packet: Packet| {
+        packet.time += 40_000;
+        packet.mark(0);
+        packet.struck = true;
+        packet
+    };
+    let twice = |packet: Packet| match everything(&packet) {
+        true => vec![packet.clone(), behind(packet)],
+        false => vec![packet],
+    };
+    for link in [Link::Cooked1, Link::Ethernet] {
+        let capture = call().flat_map(twice).in_time().on(link);
+        let report = Trial::of(&capture, &phones()).shows(Cause::RemarkedBetweenPoints);
+        let text = &report.findings[0].text;
+        assert!(text.starts_with("each packet was seen twice at this point, once as "), "{text}");
+    }
+}
+
+#[test]
+fn a_capture_that_shows_each_packet_twice_with_one_mark_is_clean() {
+    let again = |packet: Packet| vec![packet.clone(), Packet { time: packet.time + 40_000, ..packet }];
+    let twice = |packet: Packet| if media(&packet) { again(packet) } else { vec![packet] };
+    Trial::of(&call().flat_map(twice).in_time().on(Link::Cooked1), &phones()).is_clean();
 }
 
 #[test]

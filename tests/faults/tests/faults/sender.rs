@@ -155,7 +155,7 @@ fn ports_outside_the_range_are_seen_over_ipv6_without_signaling() {
 
 #[test]
 fn a_mark_that_nothing_explains_is_a_wrong_mark() {
-    let capture = call().strike(media_from(BOB), |packet| packet.mark(10));
+    let capture = call().strike(media, |packet| packet.mark(10));
     Trial::of(&capture, &phones()).shows(Cause::WrongMark);
 }
 
@@ -174,7 +174,7 @@ fn a_wrong_mark_inside_a_channel_is_seen() {
         wrap: Wrap::Channel,
         outer: false,
     };
-    let capture = call().without_sip().strike(media_from(ALICE), |packet| packet.mark(12)).relayed(relay);
+    let capture = call().without_sip().strike(media, |packet| packet.mark(12)).relayed(relay);
     Trial::of(&capture, &phones_with_relay()).shows(Cause::WrongMark);
 }
 

@@ -58,6 +58,14 @@ fn foreign_traffic_with_the_video_mark_is_named_over_ipv6_on_a_vlan() {
 }
 
 #[test]
+fn fax_that_a_call_announces_is_ours() {
+    let announced = call().text_from(ALICE, "m=audio ", "m=image 50300 udptl t38\r\nm=audio ");
+    let fax = |capture: Capture| capture.with_stream("10.20.0.20:50302", "10.20.0.10:50300", 46, true);
+    Trial::of(&fax(announced), &phones()).is_clean();
+    Trial::of(&fax(call()), &phones()).shows(Cause::RogueMarked);
+}
+
+#[test]
 fn congestion_bits_beside_packets_that_can_not_carry_them_are_abuse() {
     let capture = call().strike_some(rtp_from(BOB), |n| n % 3 == 0, |packet| packet.traffic_byte |= 3);
     Trial::of(&capture, &phones()).shows(Cause::EcnAbused);

@@ -147,6 +147,37 @@ fn conversations_that_look_like_media_do_not_push_a_call_out() {
 }
 
 #[test]
+fn thousands_of_relays_that_drop_the_mark_are_one_finding_in_little_time() {
+    const RELAYS: u32 = 15_000;
+    let limits = Limits { flows: 4 * Limits::default().flows, ..Limits::default() };
+    let mut flood = Flood { verifier: Verifier::new(limits, Share::ALL), ..Flood::new() };
+    let mut towards = template("10.0.0.1:50000", "10.64.0.1:50002", rtp(0, 0));
+    let mut onwards = template("10.64.0.1:50004", "10.20.0.9:50006", rtp(0, 0));
+    towards[1] = 46 << 2;
+    for n in 0..RELAYS {
+        let [_, high, middle, low] = n.to_be_bytes();
+        let relay = [10, 64 | high, middle, low];
+        towards[13..16].copy_from_slice(&[high, middle, low]);
+        towards[16..20].copy_from_slice(&relay);
+        onwards[12..16].copy_from_slice(&relay);
+        for seq in 0..3 {
+            for leg in [&mut towards, &mut onwards] {
+                leg[28..].copy_from_slice(&rtp(seq, 0x5000_0000 + n));
+                flood.frame(leg);
+            }
+        }
+    }
+    let begun = std::time::Instant::now();
+    let report = flood.verifier.report(&Options { plan: Some(phones()), ..Options::default() });
+    let took = begun.elapsed();
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.cause, finding.flows.len())).collect();
+    println!("{} flows in {took:?}: {}", report.flows.len(), report.findings[0].text);
+    assert_eq!(found, [(Cause::RelayDropsMark, RELAYS as usize)]);
+    // A look at every row for every relay would take far longer in a debug build.
+    assert!(took.as_secs() < 5, "{took:?}");
+}
+
+#[test]
 fn endless_fragments_of_datagrams_that_never_end_take_bounded_memory() {
     let (mut flood, call) = (Flood::new(), call());
     mixed(&mut flood, &call, 700, |n| {

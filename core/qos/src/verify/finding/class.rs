@@ -79,8 +79,9 @@ fn video_in_audio(case: &mut Case<'_>) {
         let one_off = row.out.range.is_some_and(|own| one_beyond(own) == Some(row.out.src_port));
         is_video(row) && !one_off && range.is_some_and(|range| range.contains(row.out.src_port))
     });
+    let marked: BTreeSet<usize> = marks.iter().copied().collect();
     let rows: Vec<usize> =
-        marks.iter().chain(ports.iter().filter(|row| !marks.contains(row))).copied().collect();
+        marks.iter().chain(ports.iter().filter(|row| !marked.contains(row))).copied().collect();
     let Some(&first) = rows.first() else { return };
     let row = &case.rows[first];
     let text = format!(

@@ -1,16 +1,19 @@
 //! Causes that touch the whole estate or everything that one kind of device sends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use carillon_wire::ip::Dscp;
 
 use super::super::cause::Cause;
-use super::super::report::Content;
 use super::super::row::Row;
 use super::{Case, flows};
 use crate::TrafficClass;
 
-/// What Lync Phone Edition and Windows' guaranteed service type send.
+/// Audio with a mark of these is another matter than a mark of the sender's own.
+const OTHER_CLASSES: [TrafficClass; 3] =
+    [TrafficClass::Video, TrafficClass::Sharing, TrafficClass::Signaling];
+/// What Lync Phone Edition and Windows' guaranteed service type send, whatever their ports.
 const LEGACY_VOICE: u8 = 40;
 /// Share of packets outside the ranges, in percent, from which the ranges are not in force.
 const RANDOM_PORTS_PERCENT: u64 = 60;
@@ -103,23 +106,57 @@ fn is_cut(row: &Row) -> bool {
 
 /// Some senders mark audio as planned, others steadily otherwise.
 fn two_audio_marks(case: &mut Case<'_>) {
-    let audio = |row: &Row| row.out.content == Content::Rtp && row.out.class == Some(TrafficClass::Audio);
-    let right: BTreeSet<_> =
-        case.rows.iter().filter(|row| audio(row) && row.is_marked_right()).map(|row| row.out.src).collect();
+    let Some(policies) = &case.ground.policies else { return };
+    let mut senders: BTreeMap<IpAddr, AudioHabit> = BTreeMap::new();
+    for row in case.rows.iter().filter(|row| row.is_media() && row.out.class == Some(TrafficClass::Audio)) {
+        let other_class = |class: TrafficClass| row.steady_mark() == Some(policies.mark(row.out.role, class));
+        let steady = row.steady_mark().filter(|mark| *mark != Dscp::DEFAULT);
+        let legacy = steady.is_some_and(|mark| mark.value() == LEGACY_VOICE);
+        // From foreign ports too, it is a device that nobody configured.
+        let configured = row.out.in_range != Some(false) || legacy;
+        let strange = row.wrong_marks > 0 && row.mark_cause.is_none() && configured;
+        let habit = match steady {
+            _ if row.is_marked_right() => AudioHabit::Planned,
+            Some(mark) if strange && !OTHER_CLASSES.into_iter().any(other_class) => AudioHabit::Other(mark),
+            _ => AudioHabit::Unsteady,
+        };
+        let known = senders.entry(row.out.src).or_insert(habit);
+        *known = if *known == habit { habit } else { AudioHabit::Unsteady };
+    }
+    let planned: BTreeSet<IpAddr> = senders
+        .iter()
+        .filter(|(_, habit)| **habit == AudioHabit::Planned)
+        .map(|(sender, _)| *sender)
+        .collect();
     let wrong = case.unexplained(|row| {
-        let same_kind = row.out.class == Some(TrafficClass::Audio);
-        let steady = row.steady_mark().is_some_and(|mark| mark.value() == LEGACY_VOICE);
-        same_kind && steady && !right.contains(&row.out.src)
+        let mark = row.steady_mark().map(AudioHabit::Other);
+        row.out.class == Some(TrafficClass::Audio)
+            && mark.is_some()
+            && senders.get(&row.out.src) == mark.as_ref()
     });
-    let Some(&first) = wrong.first().filter(|_| !right.is_empty()) else { return };
+    let Some(&first) = wrong.first().filter(|_| !planned.is_empty()) else { return };
+    let mut others: BTreeMap<Dscp, BTreeSet<IpAddr>> = BTreeMap::new();
+    for row in wrong.iter().map(|&row| &case.rows[row]) {
+        others.entry(row.steady_mark().unwrap_or_default()).or_default().insert(row.out.src);
+    }
+    let label = crate::dscp::label;
+    let others =
+        others.iter().map(|(mark, senders)| format!("{} marks audio {}", case.names(senders), label(*mark)));
     let text = format!(
-        "{} marks audio {}, {} marks it {}",
-        case.names(&case.senders(&wrong)),
-        case.rows[first].steady_mark().map_or_else(String::new, crate::dscp::label),
-        case.names(&right),
-        case.rows[first].out.expected.map_or_else(String::new, crate::dscp::label),
+        "{}, {} marks it {}",
+        others.collect::<Vec<_>>().join(", "),
+        case.names(&planned),
+        case.rows[first].out.expected.map_or_else(String::new, label),
     );
     case.explain_marks(Cause::TwoAudioMarks, &wrong, text);
+}
+
+/// How a sender marks all its audio.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AudioHabit {
+    Planned,
+    Other(Dscp),
+    Unsteady,
 }
 
 /// IPv6 media unmarked beside marked IPv4 media.

@@ -7,6 +7,7 @@ mod class;
 mod estate;
 mod path;
 mod sender;
+mod sighting;
 mod traffic;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ pub(super) fn findings(rows: &mut [Row], ground: &Ground, queues: Option<&QueueM
     traffic::before_segmentation(&mut case);
     path::between_points(&mut case);
     path::across_relay(&mut case);
+    path::seen_twice(&mut case);
     traffic::fragments(&mut case);
     estate::unshifted(&mut case);
     estate::nothing_in_force(&mut case);

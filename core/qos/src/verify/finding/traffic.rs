@@ -65,7 +65,9 @@ pub(super) fn rogue(case: &mut Case<'_>) {
         let foreign =
             row.out.class.is_none() && !matches!(row.out.content, Content::Unconfirmed | Content::Stun);
         let marked: u64 = row.out.marks.iter().filter(|m| prized.contains(&m.dscp)).map(|m| m.packets).sum();
-        foreign && marked >= ROGUE_PACKETS && !known.contains(&conversation(row))
+        // Fax and data that a call describes are of no class, but ours.
+        let ours = || known.contains(&conversation(row)) || case.ground.is_announced(row);
+        foreign && marked >= ROGUE_PACKETS && !ours()
     };
     let rows: Vec<usize> = case.rows.iter().filter(rogue).map(|row| row.out.id).collect();
     let Some(&first) = rows.first() else { return };
@@ -73,11 +75,12 @@ pub(super) fn rogue(case: &mut Case<'_>) {
     let mark = row.out.marks.iter().find(|m| prized.contains(&m.dscp));
     let frame = mark.map(|m| m.first_frame);
     let text = format!(
-        "{} of {} sends {} marked {}: no media of ours, and it competes with voice",
+        "{} carries {} marked {}: no media of ours, and it competes with voice ({}, senders: {})",
         row.path(),
-        flows(rows.len()),
         row.out.protocol,
         mark.map_or_else(String::new, |m| crate::dscp::label(m.dscp)),
+        flows(rows.len()),
+        case.names(&case.senders(&rows))
     );
     case.add(Cause::RogueMarked, &rows, frame, text);
 }

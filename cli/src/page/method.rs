@@ -46,6 +46,8 @@ fn captures(page: &mut Html, report: &Report) {
     html!(page, "{}, {} with IP", some(totals.frames, "frame", "frames"), count(totals.ip));
     let rest = [
         (totals.unclassified, "like media, but of no class: not judged"),
+        (totals.tunneled, "tunnels (what they carry was not looked into)"),
+        (totals.orphan_fragments, "fragments without the first one of their datagram"),
         (totals.undecoded, "not decoded (no IP, cut or broken)"),
         (totals.fragments, "fragments, put together again"),
         (totals.icmp, "ICMP errors (what they quote is no traffic)"),

@@ -1,7 +1,7 @@
 //! Calls between programs that Carillon did not make, captured in network namespaces.
 //!
 //! A [`scenario`] starts other people's programs in a [`network`], marks what they cannot mark themselves
-//! and yields a [`scenario::Recording`]. [`tshark`] reads it as the independent oracle, [`verdict`] asks
+//! and yields a [`recording::Recording`]. [`tshark`] reads it as the independent oracle, [`verdict`] asks
 //! `carillon verify`, and [`agreement`] compares the two. Judging the plan is not done here.
 
 pub mod agreement;

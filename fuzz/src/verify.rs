@@ -28,7 +28,7 @@ pub fn verify(data: &[u8]) {
     judge(choice, &frames);
 }
 
-/// Traffic as [`traffic::frames`] reads it, behind a byte that chooses the plan, how to judge, and whether time is
+/// Traffic as `traffic::frames` reads it, behind a byte that chooses the plan, how to judge, and whether time is
 /// about to end: what lies deep behind valid headers.
 pub fn verify_packets(data: &[u8]) {
     let Some((&choice, script)) = data.split_first() else { return };

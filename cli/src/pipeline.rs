@@ -1,7 +1,8 @@
 //! Reads captures and lets verifiers see every frame: on one core in place, on several by worker threads.
 //!
-//! One thread reads and cuts the bytes at borders of records; it hands the same blocks to all workers, and each
-//! worker keeps only its share of the flows. So the verdict does not depend on how many there are.
+//! Plain files are read by every worker for itself. From a pipe one thread reads, cuts the bytes at borders of
+//! records, and hands the same blocks to all workers. Each worker keeps only its share of the flows, so the verdict
+//! does not depend on how many there are.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -38,8 +39,51 @@ pub trait Progress {
     fn advanced(&self);
 }
 
-/// Reads all captures, in order, on so many cores. Two are one that reads and one that judges: every worker has
-/// to look at every frame, so a second worker gains less than a reader that is never waited for.
+/// Reads captures that can be opened as often as there are workers: each reads its own copy of the inputs, keeps
+/// its share of the flows, and has nothing to wait for. Reading costs less than handing blocks from core to core.
+pub fn observe_copies(
+    mut copies: Vec<Vec<Input>>,
+    limits: Limits,
+    progress: &dyn Progress,
+) -> Result<Observed, Failure> {
+    let of = copies.len();
+    let rest = copies.split_off(1.min(of));
+    thread::scope(|scope| {
+        let start =
+            |(inputs, index)| scope.spawn(move || alone(inputs, Share { index, of }, limits, &Silent));
+        let others: Vec<_> = rest.into_iter().zip(1..).map(start).collect();
+        let mut first = alone(copies.pop().unwrap_or_default(), Share { index: 0, of }, limits, progress)?;
+        for other in others {
+            let judged =
+                other.join().map_err(|_| Failure::Message("a worker thread has failed".to_owned()))??;
+            first.verifier.merge(judged.verifier);
+        }
+        Ok(first)
+    })
+}
+
+/// Reads and judges on this thread.
+fn alone(
+    inputs: Vec<Input>,
+    share: Share,
+    limits: Limits,
+    progress: &dyn Progress,
+) -> Result<Observed, Failure> {
+    let mut verifier = Verifier::new(limits, share);
+    let damaged =
+        read_all(inputs, progress, &mut |decoder, buffer, file| show(&mut verifier, decoder, buffer, file))?;
+    Ok(Observed { verifier, damaged })
+}
+
+/// Nobody is told.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn advanced(&self) {}
+}
+
+/// Reads captures that can be read once only (pipes, interfaces), in order, on so many cores. Two are one that
+/// reads and one that judges.
 pub fn observe(
     inputs: Vec<Input>,
     cores: usize,
@@ -47,11 +91,7 @@ pub fn observe(
     progress: &dyn Progress,
 ) -> Result<Observed, Failure> {
     if cores <= 1 {
-        let mut verifier = Verifier::new(limits, Share::ALL);
-        let damaged = read_all(inputs, progress, &mut |decoder, buffer, file| {
-            show(&mut verifier, decoder, buffer, file)
-        })?;
-        return Ok(Observed { verifier, damaged });
+        return alone(inputs, Share::ALL, limits, progress);
     }
     thread::scope(|scope| {
         let (returns, done_with) = channel();

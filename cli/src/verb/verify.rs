@@ -5,7 +5,7 @@ mod progress;
 mod terminal;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::thread;
 
@@ -76,17 +76,37 @@ fn cores(args: &Verify) -> usize {
 }
 
 fn read(args: &Verify, options: &mut Options, limits: Limits) -> Result<Observed, Failure> {
-    let mut inputs = Vec::new();
+    let (mut inputs, mut lengths) = (Vec::new(), Vec::new());
     let mut bar = Bar::default();
     for path in args.files.iter().chain(&args.between) {
         let source = capture::open(path).map_err(|error| Failure::Message(error.to_string()))?;
         bar.add(source.length, source.position);
         let name = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
         options.files.push(name.clone());
-        inputs.push(Input { name, reader: source.reader, live: false });
+        let plain = source.length.filter(|_| !source.compressed && path.as_os_str() != "-");
+        lengths.extend(plain.map(|length| (path, length)));
+        inputs.push(Input {
+            name,
+            reader: Box::new(source.reader.take(plain.unwrap_or(u64::MAX))),
+            live: false,
+        });
     }
     bar.show();
-    pipeline::observe(inputs, cores(args), limits, &bar)
+    let cores = cores(args);
+    if lengths.len() < inputs.len() {
+        return pipeline::observe(inputs, cores, limits, &bar);
+    }
+    let mut copies = vec![inputs];
+    for _ in 1..cores {
+        copies.push(lengths.iter().map(|&(path, length)| copy(path, length)).collect::<Result<_, _>>()?);
+    }
+    pipeline::observe_copies(copies, limits, &bar)
+}
+
+/// The same file once more. A file that still grows has one length for all workers.
+fn copy(path: &Path, length: u64) -> Result<Input, Failure> {
+    let source = capture::open(path).map_err(|error| Failure::Message(error.to_string()))?;
+    Ok(Input { name: path.display().to_string(), reader: Box::new(source.reader.take(length)), live: false })
 }
 
 fn write_page(path: &Path, report: &Report, options: &Options) -> Result<(), Failure> {

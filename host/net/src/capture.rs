@@ -17,6 +17,8 @@ pub struct Source {
     pub length: Option<u64>,
     /// Bytes of the file read so far, for a progress bar: compressed ones count against `length`.
     pub position: Arc<AtomicU64>,
+    /// Whether it is compressed.
+    pub compressed: bool,
 }
 
 /// Large enough that a gzip decoder rarely waits for the system.
@@ -52,7 +54,7 @@ fn source(file: File) -> io::Result<Source> {
     } else {
         Box::new(whole)
     };
-    Ok(Source { reader, length: metadata.is_file().then_some(metadata.len()), position })
+    Ok(Source { reader, length: metadata.is_file().then_some(metadata.len()), position, compressed })
 }
 
 struct Counted {

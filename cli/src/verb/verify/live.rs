@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::answer::Failure;
-use crate::pipeline::{self, Input, Observed, Progress};
+use crate::pipeline::{self, Input, Observed, Silent};
 use crate::words;
 
 /// Captures and shows every frame to the verifiers.
@@ -57,10 +57,4 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> io::Result<()> {
         flag::register(signal, stop.clone())?;
     }
     Ok(())
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn advanced(&self) {}
 }

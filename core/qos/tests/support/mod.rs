@@ -10,8 +10,13 @@ use carillon_wire::link::LinkType;
 
 /// The verdict over packets that come 20 ms apart, by a plan in TOML; 10.0.0.1 has this role.
 pub fn judged(plan: &str, role: Role, calls: &[Vec<Vec<u8>>]) -> Report {
-    let plan = (!plan.is_empty()).then(|| Plan::from_toml(plan).unwrap());
     let sender = RoleAssignment { network: Ipv4Addr::new(10, 0, 0, 1).into(), prefix: 32, role };
+    told(plan, &[sender], calls)
+}
+
+/// The same with these roles told, or none.
+pub fn told(plan: &str, roles: &[RoleAssignment], calls: &[Vec<Vec<u8>>]) -> Report {
+    let plan = (!plan.is_empty()).then(|| Plan::from_toml(plan).unwrap());
     let mut verifier = Verifier::new(Limits::default(), Share::ALL);
     for (number, data) in (1..).zip(calls.iter().flatten()) {
         verifier.observe(&Frame {
@@ -24,7 +29,7 @@ pub fn judged(plan: &str, role: Role, calls: &[Vec<Vec<u8>>]) -> Report {
             data,
         });
     }
-    verifier.report(&Options { plan, roles: vec![sender], ..Options::default() })
+    verifier.report(&Options { plan, roles: roles.to_vec(), ..Options::default() })
 }
 
 /// A second of RTP from this port.

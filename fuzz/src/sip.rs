@@ -24,7 +24,7 @@ pub fn sip_stream(data: &[u8]) {
     let limits = Limits { head: 1024, body: 512 };
     let mut rest = data;
     loop {
-        let used = match sip::frame(rest, Transport::Stream, limits) {
+        let used = match sip::frame(rest, Transport::Tcp, limits) {
             Framing::Message { len, message } => {
                 assert_eq!(message.bytes().len(), len);
                 assert_eq!(message.content_length().ok().flatten(), Some(message.body().len()));
@@ -52,7 +52,7 @@ pub fn sip_stream(data: &[u8]) {
 /// Whatever came of a message before its end asks for more, and for no more than the whole.
 fn ends_only_there(message: &[u8], limits: Limits) {
     for len in (0..message.len()).step_by(1 + message.len() / 16) {
-        match sip::frame(&message[..len], Transport::Stream, limits) {
+        match sip::frame(&message[..len], Transport::Tcp, limits) {
             Framing::More { needed } => assert!(needed <= message.len()),
             other => panic!("{len} of {} bytes are {other:?}", message.len()),
         }

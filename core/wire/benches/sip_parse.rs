@@ -44,7 +44,7 @@ fn main() {
         message.is_some_and(|message| black_box(message.routing()).is_ok())
     });
     measure("frame + full check", || {
-        match frame(black_box(INVITE), Transport::Datagram, Limits::default()) {
+        match frame(black_box(INVITE), Transport::Udp, Limits::default()) {
             Framing::Message { message, .. } => black_box(message.check()).is_ok(),
             _ => false,
         }

@@ -35,7 +35,7 @@ fn touch(bytes: &[u8]) {
 
 /// Applied to a framed message, no edits give the same bytes.
 fn round_trip(bytes: &[u8]) {
-    if let Framing::Message { len, message } = frame(bytes, Transport::Datagram, Limits::default()) {
+    if let Framing::Message { len, message } = frame(bytes, Transport::Udp, Limits::default()) {
         assert_eq!(Edits::new(&message).finish().unwrap(), &bytes[..len]);
         let mut edits = Edits::new(&message);
         edits.push(Name::Via, b"SIP/2.0/UDP new.example;branch=z9hG4bKnew").unwrap();
@@ -63,12 +63,12 @@ fn the_corpus_survives_a_round_trip() {
 fn a_stream_cut_anywhere_waits_for_the_rest() {
     let whole = corpus().into_iter().find(|m| m.starts_with(b"SERVICE")).unwrap();
     for cut in 0..whole.len() {
-        match frame(&whole[..cut], Transport::Stream, Limits::default()) {
+        match frame(&whole[..cut], Transport::Tcp, Limits::default()) {
             Framing::More { needed } => assert!(needed > cut && needed <= whole.len()),
             other => panic!("{cut}: {other:?}"),
         }
     }
-    let framed = frame(&whole, Transport::Stream, Limits::default());
+    let framed = frame(&whole, Transport::Tcp, Limits::default());
     assert!(matches!(framed, Framing::Message { len, .. } if len == whole.len()));
 }
 
@@ -88,6 +88,6 @@ proptest! {
         touch(&message);
         round_trip(&message);
         touch(&message[..at]);
-        let _ = frame(&message, Transport::Stream, Limits::default());
+        let _ = frame(&message, Transport::Tcp, Limits::default());
     }
 }

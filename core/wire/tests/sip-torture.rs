@@ -142,19 +142,19 @@ fn a_stream_splits_what_a_datagram_ignores() {
     let Some(shared) = shared() else { return };
     let read = |name: &str| std::fs::read(shared.join(name)).unwrap();
     let double = read("rfc4475/dblreq.dat");
-    let Framing::Message { len, .. } = frame(&double, Transport::Stream, Limits::default()) else { panic!() };
-    let between = frame(&double[len..], Transport::Stream, Limits::default());
+    let Framing::Message { len, .. } = frame(&double, Transport::Tcp, Limits::default()) else { panic!() };
+    let between = frame(&double[len..], Transport::Tcp, Limits::default());
     let Framing::KeepAlive { len: breaks } = between else { panic!("{between:?}") };
-    let second = frame(&double[len + breaks..], Transport::Stream, Limits::default());
+    let second = frame(&double[len + breaks..], Transport::Tcp, Limits::default());
     assert!(
         matches!(second, Framing::Message { message, .. } if message.method().unwrap().as_bytes() == b"INVITE")
     );
     let short = read("rfc4475/clerr.dat");
-    let framed = frame(&short, Transport::Stream, Limits::default());
+    let framed = frame(&short, Transport::Tcp, Limits::default());
     assert!(matches!(framed, Framing::More { needed } if needed > short.len()));
     for name in ["rfc4475/ncl.dat", "rfc4475/mcl01.dat"] {
         let bytes = read(name);
-        let framed = frame(&bytes, Transport::Stream, Limits::default());
+        let framed = frame(&bytes, Transport::Tcp, Limits::default());
         assert!(matches!(framed, Framing::Wrong { answer, .. } if answer.code == 400), "{name}");
     }
 }

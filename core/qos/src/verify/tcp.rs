@@ -151,7 +151,7 @@ fn within(assembler: Assembler, left: &mut usize) -> Assembler {
 fn read_sip(bytes: &[u8], sink: &mut Sink<'_>) -> Option<usize> {
     let mut used = 0;
     loop {
-        match sip::frame(bytes.get(used..)?, sip::Transport::Stream, SIP_LIMITS) {
+        match sip::frame(bytes.get(used..)?, sip::Transport::Tcp, SIP_LIMITS) {
             sip::Framing::Message { len, message } => {
                 calls::note_message(sink.facts, sink.flow.key, sink.seen.frame, &message);
                 used += len;

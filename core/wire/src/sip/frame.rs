@@ -2,19 +2,11 @@
 //!
 //! Strict, because two elements that disagree about the end of a message can be made to see different messages.
 
+use super::flow::Transport;
 use super::index::leading_line_breaks;
 use super::lex::{TOKEN, is};
 use super::message::Message;
 use super::outcome::{Answer, Garbage};
-
-/// What the bytes came over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Transport {
-    /// UDP, or one WebSocket frame: what is behind the body is ignored.
-    Datagram,
-    /// TCP or TLS: the next message follows.
-    Stream,
-}
 
 /// Largest message accepted, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,10 +57,7 @@ pub enum Framing<'a> {
 
 /// Finds the first message in `bytes`.
 pub fn frame(bytes: &[u8], transport: Transport, limits: Limits) -> Framing<'_> {
-    let framed = match transport {
-        Transport::Datagram => datagram(bytes, limits),
-        Transport::Stream => stream(bytes, limits),
-    };
+    let framed = if transport.is_stream() { stream(bytes, limits) } else { datagram(bytes, limits) };
     framed.unwrap_or_else(Framing::Garbage)
 }
 
@@ -153,25 +142,25 @@ mod tests {
     #[test]
     fn a_stream_ends_where_content_length_says() {
         let head = HEAD.len() + "l: 2\r\n\r\n".len();
-        assert_eq!(with("l: 2\r\n", "hiNEXT", Transport::Stream), format!("message {} 2", head + 2));
-        assert_eq!(with("l: 2\r\n", "h", Transport::Stream), format!("more {}", head + 2));
-        assert_eq!(with("", "hi", Transport::Stream), "wrong 400 Missing Content-Length");
+        assert_eq!(with("l: 2\r\n", "hiNEXT", Transport::Tcp), format!("message {} 2", head + 2));
+        assert_eq!(with("l: 2\r\n", "h", Transport::Tcp), format!("more {}", head + 2));
+        assert_eq!(with("", "hi", Transport::Tcp), "wrong 400 Missing Content-Length");
     }
 
     #[test]
     fn a_datagram_ignores_what_follows_and_refuses_what_is_missing() {
         let head = HEAD.len() + "l: 2\r\n\r\n".len();
-        assert_eq!(with("l: 2\r\n", "hiNEXT", Transport::Datagram), format!("message {} 2", head + 2));
+        assert_eq!(with("l: 2\r\n", "hiNEXT", Transport::Udp), format!("message {} 2", head + 2));
         assert_eq!(
-            with("l: 2\r\n", "h", Transport::Datagram),
+            with("l: 2\r\n", "h", Transport::Udp),
             "wrong 400 Content-Length Larger Than Message"
         );
-        assert_eq!(with("", "hi", Transport::Datagram), format!("message {} 2", HEAD.len() + 4));
+        assert_eq!(with("", "hi", Transport::Udp), format!("message {} 2", HEAD.len() + 4));
     }
 
     #[test]
     fn lying_lengths_are_refused_on_both() {
-        for transport in [Transport::Datagram, Transport::Stream] {
+        for transport in [Transport::Udp, Transport::Tcp] {
             assert_eq!(with("l: -1\r\n", "", transport), "wrong 400 Malformed Content-Length");
             assert_eq!(with("l: 1, 1\r\n", "x", transport), "wrong 400 Malformed Content-Length");
             assert_eq!(
@@ -182,24 +171,24 @@ mod tests {
             assert!(with("l: 1\r\nl: 01\r\n", "x", transport).starts_with("message"));
         }
         assert_eq!(
-            with("l: 99999999999999999999\r\n", "", Transport::Stream),
+            with("l: 99999999999999999999\r\n", "", Transport::Tcp),
             "wrong 400 Malformed Content-Length"
         );
     }
 
     #[test]
     fn line_breaks_alone_keep_alive() {
-        assert_eq!(shown("\r\n\r\n", Transport::Datagram), "keep-alive 4");
-        assert_eq!(shown("", Transport::Datagram), "keep-alive 0");
-        assert_eq!(shown("\r\n\r\nMESSAGE", Transport::Stream), "keep-alive 4");
-        assert_eq!(shown("\r", Transport::Stream), "more 2");
-        assert!(shown(&format!("\r\n{HEAD}\r\n"), Transport::Datagram).starts_with("message"));
+        assert_eq!(shown("\r\n\r\n", Transport::Udp), "keep-alive 4");
+        assert_eq!(shown("", Transport::Udp), "keep-alive 0");
+        assert_eq!(shown("\r\n\r\nMESSAGE", Transport::Tcp), "keep-alive 4");
+        assert_eq!(shown("\r", Transport::Tcp), "more 2");
+        assert!(shown(&format!("\r\n{HEAD}\r\n"), Transport::Udp).starts_with("message"));
     }
 
     #[test]
     fn a_head_without_end_is_bounded() {
-        assert_eq!(shown(HEAD, Transport::Stream), format!("more {}", HEAD.len() + 1));
-        assert_eq!(shown(&"a".repeat(256), Transport::Stream), "sip_head_too_large");
-        assert_eq!(shown("\x16\x03\x01", Transport::Stream), "sip_not_sip");
+        assert_eq!(shown(HEAD, Transport::Tcp), format!("more {}", HEAD.len() + 1));
+        assert_eq!(shown(&"a".repeat(256), Transport::Tcp), "sip_head_too_large");
+        assert_eq!(shown("\x16\x03\x01", Transport::Tcp), "sip_not_sip");
     }
 }

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod edit;
 mod field;
+mod flow;
 mod frame;
 mod index;
 mod lex;
@@ -24,7 +25,8 @@ pub use build::Builder;
 pub use check::Routing;
 pub use edit::Edits;
 pub use field::{Credentials, MediaType, Part, Parts};
-pub use frame::{Framing, Limits, Transport, frame};
+pub use flow::{Flow, Transport};
+pub use frame::{Framing, Limits, frame};
 pub use index::Index;
 pub use lex::{Param, ParamIter, Params, Values};
 pub use message::{Header, Message};
@@ -50,7 +52,7 @@ pub enum Decoded<'a> {
 
 /// Decodes a datagram: [`frame()`] and [`Message::check`] in one.
 pub fn decode(bytes: &[u8], limits: Limits) -> Decoded<'_> {
-    let (message, framed) = match frame(bytes, Transport::Datagram, limits) {
+    let (message, framed) = match frame(bytes, Transport::Udp, limits) {
         Framing::Message { message, .. } => (message, None),
         Framing::Wrong { message, answer } => (message, Some(answer)),
         Framing::Garbage(garbage) => return Decoded::Garbage(garbage),

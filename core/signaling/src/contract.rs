@@ -1,0 +1,181 @@
+//! What goes into the Front End and what comes out: plain values.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_qos::{Plan, TrafficClass};
+use carillon_wire::sip::{Flow, Transport};
+
+use crate::user::{Algorithms, User};
+
+/// A place where the Front End is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// What it speaks.
+    pub transport: Transport,
+    /// Where it is bound; flows are told by it. The port is the real one.
+    pub address: SocketAddr,
+    /// What Via and Record-Route say: a name or address with its port, as the peers reach it.
+    pub advertised: String,
+    /// What users are challenged with here.
+    pub algorithms: Algorithms,
+}
+
+/// What the Front End wants done, in this order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Make this durable before anything that comes later leaves.
+    Save(Change),
+    /// Send this.
+    Transmit(Transmit),
+    /// Close a connection: what came on it cannot be trusted any more, or its user has gone.
+    Close(Flow),
+    /// Something that an administrator may want to know.
+    Event(Event),
+}
+
+/// A message to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transmit {
+    /// Where to.
+    pub to: Destination,
+    /// Which decides the mark.
+    pub class: TrafficClass,
+    /// The whole message.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Destination {
+    /// Back on a flow that is there. If it is gone, the Front End is told so.
+    Flow(Flow),
+    /// To an address: on a connection that is open to it, or else a new one.
+    Address {
+        /// Over what.
+        transport: Transport,
+        /// Whereto.
+        remote: SocketAddr,
+        /// For UDP, the socket of ours that sends; a stream leaves from any port.
+        local: Option<SocketAddr>,
+    },
+}
+
+/// A change of what must survive a crash.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    /// A binding is new or refreshed; it replaces the one with the same `aor` and `key`.
+    Bind(Arc<Binding>),
+    /// A binding is gone.
+    Unbind {
+        /// Whose.
+        aor: Arc<str>,
+        /// Which of them.
+        key: String,
+    },
+}
+
+/// One contact of a user (RFC 3261, 10): where a phone can be reached, until when.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Binding {
+    /// Whose: `alice@example.com`.
+    pub aor: Arc<str>,
+    /// Tells bindings of a user apart: instance and reg-id (RFC 5626), or else the contact's URI.
+    pub key: String,
+    /// The contact's URI, as the phone wrote it.
+    pub contact: String,
+    /// Where the REGISTER came from; requests to the phone go back there.
+    pub flow: Flow,
+    /// The Path of the REGISTER, if it came through a proxy (RFC 3327).
+    pub path: Vec<String>,
+    /// Call-ID of the REGISTER.
+    pub call_id: String,
+    /// CSeq of the REGISTER: an older one changes nothing.
+    pub cseq: u32,
+    /// `q`, in thousandths.
+    pub q: u16,
+    /// When it ends, since the Unix epoch.
+    pub expires: Duration,
+    /// What the phone calls itself.
+    pub user_agent: String,
+    /// Version of the plan that the phone was last given.
+    pub plan_version: Option<u64>,
+}
+
+/// What an administrator asks for.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Add a user, or change one.
+    PutUser(User),
+    /// Remove a user with all bindings.
+    RemoveUser(String),
+    /// From now on this plan holds. Sockets that are open keep what they have until their sessions end.
+    SetPlan {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// Its version.
+        version: u64,
+    },
+    /// The listeners from now on (reload).
+    SetListeners(Vec<Listener>),
+    /// Take on no new calls and registrations: they are answered 503 with Retry-After. What runs, goes on.
+    Drain,
+}
+
+/// What happened. No secrets; addresses and names are for debug logs only.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A contact was added (not merely refreshed).
+    Registered {
+        /// Whose.
+        aor: Arc<str>,
+    },
+    /// A contact ended: it was removed, it expired, or its connection closed.
+    Unregistered {
+        /// Whose.
+        aor: Arc<str>,
+    },
+    /// Wrong credentials.
+    Denied {
+        /// Whom the request said it was from; not proven.
+        aor: String,
+        /// Where it came from.
+        remote: SocketAddr,
+        /// Why.
+        why: Failure,
+    },
+    /// A user was given the document of the plan.
+    Provisioned {
+        /// Whom.
+        aor: Arc<str>,
+        /// The version given.
+        version: u64,
+    },
+    /// A call was answered.
+    CallStarted {
+        /// Its Call-ID.
+        call_id: String,
+    },
+    /// A call ended.
+    CallEnded {
+        /// Its Call-ID.
+        call_id: String,
+    },
+}
+
+/// Why credentials were refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Failure {
+    /// No such user.
+    UnknownUser,
+    /// The response does not prove the password.
+    WrongPassword,
+    /// The nonce is not ours.
+    ForeignNonce,
+    /// The nonce count was seen before.
+    Replay,
+    /// Credentials for somebody else.
+    WrongUser,
+}

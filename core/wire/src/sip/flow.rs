@@ -1,0 +1,67 @@
+//! What messages travel over, and the path that one came on.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// What carries a message, as a Via and a URI's `transport` parameter name it (RFC 3261, 18 and 20.42).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Transport {
+    /// One datagram, one message: what is behind the body is ignored.
+    Udp,
+    /// A stream: the next message follows.
+    Tcp,
+    /// A stream inside TLS.
+    Tls,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
+
+    /// Whether messages follow each other, and connections have to be made.
+    pub const fn is_stream(self) -> bool {
+        !matches!(self, Transport::Udp)
+    }
+
+    /// As in a Via: `UDP`, `TCP`, `TLS`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+        }
+    }
+
+    /// The transport of that name, in any case.
+    pub fn from_name(name: &[u8]) -> Option<Transport> {
+        Transport::ALL.into_iter().find(|transport| transport.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Where a server listens unless something else is said: 5060, for TLS 5061.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The path that a message came on, and that answers take back (the flow of RFC 5626): a connection, or a UDP
+/// socket of ours and the address beyond it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Flow {
+    /// What carries it.
+    pub transport: Transport,
+    /// The connection, or the UDP socket. Never given a second time.
+    pub id: u64,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+}

@@ -1,0 +1,2 @@
+//! Puts the cores and the machine together: the turn, configuration, admin API, metrics.
+#![forbid(unsafe_code)]

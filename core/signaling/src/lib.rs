@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod contract;
+mod reply;
 mod user;
 
 pub use contract::{Binding, Change, Destination, Event, Failure, Listener, Output, Request, Transmit};

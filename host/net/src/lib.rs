@@ -12,3 +12,7 @@ pub mod live;
 pub mod mark;
 #[cfg(target_os = "linux")]
 mod packet_socket;
+#[cfg(target_os = "linux")]
+mod syscall;
+#[cfg(target_os = "linux")]
+pub mod udp;

@@ -7,6 +7,8 @@
 pub mod bind_error;
 pub mod capture;
 #[cfg(target_os = "linux")]
+pub mod lease;
+#[cfg(target_os = "linux")]
 pub mod live;
 #[cfg(target_os = "linux")]
 pub mod mark;

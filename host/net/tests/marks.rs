@@ -2,6 +2,7 @@
 //!
 //! On loopback, so that it runs anywhere; tests/interop asks tshark.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test: helpers too")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::thread::sleep;
@@ -89,7 +90,7 @@ fn the_mark_of_a_datagram_goes_before_that_of_the_port_over_every_family() {
             let (sender, receiver) = (bind(sender, of_port), bind(receiver, 0));
             let there = SocketAddr::new(address.parse().unwrap(), receiver.local().port());
             // More than fit into one call, in turn with and without a mark of their own.
-            let own = |n: u8| (n % 2 == 0).then(|| mark(n % 64));
+            let own = |n: u8| n.is_multiple_of(2).then(|| mark(n % 64));
             let bytes: Vec<[u8; 1]> = (0..200).map(|n| [n]).collect();
             let all: Vec<_> = bytes.iter().map(|bytes| to(there, bytes, own(bytes[0]))).collect();
             send(&sender, &all);

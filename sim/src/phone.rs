@@ -26,7 +26,7 @@ pub struct Phone {
     random: Random,
     next_port: u16,
     /// Offers that wait for their call's key, and negotiations of calls that have one.
-    offered: VecDeque<Negotiation>,
+    offered: VecDeque<(Negotiation, SocketAddr)>,
     calls: BTreeMap<CallKey, Call>,
     now: Duration,
     outbox: VecDeque<Datagram>,
@@ -88,9 +88,9 @@ impl Phone {
 
     /// Calls somebody with an offer of the phone's own.
     pub fn call(&mut self, now: Duration, to: &str) {
-        let (mut negotiation, _) = self.negotiation();
+        let (mut negotiation, rtp) = self.negotiation();
         let offer = negotiation.offer(Direction::SendRecv).into_bytes();
-        self.offered.push_back(negotiation);
+        self.offered.push_back((negotiation, rtp));
         self.request(now, Request::Call { to: to.to_owned(), offer });
     }
 
@@ -197,8 +197,7 @@ impl Phone {
     fn happened(&mut self, event: &Event) {
         match event {
             Event::Calling { call, .. } => {
-                if let Some(negotiation) = self.offered.pop_front() {
-                    let rtp = negotiation.local().rtp;
+                if let Some((negotiation, rtp)) = self.offered.pop_front() {
                     self.calls.insert(*call, Call { negotiation, rtp, leg: None });
                 }
             }

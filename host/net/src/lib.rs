@@ -8,11 +8,17 @@ pub mod authority;
 pub mod bind_error;
 pub mod capture;
 #[cfg(target_os = "linux")]
+pub mod lease;
+#[cfg(target_os = "linux")]
 pub mod live;
 #[cfg(target_os = "linux")]
 pub mod mark;
 #[cfg(target_os = "linux")]
 mod packet_socket;
+#[cfg(target_os = "linux")]
+mod syscall;
 pub mod tls;
 #[cfg(target_os = "linux")]
 pub mod transports;
+#[cfg(target_os = "linux")]
+pub mod udp;

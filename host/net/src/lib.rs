@@ -4,11 +4,15 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 #[cfg(target_os = "linux")]
+pub mod admin_socket;
+#[cfg(target_os = "linux")]
 pub mod bind_error;
 pub mod capture;
 #[cfg(target_os = "linux")]
 pub mod live;
 #[cfg(target_os = "linux")]
 pub mod mark;
+#[cfg(target_os = "linux")]
+pub mod notify;
 #[cfg(target_os = "linux")]
 mod packet_socket;

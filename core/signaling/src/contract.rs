@@ -62,6 +62,16 @@ pub enum Destination {
     },
 }
 
+impl Destination {
+    /// What carries the message.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Destination::Flow(flow) => flow.transport,
+            Destination::Address { transport, .. } => *transport,
+        }
+    }
+}
+
 /// A change of what must survive a crash.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Change {

@@ -8,7 +8,7 @@ use super::Proxy;
 use super::branch::Branch;
 use super::forward;
 use crate::calls;
-use crate::contract::{Destination, Event};
+use crate::contract::Event;
 use crate::incoming::Incoming;
 use crate::transaction::{Cancel, Heard, Id};
 
@@ -120,10 +120,10 @@ impl Proxy {
         self.advance_if_done(now, owner);
     }
 
-    /// A branch ended without an answer.
-    pub(super) fn failed(&mut self, now: Duration, owner: Id, answer: Answer) {
+    /// A branch ended without an answer; `why` is not said if its connection has gone.
+    pub(super) fn failed(&mut self, now: Duration, owner: Id, why: Option<Answer>) {
         let Some(fork) = self.servers.get_mut(owner).and_then(|server| server.work.as_mut()) else { return };
-        fork.failed(answer);
+        fork.failed(why.unwrap_or(fork.lost));
         fork.open = fork.open.saturating_sub(1);
         self.advance_if_done(now, owner);
     }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use carillon_wire::sip::{Answer, Flow, Message, Name};
 
-use crate::contract::Binding;
+use crate::contract::{Binding, Destination};
+use crate::registrar;
 use crate::transaction::Id;
+
+const UNAVAILABLE: Answer = Answer { code: 480, reason: "Temporarily Unavailable" };
 
 /// A place where a request can be sent.
 #[derive(Clone, Debug)]
@@ -13,7 +16,7 @@ pub(crate) enum Target {
     /// A contact of one of our users.
     Contact(Arc<Binding>),
     /// The other side of a dialog.
-    Peer(Flow),
+    Peer(Destination),
 }
 
 /// What is known of a request that is on its way.
@@ -29,6 +32,8 @@ pub(crate) struct Fork {
     pub(crate) cancelled: bool,
     /// Every branch that was begun.
     pub(crate) branches: Vec<Id>,
+    /// What is said of a branch whose connection has gone.
+    pub(crate) lost: Answer,
     /// How many of them have not ended.
     pub(crate) open: usize,
     /// Not tried yet, the best first.
@@ -48,7 +53,9 @@ pub(crate) enum Outcome {
 
 impl Fork {
     pub(crate) fn new(request: &[u8], caller: Arc<str>, path: u64, targets: Vec<Target>) -> Fork {
+        let lost = targets.first().map_or(UNAVAILABLE, Target::failure);
         Fork {
+            lost,
             request: request.into(),
             caller,
             path,
@@ -107,6 +114,38 @@ impl Fork {
 }
 
 impl Target {
+    /// The flow that leads there, as a Record-Route remembers it.
+    pub(crate) fn flow(&self) -> Option<Flow> {
+        match self {
+            Target::Contact(binding) => Some(binding.flow),
+            Target::Peer(_) => None,
+        }
+    }
+
+    /// How it is reached, if it can be.
+    pub(crate) fn destination(&self) -> Option<Destination> {
+        match self {
+            Target::Contact(binding) => registrar::destination(binding),
+            Target::Peer(to) => Some(*to),
+        }
+    }
+
+    /// Whose it is; empty if it is the other side of a dialog.
+    pub(crate) fn aor(&self) -> &str {
+        match self {
+            Target::Contact(binding) => &binding.aor,
+            Target::Peer(_) => "",
+        }
+    }
+
+    /// What is said if its flow is gone.
+    pub(crate) fn failure(&self) -> Answer {
+        match self {
+            Target::Contact(_) => UNAVAILABLE,
+            Target::Peer(_) => Answer { code: 430, reason: "Flow Failed" },
+        }
+    }
+
     fn q(&self) -> u16 {
         match self {
             Target::Contact(binding) => binding.q,

@@ -10,7 +10,6 @@ use crate::contract::Destination;
 use crate::transaction::{Due, Id, Lapse};
 
 const TIMEOUT: Answer = Answer { code: 408, reason: "Request Timeout" };
-const GONE: Answer = Answer { code: 480, reason: "Temporarily Unavailable" };
 
 impl Proxy {
     /// All that is due.
@@ -62,7 +61,7 @@ impl Proxy {
             Lapse::GiveUp => self.cancel_branch(now, id, Some(b"SIP;cause=408")),
             Lapse::Silence => {
                 self.counts.timeouts += 1;
-                self.gone(now, id, TIMEOUT);
+                self.gone(now, id, Some(TIMEOUT));
             }
             Lapse::End => _ = self.end_client(id),
         }
@@ -84,16 +83,16 @@ impl Proxy {
         let places: Vec<u32> = waiting.map(|(_, place)| *place).collect();
         for place in places {
             if let Some((id, _)) = self.clients.at(place) {
-                self.gone(now, id, GONE);
+                self.gone(now, id, None);
             }
         }
     }
 
     /// A branch that no answer will come from.
-    fn gone(&mut self, now: Duration, id: Id, answer: Answer) {
+    pub(super) fn gone(&mut self, now: Duration, id: Id, why: Option<Answer>) {
         let Some(client) = self.end_client(id) else { return };
         if let Some(owner) = client.owner {
-            self.failed(now, owner, answer);
+            self.failed(now, owner, why);
         }
     }
 }

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
-use carillon_wire::sip::{Flow, Transport};
+use carillon_wire::sip::{Flow, Message, Transport};
 use hashbrown::HashMap;
 
 use crate::calls::Calls;
@@ -30,7 +30,7 @@ use crate::secret::{Secret, usage};
 use crate::transaction::{Client, Id, Key, Plain, Server, Table};
 
 pub(crate) use branch::{is_loop, path};
-pub(crate) use ends::Ends;
+pub(crate) use ends::{Ends, reach};
 pub(crate) use fork::{Fork, Target};
 pub(crate) use route::{Route, route};
 
@@ -101,18 +101,24 @@ impl Proxy {
         !flow.transport.is_stream() || self.flows.get(&flow.id) == Some(flow)
     }
 
+    fn way(&self, target: &Target) -> Option<Destination> {
+        match target.destination()? {
+            Destination::Flow(flow) if !self.is_up(&flow) => None,
+            to => Some(to),
+        }
+    }
+
     /// Answers without keeping anything: the same request again gets the same answer (RFC 3261, 8.2.7).
-    pub(crate) fn refuse(&mut self, incoming: &Incoming<'_>, reply: &Reply) {
-        let tag = tag(&self.secret, incoming.message);
-        let bytes = answer(incoming.message, &incoming.flow, &tag, reply);
+    pub(crate) fn refuse(&mut self, flow: Flow, message: &Message<&[u8]>, reply: &Reply) {
+        let bytes = answer(message, &flow, &tag(&self.secret, message), reply);
         self.counts.answer(reply.answer.code);
-        self.transmit(Destination::Flow(incoming.flow), bytes);
+        self.transmit(Destination::Flow(flow), bytes);
     }
 
     /// Answers, and remembers the answer for when the request comes again.
     pub(crate) fn answer(&mut self, now: Duration, incoming: &Incoming<'_>, key: Key, reply: &Reply) {
         if incoming.flow.transport.is_stream() {
-            return self.refuse(incoming, reply);
+            return self.refuse(incoming.flow, incoming.message, reply);
         }
         let tag = tag(&self.secret, incoming.message);
         let bytes = answer(incoming.message, &incoming.flow, &tag, reply);

@@ -6,7 +6,6 @@ use std::time::Duration;
 use carillon_wire::sip::{Answer, Flow, Message, Method, Name};
 
 use super::branch::{Branch, path};
-use super::ends::reach;
 use super::forward::{self, Hop};
 use super::fork::{Fork, Outcome, Target};
 use super::route::{Route, route};
@@ -23,8 +22,6 @@ const LARGE: usize = 1300;
 /// Breadth of a request that does not say (RFC 5393, 5.3.1).
 const BREADTH: u32 = 60;
 
-const UNREACHABLE: Answer = Answer { code: 480, reason: "Temporarily Unavailable" };
-const FLOW_FAILED: Answer = Answer { code: 430, reason: "Flow Failed" };
 const TOO_BROAD: Answer = Answer { code: 440, reason: "Max-Breadth Exceeded" };
 const INTERNAL: Answer = Answer { code: 500, reason: "Server Internal Error" };
 
@@ -58,7 +55,8 @@ impl Proxy {
     pub(crate) fn cancel(&mut self, now: Duration, incoming: &Incoming<'_>, own: Key) {
         let invite = key(&self.secret, &incoming.routing, Kind::Invite);
         let Some(id) = self.keys.get(&invite).copied() else {
-            return self.refuse(incoming, &Reply::new(481, "Call/Transaction Does Not Exist"));
+            let reply = Reply::new(481, "Call/Transaction Does Not Exist");
+            return self.refuse(incoming.flow, incoming.message, &reply);
         };
         self.answer(now, incoming, own, &Reply::new(200, "OK"));
         let reason = incoming.message.get(Name::Reason);
@@ -146,14 +144,11 @@ impl Proxy {
         target: &Target,
         breadth: Option<u32>,
     ) -> Result<Id, Answer> {
-        let flow = target.flow();
-        if !self.is_up(&flow) {
-            return Err(target.failure());
-        }
+        let to = self.way(target).ok_or(target.failure())?;
         if !self.has_room(true) {
             return Err(Answer { code: 503, reason: "Service Unavailable" });
         }
-        let (to, nonce) = (reach(&flow), self.nonce());
+        let nonce = self.nonce();
         let mut client = Client::new(now, nonce, to, incoming.is_invite());
         client.owner = Some(owner);
         let id = self.clients.insert(client);
@@ -173,15 +168,12 @@ impl Proxy {
     }
 
     /// Sends an ACK on to the other side of its dialog, without a transaction (RFC 3261, 16.11).
-    pub(crate) fn pass(&mut self, incoming: &Incoming<'_>, way: &Route<'_>, flow: Flow) {
-        if !self.is_up(&flow) || incoming.routing.max_forwards == Some(0) {
-            return self.counts.drop("sip_stray_ack");
-        }
-        let to = reach(&flow);
+    pub(crate) fn pass(&mut self, incoming: &Incoming<'_>, way: &Route<'_>, target: &Target) {
+        let to = self.way(target).filter(|_| incoming.routing.max_forwards != Some(0));
+        let Some(to) = to else { return self.counts.drop("sip_stray_ack") };
         let nonce = self.secret.hash(usage::ACK, &[incoming.routing.via.raw, incoming.routing.call_id]);
         let branch = Branch { place: None, nonce, path: path(&self.secret, incoming) };
-        let target = Target::Peer(flow);
-        if let Some(bytes) = self.leaving(incoming, way, &target, &to, branch, None, None) {
+        if let Some(bytes) = self.leaving(incoming, way, target, &to, branch, None, None) {
             self.counts.forwarded += 1;
             self.transmit(to, bytes);
         }
@@ -222,7 +214,7 @@ impl Proxy {
             let token = Token { flow, aor: aor.to_owned() };
             Some(format!("<sip:{}{}>", token.seal(&self.secret, incoming.routing.call_id), end.uri))
         };
-        Some([entry(target.flow(), target.aor())?, entry(incoming.flow, caller)?])
+        Some([entry(target.flow()?, target.aor())?, entry(incoming.flow, caller)?])
     }
 
     /// Cancels what has not ended of these branches.
@@ -238,7 +230,7 @@ impl Proxy {
             return;
         }
         let to = client.to;
-        let Some(bytes) = forward::cancel(client.sent(), reason) else { return };
+        let Some(bytes) = forward::cancel(client.sent(), reason) else { return self.gone(now, id, None) };
         let mut cancel = Client::new(now, client.nonce, to, false);
         cancel.send(&bytes);
         let kept = (!to.transport().is_stream()).then(|| self.clients.insert(cancel));
@@ -252,11 +244,12 @@ impl Proxy {
     fn finish(&mut self, now: Duration, id: Id, mut fork: Fork, incoming: &Incoming<'_>) {
         let (code, bytes) = match fork.outcome() {
             Some((Outcome::Answered(code, bytes), challenges)) => (code, with(bytes, &challenges)),
-            Some((Outcome::Failed(answer), _)) if incoming.is_invite() || answer.code != 408 => {
-                self.own(&fork, incoming, answer)
-            }
             // Nobody is told that a request other than INVITE timed out: the one who asked knows (RFC 4320, 4.2).
-            Some((Outcome::Failed(_), _)) | None => return self.end_server(id),
+            Some((Outcome::Failed(answer), _)) if !incoming.is_invite() && answer.code == 408 => {
+                return self.end_server(id);
+            }
+            Some((Outcome::Failed(answer), _)) => self.own(&fork, incoming, answer),
+            None => self.own(&fork, incoming, INTERNAL),
         };
         self.give(now, id, code, bytes);
     }
@@ -299,28 +292,4 @@ fn share(incoming: &Incoming<'_>, branches: usize) -> Option<Option<u32>> {
     let read = said.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     let share = read.unwrap_or(BREADTH) / branches as u32;
     (share > 0).then_some(Some(share))
-}
-
-impl Target {
-    fn flow(&self) -> Flow {
-        match self {
-            Target::Contact(binding) => binding.flow,
-            Target::Peer(flow) => *flow,
-        }
-    }
-
-    fn aor(&self) -> &str {
-        match self {
-            Target::Contact(binding) => &binding.aor,
-            Target::Peer(_) => "",
-        }
-    }
-
-    /// What is said if its flow is gone.
-    pub(super) fn failure(&self) -> Answer {
-        match self {
-            Target::Contact(_) => UNREACHABLE,
-            Target::Peer(_) => FLOW_FAILED,
-        }
-    }
 }

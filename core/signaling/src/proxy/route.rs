@@ -42,5 +42,7 @@ pub(crate) fn route<'a>(ends: &Ends, secret: &Secret, request: &Incoming<'a>) ->
         own += 1;
     }
     rest.drain(..own);
+    // A dialog has a To tag; what has none begins something new, whatever it claims.
+    let token = token.filter(|_| request.has_dialog());
     Some(Route { uri, rest, changed: changed || own > 0, token })
 }

@@ -4,6 +4,7 @@
 //! is empty, and come back no later than `poll_timeout` says. `now` is the time since the Unix epoch and never goes back.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 mod contract;
 mod reply;
 mod user;

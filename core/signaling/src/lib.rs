@@ -4,8 +4,11 @@
 //! is empty, and come back no later than `poll_timeout` says. `now` is the time since the Unix epoch and never goes back.
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod agent;
 mod contract;
+pub mod digest;
+mod registrar;
 mod reply;
 mod user;
 

@@ -3,8 +3,18 @@
 //! Both end up as one stream of capture bytes, so that `carillon_wire::capture` decodes them all the same way.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+#[cfg(target_os = "linux")]
+pub mod bind_error;
 pub mod capture;
+#[cfg(target_os = "linux")]
+pub mod lease;
 #[cfg(target_os = "linux")]
 pub mod live;
 #[cfg(target_os = "linux")]
+pub mod mark;
+#[cfg(target_os = "linux")]
 mod packet_socket;
+#[cfg(target_os = "linux")]
+mod syscall;
+#[cfg(target_os = "linux")]
+pub mod udp;

@@ -35,6 +35,18 @@ pub struct Settings {
     pub calls: usize,
 }
 
+impl Settings {
+    /// What is before the `@`: the name that the password belongs to.
+    pub(super) fn user(&self) -> &str {
+        self.aor.split_once('@').map_or(&self.aor, |(user, _)| user)
+    }
+
+    /// What is behind the `@`.
+    pub(super) fn domain(&self) -> &str {
+        self.aor.split_once('@').map_or(&self.aor, |(_, domain)| domain)
+    }
+}
+
 /// A password; never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(pub String);

@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
-use carillon_wire::sip::{Answer, Builder, Flow, Message, Method, Name, Routing, StartLine, Transport};
+use carillon_wire::sip::{
+    Answer, Builder, Destination, Flow, Message, Method, Name, Routing, StartLine, Transport,
+};
 
 use super::client::{Client, Clients, Owner, Received, Sent};
 use super::contract::{Event, Output, Refusal, Settings};
@@ -14,7 +16,7 @@ use super::dialog::{Dialog, Draft, Stamp, text};
 use super::keyring::Keyring;
 use super::server::{Arrived, Key, Servers};
 use super::token::Tokens;
-use crate::contract::{Destination, Transmit};
+use crate::contract::Transmit;
 
 /// What is served, for Allow.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
@@ -91,14 +93,9 @@ impl Line {
         format!("sip:{}", self.settings.aor)
     }
 
-    /// The domain of the address of record.
-    pub(super) fn domain(&self) -> &str {
-        self.settings.aor.split_once('@').map_or(&self.settings.aor, |(_, domain)| domain)
-    }
-
     /// Our Contact, as a URI.
     pub(super) fn contact(&self) -> String {
-        let user = self.settings.aor.split('@').next().unwrap_or_default();
+        let user = self.settings.user();
         let transport = match self.settings.transport {
             Transport::Udp => "",
             Transport::Tcp => ";transport=tcp",
@@ -120,14 +117,8 @@ impl Line {
             return None;
         }
         let cseq = dialog.next_cseq();
-        let settings = &self.settings;
-        let name = settings.aor.split('@').next().unwrap_or_default();
-        let credentials = self.keyring.credentials(
-            &mut self.tokens,
-            (name, &settings.password.0),
-            &draft.method.to_string(),
-            dialog.request_uri(),
-        );
+        let uri = dialog.request_uri();
+        let credentials = self.keyring.credentials(&mut self.tokens, &self.settings, draft.method, uri);
         let (branch, bytes) = self.write(dialog, &draft, cseq, &credentials)?;
         let sent = Sent { draft, cseq, dialog: dialog.clone(), credentials, bytes: bytes.clone() };
         let name = self.clients.begin(now, &branch, owner, sent);

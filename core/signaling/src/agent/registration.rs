@@ -35,7 +35,7 @@ enum Stage {
 
 impl Registration {
     pub(super) fn new(line: &mut Line) -> Registration {
-        let (uri, registrar) = (line.uri(), format!("sip:{}", line.domain()));
+        let (uri, registrar) = (line.uri(), format!("sip:{}", line.settings.domain()));
         let dialog = Dialog::outgoing(&mut line.tokens, &uri, &uri, &registrar);
         let expires = line.settings.expires;
         let service_route = Vec::new();

@@ -1,5 +1,5 @@
 //! A user agent under test: what it sends as text with its random parts numbered, and answers to that.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file takes what it needs")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use carillon_signaling::agent::{Agent, CallKey, Event, Output, Password, Recovery, Request, Settings};
 use carillon_wire::sip::{Flow, Transport};
 
-pub(crate) const OFFER: &[u8] = b"v=0\r\no=offer\r\n";
-pub(crate) const ANSWER: &[u8] = b"v=0\r\no=answer\r\n";
+pub const OFFER: &[u8] = b"v=0\r\no=offer\r\n";
+pub const ANSWER: &[u8] = b"v=0\r\no=answer\r\n";
 
-pub(crate) fn address(text: &str) -> SocketAddr {
+pub fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-pub(crate) fn settings(name: &str, transport: Transport) -> Settings {
+pub fn settings(name: &str, transport: Transport) -> Settings {
     Settings {
         aor: format!("{name}@example.com"),
         password: Password("secret".to_owned()),
@@ -31,17 +31,17 @@ pub(crate) fn settings(name: &str, transport: Transport) -> Settings {
 }
 
 /// An agent with its time.
-pub(crate) struct Phone {
-    pub(crate) agent: Agent,
-    pub(crate) now: Duration,
+pub struct Phone {
+    pub agent: Agent,
+    pub now: Duration,
     flow: Flow,
     /// What it drew, in the order of appearance.
     drawn: Vec<String>,
-    pub(crate) events: Vec<Event>,
+    pub events: Vec<Event>,
 }
 
 impl Phone {
-    pub(crate) fn new(settings: Settings) -> Phone {
+    pub fn new(settings: Settings) -> Phone {
         let (transport, remote, local) = (settings.transport, settings.server, settings.local);
         let now = Duration::from_secs(1_000_000);
         let agent = Agent::new(settings, [7; 32]);
@@ -54,18 +54,18 @@ impl Phone {
         }
     }
 
-    pub(crate) fn udp() -> Phone {
+    pub fn udp() -> Phone {
         Phone::new(settings("alice", Transport::Udp))
     }
 
     /// Asks for something; returns what is sent.
-    pub(crate) fn ask(&mut self, request: Request) -> Vec<String> {
+    pub fn ask(&mut self, request: Request) -> Vec<String> {
         self.agent.handle_request(self.now, request);
         self.sent()
     }
 
     /// A message comes; its numbered parts are those of the agent.
-    pub(crate) fn hear(&mut self, text: &str) -> Vec<String> {
+    pub fn hear(&mut self, text: &str) -> Vec<String> {
         let mut text = text.to_owned();
         for (at, drawn) in self.drawn.iter().enumerate() {
             text = text.replace(&format!("{{{}}}", at + 1), drawn);
@@ -75,7 +75,7 @@ impl Phone {
     }
 
     /// Time passes up to the next timeout; returns how much and what is sent then.
-    pub(crate) fn wait(&mut self) -> (Duration, Vec<String>) {
+    pub fn wait(&mut self) -> (Duration, Vec<String>) {
         let next = self.agent.poll_timeout().unwrap().max(self.now);
         let waited = next - self.now;
         self.now = next;
@@ -84,7 +84,7 @@ impl Phone {
     }
 
     /// Lets that much time pass; returns all that is sent meanwhile.
-    pub(crate) fn pass(&mut self, time: Duration) -> Vec<String> {
+    pub fn pass(&mut self, time: Duration) -> Vec<String> {
         let until = self.now + time;
         let mut all = Vec::new();
         while let Some(next) = self.agent.poll_timeout().filter(|next| *next <= until) {
@@ -96,13 +96,13 @@ impl Phone {
         all
     }
 
-    pub(crate) fn close(&mut self) -> Vec<String> {
+    pub fn close(&mut self) -> Vec<String> {
         self.agent.handle_closed(self.now, self.flow);
         self.sent()
     }
 
     /// The events since the last look.
-    pub(crate) fn news(&mut self) -> Vec<Event> {
+    pub fn news(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
@@ -135,7 +135,7 @@ impl Phone {
 }
 
 /// The call that the last event names.
-pub(crate) fn call_of(event: Option<&Event>) -> CallKey {
+pub fn call_of(event: Option<&Event>) -> CallKey {
     match event {
         Some(Event::Calling { call, .. } | Event::Incoming { call, .. } | Event::Offered { call, .. }) => {
             *call
@@ -145,17 +145,17 @@ pub(crate) fn call_of(event: Option<&Event>) -> CallKey {
 }
 
 /// The value of a header field in a message.
-pub(crate) fn field<'a>(message: &'a str, name: &str) -> &'a str {
+pub fn field<'a>(message: &'a str, name: &str) -> &'a str {
     let line = message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     line.unwrap_or_else(|| panic!("no {name} in\n{message}"))
 }
 
 /// An answer to a request, tagged `there`.
-pub(crate) fn answer(request: &str, status: &str, more: &str) -> String {
+pub fn answer(request: &str, status: &str, more: &str) -> String {
     answer_with(request, status, more, "")
 }
 
-pub(crate) fn answer_with(request: &str, status: &str, more: &str, body: &str) -> String {
+pub fn answer_with(request: &str, status: &str, more: &str, body: &str) -> String {
     let to = field(request, "To");
     let to = if to.contains("tag=") || status.starts_with("100") {
         to.to_owned()
@@ -173,6 +173,6 @@ pub(crate) fn answer_with(request: &str, status: &str, more: &str, body: &str) -
 }
 
 /// The first line of each message.
-pub(crate) fn starts(messages: &[String]) -> Vec<&str> {
+pub fn starts(messages: &[String]) -> Vec<&str> {
     messages.iter().filter_map(|message| message.lines().next()).collect()
 }

@@ -7,6 +7,7 @@
 
 mod address;
 mod admission;
+pub mod agent;
 mod calls;
 mod config;
 mod contract;

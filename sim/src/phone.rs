@@ -120,8 +120,7 @@ impl Phone {
     pub(crate) fn receive(&mut self, now: Duration, mut datagram: Datagram) {
         self.now = now;
         if datagram.to == self.local {
-            let flow =
-                Flow { transport: Transport::Udp, id: 1, local: self.local, remote: datagram.from };
+            let flow = Flow { transport: Transport::Udp, id: 1, local: self.local, remote: datagram.from };
             self.agent.handle_input(now, flow, &datagram.bytes);
         } else if let Some(leg) = self.leg_at(datagram.to) {
             leg.handle_rtp(now, datagram.from, &mut datagram.bytes, datagram.mark);
@@ -167,7 +166,9 @@ impl Phone {
     fn drain(&mut self) {
         while let Some(output) = self.agent.poll_output() {
             match output {
-                Output::Transmit(transmit) => self.send(self.local, self.server, transmit.class, transmit.bytes),
+                Output::Transmit(transmit) => {
+                    self.send(self.local, self.server, transmit.class, transmit.bytes)
+                }
                 Output::Event(event) => {
                     self.happened(&event);
                     self.events.push(event);

@@ -22,6 +22,8 @@ pub struct Server {
     users: Vec<User>,
     local: SocketAddr,
     mark: Dscp,
+    /// On the disk too: with it, calls that were up can be ended after a crash.
+    seed: [u8; 32],
     disk: BTreeMap<(Arc<str>, String), Arc<Binding>>,
     outbox: VecDeque<Datagram>,
     /// What was told to administrators, in order.
@@ -33,15 +35,26 @@ impl Server {
     pub fn new(config: Config, users: Vec<User>, random: &mut Random, now: Duration) -> Server {
         let local = config.listeners[0].address;
         let mark = config.plan.policy(Role::Conferencing, &Scope::default()).mark(TrafficClass::Signaling);
-        let core = FrontEnd::new(config.clone(), users.clone(), Vec::new(), random.seed(), now);
-        Server { core, config, users, local, mark, disk: BTreeMap::new(), outbox: VecDeque::new(), events: Vec::new() }
+        let seed = random.seed();
+        let core = FrontEnd::new(config.clone(), users.clone(), Vec::new(), seed, now);
+        Server {
+            core,
+            config,
+            users,
+            local,
+            mark,
+            seed,
+            disk: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Dies without warning and starts again with what is on the disk.
-    pub fn crash(&mut self, random: &mut Random, now: Duration) {
+    pub fn crash(&mut self, now: Duration) {
         let bindings = self.disk.values().map(|binding| Binding::clone(binding)).collect();
         self.outbox.clear();
-        self.core = FrontEnd::new(self.config.clone(), self.users.clone(), bindings, random.seed(), now);
+        self.core = FrontEnd::new(self.config.clone(), self.users.clone(), bindings, self.seed, now);
     }
 
     /// Bindings on the disk of a user.

@@ -163,4 +163,7 @@ pub enum Failure {
     Replay,
     /// Credentials for somebody else.
     WrongUser,
+    /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered, for
+    /// another request.
+    Unfit,
 }

@@ -4,7 +4,10 @@
 //! is empty, and come back no later than `poll_timeout` says. `now` is the time since the Unix epoch and never goes back.
 #![forbid(unsafe_code)]
 
+mod address;
 mod contract;
+pub mod digest;
+mod registrar;
 mod reply;
 mod user;
 

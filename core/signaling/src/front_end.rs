@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_wire::sip::{Answer, Fault, Flow, Framing, Garbage, Message, Method, StartLine, Transport, frame};
+use carillon_wire::sip::{
+    Answer, Fault, Flow, Framing, Garbage, Message, Method, StartLine, Transport, frame,
+};
 
 use crate::config::Config;
 use crate::contract::{Binding, Event, Output, Request};
@@ -89,7 +91,9 @@ impl FrontEnd {
         match request {
             Request::PutUser(user) => self.registrar.put_user(user),
             Request::RemoveUser(aor) => self.registrar.remove_user(&aor, &mut self.proxy.out),
-            Request::SetPlan { plan, version } => (self.config.plan, self.config.plan_version) = (plan, version),
+            Request::SetPlan { plan, version } => {
+                (self.config.plan, self.config.plan_version) = (plan, version)
+            }
             Request::SetListeners(listeners) => {
                 self.proxy.ends = Ends::new(listeners.clone());
                 self.config.listeners = listeners;
@@ -126,7 +130,9 @@ impl FrontEnd {
 
     fn wrong(&mut self, flow: Flow, message: &Message<&[u8]>, fault: Fault) {
         match fault {
-            Fault::Answer(Answer { code, reason }) => self.proxy.refuse(flow, message, &Reply::new(code, reason)),
+            Fault::Answer(Answer { code, reason }) => {
+                self.proxy.refuse(flow, message, &Reply::new(code, reason))
+            }
             Fault::Drop(garbage) => self.drop(garbage),
         }
     }
@@ -167,7 +173,7 @@ impl FrontEnd {
     fn begin(&mut self, now: Duration, incoming: &Incoming<'_>, key: Key) -> Result<(), Reply> {
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming)
             .ok_or(Reply::new(400, "Malformed Route"))?;
-        self.check_room(way.token.is_some())?;
+        self.check_room(incoming, way.token.is_some())?;
         if way.token.is_none() && self.is_for_us(&way.uri, incoming.method()) {
             return self.serve(now, incoming, key);
         }

@@ -22,7 +22,11 @@ pub(crate) struct Hop<'a> {
 }
 
 /// The request as it goes on (RFC 3261, 16.6).
-pub(crate) fn request(incoming: &Incoming<'_>, route: &Route<'_>, hop: &Hop<'_>) -> Result<Vec<u8>, Malformed> {
+pub(crate) fn request(
+    incoming: &Incoming<'_>,
+    route: &Route<'_>,
+    hop: &Hop<'_>,
+) -> Result<Vec<u8>, Malformed> {
     let message = incoming.message;
     let mut edits = Edits::new(message);
     edits.push(Name::Via, hop.via.as_bytes())?;

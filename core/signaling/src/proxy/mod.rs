@@ -42,7 +42,7 @@ pub(crate) struct Proxy {
     pub(crate) out: VecDeque<Output>,
     realm: String,
     limits: Limits,
-    servers: Table<Server<Fork>>,
+    servers: Table<Server<Box<Fork>>>,
     /// Server transactions by what the requests of one have in common.
     keys: HashMap<Key, Id, Plain>,
     clients: Table<Client>,
@@ -85,7 +85,7 @@ impl Proxy {
         let most = self.limits.transactions;
         match in_dialog {
             true => used < most + most / 4,
-            false => used < most && self.out.len() < self.limits.queue && !self.calls.is_full(),
+            false => used < most && self.out.len() < self.limits.queue,
         }
     }
 
@@ -122,7 +122,7 @@ impl Proxy {
         }
         let tag = tag(&self.secret, incoming.message);
         let bytes = answer(incoming.message, &incoming.flow, &tag, reply);
-        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite(), None));
+        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()).brief());
         self.keys.insert(key, id);
         self.counts.answer(reply.answer.code);
         self.give(now, id, reply.answer.code, bytes);

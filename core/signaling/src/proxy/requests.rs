@@ -6,8 +6,8 @@ use std::time::Duration;
 use carillon_wire::sip::{Answer, Flow, Message, Method, Name};
 
 use super::branch::{Branch, path};
-use super::forward::{self, Hop};
 use super::fork::{Fork, Outcome, Target};
+use super::forward::{self, Hop};
 use super::route::{Route, route};
 use super::token::Token;
 use super::{Path, Proxy};
@@ -78,11 +78,12 @@ impl Proxy {
         targets: Vec<Target>,
     ) {
         let path = path(&self.secret, incoming);
-        let fork = Fork::new(incoming.message.bytes(), caller, path, targets);
-        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite(), None));
+        let fork = Box::new(Fork::new(incoming.message.bytes(), caller, path, targets));
+        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()));
         self.keys.insert(key, id);
         if incoming.is_invite() {
-            let bytes = crate::incoming::answer(incoming.message, &incoming.flow, "", &Reply::new(100, "Trying"));
+            let bytes =
+                crate::incoming::answer(incoming.message, &incoming.flow, "", &Reply::new(100, "Trying"));
             self.counts.answer(100);
             self.give(now, id, 100, bytes);
         }
@@ -107,7 +108,14 @@ impl Proxy {
         fork.into_iter().for_each(|fork| fork.request = std::mem::take(&mut request));
     }
 
-    fn launch(&mut self, now: Duration, id: Id, mut fork: Fork, incoming: &Incoming<'_>, way: &Route<'_>) {
+    fn launch(
+        &mut self,
+        now: Duration,
+        id: Id,
+        mut fork: Box<Fork>,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+    ) {
         while fork.open == 0 {
             let group = fork.group();
             if group.is_empty() {
@@ -133,7 +141,10 @@ impl Proxy {
     }
 
     /// Sends the request to one target, as a transaction.
-    #[allow(clippy::too_many_arguments, reason = "each is another thing; a struct for one call would be a detour")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is another thing; a struct for one call would be a detour"
+    )]
     fn send(
         &mut self,
         now: Duration,
@@ -180,7 +191,10 @@ impl Proxy {
     }
 
     /// The bytes that leave.
-    #[allow(clippy::too_many_arguments, reason = "each is another thing; a struct for one call would be a detour")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is another thing; a struct for one call would be a detour"
+    )]
     fn leaving(
         &self,
         incoming: &Incoming<'_>,
@@ -241,7 +255,7 @@ impl Proxy {
     }
 
     /// The final answer of a request whose branches have all ended.
-    fn finish(&mut self, now: Duration, id: Id, mut fork: Fork, incoming: &Incoming<'_>) {
+    fn finish(&mut self, now: Duration, id: Id, mut fork: Box<Fork>, incoming: &Incoming<'_>) {
         let (code, bytes) = match fork.outcome() {
             Some((Outcome::Answered(code, bytes), challenges)) => (code, with(bytes, &challenges)),
             // Nobody is told that a request other than INVITE timed out: the one who asked knows (RFC 4320, 4.2).
@@ -274,7 +288,9 @@ fn with(bytes: Vec<u8>, challenges: &[(Name, Vec<u8>)]) -> Vec<u8> {
         if message.status() == Some(503) {
             edits.start_line(b"SIP/2.0 500 Server Internal Error").ok()?;
         }
-        for (name, value) in challenges.iter().filter(|(name, value)| !message.all(*name).any(|own| own == value)) {
+        for (name, value) in
+            challenges.iter().filter(|(name, value)| !message.all(*name).any(|own| own == value))
+        {
             edits.append(name.as_str().as_bytes(), value).ok()?;
         }
         edits.finish().ok()

@@ -96,7 +96,8 @@ impl Client {
 
     /// Whether a CANCEL may leave now; if not, it is noted.
     pub(crate) fn may_cancel(&mut self) -> bool {
-        let may = self.invite && matches!((self.state, self.cancel), (State::Proceeding { .. }, Cancel::No | Cancel::Wanted));
+        let may = self.invite
+            && matches!((self.state, self.cancel), (State::Proceeding { .. }, Cancel::No | Cancel::Wanted));
         if !may && self.cancel == Cancel::No {
             self.cancel = Cancel::Wanted;
         }

@@ -6,7 +6,9 @@
 
 mod address;
 mod contract;
+mod dialect;
 pub mod digest;
+pub mod provisioning;
 mod registrar;
 mod reply;
 mod user;

@@ -46,7 +46,7 @@ impl FrontEnd {
             contacts: config.limits.contacts,
             nonce: NONCE,
         };
-        let registrar = Registrar::new(settings, users, bindings, seed);
+        let registrar = Registrar::new(settings, users, bindings, seed, now);
         let proxy = Proxy::new(&config, &seed, now);
         FrontEnd { config, registrar, proxy, drained: false }
     }

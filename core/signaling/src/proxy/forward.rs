@@ -80,6 +80,14 @@ fn strip_credentials(
     Ok(())
 }
 
+/// A request of our own with its Via.
+pub(crate) fn with_via(request: &[u8], via: &str) -> Option<Vec<u8>> {
+    let message = Message::parse(request).ok()?;
+    let mut edits = Edits::new(&message);
+    edits.prepend(b"Via", via.as_bytes()).ok()?;
+    edits.finish().ok()
+}
+
 /// The CANCEL of an INVITE that was sent (RFC 3261, 9.1); `reason` says why (RFC 3326).
 pub(crate) fn cancel(sent: &[u8], reason: Option<&[u8]>) -> Option<Vec<u8>> {
     let invite = Message::parse(sent).ok()?;

@@ -14,6 +14,7 @@ mod token;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
@@ -40,6 +41,8 @@ pub(crate) struct Proxy {
     pub(crate) calls: Calls,
     pub(crate) counts: Counts,
     pub(crate) out: VecDeque<Output>,
+    /// Answers to NOTIFYs of our own.
+    pub(crate) notified: VecDeque<(Arc<str>, u16)>,
     realm: String,
     limits: Limits,
     servers: Table<Server<Box<Fork>>>,
@@ -68,6 +71,7 @@ impl Proxy {
             calls: Calls::new(now, config.limits.calls, config.limits.silence),
             counts: Counts::default(),
             out: VecDeque::new(),
+            notified: VecDeque::new(),
             realm: config.realm.clone(),
             limits: config.limits,
             servers: Table::new(now),
@@ -102,9 +106,13 @@ impl Proxy {
     }
 
     fn way(&self, target: &Target) -> Option<Destination> {
-        match target.destination()? {
-            Destination::Flow(flow) if !self.is_up(&flow) => None,
-            to => Some(to),
+        target.destination().filter(|to| self.can_reach(to))
+    }
+
+    fn can_reach(&self, to: &Destination) -> bool {
+        match to {
+            Destination::Flow(flow) => self.is_up(flow),
+            Destination::Address { .. } => true,
         }
     }
 

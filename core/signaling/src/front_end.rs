@@ -80,6 +80,18 @@ impl FrontEnd {
         self.notify(now);
     }
 
+    /// A message of a stream came whose end can't be known: a request gets this answer, the rest is dropped.
+    pub fn handle_wrong(&mut self, flow: Flow, bytes: &[u8], answer: Answer) {
+        match frame(bytes, Transport::Udp, self.config.limits.message) {
+            Framing::Message { message, .. } | Framing::Wrong { message, .. } => {
+                let fault = message.fault(answer);
+                self.wrong(flow, &message, fault);
+            }
+            Framing::Garbage(garbage) => self.drop(garbage),
+            Framing::KeepAlive { .. } | Framing::More { .. } => {}
+        }
+    }
+
     /// A connection has ended.
     pub fn handle_closed(&mut self, now: Duration, flow: Flow) {
         self.registrar.closed(&flow, &mut self.proxy.out);

@@ -17,6 +17,7 @@ pub mod mark;
 mod packet_socket;
 #[cfg(target_os = "linux")]
 mod syscall;
+pub mod route;
 pub mod tls;
 #[cfg(target_os = "linux")]
 pub mod transports;

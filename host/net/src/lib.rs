@@ -5,6 +5,8 @@
 
 pub mod authority;
 #[cfg(target_os = "linux")]
+pub mod admin_socket;
+#[cfg(target_os = "linux")]
 pub mod bind_error;
 pub mod capture;
 #[cfg(target_os = "linux")]
@@ -13,6 +15,8 @@ pub mod lease;
 pub mod live;
 #[cfg(target_os = "linux")]
 pub mod mark;
+#[cfg(target_os = "linux")]
+pub mod notify;
 #[cfg(target_os = "linux")]
 mod packet_socket;
 #[cfg(target_os = "linux")]

@@ -81,3 +81,13 @@ pub enum Destination {
         local: Option<SocketAddr>,
     },
 }
+
+impl Destination {
+    /// What carries the message.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Destination::Flow(flow) => flow.transport,
+            Destination::Address { transport, .. } => *transport,
+        }
+    }
+}

@@ -17,6 +17,13 @@ use crate::user::{Algorithms, Ha1, User};
 const START: Duration = Duration::from_secs(1_800_000_000);
 const INSTANCE: &str = "+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\"";
 
+impl Registrar {
+    /// For tests of others: a binding as if it had been registered.
+    pub(crate) fn bind(&mut self, binding: Binding) {
+        self.book.replace(&Arc::clone(&binding.aor), vec![Arc::new(binding)], &mut VecDeque::new());
+    }
+}
+
 struct World {
     registrar: Registrar,
     listener: Listener,

@@ -97,10 +97,9 @@ impl Authority {
         addresses: &[IpAddr],
     ) -> Result<Identity, AuthorityError> {
         let (chain, key) = (directory.join("server.pem"), directory.join("server.key"));
-        if let Ok(identity) = Identity::load(&chain, &key) {
-            if self.vouches_for(&identity, names, addresses) {
-                return Ok(identity);
-            }
+        match Identity::load(&chain, &key) {
+            Ok(identity) if self.vouches_for(&identity, names, addresses) => return Ok(identity),
+            _ => {}
         }
         let (made, made_key) = self.sign(names, addresses)?;
         write(&key, &made_key.serialize_pem(), 0o600)?;

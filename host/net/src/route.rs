@@ -20,7 +20,9 @@ mod tests {
 
     #[test]
     fn who_is_near_is_reached_from_here() {
-        for (remote, expected) in [("127.0.0.1:5060", "127.0.0.1"), ("127.9.9.9:1", "127.0.0.1"), ("[::1]:5061", "::1")] {
+        for (remote, expected) in
+            [("127.0.0.1:5060", "127.0.0.1"), ("127.9.9.9:1", "127.0.0.1"), ("[::1]:5061", "::1")]
+        {
             assert_eq!(source_toward(remote.parse().unwrap()).unwrap().to_string(), expected);
         }
     }

@@ -75,7 +75,8 @@ impl Login {
 /// Random bytes of the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::new("cannot get random numbers of the system", error))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::new("cannot get random numbers of the system", error))?;
     Ok(bytes)
 }
 
@@ -111,7 +112,10 @@ fn trust(transports: &mut Transports, ca: Option<&Path>, host: &str) -> Result<(
     let trusted = load_certificates(ca).map_err(|error| Failure::Message(error.to_string()))?;
     let attempt = |error| Failure::new(format!("cannot trust `{}`", ca.display()), error);
     let config = client_config(&trusted).map_err(attempt)?;
-    let name = host.to_owned().try_into().map_err(|error| Failure::new(format!("`{host}` is no server name"), error))?;
+    let name = host
+        .to_owned()
+        .try_into()
+        .map_err(|error| Failure::new(format!("`{host}` is no server name"), error))?;
     transports.set_client_tls(config, Some(name));
     Ok(())
 }
@@ -126,10 +130,13 @@ fn password(file: Option<&Path>) -> Result<Password, Failure> {
         Some(file) => fs::read_to_string(file),
         None => match env::var(PASSWORD) {
             Ok(text) => Ok(text),
-            Err(_) => return Err(Failure::new("no password", format!("use --password-file, or set {PASSWORD}"))),
+            Err(_) => {
+                return Err(Failure::new("no password", format!("use --password-file, or set {PASSWORD}")));
+            }
         },
     };
-    let attempt = |error| Failure::new(format!("cannot read `{}`", file.unwrap_or(Path::new("-")).display()), error);
+    let attempt =
+        |error| Failure::new(format!("cannot read `{}`", file.unwrap_or(Path::new("-")).display()), error);
     Ok(Password(text.map_err(attempt)?.lines().next().unwrap_or_default().to_owned()))
 }
 
@@ -139,7 +146,8 @@ fn instance() -> Result<String, Failure> {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| hex.get(part).unwrap_or_default().to_owned());
+    let [a, b, c, d, e] =
+        [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| hex.get(part).unwrap_or_default().to_owned());
     Ok(format!("urn:uuid:{a}-{b}-{c}-{d}-{e}"))
 }
 

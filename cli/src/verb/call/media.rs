@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use carillon_media::leg::{Component, Config, Leg, Output, TICK};
+use carillon_media::dtmf::Key;
+use carillon_media::leg::{Component, Config, Event, Leg, Output, TICK, Transmit};
 use carillon_media::negotiate::Agreed;
 use carillon_net::lease::Lease;
 use carillon_net::udp::{Batch, Datagram, UdpPort};
@@ -20,6 +21,8 @@ use crate::answer::Failure;
 const LONGEST: usize = 2048;
 /// The most that is kept of what was heard: an hour.
 const MOST_HEARD: usize = 3600 * 16_000;
+/// The most keys that are kept.
+const MOST_KEYS: usize = 256;
 
 /// Something to do for the thread.
 pub(super) enum Order {
@@ -39,6 +42,8 @@ pub(super) struct Media {
 pub(super) struct Ended {
     pub(super) leg: Leg,
     pub(super) heard: Speech,
+    /// Keys that the other side pressed.
+    pub(super) keys: String,
     /// Ticks that came more than one tick too late.
     pub(super) late: u64,
     /// Packets that the kernel refused to send.
@@ -49,15 +54,28 @@ pub(super) struct Ended {
 
 impl Media {
     /// Begins to send and to listen.
-    pub(super) fn begin(clock: Clock, config: Config, lease: Lease, speech: Speech) -> Result<Media, Failure> {
-        let leg = Leg::new(config).ok_or_else(|| Failure::new("cannot make a leg", "a codec refused its parameters"))?;
+    pub(super) fn begin(
+        clock: Clock,
+        config: Config,
+        lease: Lease,
+        speech: Speech,
+    ) -> Result<Media, Failure> {
+        let leg = Leg::new(config)
+            .ok_or_else(|| Failure::new("cannot make a leg", "a codec refused its parameters"))?;
         let (orders, inbox) = channel();
         let running = Running {
             clock,
             lease,
             batch: Batch::new(LONGEST),
             speaker: Speaker::new(speech),
-            ended: Ended { leg, heard: Speech(Vec::new()), late: 0, refused: 0, dropped: 0 },
+            ended: Ended {
+                leg,
+                heard: Speech(Vec::new()),
+                keys: String::new(),
+                late: 0,
+                refused: 0,
+                dropped: 0,
+            },
         };
         let builder = thread::Builder::new().name("media".to_owned());
         let thread = builder
@@ -109,8 +127,11 @@ impl Running {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Change(_agreed) => {}
-            Order::Press(_keys) => {}
+            // A codec that refuses its fixed parameters is met when the leg is made, not here.
+            Order::Change(agreed) => _ = self.ended.leg.renegotiate(agreed),
+            Order::Press(keys) => keys.chars().filter_map(Key::new).for_each(|key| {
+                self.ended.leg.press(key);
+            }),
         }
     }
 
@@ -127,7 +148,12 @@ impl Running {
                             self.ended.leg.handle_rtp(packet.arrived, packet.remote, &mut bytes, packet.mark);
                         }
                         Component::Rtcp => {
-                            self.ended.leg.handle_rtcp(packet.arrived, packet.remote, &mut bytes, packet.mark);
+                            self.ended.leg.handle_rtcp(
+                                packet.arrived,
+                                packet.remote,
+                                &mut bytes,
+                                packet.mark,
+                            );
                         }
                     }
                 }
@@ -141,21 +167,37 @@ impl Running {
         if self.ended.heard.0.len() < MOST_HEARD {
             self.ended.heard.0.extend_from_slice(&heard);
         }
+        self.drain();
+    }
+
+    fn drain(&mut self) {
         while let Some(output) = self.ended.leg.poll_output() {
-            if let Output::Transmit(transmit) = output {
-                let rtcp = self.lease.rtcp().filter(|_| transmit.component == Component::Rtcp);
-                let port = rtcp.unwrap_or_else(|| self.lease.rtp());
-                let datagram = Datagram { to: transmit.to, from: None, bytes: &transmit.bytes, mark: None };
-                port.send(&[datagram], |_, _| self.ended.refused += 1);
+            match output {
+                Output::Transmit(transmit) => self.send(&transmit),
+                Output::Event(Event::Key(key)) if self.ended.keys.len() < MOST_KEYS => {
+                    self.ended.keys.push(key.character());
+                }
+                Output::Event(_) => {}
             }
         }
     }
 
+    fn send(&mut self, transmit: &Transmit) {
+        let rtcp = self.lease.rtcp().filter(|_| transmit.component == Component::Rtcp);
+        let port = rtcp.unwrap_or_else(|| self.lease.rtp());
+        let datagram = Datagram { to: transmit.to, from: None, bytes: &transmit.bytes, mark: None };
+        port.send(&[datagram], |_, _| self.ended.refused += 1);
+    }
+
+    /// Says goodbye and closes the ports.
     fn close(mut self) -> Ended {
         self.receive();
+        self.ended.leg.end(self.clock.now());
+        self.drain();
         let ports = [Some(self.lease.rtp()), self.lease.rtcp()];
         let dropped = |port: &UdpPort| -> io::Result<u32> { port.dropped() };
-        self.ended.dropped = ports.into_iter().flatten().filter_map(|port| dropped(port).ok()).map(u64::from).sum();
+        self.ended.dropped =
+            ports.into_iter().flatten().filter_map(|port| dropped(port).ok()).map(u64::from).sum();
         self.ended
     }
 }

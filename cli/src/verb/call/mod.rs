@@ -7,7 +7,6 @@ mod phone;
 mod policy;
 mod provisioned;
 mod report;
-mod similarity;
 mod speech;
 mod talk;
 mod teller;

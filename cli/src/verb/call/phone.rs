@@ -126,7 +126,8 @@ impl<'a> Phone<'a> {
     fn turns(&mut self) -> Result<(), Failure> {
         while self.stage != Stage::Gone {
             self.drain()?;
-            let timeout = self.next().map_or(PATIENCE, |at| at.saturating_sub(self.clock.now()).min(PATIENCE));
+            let timeout =
+                self.next().map_or(PATIENCE, |at| at.saturating_sub(self.clock.now()).min(PATIENCE));
             let (agent, clock) = (&mut self.agent, self.clock);
             let polled = self.transports.poll(Some(timeout), &mut |incoming| match incoming {
                 Incoming::Message { flow, bytes } => agent.handle_input(clock.now(), flow, bytes),
@@ -232,7 +233,11 @@ impl<'a> Phone<'a> {
         self.login.keep_alive_every = keep_alive.map(|every| every * 4 / 5);
         self.login.keep_alive_at = self.login.keep_alive_every.map(|every| self.clock.now() + every);
         let user = &self.args.user;
-        self.teller.tell(&format!("{user} is signed in to {}", self.args.server), "signed-in", json!({ "user": user }))
+        self.teller.tell(
+            &format!("{user} is signed in to {}", self.args.server),
+            "signed-in",
+            json!({ "user": user }),
+        )
     }
 
     fn not_signed_in(&mut self, why: &Refusal, retry: Option<Duration>) -> Result<(), Failure> {
@@ -250,7 +255,8 @@ impl<'a> Phone<'a> {
     /// A plan holds for the calls that begin from now on.
     fn provisioned(&mut self, document: &[u8]) -> Result<(), Failure> {
         let text = String::from_utf8_lossy(document);
-        let attempt = |error: String| Failure::new("cannot use the provisioning document of the server", error);
+        let attempt =
+            |error: String| Failure::new("cannot use the provisioning document of the server", error);
         let plan = provisioning::parse(&text).map_err(|error| attempt(error.to_string()))?;
         let policy = plan.policy().map_err(|problems| {
             attempt(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
@@ -334,7 +340,11 @@ impl<'a> Phone<'a> {
         offer: Option<Vec<u8>>,
     ) -> Result<(), Failure> {
         let from = from.strip_prefix("sip:").unwrap_or(&from).to_owned();
-        self.teller.tell(&format!("{from} calls"), "incoming", json!({ "from": from, "call_id": call_id }))?;
+        self.teller.tell(
+            &format!("{from} calls"),
+            "incoming",
+            json!({ "from": from, "call_id": call_id }),
+        )?;
         if !self.args.answer || self.stage != Stage::Ready {
             self.ask(Request::Reject { call, code: 480, warning: None });
             return Ok(());
@@ -391,8 +401,12 @@ impl<'a> Phone<'a> {
         let answered = ports.map(|ports| ports.respond(offer));
         match answered {
             Some(Ok(sdp)) => self.ask(Request::Answer { call, sdp }),
-            Some(Err(Failure::Message(why))) => self.ask(Request::Reject { call, code: 488, warning: Some(why) }),
-            Some(Err(Failure::ReaderLeft)) | None => self.ask(Request::Reject { call, code: 488, warning: None }),
+            Some(Err(Failure::Message(why))) => {
+                self.ask(Request::Reject { call, code: 488, warning: Some(why) })
+            }
+            Some(Err(Failure::ReaderLeft)) | None => {
+                self.ask(Request::Reject { call, code: 488, warning: None })
+            }
         }
         Ok(())
     }

@@ -14,7 +14,10 @@ use crate::words;
 pub(super) fn sentence(plan: &Provisioned) -> String {
     match &plan.source {
         Some(source) => {
-            format!("provisioned by plan {}, version {}, values of {}", source.plan, source.version, source.scope)
+            format!(
+                "provisioned by plan {}, version {}, values of {}",
+                source.plan, source.version, source.scope
+            )
         }
         None => "provisioned by a server that does not name its plan".to_owned(),
     }
@@ -43,7 +46,12 @@ pub(super) fn facts(plan: &Provisioned) -> Value {
 }
 
 /// The document, and the table of its values.
-pub(super) fn print(plan: &Provisioned, document: &str, out: &mut dyn Write, as_json: bool) -> Result<(), Failure> {
+pub(super) fn print(
+    plan: &Provisioned,
+    document: &str,
+    out: &mut dyn Write,
+    as_json: bool,
+) -> Result<(), Failure> {
     if as_json {
         let mut facts = facts(plan);
         if let Value::Object(facts) = &mut facts {
@@ -58,7 +66,11 @@ pub(super) fn print(plan: &Provisioned, document: &str, out: &mut dyn Write, as_
     writeln!(out, "\n{STRONG}{}{STRONG:#}", words::clean(&sentence(plan)))?;
     if let Some(source) = &plan.source {
         let state = if plan.enabled { "in force" } else { "not in force: any port, no mark" };
-        writeln!(out, "{state}, as {} says; each value is from the most specific scope that sets it", source.enabled)?;
+        writeln!(
+            out,
+            "{state}, as {} says; each value is from the most specific scope that sets it",
+            source.enabled
+        )?;
     }
     let mut table = Table::new([
         Column::left("class"),
@@ -69,7 +81,8 @@ pub(super) fn print(plan: &Provisioned, document: &str, out: &mut dyn Write, as_
     ]);
     for given in &plan.classes {
         let ports = given.ports.map_or_else(|| "any".to_owned(), |ports| ports.to_string());
-        let cells = [given.class.name(), &ports, &given.ports_from, &words::mark(given.mark), &given.mark_from];
+        let cells =
+            [given.class.name(), &ports, &given.ports_from, &words::mark(given.mark), &given.mark_from];
         table.row(cells.map(Cell::from));
     }
     Ok(table.print(out, terminal_width())?)

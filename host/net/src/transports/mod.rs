@@ -209,9 +209,11 @@ impl Transports {
     /// Marks every socket anew; an error is the first one.
     pub fn set_mark(&mut self, mark: Dscp) -> io::Result<()> {
         self.mark = mark;
-        let listeners =
-            self.listeners.values().map(|listener| listener.set_mark(mark)).fold(Ok(()), Result::and);
-        listeners.and(self.streams.set_mark(mark))
+        let ports = self.datagrams.sockets().map(|port| port.set_mark(mark));
+        let listeners = self.listeners.values().map(|listener| listener.set_mark(mark));
+        // None is left out because another failed.
+        let bound = ports.chain(listeners).fold(Ok(()), Result::and);
+        bound.and(self.streams.set_mark(mark))
     }
 
     /// Every listener with the marks that the kernel says it has.

@@ -15,42 +15,42 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 /// For what has to happen; when it does, nobody waits that long.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// A message with a body of that text.
-pub fn message(text: &str) -> Vec<u8> {
+pub(crate) fn message(text: &str) -> Vec<u8> {
     format!("MESSAGE sip:a@b SIP/2.0\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
 }
 
 /// Transports with everything that they told.
-pub struct Hub {
-    pub transports: Transports,
-    pub seen: Seen,
+pub(crate) struct Hub {
+    pub(crate) transports: Transports,
+    pub(crate) seen: Seen,
 }
 
 #[derive(Default, Debug)]
-pub struct Seen {
-    pub messages: Vec<(Flow, Vec<u8>)>,
-    pub wrong: Vec<(Flow, u16)>,
-    pub garbage: Vec<&'static str>,
-    pub closed: Vec<Flow>,
-    pub failed: Vec<(Transport, SocketAddr)>,
-    pub woken: usize,
+pub(crate) struct Seen {
+    pub(crate) messages: Vec<(Flow, Vec<u8>)>,
+    pub(crate) wrong: Vec<(Flow, u16)>,
+    pub(crate) garbage: Vec<&'static str>,
+    pub(crate) closed: Vec<Flow>,
+    pub(crate) failed: Vec<(Transport, SocketAddr)>,
+    pub(crate) woken: usize,
 }
 
 impl Hub {
-    pub fn new(limits: Limits) -> Hub {
-        Hub { transports: Transports::new(Dscp::CS3, limits).unwrap(), seen: Seen::default() }
+    pub(crate) fn new(limits: Limits) -> Hub {
+        Hub { transports: Transports::new(mark(), limits).unwrap(), seen: Seen::default() }
     }
 
     /// A hub with a TCP listener on a free port of the address.
-    pub fn tcp(limits: Limits) -> (Hub, SocketAddr) {
+    pub(crate) fn tcp(limits: Limits) -> (Hub, SocketAddr) {
         let mut hub = Hub::new(limits);
         let address = hub.transports.listen(Transport::Tcp, at("127.0.0.1:0"), None).unwrap();
         (hub, address)
     }
 
-    pub fn tls(limits: Limits, authority: &Authority) -> (Hub, SocketAddr) {
+    pub(crate) fn tls(limits: Limits, authority: &Authority) -> (Hub, SocketAddr) {
         let mut hub = Hub::new(limits);
         let address =
             hub.transports.listen(Transport::Tls, at("127.0.0.1:0"), Some(server(authority))).unwrap();
@@ -58,7 +58,7 @@ impl Hub {
     }
 
     /// One turn.
-    pub fn turn(&mut self, timeout: Duration) {
+    pub(crate) fn turn(&mut self, timeout: Duration) {
         let seen = &mut self.seen;
         let handle = &mut |incoming: Incoming<'_>| match incoming {
             Incoming::Message { flow, bytes } => seen.messages.push((flow, bytes.to_vec())),
@@ -72,7 +72,7 @@ impl Hub {
     }
 
     /// Turns until it is so.
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Hub) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Hub) -> bool) {
         let start = Instant::now();
         while !so(self) {
             assert!(start.elapsed() < LONG, "{what}: {:?} {:?}", self.seen, self.transports.counts());
@@ -80,54 +80,54 @@ impl Hub {
         }
     }
 
-    pub fn until_messages(&mut self, number: usize) {
+    pub(crate) fn until_messages(&mut self, number: usize) {
         self.until("messages", |hub| hub.seen.messages.len() >= number);
     }
 
-    pub fn until_connections(&mut self, number: usize) {
+    pub(crate) fn until_connections(&mut self, number: usize) {
         self.until("connections", |hub| hub.transports.counts().connections == number);
     }
 
-    pub fn count(&self, count: Count) -> u64 {
+    pub(crate) fn count(&self, count: Count) -> u64 {
         self.transports.counts().of(count)
     }
 
-    pub fn answer(&mut self, flow: Flow, bytes: &[u8]) {
+    pub(crate) fn answer(&mut self, flow: Flow, bytes: &[u8]) {
         self.transports.send(Destination::Flow(flow), bytes.to_vec());
         self.transports.flush();
     }
 
-    pub fn send_to(&mut self, transport: Transport, remote: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn send_to(&mut self, transport: Transport, remote: SocketAddr, bytes: &[u8]) {
         self.transports.send(Destination::Address { transport, remote, local: None }, bytes.to_vec());
         self.transports.flush();
     }
 
     /// The bodies of the messages, in the order they came.
-    pub fn bodies(&self) -> Vec<String> {
+    pub(crate) fn bodies(&self) -> Vec<String> {
         let body = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_once("\r\n\r\n").unwrap().1.to_owned();
         self.seen.messages.iter().map(|(_, bytes)| body(bytes)).collect()
     }
 }
 
-pub fn at(text: &str) -> SocketAddr {
+pub(crate) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-pub fn server(authority: &Authority) -> Arc<ServerConfig> {
+pub(crate) fn server(authority: &Authority) -> Arc<ServerConfig> {
     let identity = authority.issue(&["sip.example.com"], &[at("127.0.0.1:0").ip()]).unwrap();
     tls::server_config(&identity).unwrap()
 }
 
-pub fn client(authority: &Authority) -> Arc<ClientConfig> {
+pub(crate) fn client(authority: &Authority) -> Arc<ClientConfig> {
     tls::client_config(&[authority.certificate().clone()]).unwrap()
 }
 
-pub fn name() -> ServerName<'static> {
+pub(crate) fn name() -> ServerName<'static> {
     "sip.example.com".try_into().unwrap()
 }
 
 /// A connection of a peer; it blocks, but not for ever.
-pub fn connect(address: SocketAddr) -> Socket {
+pub(crate) fn connect(address: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     socket.set_read_timeout(Some(LONG)).unwrap();
     socket.set_write_timeout(Some(LONG)).unwrap();
@@ -136,11 +136,19 @@ pub fn connect(address: SocketAddr) -> Socket {
 }
 
 /// The same with TLS; the handshake happens with the first byte.
-pub fn connect_tls(address: SocketAddr, config: &Arc<ClientConfig>) -> StreamOwned<ClientConnection, Socket> {
+pub(crate) fn connect_tls(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, Socket> {
     StreamOwned::new(ClientConnection::new(config.clone(), name()).unwrap(), connect(address))
 }
 
 /// Open files of this process.
-pub fn open_files() -> usize {
+pub(crate) fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The mark of signaling: CS3.
+pub(crate) fn mark() -> Dscp {
+    Dscp::new(24).unwrap()
 }

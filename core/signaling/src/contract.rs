@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::{Plan, TrafficClass};
+pub use carillon_wire::sip::Destination;
 use carillon_wire::sip::{Flow, Transport};
 
 use crate::user::{Algorithms, User};
@@ -44,22 +45,6 @@ pub struct Transmit {
     pub class: TrafficClass,
     /// The whole message.
     pub bytes: Vec<u8>,
-}
-
-/// Where a message goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Destination {
-    /// Back on a flow that is there. If it is gone, the Front End is told so.
-    Flow(Flow),
-    /// To an address: on a connection that is open to it, or else a new one.
-    Address {
-        /// Over what.
-        transport: Transport,
-        /// Whereto.
-        remote: SocketAddr,
-        /// For UDP, the socket of ours that sends; a stream leaves from any port.
-        local: Option<SocketAddr>,
-    },
 }
 
 /// A change of what must survive a crash.
@@ -178,4 +163,7 @@ pub enum Failure {
     Replay,
     /// Credentials for somebody else.
     WrongUser,
+    /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered, for
+    /// another request.
+    Unfit,
 }

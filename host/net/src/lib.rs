@@ -1,10 +1,28 @@
-//! Effects: capture files and live capture today.
+//! Effects: capture files, live capture, and the sockets of SIP, each marked before its first packet.
 //!
-//! Both end up as one stream of capture bytes, so that `carillon_wire::capture` decodes them all the same way.
+//! Captures end up as one stream of capture bytes, so that `carillon_wire::capture` decodes them all the same way.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod authority;
+#[cfg(target_os = "linux")]
+pub mod admin_socket;
+#[cfg(target_os = "linux")]
+pub mod bind_error;
 pub mod capture;
+#[cfg(target_os = "linux")]
+pub mod lease;
 #[cfg(target_os = "linux")]
 pub mod live;
 #[cfg(target_os = "linux")]
+pub mod mark;
+#[cfg(target_os = "linux")]
+pub mod notify;
+#[cfg(target_os = "linux")]
 mod packet_socket;
+#[cfg(target_os = "linux")]
+mod syscall;
+pub mod tls;
+#[cfg(target_os = "linux")]
+pub mod transports;
+#[cfg(target_os = "linux")]
+pub mod udp;

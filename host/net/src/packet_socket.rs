@@ -10,6 +10,8 @@ use std::ptr;
 
 use libc::{c_int, c_void, sockaddr_ll};
 
+use crate::syscall::{ControlMessages, check, nanoseconds, set_option};
+
 /// Frames taken from the kernel with one call.
 const BATCH: usize = 64;
 /// Room for the time stamp (16 bytes) and the auxiliary data (20), each with its header.
@@ -94,12 +96,7 @@ impl PacketSocket {
 
     /// Sets a socket option whose value is a `T` of C.
     pub(crate) fn set<T: Copy>(&self, level: c_int, name: c_int, value: T) -> io::Result<()> {
-        let len = size_of::<T>() as libc::socklen_t;
-        // SAFETY: `value` is `len` readable bytes.
-        check(unsafe {
-            libc::setsockopt(self.fd.as_raw_fd(), level, name, (&raw const value).cast::<c_void>(), len)
-        })?;
-        Ok(())
+        set_option(&self.fd, level, name, value)
     }
 
     /// Frames the kernel dropped for want of room since the last time this was asked.
@@ -197,20 +194,13 @@ impl Slot {
         };
         for (level, kind, data) in ControlMessages(self.control.get(..self.control_len).unwrap_or_default()) {
             match (level, kind) {
-                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => frame.time = timestamp(data).unwrap_or(0),
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => frame.time = nanoseconds(data).unwrap_or(0),
                 (libc::SOL_PACKET, libc::PACKET_AUXDATA) => frame.vlan = vlan(data),
                 _ => {}
             }
         }
         frame
     }
-}
-
-/// A `timespec`: seconds and nanoseconds.
-fn timestamp(data: &[u8]) -> Option<i64> {
-    let (seconds, rest) = data.split_first_chunk()?;
-    let nanos = i64::from_ne_bytes(*rest.first_chunk()?);
-    i64::from_ne_bytes(*seconds).checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
 /// From a `tpacket_auxdata`: the tag and its EtherType, which old drivers leave out.
@@ -222,28 +212,7 @@ fn vlan(data: &[u8]) -> Option<(u16, u16)> {
     (status & libc::TP_STATUS_VLAN_VALID != 0).then_some((ethertype, tag))
 }
 
-/// The control messages in a buffer (`cmsg(3)`): level, type, data.
-struct ControlMessages<'a>(&'a [u8]);
-
-impl<'a> Iterator for ControlMessages<'a> {
-    type Item = (c_int, c_int, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        const WORD: usize = size_of::<usize>();
-        let (len, rest) = self.0.split_first_chunk::<WORD>()?;
-        let (level, rest) = rest.split_first_chunk()?;
-        let (kind, rest) = rest.split_first_chunk()?;
-        let data = rest.get(..usize::from_ne_bytes(*len).checked_sub(WORD + 8)?)?;
-        self.0 = rest.get(data.len().next_multiple_of(WORD)..).unwrap_or_default();
-        Some((c_int::from_ne_bytes(*level), c_int::from_ne_bytes(*kind), data))
-    }
-}
-
 fn no_address() -> sockaddr_ll {
     // SAFETY: a C struct of numbers; all zeros is its empty value.
     unsafe { zeroed() }
-}
-
-fn check(result: c_int) -> io::Result<c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

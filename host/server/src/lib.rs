@@ -1,2 +1,4 @@
-//! Puts the cores and the machine together: the turn, configuration, admin API, metrics.
+//! The running server: configuration, the turn, admin API, metrics. Only this crate knows all the others.
 #![forbid(unsafe_code)]
+
+pub mod config;

@@ -65,3 +65,29 @@ pub struct Flow {
     /// The other end.
     pub remote: SocketAddr,
 }
+
+/// Where a message goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Destination {
+    /// Back on a flow that is there. If it is gone, the sender is told so.
+    Flow(Flow),
+    /// To an address: on a connection that is open to it, or else a new one.
+    Address {
+        /// Over what.
+        transport: Transport,
+        /// Whereto.
+        remote: SocketAddr,
+        /// For UDP, the socket of ours that sends; a stream leaves from any port.
+        local: Option<SocketAddr>,
+    },
+}
+
+impl Destination {
+    /// What carries the message.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Destination::Flow(flow) => flow.transport,
+            Destination::Address { transport, .. } => *transport,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Who may send what to whom: nobody uses the Front End to reach a stranger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_wire::sip::{Method, Name, Scheme, Transport, Uri};
+
+use crate::address;
+use crate::contract::Binding;
+use crate::front_end::FrontEnd;
+use crate::incoming::Incoming;
+use crate::proxy::{Route, Target, is_loop, path, reach};
+use crate::registrar;
+use crate::reply::Reply;
+
+impl FrontEnd {
+    /// 503 if a table is full or no more is taken on; calls that are up are served longer.
+    pub(crate) fn check_room(&mut self, in_dialog: bool) -> Result<(), Reply> {
+        if self.proxy.has_room(in_dialog) && (in_dialog || !self.drained) {
+            return Ok(());
+        }
+        self.proxy.counts.overload += 1;
+        // Not all at the same time.
+        let seconds = 5 + self.proxy.counts.overload % 10;
+        Err(Reply::new(503, "Service Unavailable").field("Retry-After", seconds.to_string()))
+    }
+
+    /// What RFC 3261, 16.3 asks of a request before it is sent on.
+    pub(crate) fn check_passable(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Result<(), Reply> {
+        if !uri.is_sip() {
+            return Err(Reply::new(416, "Unsupported URI Scheme"));
+        }
+        if incoming.routing.max_forwards == Some(0) {
+            return Err(Reply::new(483, "Too Many Hops"));
+        }
+        unsupported(incoming, Name::ProxyRequire, &[])?;
+        match is_loop(incoming, path(&self.proxy.secret, incoming)) {
+            true => Err(Reply::new(482, "Loop Detected")),
+            false => Ok(()),
+        }
+    }
+
+    /// A request of a dialog that began here: it goes where our own Record-Route says.
+    pub(crate) fn within_dialog(
+        &mut self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+    ) -> Result<(Arc<str>, Vec<Target>), Reply> {
+        let target = self.peer(now, way).ok_or(Reply::new(430, "Flow Failed"))?;
+        self.proxy.in_call(now, incoming);
+        Ok(("".into(), vec![target]))
+    }
+
+    /// The other side of a dialog: on the flow where it was, or on the one by which its user's phone has come back.
+    pub(crate) fn peer(&self, now: Duration, way: &Route<'_>) -> Option<Target> {
+        let token = way.token.as_ref()?;
+        if self.proxy.is_up(&token.flow) {
+            return Some(Target::Peer(reach(&token.flow)));
+        }
+        let contacts = self.registrar.contacts(now, &token.aor);
+        let same = |binding: &&Arc<Binding>| {
+            Uri::parse(binding.contact.as_bytes()).is_ok_and(|contact| address::same(&contact, &way.uri))
+        };
+        let only = || contacts.first().filter(|_| contacts.len() == 1);
+        let binding = contacts.iter().find(same).or_else(only)?;
+        registrar::destination(binding).map(Target::Peer)
+    }
+
+    /// A request that begins something: who sends it, and where it goes.
+    pub(crate) fn admit(
+        &mut self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+    ) -> Result<(Arc<str>, Vec<Target>), Reply> {
+        let to = self.aor(&way.uri);
+        let caller: Arc<str> = match self.is_from_us(incoming) {
+            true => self.authenticate(now, incoming, true)?,
+            false if to.is_some() => "".into(),
+            false => return Err(Reply::new(403, "Relaying Denied")),
+        };
+        if !way.rest.is_empty() {
+            return Err(Reply::new(403, "Foreign Route"));
+        }
+        if incoming.has_dialog() && matches!(incoming.method(), Method::Bye | Method::Invite | Method::Update) {
+            return Err(Reply::new(481, "Call/Transaction Does Not Exist"));
+        }
+        let to = to.filter(|to| self.registrar.knows(to)).ok_or(Reply::new(404, "Not Found"))?;
+        let mut contacts = self.registrar.contacts(now, &to);
+        if way.uri.scheme == Scheme::Sips {
+            contacts.retain(|binding| binding.flow.transport == Transport::Tls);
+        }
+        match contacts.is_empty() {
+            true => Err(Reply::new(480, "Temporarily Unavailable")),
+            false => Ok((caller, contacts.into_iter().map(Target::Contact).collect())),
+        }
+    }
+
+    /// Proves who sent a request.
+    pub(crate) fn authenticate(
+        &mut self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        as_proxy: bool,
+    ) -> Result<Arc<str>, Reply> {
+        let end = self.proxy.ends.of(&incoming.flow).ok_or(Reply::new(403, "No Such Listener"))?;
+        let (listener, out) = (&end.listener, &mut self.proxy.out);
+        self.registrar.authenticate(now, &incoming.flow, listener, incoming.message, as_proxy, out)
+    }
+
+    /// The address of record of ours that a URI means.
+    pub(crate) fn aor(&self, uri: &Uri<'_>) -> Option<String> {
+        let aor = address::aor(uri)?;
+        let host = uri.host?.to_string();
+        if self.registrar.is_ours(host.as_bytes()) {
+            return Some(aor);
+        }
+        let user = aor.split_once('@').map(|(user, _)| user)?;
+        let domain = self.config.domains.first().filter(|_| self.proxy.ends.are(uri))?;
+        Some(format!("{user}@{}", domain.to_lowercase()))
+    }
+
+    /// Whether a host is one of our domains or one of our own addresses.
+    pub(crate) fn is_ours(&self, uri: &Uri<'_>) -> bool {
+        let domain = uri.host.is_some_and(|host| self.registrar.is_ours(host.to_string().as_bytes()));
+        domain || self.proxy.ends.are(uri)
+    }
+
+    fn is_from_us(&self, incoming: &Incoming<'_>) -> bool {
+        incoming.routing.from.uri().is_ok_and(|uri| self.is_ours(&uri))
+    }
+}
+
+/// 420 if the request requires what is not among `supported` (RFC 3261, 8.2.2.3 and 16.3).
+pub(crate) fn unsupported(incoming: &Incoming<'_>, name: Name, supported: &[&str]) -> Result<(), Reply> {
+    let known = |tag: &&[u8]| supported.iter().any(|known| tag.eq_ignore_ascii_case(known.as_bytes()));
+    let unknown: Vec<_> = incoming.message.values(name).filter(|tag| !known(tag)).collect();
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => {
+            let tags = String::from_utf8_lossy(&unknown.join(&b", "[..])).replace(['\r', '\n'], " ");
+            Err(Reply::new(420, "Bad Extension").field("Unsupported", tags))
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The Front End as a whole: what comes in is checked, told apart, and handed to the registrar or the proxy.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use carillon_wire::sip::{Answer, Fault, Flow, Framing, Garbage, Message, Method, StartLine, Transport, frame};
+
+use crate::config::Config;
+use crate::contract::{Binding, Event, Output, Request};
+use crate::counts::Counts;
+use crate::incoming::Incoming;
+use crate::proxy::{Ends, Proxy, route};
+use crate::registrar::{Registrar, Settings};
+use crate::reply::Reply;
+use crate::transaction::{Key, Repeat};
+use crate::user::User;
+
+/// How long a nonce is good for.
+const NONCE: Duration = Duration::from_secs(300);
+
+/// A SIP registrar and proxy without sockets.
+pub struct FrontEnd {
+    pub(crate) config: Config,
+    pub(crate) registrar: Registrar,
+    pub(crate) proxy: Proxy,
+    pub(crate) drained: bool,
+}
+
+impl FrontEnd {
+    /// Begins with these users and with the bindings that were saved. The seed must be hard to guess; if it is the same
+    /// as before a restart, calls that were up can still be ended properly.
+    pub fn new(
+        config: Config,
+        users: Vec<User>,
+        bindings: Vec<Binding>,
+        seed: [u8; 32],
+        now: Duration,
+    ) -> FrontEnd {
+        let settings = Settings {
+            domains: config.domains.clone(),
+            realm: config.realm.clone(),
+            expires: config.expires.min..=config.expires.max,
+            default_expires: config.expires.default,
+            contacts: config.limits.contacts,
+            nonce: NONCE,
+        };
+        let registrar = Registrar::new(settings, users, bindings, seed, now);
+        let proxy = Proxy::new(&config, &seed, now);
+        FrontEnd { config, registrar, proxy, drained: false }
+    }
+
+    /// One message came, whole: a datagram, or what a stream was cut into.
+    pub fn handle_input(&mut self, now: Duration, flow: Flow, bytes: &[u8]) {
+        self.proxy.saw(flow);
+        let (message, fault) = match frame(bytes, Transport::Udp, self.config.limits.message) {
+            Framing::Message { message, .. } => (message, None),
+            Framing::Wrong { message, answer } => (message, Some(answer)),
+            Framing::Garbage(garbage) => return self.proxy.counts.drop(garbage.counter()),
+            Framing::KeepAlive { .. } | Framing::More { .. } => return,
+        };
+        let checked = match fault {
+            Some(answer) => Err(message.fault(answer)),
+            None => message.check(),
+        };
+        match (checked, message.start()) {
+            (Ok(routing), StartLine::Request { .. }) => {
+                self.request(now, &Incoming { flow, message: &message, routing });
+            }
+            (Ok(routing), StartLine::Response { code, .. }) => {
+                self.proxy.response(now, &Incoming { flow, message: &message, routing }, code);
+            }
+            (Err(fault), _) => self.wrong(flow, &message, fault),
+        }
+    }
+
+    /// A connection has ended.
+    pub fn handle_closed(&mut self, now: Duration, flow: Flow) {
+        self.registrar.closed(&flow, &mut self.proxy.out);
+        self.proxy.closed(now, &flow);
+    }
+
+    /// A connection to an address could not be made.
+    pub fn handle_failed(&mut self, now: Duration, transport: Transport, remote: SocketAddr) {
+        self.proxy.unreachable(now, transport, remote);
+    }
+
+    /// An administrator wants something.
+    pub fn handle_request(&mut self, _now: Duration, request: Request) {
+        match request {
+            Request::PutUser(user) => self.registrar.put_user(user),
+            Request::RemoveUser(aor) => self.registrar.remove_user(&aor, &mut self.proxy.out),
+            Request::SetPlan { plan, version } => (self.config.plan, self.config.plan_version) = (plan, version),
+            Request::SetListeners(listeners) => {
+                self.proxy.ends = Ends::new(listeners.clone());
+                self.config.listeners = listeners;
+            }
+            Request::Drain => self.drained = true,
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.registrar.handle_timeout(now, &mut self.proxy.out);
+        self.proxy.lapse(now);
+    }
+
+    /// What is to be done next; call until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let output = self.proxy.out.pop_front()?;
+        if let Output::Event(Event::Denied { .. }) = output {
+            self.proxy.counts.denied += 1;
+        }
+        Some(output)
+    }
+
+    /// When to call [`FrontEnd::handle_timeout`], at the latest.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        [self.registrar.poll_timeout(), self.proxy.next()].into_iter().flatten().min()
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        let (users, registrations) = self.registrar.counts();
+        Counts { users, registrations, ..self.proxy.counts() }
+    }
+
+    fn wrong(&mut self, flow: Flow, message: &Message<&[u8]>, fault: Fault) {
+        match fault {
+            Fault::Answer(Answer { code, reason }) => self.proxy.refuse(flow, message, &Reply::new(code, reason)),
+            Fault::Drop(garbage) => self.drop(garbage),
+        }
+    }
+
+    fn drop(&mut self, garbage: Garbage) {
+        self.proxy.counts.drop(garbage.counter());
+    }
+
+    fn request(&mut self, now: Duration, incoming: &Incoming<'_>) {
+        self.proxy.counts.request(counter(incoming.method()));
+        if incoming.method() == Method::Ack {
+            return self.acknowledge(now, incoming);
+        }
+        let Err(key) = self.proxy.repeat(incoming) else { return };
+        if incoming.method() == Method::Cancel {
+            return self.proxy.cancel(now, incoming, key);
+        }
+        if let Err(reply) = self.begin(now, incoming, key) {
+            self.proxy.refuse(incoming.flow, incoming.message, &reply);
+        }
+    }
+
+    fn acknowledge(&mut self, now: Duration, incoming: &Incoming<'_>) {
+        if self.proxy.acknowledge(now, incoming) == Repeat::Absorb {
+            return;
+        }
+        let way = route(&self.proxy.ends, &self.proxy.secret, incoming);
+        match way.as_ref().and_then(|way| self.peer(now, way)) {
+            Some(target) => {
+                self.proxy.in_call(now, incoming);
+                way.into_iter().for_each(|way| self.proxy.pass(incoming, &way, &target));
+            }
+            None => self.proxy.counts.drop("sip_stray_ack"),
+        }
+    }
+
+    /// A request that is new: to us, or to be sent on.
+    fn begin(&mut self, now: Duration, incoming: &Incoming<'_>, key: Key) -> Result<(), Reply> {
+        let way = route(&self.proxy.ends, &self.proxy.secret, incoming)
+            .ok_or(Reply::new(400, "Malformed Route"))?;
+        self.check_room(way.token.is_some())?;
+        if way.token.is_none() && self.is_for_us(&way.uri, incoming.method()) {
+            return self.serve(now, incoming, key);
+        }
+        self.check_passable(incoming, &way.uri)?;
+        let (caller, targets) = match way.token {
+            Some(_) => self.within_dialog(now, incoming, &way)?,
+            None => self.admit(now, incoming, &way)?,
+        };
+        self.proxy.begin(now, incoming, key, &way, caller, targets);
+        Ok(())
+    }
+}
+
+/// Under which name a method is counted.
+fn counter(method: Method<'_>) -> &'static str {
+    match method {
+        Method::Invite => "INVITE",
+        Method::Ack => "ACK",
+        Method::Bye => "BYE",
+        Method::Cancel => "CANCEL",
+        Method::Register => "REGISTER",
+        Method::Options => "OPTIONS",
+        Method::Subscribe => "SUBSCRIBE",
+        Method::Notify => "NOTIFY",
+        Method::Message => "MESSAGE",
+        Method::Info => "INFO",
+        Method::Prack => "PRACK",
+        Method::Update => "UPDATE",
+        Method::Refer => "REFER",
+        Method::Publish => "PUBLISH",
+        Method::Service => "SERVICE",
+        Method::Benotify => "BENOTIFY",
+        Method::Other(_) => "other",
+    }
+}

@@ -1,0 +1,164 @@
+//! Answers on their way back.
+
+use std::time::Duration;
+
+use carillon_wire::sip::{Answer, Edits, Message, Method, Name};
+
+use super::Proxy;
+use super::branch::Branch;
+use super::forward;
+use crate::calls;
+use crate::contract::Event;
+use crate::incoming::Incoming;
+use crate::transaction::{Cancel, Heard, Id};
+
+const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
+
+impl Proxy {
+    /// A response came.
+    pub(crate) fn response(&mut self, now: Duration, incoming: &Incoming<'_>, code: u16) {
+        self.counts.response(code);
+        let Some(id) = self.asked(incoming) else { return self.counts.drop("sip_stray_response") };
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let (heard, owner) = (client.hear(now, code), client.owner);
+        match heard {
+            Heard::Pass | Heard::Refused => {
+                if heard == Heard::Refused {
+                    self.refused(id, incoming);
+                }
+                self.settle_client(now, id);
+                self.wanted(now, id);
+                if let Some(owner) = owner {
+                    self.news(now, owner, incoming, code);
+                }
+            }
+            Heard::AckAgain => {
+                self.counts.absorbed += 1;
+                let (to, ack) = (client.to, client.sent().to_vec());
+                self.transmit(to, ack);
+            }
+            Heard::Absorb => self.counts.absorbed += 1,
+        }
+    }
+
+    /// The client transaction that a response answers (RFC 3261, 17.1.3).
+    fn asked(&self, incoming: &Incoming<'_>) -> Option<Id> {
+        let branch = Branch::parse(incoming.routing.via.branch?)?;
+        let (id, client) = self.clients.at(branch.place?)?;
+        if client.nonce != branch.nonce {
+            return None;
+        }
+        match (incoming.method(), client.cancel) {
+            (Method::Cancel, Cancel::Sent(cancel)) => cancel,
+            (Method::Cancel, _) => None,
+            (Method::Invite, _) => client.is_invite().then_some(id),
+            _ => (!client.is_invite()).then_some(id),
+        }
+    }
+
+    /// Acknowledges a final answer other than 2xx to an INVITE.
+    fn refused(&mut self, id: Id, incoming: &Incoming<'_>) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Some(ack) = forward::ack(client.sent(), incoming.message) else { return };
+        client.acknowledged(&ack);
+        let to = client.to;
+        self.transmit(to, ack);
+    }
+
+    /// A CANCEL that had to wait for a sign that the INVITE arrived.
+    fn wanted(&mut self, now: Duration, id: Id) {
+        let wanted = self.clients.get(id).is_some_and(|client| client.cancel == Cancel::Wanted);
+        if wanted {
+            self.cancel_branch(now, id, None);
+        }
+    }
+
+    /// What an answer means for the request that it is for (RFC 3261, 16.7).
+    fn news(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
+        let Some(server) = self.servers.get_mut(owner) else { return };
+        match code {
+            100 => {}
+            101..200 if server.is_answered() => {}
+            101..200 => self.relay(now, owner, incoming, code),
+            200..300 => self.accepted(now, owner, incoming, code),
+            _ => self.rejected(now, owner, incoming, code),
+        }
+    }
+
+    fn relay(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
+        let Some(bytes) = stripped(incoming.message) else { return };
+        self.counts.forwarded += 1;
+        self.give(now, owner, code, bytes);
+    }
+
+    /// A 2xx: the first one ends the search; to an INVITE each further one is passed on too.
+    fn accepted(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
+        let Some(server) = self.servers.get_mut(owner) else { return };
+        let (answered, work) = (server.is_answered(), server.work.take());
+        if answered && !incoming.is_invite() {
+            return;
+        }
+        self.relay(now, owner, incoming, code);
+        if incoming.is_invite() {
+            self.call_answered(now, incoming);
+        }
+        if let Some(fork) = work {
+            self.cancel_branches(now, &fork.branches, Some(ELSEWHERE));
+        }
+    }
+
+    fn rejected(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
+        let Some(fork) = self.servers.get_mut(owner).and_then(|server| server.work.as_mut()) else { return };
+        fork.refused(code, incoming.message, || stripped(incoming.message).unwrap_or_default());
+        fork.open = fork.open.saturating_sub(1);
+        if code >= 600 {
+            fork.stop();
+            let branches = fork.branches.clone();
+            let reason = format!("SIP;cause={code}");
+            self.cancel_branches(now, &branches, Some(reason.as_bytes()));
+        }
+        self.advance_if_done(now, owner);
+    }
+
+    /// A branch ended without an answer; `why` is not said if its connection has gone.
+    pub(super) fn failed(&mut self, now: Duration, owner: Id, why: Option<Answer>) {
+        let Some(fork) = self.servers.get_mut(owner).and_then(|server| server.work.as_mut()) else { return };
+        fork.failed(why.unwrap_or(fork.lost));
+        fork.open = fork.open.saturating_sub(1);
+        self.advance_if_done(now, owner);
+    }
+
+    fn advance_if_done(&mut self, now: Duration, owner: Id) {
+        let fork = self.servers.get(owner).and_then(|server| server.work.as_ref());
+        if fork.is_some_and(|fork| fork.open == 0) {
+            self.advance(now, owner);
+        }
+    }
+
+    fn call_answered(&mut self, now: Duration, incoming: &Incoming<'_>) {
+        if incoming.routing.to.tag.is_some() {
+            let key = calls::key(&self.secret, &incoming.routing);
+            let event = self.calls.answered(now, key, incoming.message);
+            self.tell(event);
+        }
+    }
+
+    /// A request within a dialog passes.
+    pub(crate) fn in_call(&mut self, now: Duration, incoming: &Incoming<'_>) {
+        let key = calls::key(&self.secret, &incoming.routing);
+        match incoming.method() {
+            Method::Bye => {
+                let event: Option<Event> = self.calls.ended(key);
+                self.tell(event);
+            }
+            _ => self.calls.heard(now, key),
+        }
+    }
+}
+
+/// The response without our Via.
+fn stripped(response: &Message<&[u8]>) -> Option<Vec<u8>> {
+    let mut edits = Edits::new(response);
+    edits.pop(Name::Via).ok()?;
+    edits.finish().ok()
+}

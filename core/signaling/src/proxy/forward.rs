@@ -1,0 +1,114 @@
+//! The messages that leave towards a phone: the request with our marks in it, its CANCEL, its ACK.
+
+use carillon_wire::sip::{Builder, Credentials, Edits, Malformed, Message, Method, Name, Uri};
+
+use super::route::Route;
+use crate::incoming::{Incoming, stamped};
+
+/// What a request gets on its way to one target.
+pub(crate) struct Hop<'a> {
+    /// Our Via.
+    pub(crate) via: String,
+    /// The Request-URI, if it becomes another.
+    pub(crate) uri: Option<&'a [u8]>,
+    /// Route values in front of those that remain: the Path of a registration (RFC 3327).
+    pub(crate) path: &'a [String],
+    /// Our Record-Route entries, that of the side it goes to first (RFC 5658).
+    pub(crate) record: Option<[String; 2]>,
+    /// Its share of the breadth (RFC 5393).
+    pub(crate) breadth: Option<u32>,
+    /// Our realm: credentials for it are not handed on.
+    pub(crate) realm: &'a str,
+}
+
+/// The request as it goes on (RFC 3261, 16.6).
+pub(crate) fn request(incoming: &Incoming<'_>, route: &Route<'_>, hop: &Hop<'_>) -> Result<Vec<u8>, Malformed> {
+    let message = incoming.message;
+    let mut edits = Edits::new(message);
+    edits.push(Name::Via, hop.via.as_bytes())?;
+    if let Some(stamp) = stamped(&incoming.routing.via, &incoming.flow) {
+        edits.replace(incoming.routing.via.raw, &stamp)?;
+    }
+    match hop.uri {
+        Some(uri) => _ = edits.request_uri(uri)?,
+        None if route.changed => _ = edits.request_uri(route.uri.raw)?,
+        None => {}
+    }
+    let hops = incoming.routing.max_forwards.map_or(70, |hops| hops.saturating_sub(1));
+    edits.set(Name::MaxForwards, hops.to_string().as_bytes())?;
+    for entry in hop.record.iter().flatten() {
+        edits.push(Name::RecordRoute, entry.as_bytes())?;
+    }
+    if route.changed || !hop.path.is_empty() {
+        edits.remove(Name::Route);
+        for entry in hop.path.iter().map(String::as_bytes).chain(route.rest.iter().copied()) {
+            edits.append(b"Route", &unfolded(entry))?;
+        }
+    }
+    strip_credentials(&mut edits, message, hop.realm)?;
+    if let Some(breadth) = hop.breadth {
+        let text = breadth.to_string();
+        match message.named("Max-Breadth").next() {
+            Some(value) => edits.replace(value, text.as_bytes())?,
+            None => edits.append(b"Max-Breadth", text.as_bytes())?,
+        };
+    }
+    edits.finish()
+}
+
+/// Credentials that were for us stay here: whoever is called has no use for them but a bad one.
+fn strip_credentials(
+    edits: &mut Edits<'_, &[u8]>,
+    message: &Message<&[u8]>,
+    realm: &str,
+) -> Result<(), Malformed> {
+    let foreign = |value: &[u8]| {
+        let theirs = Credentials::parse(value).and_then(|credentials| credentials.get("realm"));
+        theirs.is_some_and(|theirs| theirs != realm.as_bytes())
+    };
+    if message.get(Name::ProxyAuthorization).is_none() {
+        return Ok(());
+    }
+    edits.remove(Name::ProxyAuthorization);
+    for value in message.all(Name::ProxyAuthorization).filter(|value| foreign(value)) {
+        edits.append(b"Proxy-Authorization", &unfolded(value))?;
+    }
+    Ok(())
+}
+
+/// The CANCEL of an INVITE that was sent (RFC 3261, 9.1); `reason` says why (RFC 3326).
+pub(crate) fn cancel(sent: &[u8], reason: Option<&[u8]>) -> Option<Vec<u8>> {
+    let invite = Message::parse(sent).ok()?;
+    let mut cancel = companion(&invite, Method::Cancel, invite.get(Name::To)?)?;
+    if let Some(reason) = reason {
+        cancel = cancel.header(b"Reason", &unfolded(reason)).ok()?;
+    }
+    Some(cancel.finish(b""))
+}
+
+/// The ACK to an answer other than 2xx (RFC 3261, 17.1.1.3).
+pub(crate) fn ack(sent: &[u8], response: &Message<&[u8]>) -> Option<Vec<u8>> {
+    let invite = Message::parse(sent).ok()?;
+    Some(companion(&invite, Method::Ack, response.get(Name::To)?)?.finish(b""))
+}
+
+fn companion(invite: &Message<&[u8]>, method: Method<'_>, to: &[u8]) -> Option<Builder> {
+    let routing = invite.routing().ok()?;
+    let uri: Uri<'_> = routing.uri?;
+    let number = format!("{} {method}", routing.cseq.number);
+    let mut request = Builder::request(method, uri.raw).ok()?;
+    request = request.header(b"Via", routing.via.raw).ok()?;
+    for route in invite.all(Name::Route) {
+        request = request.header(b"Route", &unfolded(route)).ok()?;
+    }
+    request = request.header(b"Max-Forwards", b"70").ok()?;
+    request = request.header(b"From", &unfolded(routing.from.raw)).ok()?;
+    request = request.header(b"To", &unfolded(to)).ok()?;
+    request = request.header(b"Call-ID", routing.call_id).ok()?;
+    request.header(b"CSeq", number.as_bytes()).ok()
+}
+
+/// A value on one line.
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    value.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
+}

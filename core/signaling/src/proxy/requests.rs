@@ -1,0 +1,295 @@
+//! Requests on their way to phones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_wire::sip::{Answer, Flow, Message, Method, Name};
+
+use super::branch::{Branch, path};
+use super::forward::{self, Hop};
+use super::fork::{Fork, Outcome, Target};
+use super::route::{Route, route};
+use super::token::Token;
+use super::{Path, Proxy};
+use crate::contract::Destination;
+use crate::incoming::Incoming;
+use crate::reply::Reply;
+use crate::secret::usage;
+use crate::transaction::{Client, Id, Key, Kind, Repeat, Server, key};
+
+/// Where UDP messages begin to be cut into fragments (RFC 3261, 18.1.1).
+const LARGE: usize = 1300;
+/// Breadth of a request that does not say (RFC 5393, 5.3.1).
+const BREADTH: u32 = 60;
+
+const TOO_BROAD: Answer = Answer { code: 440, reason: "Max-Breadth Exceeded" };
+const INTERNAL: Answer = Answer { code: 500, reason: "Server Internal Error" };
+
+impl Proxy {
+    /// The transaction key of a request, and whether it was one of a transaction that is there: then it has been dealt with.
+    pub(crate) fn repeat(&mut self, incoming: &Incoming<'_>) -> Result<(), Key> {
+        let kind = if incoming.is_invite() { Kind::Invite } else { Kind::Other(incoming.method()) };
+        let key = key(&self.secret, &incoming.routing, kind);
+        let server = self.keys.get(&key).and_then(|id| self.servers.get(*id)).ok_or(key)?;
+        let (flow, again) = (server.flow, server.repeat());
+        let bytes = if let Repeat::Answer(reply) = again { Some(reply.to_vec()) } else { None };
+        self.counts.absorbed += 1;
+        if let Some(bytes) = bytes {
+            self.transmit(Destination::Flow(flow), bytes);
+        }
+        Ok(())
+    }
+
+    /// An ACK: of an answer that we are responsible for, or else to be sent on to where its dialog leads. It is never
+    /// answered.
+    pub(crate) fn acknowledge(&mut self, now: Duration, incoming: &Incoming<'_>) -> Repeat<'static> {
+        let key = key(&self.secret, &incoming.routing, Kind::Invite);
+        let Some(id) = self.keys.get(&key).copied() else { return Repeat::Pass };
+        let Some(server) = self.servers.get_mut(id) else { return Repeat::Pass };
+        let pass = server.acknowledge(now) == Repeat::Pass;
+        self.settle_server(now, id);
+        if pass { Repeat::Pass } else { Repeat::Absorb }
+    }
+
+    /// A CANCEL: 200, and whoever is still being asked is asked no longer (RFC 3261, 16.10).
+    pub(crate) fn cancel(&mut self, now: Duration, incoming: &Incoming<'_>, own: Key) {
+        let invite = key(&self.secret, &incoming.routing, Kind::Invite);
+        let Some(id) = self.keys.get(&invite).copied() else {
+            let reply = Reply::new(481, "Call/Transaction Does Not Exist");
+            return self.refuse(incoming.flow, incoming.message, &reply);
+        };
+        self.answer(now, incoming, own, &Reply::new(200, "OK"));
+        let reason = incoming.message.get(Name::Reason);
+        let Some(fork) = self.servers.get_mut(id).and_then(|server| server.work.as_mut()) else { return };
+        fork.cancelled = true;
+        fork.stop();
+        let branches = fork.branches.clone();
+        self.cancel_branches(now, &branches, reason);
+    }
+
+    /// Begins to send a request to its targets.
+    pub(crate) fn begin(
+        &mut self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        key: Key,
+        way: &Route<'_>,
+        caller: Arc<str>,
+        targets: Vec<Target>,
+    ) {
+        let path = path(&self.secret, incoming);
+        let fork = Fork::new(incoming.message.bytes(), caller, path, targets);
+        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite(), None));
+        self.keys.insert(key, id);
+        if incoming.is_invite() {
+            let bytes = crate::incoming::answer(incoming.message, &incoming.flow, "", &Reply::new(100, "Trying"));
+            self.counts.answer(100);
+            self.give(now, id, 100, bytes);
+        }
+        self.launch(now, id, fork, incoming, way);
+    }
+
+    /// Goes on with the targets that are next, or ends with the best that came.
+    pub(super) fn advance(&mut self, now: Duration, id: Id) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let flow = server.flow;
+        let Some(mut fork) = server.work.take() else { return };
+        let mut request = std::mem::take(&mut fork.request);
+        if let Ok(message) = Message::parse(&*request)
+            && let Ok(routing) = message.routing()
+        {
+            let incoming = Incoming { flow, message: &message, routing };
+            if let Some(way) = route(&self.ends, &self.secret, &incoming) {
+                self.launch(now, id, fork, &incoming, &way);
+            }
+        }
+        let fork = self.servers.get_mut(id).and_then(|server| server.work.as_mut());
+        fork.into_iter().for_each(|fork| fork.request = std::mem::take(&mut request));
+    }
+
+    fn launch(&mut self, now: Duration, id: Id, mut fork: Fork, incoming: &Incoming<'_>, way: &Route<'_>) {
+        while fork.open == 0 {
+            let group = fork.group();
+            if group.is_empty() {
+                return self.finish(now, id, fork, incoming);
+            }
+            let Some(breadth) = share(incoming, group.len()) else {
+                fork.failed(TOO_BROAD);
+                continue;
+            };
+            for target in &group {
+                match self.send(now, id, &fork, incoming, way, target, breadth) {
+                    Ok(client) => {
+                        fork.branches.push(client);
+                        fork.open += 1;
+                    }
+                    Err(answer) => fork.failed(answer),
+                }
+            }
+        }
+        if let Some(server) = self.servers.get_mut(id) {
+            server.work = Some(fork);
+        }
+    }
+
+    /// Sends the request to one target, as a transaction.
+    #[allow(clippy::too_many_arguments, reason = "each is another thing; a struct for one call would be a detour")]
+    fn send(
+        &mut self,
+        now: Duration,
+        owner: Id,
+        fork: &Fork,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+        target: &Target,
+        breadth: Option<u32>,
+    ) -> Result<Id, Answer> {
+        let to = self.way(target).ok_or(target.failure())?;
+        if !self.has_room(true) {
+            return Err(Answer { code: 503, reason: "Service Unavailable" });
+        }
+        let nonce = self.nonce();
+        let mut client = Client::new(now, nonce, to, incoming.is_invite());
+        client.owner = Some(owner);
+        let id = self.clients.insert(client);
+        let branch = Branch { place: Some(id.place()), nonce, path: fork.path };
+        let record = self.records(incoming, &fork.caller, target);
+        let Some(bytes) = self.leaving(incoming, way, target, &to, branch, record, breadth) else {
+            self.clients.remove(id);
+            return Err(INTERNAL);
+        };
+        self.clients.get_mut(id).into_iter().for_each(|client| client.send(&bytes));
+        self.waiting.insert((Path::of(&to), id.place()));
+        self.settle_client(now, id);
+        self.counts.large += u64::from(!to.transport().is_stream() && bytes.len() > LARGE);
+        self.counts.forwarded += 1;
+        self.transmit(to, bytes);
+        Ok(id)
+    }
+
+    /// Sends an ACK on to the other side of its dialog, without a transaction (RFC 3261, 16.11).
+    pub(crate) fn pass(&mut self, incoming: &Incoming<'_>, way: &Route<'_>, target: &Target) {
+        let to = self.way(target).filter(|_| incoming.routing.max_forwards != Some(0));
+        let Some(to) = to else { return self.counts.drop("sip_stray_ack") };
+        let nonce = self.secret.hash(usage::ACK, &[incoming.routing.via.raw, incoming.routing.call_id]);
+        let branch = Branch { place: None, nonce, path: path(&self.secret, incoming) };
+        if let Some(bytes) = self.leaving(incoming, way, target, &to, branch, None, None) {
+            self.counts.forwarded += 1;
+            self.transmit(to, bytes);
+        }
+    }
+
+    /// The bytes that leave.
+    #[allow(clippy::too_many_arguments, reason = "each is another thing; a struct for one call would be a detour")]
+    fn leaving(
+        &self,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+        target: &Target,
+        to: &Destination,
+        branch: Branch,
+        record: Option<[String; 2]>,
+        breadth: Option<u32>,
+    ) -> Option<Vec<u8>> {
+        let end = self.ends.towards(to)?;
+        let (uri, path) = match target {
+            Target::Contact(binding) => (Some(binding.contact.as_bytes()), binding.path.as_slice()),
+            Target::Peer(_) => (None, &[][..]),
+        };
+        let transport = to.transport();
+        let via = format!("SIP/2.0/{transport} {};rport;branch={}", end.listener.advertised, branch.text());
+        let hop = Hop { via, uri, path, record, breadth, realm: &self.realm };
+        forward::request(incoming, way, &hop).ok()
+    }
+
+    /// Our Record-Route entries for a request that may begin a dialog: one for each side, so that what comes later leaves on
+    /// the flow of the phone it is for, whichever side speaks (RFC 5626, 5.3; RFC 5658).
+    fn records(&self, incoming: &Incoming<'_>, caller: &str, target: &Target) -> Option<[String; 2]> {
+        let begins = matches!(incoming.method(), Method::Invite | Method::Subscribe | Method::Refer);
+        if !begins || incoming.has_dialog() {
+            return None;
+        }
+        let entry = |flow: Flow, aor: &str| {
+            let end = self.ends.of(&flow)?;
+            let token = Token { flow, aor: aor.to_owned() };
+            Some(format!("<sip:{}{}>", token.seal(&self.secret, incoming.routing.call_id), end.uri))
+        };
+        Some([entry(target.flow()?, target.aor())?, entry(incoming.flow, caller)?])
+    }
+
+    /// Cancels what has not ended of these branches.
+    pub(super) fn cancel_branches(&mut self, now: Duration, branches: &[Id], reason: Option<&[u8]>) {
+        for id in branches {
+            self.cancel_branch(now, *id, reason);
+        }
+    }
+
+    pub(super) fn cancel_branch(&mut self, now: Duration, id: Id, reason: Option<&[u8]>) {
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.is_open()) else { return };
+        if !client.may_cancel() {
+            return;
+        }
+        let to = client.to;
+        let Some(bytes) = forward::cancel(client.sent(), reason) else { return self.gone(now, id, None) };
+        let mut cancel = Client::new(now, client.nonce, to, false);
+        cancel.send(&bytes);
+        let kept = (!to.transport().is_stream()).then(|| self.clients.insert(cancel));
+        self.clients.get_mut(id).into_iter().for_each(|client| client.cancelled(now, kept));
+        kept.into_iter().for_each(|cancel| self.settle_client(now, cancel));
+        self.settle_client(now, id);
+        self.transmit(to, bytes);
+    }
+
+    /// The final answer of a request whose branches have all ended.
+    fn finish(&mut self, now: Duration, id: Id, mut fork: Fork, incoming: &Incoming<'_>) {
+        let (code, bytes) = match fork.outcome() {
+            Some((Outcome::Answered(code, bytes), challenges)) => (code, with(bytes, &challenges)),
+            // Nobody is told that a request other than INVITE timed out: the one who asked knows (RFC 4320, 4.2).
+            Some((Outcome::Failed(answer), _)) if !incoming.is_invite() && answer.code == 408 => {
+                return self.end_server(id);
+            }
+            Some((Outcome::Failed(answer), _)) => self.own(&fork, incoming, answer),
+            None => self.own(&fork, incoming, INTERNAL),
+        };
+        self.give(now, id, code, bytes);
+    }
+
+    fn own(&mut self, fork: &Fork, incoming: &Incoming<'_>, answer: Answer) -> (u16, Vec<u8>) {
+        let answer = match fork.cancelled {
+            true => Answer { code: 487, reason: "Request Terminated" },
+            false => answer,
+        };
+        let tag = crate::incoming::tag(&self.secret, incoming.message);
+        let reply = Reply::new(answer.code, answer.reason);
+        self.counts.answer(answer.code);
+        (answer.code, crate::incoming::answer(incoming.message, &incoming.flow, &tag, &reply))
+    }
+}
+
+/// The answer as it goes on: with the challenges of all branches (RFC 3261, 16.7, step 7), and no 503, which would keep the
+/// caller away from us (step 6).
+fn with(bytes: Vec<u8>, challenges: &[(Name, Vec<u8>)]) -> Vec<u8> {
+    let added = |message: &Message<&[u8]>| {
+        let mut edits = carillon_wire::sip::Edits::new(message);
+        if message.status() == Some(503) {
+            edits.start_line(b"SIP/2.0 500 Server Internal Error").ok()?;
+        }
+        for (name, value) in challenges.iter().filter(|(name, value)| !message.all(*name).any(|own| own == value)) {
+            edits.append(name.as_str().as_bytes(), value).ok()?;
+        }
+        edits.finish().ok()
+    };
+    let message = Message::parse(bytes.as_slice());
+    message.ok().and_then(|message| added(&message)).unwrap_or(bytes)
+}
+
+/// The breadth that each of some branches gets; nothing is said to a single one. `None` if there is not enough.
+fn share(incoming: &Incoming<'_>, branches: usize) -> Option<Option<u32>> {
+    if branches < 2 {
+        return Some(None);
+    }
+    let said = incoming.message.named("Max-Breadth").next();
+    let read = said.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    let share = read.unwrap_or(BREADTH) / branches as u32;
+    (share > 0).then_some(Some(share))
+}

@@ -1,0 +1,292 @@
+//! The registrar (RFC 3261, 10): who a request is from, and where the phones of a user are.
+//!
+//! Bindings follow RFC 5626 on connections: what `+sip.instance` and `reg-id` name is one binding, whatever connection it
+//! comes over, and an older connection that closes later takes nothing with it. A binding whose own connection has
+//! closed is gone, as a registrar that is its own edge may decide: the phone registers again, and there is no other
+//! way to it. Two bindings stay without being a way to the phone: those of connections that a restart of the server
+//! has cut, since they were acknowledged, and those behind a proxy that gave a Path.
+//!
+//! The registrar sends nothing; it saves by pushing [`Output::Save`] before it answers.
+
+mod book;
+mod contact;
+mod request;
+mod route;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_wire::sip::{Flow, Host, Message, Method, Name, StartLine, Uri};
+
+use crate::address;
+use crate::contract::{Binding, Event, Failure, Listener, Output};
+use crate::digest::{Claim, Verdict, Verifier};
+use crate::reply::Reply;
+use crate::user::User;
+use book::Book;
+use request::Asked;
+pub(crate) use route::destination;
+
+/// Seconds within which a phone must send something on a connection (RFC 5626, 10).
+const FLOW_TIMER: u32 = 120;
+
+/// What the registrar is told when it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Domains whose users are ours; the first one is meant where a listener's own address is written.
+    pub(crate) domains: Vec<String>,
+    /// Realm of the challenges.
+    pub(crate) realm: String,
+    /// Seconds that a binding may last: less is refused, more is cut down.
+    pub(crate) expires: RangeInclusive<u32>,
+    /// Seconds that it lasts if the phone does not say.
+    pub(crate) default_expires: u32,
+    /// Most contacts of a user.
+    pub(crate) contacts: usize,
+    /// How long a nonce is good.
+    pub(crate) nonce: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Registrar {
+    settings: Settings,
+    verifier: Verifier,
+    book: Book,
+    denied: BTreeMap<Failure, u64>,
+}
+
+impl Registrar {
+    /// Bindings whose user has gone are left out; the store forgets them when they expire.
+    pub(crate) fn new(
+        settings: Settings,
+        users: Vec<User>,
+        bindings: Vec<Binding>,
+        seed: [u8; 32],
+        now: Duration,
+    ) -> Registrar {
+        let verifier = Verifier::new(&settings.realm, settings.nonce, &seed, now);
+        Registrar { settings, verifier, book: Book::new(users, bindings), denied: BTreeMap::new() }
+    }
+
+    /// Answers a REGISTER.
+    pub(crate) fn register(
+        &mut self,
+        now: Duration,
+        flow: &Flow,
+        listener: &Listener,
+        request: &Message<&[u8]>,
+        out: &mut VecDeque<Output>,
+    ) -> Reply {
+        self.try_register(now, flow, listener, request, out).unwrap_or_else(|refusal| refusal)
+    }
+
+    /// Proves who sent a request: its From, as an address of record of ours. Else the answer: 407 from a proxy, 401 from
+    /// the one whom the request is for.
+    pub(crate) fn authenticate(
+        &mut self,
+        now: Duration,
+        flow: &Flow,
+        listener: &Listener,
+        request: &Message<&[u8]>,
+        as_proxy: bool,
+        out: &mut VecDeque<Output>,
+    ) -> Result<Arc<str>, Reply> {
+        let StartLine::Request { method, uri } = request.start() else {
+            return Err(Reply::new(400, "No Request"));
+        };
+        let from = request.from().and_then(Result::ok).and_then(|from| from.uri().ok());
+        let aor = from.and_then(|uri| self.aor(&uri, flow, listener)).unwrap_or_default();
+        let user = self.book.user(&aor);
+        let algorithms = user.and_then(|(_, user)| user.algorithms).unwrap_or(listener.algorithms);
+        let name = if as_proxy { Name::ProxyAuthorization } else { Name::Authorization };
+        let mut verdict = Verdict::Refused { stale: false, why: None };
+        if let Some(credentials) = request.credentials(name).find(|c| self.verifier.is_for_us(*c)) {
+            let fits = self.fits(credentials.get("uri"), uri, flow, listener);
+            let user = user.map(|(_, user)| (user_part(&user.aor), &user.ha1));
+            let claim = Claim { credentials, method: method.as_bytes(), fits, user, algorithms };
+            verdict = self.verifier.verify(now, &claim);
+        }
+        match (verdict, user) {
+            (Verdict::Proven, Some((aor, _))) => return Ok(Arc::clone(aor)),
+            (Verdict::Refused { why: Some(why), .. }, _) => {
+                *self.denied.entry(why).or_default() += 1;
+                out.push_back(Output::Event(Event::Denied { aor, remote: flow.remote, why }));
+            }
+            _ => {}
+        }
+        let stale = matches!(verdict, Verdict::Refused { stale: true, .. });
+        Err(challenge(self.verifier.challenge(now, algorithms, stale), as_proxy))
+    }
+
+    /// Whether there is such a user.
+    pub(crate) fn knows(&self, aor: &str) -> bool {
+        self.book.user(aor).is_some()
+    }
+
+    /// Whether users of this domain are ours.
+    pub(crate) fn is_ours(&self, domain: &[u8]) -> bool {
+        self.settings.domains.iter().any(|ours| ours.as_bytes().eq_ignore_ascii_case(domain))
+    }
+
+    /// The address of record that a URI means, if it is in a domain of ours. A listener's own address stands for the
+    /// first domain: a phone that knows no more than the server's address can sign in.
+    pub(crate) fn aor(&self, uri: &Uri<'_>, flow: &Flow, listener: &Listener) -> Option<String> {
+        let aor = address::aor(uri)?;
+        match uri.host? {
+            Host::Name(name) if self.is_ours(name) => Some(aor),
+            host if is_listener(host, flow, listener) => {
+                Some(format!("{}@{}", user_part(&aor), self.settings.domains.first()?.to_lowercase()))
+            }
+            host => self.is_ours(host.to_string().as_bytes()).then_some(aor),
+        }
+    }
+
+    /// The ways to a user's phones: the highest `q` first, among equals the newest.
+    pub(crate) fn contacts(&self, now: Duration, aor: &str) -> Vec<Arc<Binding>> {
+        let live = |binding: &&Arc<Binding>| binding.expires > now && destination(binding).is_some();
+        let mut contacts: Vec<_> = self.book.bindings(aor).iter().rev().filter(live).cloned().collect();
+        contacts.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+        contacts
+    }
+
+    /// A connection has ended.
+    pub(crate) fn closed(&mut self, flow: &Flow, out: &mut VecDeque<Output>) {
+        for aor in self.book.on_connection(flow) {
+            let mut left = self.book.bindings(&aor).to_vec();
+            left.retain_mut(|binding| !route::is_on(binding, flow) || route::survives(binding));
+            self.book.replace(&aor, left, out);
+        }
+    }
+
+    /// The plan's document of this version has reached the phone on this flow.
+    pub(crate) fn provisioned(
+        &mut self,
+        aor: &Arc<str>,
+        flow: &Flow,
+        version: u64,
+        out: &mut VecDeque<Output>,
+    ) {
+        let mut bindings = self.book.bindings(aor).to_vec();
+        for binding in bindings.iter_mut().filter(|binding| binding.flow == *flow) {
+            if binding.plan_version != Some(version) {
+                *binding = Arc::new(Binding { plan_version: Some(version), ..(**binding).clone() });
+            }
+        }
+        self.book.replace(aor, bindings, out);
+        out.push_back(Output::Event(Event::Provisioned { aor: Arc::clone(aor), version }));
+    }
+
+    /// Adds a user, or changes one; bindings stay.
+    pub(crate) fn put_user(&mut self, user: User) {
+        self.book.put_user(user);
+    }
+
+    /// Removes a user with all bindings.
+    pub(crate) fn remove_user(&mut self, aor: &str, out: &mut VecDeque<Output>) {
+        self.book.remove_user(aor, out);
+    }
+
+    /// The user of this address of record.
+    pub(crate) fn user(&self, aor: &str) -> Option<&User> {
+        self.book.user(aor).map(|(_, user)| user)
+    }
+
+    /// Ends the bindings whose time is over.
+    pub(crate) fn handle_timeout(&mut self, now: Duration, out: &mut VecDeque<Output>) {
+        while let Some(aor) = self.book.due(now) {
+            let left = self.live(now, &aor);
+            self.book.replace(&aor, left, out);
+        }
+    }
+
+    /// When the next binding ends.
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
+        self.book.next_due()
+    }
+
+    /// Users, and bindings of all of them.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        self.book.counts()
+    }
+
+    /// How often credentials were refused, and why.
+    pub(crate) fn denied(&self) -> &BTreeMap<Failure, u64> {
+        &self.denied
+    }
+
+    fn try_register(
+        &mut self,
+        now: Duration,
+        flow: &Flow,
+        listener: &Listener,
+        request: &Message<&[u8]>,
+        out: &mut VecDeque<Output>,
+    ) -> Result<Reply, Reply> {
+        let uri = |text| Uri::parse(text).map_err(|malformed| Reply::new(400, malformed.0));
+        let registrar = match request.start() {
+            StartLine::Request { method: Method::Register, uri: text } => uri(text)?,
+            _ => return Err(Reply::new(400, "No REGISTER")),
+        };
+        if !registrar.host.is_some_and(|host| self.is_us(host, flow, listener)) {
+            return Err(Reply::new(404, "No Such Domain Here"));
+        }
+        request::check_required(request)?;
+        let aor = self.authenticate(now, flow, listener, request, false, out)?;
+        let to = request.to().and_then(Result::ok).ok_or(Reply::new(400, "Malformed To"))?;
+        if self.aor(&uri(to.uri_text)?, flow, listener).as_deref() != Some(&*aor) {
+            return Err(Reply::new(403, "Not Your Address"));
+        }
+        let asked = Asked::read(request, &self.settings)?;
+        let bindings = asked.apply(&aor, flow, &self.live(now, &aor), now, self.settings.contacts)?;
+        let reply = asked.granted(flow, &bindings, now);
+        self.book.replace(&aor, bindings, out);
+        Ok(reply)
+    }
+
+    fn live(&self, now: Duration, aor: &str) -> Vec<Arc<Binding>> {
+        self.book.bindings(aor).iter().filter(|binding| binding.expires > now).cloned().collect()
+    }
+
+    /// Whether a host means this server.
+    fn is_us(&self, host: Host<'_>, flow: &Flow, listener: &Listener) -> bool {
+        match host {
+            Host::Name(name) if self.is_ours(name) => true,
+            _ => is_listener(host, flow, listener) || self.is_ours(host.to_string().as_bytes()),
+        }
+    }
+
+    /// Whether the `uri` of credentials is the Request-URI. Some clients write the server there, whomever they call.
+    fn fits(&self, written: Option<&[u8]>, requested: &[u8], flow: &Flow, listener: &Listener) -> bool {
+        let Some(written) = written.filter(|&written| written != requested) else { return written.is_some() };
+        let (Ok(written), Ok(requested)) = (Uri::parse(written), Uri::parse(requested)) else { return false };
+        let is_server = || written.host.is_some_and(|host| self.is_us(host, flow, listener));
+        address::same(&written, &requested) || (written.is_sip() && written.user.is_none() && is_server())
+    }
+}
+
+fn is_listener(host: Host<'_>, flow: &Flow, listener: &Listener) -> bool {
+    let advertised = listener.advertised.rsplit_once(':').map_or(&*listener.advertised, |(host, _)| host);
+    match host {
+        Host::Name(name) => name.eq_ignore_ascii_case(advertised.as_bytes()),
+        Host::Ip(ip) => {
+            ip == flow.local.ip() || ip == listener.address.ip() || host.to_string() == advertised
+        }
+    }
+}
+
+fn user_part(aor: &str) -> &str {
+    aor.split_once('@').map_or(aor, |(user, _)| user)
+}
+
+fn challenge(values: Vec<String>, as_proxy: bool) -> Reply {
+    let (reply, name) = match as_proxy {
+        true => (Reply::new(407, "Proxy Authentication Required"), "Proxy-Authenticate"),
+        false => (Reply::new(401, "Unauthorized"), "WWW-Authenticate"),
+    };
+    values.into_iter().fold(reply, |reply, value| reply.field(name, value))
+}

@@ -1,0 +1,259 @@
+//! Why an address could not be had: who holds it, and what to do.
+//!
+//! Who holds a port is looked up in `/proc`, and only when binding has failed.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use carillon_wire::sip::Transport;
+
+/// An address that could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address and port that were asked for.
+    pub address: SocketAddr,
+    /// What should have run over it.
+    pub transport: Transport,
+    /// Why it could not be had.
+    pub reason: Reason,
+}
+
+/// Why an address could not be had.
+#[derive(Debug)]
+pub enum Reason {
+    /// Somebody has it: every process that can be seen holding it. Without root only one's own can be seen.
+    Taken(Vec<Holder>),
+    /// The port is one that needs a right.
+    Privileged,
+    /// No interface has the address.
+    NotHere,
+    /// The process may not open more files.
+    TooManyFiles,
+    /// What the kernel says.
+    Other(io::Error),
+}
+
+/// A process that holds a port.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Holder {
+    /// What it is bound to.
+    pub address: SocketAddr,
+    /// Its process id.
+    pub pid: u32,
+    /// Its name as the kernel has it, 15 characters at most.
+    pub program: String,
+}
+
+/// Explains why `address` could not be bound; looks for the holder of a port that is taken.
+pub fn bind_error(address: SocketAddr, transport: Transport, error: io::Error) -> BindError {
+    let reason = match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => Reason::Taken(holders(address, transport)),
+        Some(libc::EACCES) if address.port() < 1024 => Reason::Privileged,
+        Some(libc::EADDRNOTAVAIL) => Reason::NotHere,
+        Some(libc::EMFILE | libc::ENFILE) => Reason::TooManyFiles,
+        _ => Reason::Other(error),
+    };
+    BindError { address, transport, reason }
+}
+
+/// The processes that hold the port at this address or at one that includes it.
+pub fn holders(address: SocketAddr, transport: Transport) -> Vec<Holder> {
+    let sockets = sockets_at(address, transport);
+    let mut holders = Vec::new();
+    for (pid, inode) in open_sockets() {
+        if let Some((bound, _)) = sockets.iter().find(|(_, number)| *number == inode) {
+            let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            holders.push(Holder { address: *bound, pid, program: program.trim_end().to_owned() });
+        }
+    }
+    holders.sort();
+    holders.dedup();
+    holders
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't open {} ({}): ", self.address, self.transport)?;
+        match &self.reason {
+            Reason::Taken(holders) if holders.is_empty() => {
+                f.write_str("the port is taken by a process that can't be seen from here; root sees it with `ss -anp`")
+            }
+            Reason::Taken(holders) => taken(f, holders),
+            Reason::Privileged => f.write_str(
+                "ports below 1024 need the right CAP_NET_BIND_SERVICE (AmbientCapabilities= of the service, or setcap)",
+            ),
+            Reason::NotHere => {
+                f.write_str("no interface of this machine has that address; `ip address` lists those there are")
+            }
+            Reason::TooManyFiles => {
+                f.write_str("too many files are open; raise LimitNOFILE= of the service, or `ulimit -n`")
+            }
+            Reason::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.reason {
+            Reason::Other(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {}, bound to {})", self.program, self.pid, self.address)
+    }
+}
+
+fn taken(f: &mut fmt::Formatter<'_>, holders: &[Holder]) -> fmt::Result {
+    let names: Vec<String> = holders.iter().map(Holder::to_string).collect();
+    write!(f, "the port is held by {}; stop it, or choose another port", names.join(" and "))
+}
+
+/// Addresses and inodes of the sockets in the way. Of TCP, connections are in the way only where nobody listens.
+fn sockets_at(address: SocketAddr, transport: Transport) -> Vec<(SocketAddr, u64)> {
+    const LISTENING: u8 = 0x0a;
+    let tables = if transport.is_stream() { ["tcp", "tcp6"] } else { ["udp", "udp6"] };
+    let mut found = Vec::new();
+    for table in tables {
+        let text =
+            std::fs::read_to_string(Path::new("/proc/thread-self/net").join(table)).unwrap_or_default();
+        found.extend(text.lines().filter_map(row).filter(|(bound, ..)| overlap(*bound, address)));
+    }
+    let listens = |state: u8| transport.is_stream() && state == LISTENING;
+    let any = found.iter().any(|(_, state, _)| listens(*state));
+    found.retain(|(_, state, _)| !any || listens(*state));
+    found.into_iter().map(|(bound, _, inode)| (bound, inode)).collect()
+}
+
+/// Local address, state and inode of a row of `/proc/net/tcp` and its like (`proc_net_tcp` in the kernel's pages).
+fn row(line: &str) -> Option<(SocketAddr, u8, u64)> {
+    let mut columns = line.split_ascii_whitespace().skip(1);
+    let (address, port) = columns.next()?.split_once(':')?;
+    let state = u8::from_str_radix(columns.nth(1)?, 16).ok()?;
+    let inode = columns.nth(5)?.parse().ok()?;
+    let address = SocketAddr::new(ip(address)?, u16::from_str_radix(port, 16).ok()?);
+    Some((address, state, inode))
+}
+
+/// Words of 32 bits, each written as the number that this machine takes its four bytes for.
+fn ip(digits: &str) -> Option<IpAddr> {
+    let word = |at: usize| Some(u32::from_str_radix(digits.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
+    match digits.len() {
+        8 => Some(Ipv4Addr::from(word(0)?).into()),
+        32 => {
+            let mut bytes = [0; 16];
+            for (number, chunk) in bytes.chunks_mut(4).enumerate() {
+                chunk.copy_from_slice(&word(number * 8)?);
+            }
+            Some(Ipv6Addr::from(bytes).into())
+        }
+        _ => None,
+    }
+}
+
+/// Whether two sockets would be in each other's way. The unspecified IPv6 address may include IPv4.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let includes = |a: IpAddr, b: IpAddr| a.is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+    one.port() == other.port() && (a == b || includes(a, b) || includes(b, a))
+}
+
+/// Every socket that a process can be seen to hold: process id and inode.
+fn open_sockets() -> impl Iterator<Item = (u32, u64)> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).flat_map(|pid: u32| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.filter_map(move |file| Some((pid, inode(&std::fs::read_link(file.path()).ok()?)?)))
+    })
+}
+
+/// From `socket:[12345]`.
+fn inode(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    fn bound(address: &str, kind: Type) -> (Socket, SocketAddr) {
+        let address: SocketAddr = address.parse().unwrap();
+        let socket = Socket::new(Domain::for_address(address), kind, None).unwrap();
+        socket.bind(&address.into()).unwrap();
+        let local = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, local)
+    }
+
+    #[test]
+    fn a_taken_port_names_the_address_the_port_and_who_holds_it() {
+        for (first, second, kind, transport) in [
+            ("127.0.0.1:0", "127.0.0.1", Type::DGRAM, Transport::Udp),
+            ("[::1]:0", "::1", Type::DGRAM, Transport::Udp),
+            ("[::]:0", "127.0.0.1", Type::DGRAM, Transport::Udp),
+            ("0.0.0.0:0", "127.0.0.1", Type::STREAM, Transport::Tls),
+        ] {
+            let (holder, held) = bound(first, kind);
+            if transport.is_stream() {
+                holder.listen(1).unwrap();
+            }
+            let wanted = SocketAddr::new(second.parse().unwrap(), held.port());
+            let other = Socket::new(Domain::for_address(wanted), kind, None).unwrap();
+            let error = bind_error(wanted, transport, other.bind(&wanted.into()).unwrap_err());
+            let program = std::fs::read_to_string("/proc/self/comm").unwrap();
+            let (pid, program) = (std::process::id(), program.trim_end());
+            let expected = format!(
+                "can't open {wanted} ({transport}): the port is held by {program} (process {pid}, bound to {held}); \
+                 stop it, or choose another port"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn other_causes_say_what_to_do() {
+        let told = |address: &str, code| {
+            let error = io::Error::from_raw_os_error(code);
+            bind_error(address.parse().unwrap(), Transport::Udp, error).to_string()
+        };
+        assert!(told("0.0.0.0:53", libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
+        assert!(!told("0.0.0.0:5060", libc::EACCES).contains("CAP_NET_BIND_SERVICE"));
+        assert!(told("192.0.2.1:5060", libc::EADDRNOTAVAIL).contains("no interface"));
+        assert!(told("192.0.2.1:5060", libc::EMFILE).contains("ulimit -n"));
+        // Nobody holds it (any more).
+        assert!(told("192.0.2.1:1", libc::EADDRINUSE).contains("can't be seen from here"));
+    }
+
+    #[test]
+    fn rows_of_the_kernel_are_read() {
+        let row4 = "  5: 0100007F:13C4 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0";
+        let row6 = " 12: B80D0120000000000000000001000000:13C5 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 42 2 0";
+        assert_eq!(row(row4), Some(("127.0.0.1:5060".parse().unwrap(), 0x0a, 777)));
+        assert_eq!(row(row6), Some(("[2001:db8::1]:5061".parse().unwrap(), 7, 42)));
+        assert_eq!(row("  sl  local_address rem_address   st tx_queue rx_queue"), None);
+        assert_eq!(row(""), None);
+    }
+
+    #[test]
+    fn only_sockets_in_the_way_are_holders() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (one, other, expected) in [
+            ("0.0.0.0:5060", "127.0.0.1:5060", true),
+            ("[::]:5060", "127.0.0.1:5060", true),
+            ("[::ffff:127.0.0.1]:5060", "127.0.0.1:5060", true),
+            ("0.0.0.0:5060", "[::1]:5060", false),
+            ("127.0.0.2:5060", "127.0.0.1:5060", false),
+            ("127.0.0.1:5061", "127.0.0.1:5060", false),
+        ] {
+            assert_eq!(overlap(at(one), at(other)), expected, "{one} {other}");
+            assert_eq!(overlap(at(other), at(one)), expected, "{other} {one}");
+        }
+    }
+}

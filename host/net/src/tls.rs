@@ -1,0 +1,208 @@
+//! Certificates and keys from PEM files, and what rustls makes of them: TLS 1.2 and 1.3 by aws-lc-rs.
+//!
+//! The provider is always named, because a process may have several and rustls then refuses to choose. Making
+//! certificates is `authority`'s.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::{self, PemObject, SectionKind};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// Who we are: a certificate with its intermediates, our own first, and its key.
+pub struct Identity {
+    /// The chain; a root need not be in it.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the first certificate.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// A file that can't be used.
+#[derive(Debug)]
+pub struct TlsError {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a file can't be used.
+#[derive(Debug)]
+pub enum Reason {
+    /// It can't be read.
+    Unreadable(io::Error),
+    /// Something is wrong with the section that begins in this line, counted from 1.
+    Section(usize, String),
+    /// There is no certificate in it.
+    NoCertificate,
+    /// There is no private key in it.
+    NoKey,
+    /// There is a second private key, in this line.
+    SecondKey(usize),
+    /// The key in it does not belong to the certificate in the other file.
+    OtherKey(PathBuf),
+    /// What rustls says.
+    Refused(rustls::Error),
+}
+
+impl Identity {
+    /// Reads the certificate chain and the key; both may be in one file.
+    pub fn load(chain: &Path, key: &Path) -> Result<Identity, TlsError> {
+        Ok(Identity { chain: load_certificates(chain)?, key: load_key(key)? }).and_then(
+            |identity: Identity| match server_config(&identity) {
+                Ok(_) => Ok(identity),
+                Err(rustls::Error::InconsistentKeys(_)) => {
+                    Err(refuse(key, Reason::OtherKey(chain.to_owned())))
+                }
+                Err(error) => Err(refuse(key, Reason::Refused(error))),
+            },
+        )
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("certificates", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
+/// Reads all certificates of a file: a chain, or those to trust.
+pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let mut certificates = Vec::new();
+    for Section { line, kind, der } in sections(path)? {
+        if kind == SectionKind::Certificate {
+            let certificate = CertificateDer::from(der);
+            ParsedCertificate::try_from(&certificate)
+                .map_err(|error| refuse(path, Reason::Section(line, error.to_string())))?;
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() { Err(refuse(path, Reason::NoCertificate)) } else { Ok(certificates) }
+}
+
+/// For a server that proves itself with this identity and asks no client to. Sessions are resumed by tickets, so
+/// that clients that come back cost no memory.
+pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
+}
+
+/// For a client that trusts these authorities and no others: those of a file, or the one of our own.
+pub fn client_config(trusted: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_root_certificates(roots(trusted)?)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+pub(crate) fn roots(trusted: &[CertificateDer<'static>]) -> Result<RootCertStore, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    trusted.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
+    Ok(roots)
+}
+
+fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let mut found = None;
+    for Section { line, kind, der } in sections(path)? {
+        let key = match kind {
+            SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(der.into()),
+            SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(der.into()),
+            SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(der.into()),
+            _ => continue,
+        };
+        if found.replace(key).is_some() {
+            return Err(refuse(path, Reason::SecondKey(line)));
+        }
+    }
+    found.ok_or_else(|| refuse(path, Reason::NoKey))
+}
+
+/// A part of a PEM file (RFC 7468).
+struct Section {
+    line: usize,
+    kind: SectionKind,
+    der: Vec<u8>,
+}
+
+/// Every section of a known kind. One is read by itself, so that an error can say where it is.
+fn sections(path: &Path) -> Result<Vec<Section>, TlsError> {
+    let text = std::fs::read(path).map_err(|error| refuse(path, Reason::Unreadable(error)))?;
+    let mut sections = Vec::new();
+    let mut rest = text.as_slice();
+    let mut line = 0;
+    while let Some(next) = rest.split_inclusive(|byte| *byte == b'\n').next() {
+        line += 1;
+        if let Some(label) = next.strip_prefix(b"-----BEGIN ") {
+            let wrong = |what: String| refuse(path, Reason::Section(line, what));
+            if label.starts_with(b"ENCRYPTED") {
+                return Err(wrong("the key is encrypted; `openssl pkey -in FILE` decrypts it".to_owned()));
+            }
+            // Its end is looked for before the next beginning.
+            let len = beginning(rest.get(next.len()..).unwrap_or_default())
+                .map_or(rest.len(), |at| next.len() + at);
+            match one_section(rest.get(..len).unwrap_or(rest)) {
+                Ok(Some((kind, der))) => sections.push(Section { line, kind, der }),
+                Ok(None) => {}
+                Err(error) => return Err(wrong(error.to_string())),
+            }
+        }
+        rest = rest.get(next.len()..).unwrap_or_default();
+    }
+    Ok(sections)
+}
+
+fn one_section(text: &[u8]) -> Result<Option<(SectionKind, Vec<u8>)>, pem::Error> {
+    <(SectionKind, Vec<u8>)>::pem_slice_iter(text).next().transpose()
+}
+
+fn beginning(text: &[u8]) -> Option<usize> {
+    text.windows(11).position(|window| window == b"-----BEGIN ")
+}
+
+fn refuse(path: &Path, reason: Reason) -> TlsError {
+    TlsError { path: path.to_owned(), reason }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't use {}: ", self.path.display())?;
+        match &self.reason {
+            Reason::Unreadable(error) => error.fmt(f),
+            Reason::Section(line, what) => write!(f, "line {line}: {what}"),
+            Reason::NoCertificate => f.write_str("no certificate in it (-----BEGIN CERTIFICATE-----)"),
+            Reason::NoKey => f.write_str("no private key in it (-----BEGIN PRIVATE KEY-----)"),
+            Reason::SecondKey(line) => write!(f, "line {line}: a second private key; leave only one"),
+            Reason::OtherKey(chain) => {
+                write!(f, "the key does not belong to the first certificate in {}", chain.display())
+            }
+            Reason::Refused(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.reason {
+            Reason::Unreadable(error) => Some(error),
+            Reason::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! One connection: its socket, what has come of a message, what waits to leave, and how long it may last.
+//!
+//! Knows nothing of other connections; `streams` holds them all.
+
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use carillon_wire::sip::Flow;
+use socket2::Socket;
+
+use super::Limits;
+use super::channel::{Channel, Input};
+use super::counts::Count;
+use super::framer::{Framed, Framer, Reading};
+use super::outbox::{Full, Outbox};
+
+/// Bytes received from one connection before others have their turn.
+const TURN: usize = 128 << 10;
+/// How long we wait for a peer to end a connection that we have ended, so that it can read our last words.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection.
+pub(super) struct Connection {
+    /// Its flow; our end of one that is being made is known as soon as its SYN has left.
+    pub(super) flow: Flow,
+    /// Its moment in the timers.
+    pub(super) armed: Option<Instant>,
+    /// Counts against its source until a message has come; `None` for connections that we made, and from then on.
+    pub(super) unproven: Option<IpAddr>,
+    /// Its flow was shown to the caller, or asked for by it: its end matters.
+    pub(super) known: bool,
+    pub(super) origin: Origin,
+    socket: Socket,
+    channel: Channel,
+    framer: Framer,
+    outbox: Outbox,
+    stage: Stage,
+    /// When the stage began, or the message that is not whole.
+    since: Instant,
+    /// When something was last received.
+    heard: Instant,
+    /// The other end sends no more: read until there is nothing left.
+    hung_up: bool,
+}
+
+/// Who made it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Accepted,
+    Opened,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// The SYN is out.
+    Connecting,
+    /// TLS is not agreed on.
+    Handshaking,
+    /// Messages may come and go.
+    Open,
+    /// What waits still leaves, then it is over; what comes is thrown away.
+    Ending,
+    /// Nothing leaves any more.
+    Lingering,
+}
+
+/// The memory that all connections receive into, one after the other.
+pub(super) struct Buffers {
+    received: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Buffers {
+        Buffers { received: vec![0; 64 << 10], plain: Vec::new() }
+    }
+}
+
+/// Where a connection stands after it was served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// There is nothing to do until the next event.
+    Waits,
+    /// There may be more to read, but it is the others' turn.
+    More,
+    /// It goes to its end in good order: what waits is sent first.
+    Ends(Count),
+    /// It is over.
+    Over(Count),
+}
+
+impl Connection {
+    /// A connection of a peer.
+    pub(super) fn accepted(
+        flow: Flow,
+        socket: Socket,
+        channel: Channel,
+        source: IpAddr,
+        now: Instant,
+    ) -> Connection {
+        let stage = if channel.is_handshaking() { Stage::Handshaking } else { Stage::Open };
+        let mut connection = Connection::new(flow, socket, channel, Origin::Accepted, stage, now);
+        connection.unproven = Some(source);
+        connection
+    }
+
+    /// A connection that we have begun to make.
+    pub(super) fn opened(flow: Flow, socket: Socket, channel: Channel, now: Instant) -> Connection {
+        Connection::new(flow, socket, channel, Origin::Opened, Stage::Connecting, now)
+    }
+
+    fn new(
+        flow: Flow,
+        socket: Socket,
+        channel: Channel,
+        origin: Origin,
+        stage: Stage,
+        now: Instant,
+    ) -> Connection {
+        Connection {
+            flow,
+            armed: None,
+            unproven: None,
+            known: false,
+            origin,
+            socket,
+            channel,
+            framer: Framer::default(),
+            outbox: Outbox::default(),
+            stage,
+            since: now,
+            heard: now,
+            hung_up: false,
+        }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Whether messages have been, or could be, exchanged.
+    pub(super) fn is_established(&self) -> bool {
+        !matches!(self.stage, Stage::Connecting | Stage::Handshaking)
+    }
+
+    /// Whether messages may be sent, at once or as soon as it is established.
+    pub(super) fn takes_messages(&self) -> bool {
+        !matches!(self.stage, Stage::Ending | Stage::Lingering)
+    }
+
+    /// Whether answers to what has come may still be sent.
+    pub(super) fn takes_answers(&self) -> bool {
+        self.stage != Stage::Lingering
+    }
+
+    /// Whether there is something to send.
+    pub(super) fn wants_flush(&self) -> bool {
+        self.stage == Stage::Ending || !self.outbox.is_empty() || self.channel.wants_write()
+    }
+
+    /// Bytes it holds: of a message that is not whole, and of those that wait.
+    pub(super) fn buffered(&self) -> usize {
+        self.framer.held() + self.outbox.len()
+    }
+
+    /// Takes a message to send with the next flush.
+    pub(super) fn push(&mut self, message: Vec<u8>, limits: &Limits) -> Result<(), Full> {
+        self.outbox.push(message, limits.queue)
+    }
+
+    /// The other end sends no more: what it sent before is still to be read.
+    pub(super) fn hang_up(&mut self) {
+        self.hung_up = true;
+    }
+
+    /// Whether a connection that is being made has come about; an error if it never will.
+    pub(super) fn check_connected(&mut self, now: Instant) -> io::Result<bool> {
+        if self.stage != Stage::Connecting {
+            return Ok(true);
+        }
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+        // The time allowed is for connection and handshake together.
+        self.stage = Stage::Handshaking;
+        self.finish_handshake(now);
+        Ok(true)
+    }
+
+    /// Receives, for one turn.
+    pub(super) fn receive(
+        &mut self,
+        buffers: &mut Buffers,
+        limits: &Limits,
+        now: Instant,
+        see: &mut impl FnMut(&Flow, Framed<'_>),
+    ) -> Progress {
+        let mut turn = 0;
+        loop {
+            let count = match (&self.socket).read(&mut buffers.received) {
+                Ok(0) => return self.closed_by_peer(),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waits,
+                Err(_) => return Progress::Over(Count::EndedByNetwork),
+            };
+            self.heard = now;
+            let (received, plain) = (&mut buffers.received, &mut buffers.plain);
+            let received = received.get(..count).unwrap_or_default();
+            let progress = self.take(received, plain, limits, now, see);
+            if progress != Progress::Waits {
+                return progress;
+            }
+            // A short read has emptied the socket (epoll(7)), unless the end is behind it.
+            if count < buffers.received.len() && !self.hung_up {
+                return Progress::Waits;
+            }
+            turn += count;
+            if turn >= TURN {
+                return Progress::More;
+            }
+        }
+    }
+
+    fn closed_by_peer(&mut self) -> Progress {
+        self.hung_up = true;
+        match self.stage {
+            Stage::Connecting => Progress::Over(Count::ConnectFailed),
+            Stage::Handshaking => Progress::Over(Count::TlsFailed),
+            Stage::Open => Progress::Ends(Count::EndedByPeer),
+            Stage::Ending => Progress::Waits,
+            Stage::Lingering => Progress::Over(Count::EndedByPeer),
+        }
+    }
+
+    /// Takes what one read has brought.
+    fn take(
+        &mut self,
+        received: &[u8],
+        plain: &mut Vec<u8>,
+        limits: &Limits,
+        now: Instant,
+        see: &mut impl FnMut(&Flow, Framed<'_>),
+    ) -> Progress {
+        if !self.takes_messages() {
+            return Progress::Waits;
+        }
+        let (bytes, input) = self.channel.open(received, plain);
+        let Ok(input) = input else { return Progress::Ends(Count::TlsFailed) };
+        let (held, mut whole) = (self.framer.held(), false);
+        let (flow, known) = (&self.flow, &mut self.known);
+        let reading = self.framer.feed(bytes, limits.message, &mut |framed| {
+            whole = true;
+            *known |= matches!(framed, Framed::Message(_) | Framed::Wrong(..));
+            see(flow, framed);
+        });
+        self.finish_handshake(now);
+        if self.framer.held() > 0 && (whole || held == 0) {
+            self.since = now;
+        }
+        match (reading, input) {
+            (Reading::Ended, _) => Progress::Ends(Count::Unframed),
+            (Reading::Goes, Input::Closed) => Progress::Ends(Count::EndedByPeer),
+            (Reading::Goes, Input::Open) => Progress::Waits,
+        }
+    }
+
+    fn finish_handshake(&mut self, now: Instant) {
+        if self.stage == Stage::Handshaking && !self.channel.is_handshaking() {
+            (self.stage, self.since) = (Stage::Open, now);
+        }
+    }
+
+    /// Sends what waits.
+    pub(super) fn flush(&mut self, now: Instant) -> Progress {
+        let sent = match self.stage {
+            Stage::Connecting => return Progress::Waits,
+            Stage::Ending => self.send_last(),
+            _ => self.channel.send(&self.socket, &mut self.outbox),
+        };
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waits,
+            Err(_) => return Progress::Over(Count::EndedByNetwork),
+            Ok(()) => self.finish_handshake(now),
+        }
+        if self.stage != Stage::Ending {
+            return Progress::Waits;
+        }
+        (self.stage, self.since) = (Stage::Lingering, now);
+        match self.socket.shutdown(std::net::Shutdown::Write) {
+            Ok(()) if !self.hung_up => Progress::Waits,
+            _ => Progress::Over(Count::EndedByUs),
+        }
+    }
+
+    fn send_last(&mut self) -> io::Result<()> {
+        self.channel.send(&self.socket, &mut self.outbox)?;
+        self.channel.close();
+        self.channel.send(&self.socket, &mut self.outbox)
+    }
+
+    /// From now on only what waits is sent.
+    pub(super) fn end(&mut self, now: Instant) {
+        if self.takes_messages() {
+            (self.stage, self.since) = (Stage::Ending, now);
+            self.framer = Framer::default();
+        }
+    }
+
+    /// When it has lasted too long without what must come next, and what that is counted as.
+    pub(super) fn deadline(&self, limits: &Limits) -> (Instant, Count) {
+        let unfinished = self.framer.held() > 0 || self.unproven.is_some();
+        match self.stage {
+            Stage::Connecting if self.origin == Origin::Opened => {
+                (self.since + limits.handshake, Count::ConnectFailed)
+            }
+            Stage::Connecting | Stage::Handshaking => {
+                (self.since + limits.handshake, Count::HandshakeTimeout)
+            }
+            Stage::Open if unfinished => (self.since + limits.message_time, Count::MessageTimeout),
+            Stage::Open => (self.heard + limits.idle, Count::IdleTimeout),
+            Stage::Ending => (self.since + limits.handshake, Count::EndedByUs),
+            Stage::Lingering => (self.since + LINGER, Count::EndedByUs),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The sockets of SIP: listeners and connections, marked, on one poll; no threads, nothing that blocks.
+//!
+//! Bytes become messages here and messages bytes; what they mean is the Front End's. Every flow that was shown ends
+//! in one `Closed`, every connection that could not be made in one `Failed`.
+
+mod channel;
+mod connection;
+mod counts;
+mod framer;
+mod listener;
+mod outbox;
+mod socket;
+mod streams;
+mod timers;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carillon_wire::ip::Dscp;
+use carillon_wire::sip::{self, Answer, Destination, Flow, Transport};
+use mio::{Events, Poll, Token, Waker};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ServerConfig};
+
+use crate::bind_error::{BindError, bind_error};
+use crate::mark::Marks;
+use channel::Channel;
+pub use counts::{Count, Counts};
+use listener::Listener;
+use streams::{Notice, Streams};
+
+/// Number of the waker; sockets count from 1.
+const WAKER: Token = Token(0);
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1024;
+
+/// What connections may use. A limit that is reached ends or refuses one connection and is counted.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest message on a stream.
+    pub message: sip::Limits,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Connections of one IPv4 address or IPv6 network of 64 bits that have not sent a message yet.
+    pub unproven_per_source: usize,
+    /// Bytes that may wait for one peer to read them.
+    pub queue: usize,
+    /// Bytes that all connections may hold together: parts of messages, and what waits to be sent.
+    pub buffered: usize,
+    /// For connecting and the handshake of TLS together.
+    pub handshake: Duration,
+    /// For a message from its first byte to its last, and for the first message of a connection.
+    pub message_time: Duration,
+    /// Without a byte received. Longer than phones take to register again.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            message: sip::Limits::default(),
+            connections: 100_000,
+            unproven_per_source: 1_000,
+            queue: 2 << 20,
+            buffered: 256 << 20,
+            handshake: Duration::from_secs(10),
+            message_time: Duration::from_secs(30),
+            idle: Duration::from_secs(2 * 3600),
+        }
+    }
+}
+
+/// What has come in.
+#[derive(Debug)]
+pub enum Incoming<'a> {
+    /// A message: of a stream exactly one, of UDP the whole datagram, not looked into.
+    Message {
+        /// The way it came.
+        flow: Flow,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// A message of a stream whose end can't be known. A request deserves this answer; after it, or at the next
+    /// [`Transports::flush`], the connection ends.
+    Wrong {
+        /// The way it came.
+        flow: Flow,
+        /// What there is of the message, and whatever is behind it.
+        bytes: &'a [u8],
+        /// What a request is to be answered.
+        answer: Answer,
+    },
+    /// No SIP; the connection that it came on ends.
+    Garbage {
+        /// The counter to increase.
+        counter: &'static str,
+    },
+    /// A connection has ended, whoever ended it.
+    Closed {
+        /// Which.
+        flow: Flow,
+    },
+    /// A connection could not be made; what waited for it is lost.
+    Failed {
+        /// Over what.
+        transport: Transport,
+        /// Whereto.
+        remote: SocketAddr,
+    },
+    /// The waker was used.
+    Woken,
+}
+
+/// A listener as the kernel sees it.
+#[derive(Debug)]
+pub struct Listening {
+    /// What it speaks.
+    pub transport: Transport,
+    /// Where it is bound.
+    pub address: SocketAddr,
+    /// Its marks, read back.
+    pub marks: io::Result<Marks>,
+}
+
+/// All sockets of SIP.
+pub struct Transports {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    mark: Dscp,
+    /// The last number given to a socket.
+    last: u64,
+    listeners: BTreeMap<u64, Listener>,
+    streams: Streams,
+    client_tls: Option<(Arc<ClientConfig>, Option<ServerName<'static>>)>,
+}
+
+impl Transports {
+    /// Without a socket yet; every one will carry `mark`.
+    pub fn new(mark: Dscp, limits: Limits) -> io::Result<Transports> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let streams = Streams::new(poll.registry().try_clone()?, limits);
+        Ok(Transports {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            waker,
+            mark,
+            last: 0,
+            listeners: BTreeMap::new(),
+            streams,
+            client_tls: None,
+        })
+    }
+
+    /// Ends a [`Transports::poll`] that waits, from any thread.
+    pub fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
+    /// Listens at an address; port 0 is a free one, `[::]` takes IPv4 too. TLS needs its configuration. Returns the
+    /// address with the real port.
+    pub fn listen(
+        &mut self,
+        transport: Transport,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<SocketAddr, BindError> {
+        let listener = Listener::bind(transport, address, tls, self.mark);
+        let id = self.last + 1;
+        let registered = listener.and_then(|listener| {
+            listener.register(self.poll.registry(), id)?;
+            Ok(listener)
+        });
+        let listener = registered.map_err(|error| bind_error(address, transport, error))?;
+        let bound = listener.address;
+        self.last = id;
+        self.listeners.insert(id, listener);
+        Ok(bound)
+    }
+
+    /// Stops to listen there; connections stay. False if nobody listened.
+    pub fn stop_listening(&mut self, transport: Transport, address: SocketAddr) -> bool {
+        let before = self.listeners.len();
+        self.listeners.retain(|_, listener| (listener.transport, listener.address) != (transport, address));
+        self.listeners.len() < before
+    }
+
+    /// From now on new connections at `address` are greeted with this; those that are open stay. False if nobody
+    /// listens there for TLS.
+    pub fn reload_tls(&mut self, address: SocketAddr, tls: Arc<ServerConfig>) -> bool {
+        let at =
+            |listener: &&mut Listener| (listener.transport, listener.address) == (Transport::Tls, address);
+        let listener = self.listeners.values_mut().find(at);
+        listener.map(|listener| listener.tls = Some(tls)).is_some()
+    }
+
+    /// How connections to TLS servers are made. A server must prove `name`, or without one its address.
+    pub fn set_client_tls(&mut self, config: Arc<ClientConfig>, name: Option<ServerName<'static>>) {
+        self.client_tls = Some((config, name));
+    }
+
+    /// Marks every socket anew; an error is the first one.
+    pub fn set_mark(&mut self, mark: Dscp) -> io::Result<()> {
+        self.mark = mark;
+        let listeners =
+            self.listeners.values().map(|listener| listener.set_mark(mark)).fold(Ok(()), Result::and);
+        listeners.and(self.streams.set_mark(mark))
+    }
+
+    /// Every listener with the marks that the kernel says it has.
+    pub fn listening(&self) -> Vec<Listening> {
+        let shown = |listener: &Listener| Listening {
+            transport: listener.transport,
+            address: listener.address,
+            marks: listener.marks(),
+        };
+        self.listeners.values().map(shown).collect()
+    }
+
+    /// What happened so far, and what there is now.
+    pub fn counts(&self) -> Counts {
+        self.streams.counts()
+    }
+
+    /// Waits until something comes, no longer than `timeout`, and hands it over. Own deadlines are kept while it
+    /// is called again and again.
+    pub fn poll(
+        &mut self,
+        timeout: Option<Duration>,
+        handle: &mut impl FnMut(Incoming<'_>),
+    ) -> io::Result<()> {
+        self.flush();
+        self.wait(timeout)?;
+        let now = Instant::now();
+        self.note_events(handle);
+        for id in self.streams.take_ready() {
+            match self.listeners.get_mut(&id) {
+                Some(listener) => listener.accept(id, self.mark, now, &mut self.streams, &mut self.last),
+                None => self.streams.receive(id, now, handle),
+            }
+        }
+        self.streams.expire(now);
+        for notice in self.streams.take_notices() {
+            handle(match notice {
+                Notice::Closed(flow) => Incoming::Closed { flow },
+                Notice::Failed(transport, remote) => Incoming::Failed { transport, remote },
+            });
+        }
+        Ok(())
+    }
+
+    /// Sends a message with the next [`Transports::flush`]. What can't be sent is told by the next poll: `Closed`
+    /// for a flow, `Failed` for an address.
+    pub fn send(&mut self, to: Destination, message: Vec<u8>) {
+        let now = Instant::now();
+        match to {
+            Destination::Flow(flow) => {
+                if !self.streams.send(flow.id, message, now) {
+                    self.streams.count(Count::NoRoute);
+                    self.streams.notice(Notice::Closed(flow));
+                }
+            }
+            Destination::Address { transport, remote, .. } => {
+                let remote = socket::canonical(remote);
+                let id = match self.streams.connection_to(transport, remote) {
+                    Some(id) => Ok(id),
+                    None => self.connect(transport, remote, now),
+                };
+                match id {
+                    Ok(id) => drop(self.streams.send(id, message, now)),
+                    Err(_) => self.streams.notice(Notice::Failed(transport, remote)),
+                }
+            }
+        }
+    }
+
+    /// Sends what waits, as far as the peers take it: the end of a turn.
+    pub fn flush(&mut self) {
+        self.streams.flush(Instant::now());
+    }
+
+    /// Ends a connection as soon as what waits for it is sent.
+    pub fn close(&mut self, flow: Flow) {
+        self.streams.close(flow.id, Instant::now());
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let now = Instant::now();
+        let own = self.streams.next(now).map(|at| at.saturating_duration_since(now));
+        let timeout = [timeout, own].into_iter().flatten().min();
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_events(&mut self, handle: &mut impl FnMut(Incoming<'_>)) {
+        for event in &self.events {
+            let id = event.token().0 as u64;
+            if event.token() == WAKER {
+                handle(Incoming::Woken);
+            } else if self.listeners.contains_key(&id) {
+                self.streams.wake(id);
+            } else {
+                self.streams.note(id, event.is_readable(), event.is_read_closed() || event.is_error());
+            }
+        }
+    }
+
+    fn connect(&mut self, transport: Transport, remote: SocketAddr, now: Instant) -> io::Result<u64> {
+        let channel = self.client_channel(transport, remote)?;
+        let socket = socket::connecting(remote, self.mark)?;
+        let local = socket::local(&socket)?;
+        self.last += 1;
+        let flow = Flow { transport, id: self.last, local, remote };
+        self.streams.open(flow, socket, channel, now)?;
+        Ok(self.last)
+    }
+
+    fn client_channel(&mut self, transport: Transport, remote: SocketAddr) -> io::Result<Channel> {
+        if transport != Transport::Tls {
+            return Ok(Channel::Plain);
+        }
+        let Some((config, name)) = &self.client_tls else {
+            self.streams.count(Count::NoRoute);
+            return Err(io::Error::other("no client configuration for TLS"));
+        };
+        let name = name.clone().unwrap_or_else(|| remote.ip().into());
+        ClientConnection::new(config.clone(), name).map(Channel::tls).map_err(io::Error::other)
+    }
+}

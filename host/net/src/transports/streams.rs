@@ -1,0 +1,332 @@
+//! All connections: found by number and by peer, bounded, timed, and ended.
+//!
+//! What becomes of the bytes of one is `connection`'s; who may connect where is the caller's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+use carillon_wire::ip::Dscp;
+use carillon_wire::sip::{Flow, Transport};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use socket2::Socket;
+
+use super::channel::Channel;
+use super::connection::{Buffers, Connection, Origin, Progress};
+use super::counts::{Count, Counts};
+use super::framer::Framed;
+use super::socket;
+use super::timers::Timers;
+use super::{Incoming, Limits};
+use crate::mark;
+
+/// Connections, and what is to be done for them.
+pub(super) struct Streams {
+    registry: Registry,
+    limits: Limits,
+    connections: BTreeMap<u64, Connection>,
+    /// The latest connection with a peer.
+    by_remote: BTreeMap<(Transport, SocketAddr), u64>,
+    /// Connections of a source that have not sent a message.
+    unproven: BTreeMap<IpAddr, usize>,
+    timers: Timers,
+    /// Sockets that there may be something to read from; edges are told once.
+    ready: BTreeSet<u64>,
+    /// Connections that there is something to send on.
+    unsent: BTreeSet<u64>,
+    notices: BTreeSet<Notice>,
+    buffers: Buffers,
+    counts: Counts,
+}
+
+/// What the caller is told when it next asks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Notice {
+    Closed(Flow),
+    Failed(Transport, SocketAddr),
+}
+
+impl Streams {
+    pub(super) fn new(registry: Registry, limits: Limits) -> Streams {
+        Streams {
+            registry,
+            limits,
+            connections: BTreeMap::new(),
+            by_remote: BTreeMap::new(),
+            unproven: BTreeMap::new(),
+            timers: Timers::default(),
+            ready: BTreeSet::new(),
+            unsent: BTreeSet::new(),
+            notices: BTreeSet::new(),
+            buffers: Buffers::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        counts.connections = self.connections.len();
+        counts.unproven = self.unproven.values().sum();
+        counts
+    }
+
+    pub(super) fn count(&mut self, count: Count) {
+        self.counts.add(count);
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.notices.insert(notice);
+    }
+
+    pub(super) fn take_notices(&mut self) -> BTreeSet<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Remembers that there may be something to read.
+    pub(super) fn wake(&mut self, id: u64) {
+        self.ready.insert(id);
+    }
+
+    pub(super) fn take_ready(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Has `id` among the ready ones then.
+    pub(super) fn wake_at(&mut self, id: u64, at: Instant) {
+        self.timers.arm(id, &mut None, at);
+    }
+
+    /// Until when nothing has to be done here.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        let due = !self.ready.is_empty() || !self.notices.is_empty();
+        if due { Some(now) } else { self.timers.next() }
+    }
+
+    /// Whether a connection from there may be taken, or else under what its refusal is counted.
+    pub(super) fn admits(&self, remote: SocketAddr) -> Result<(), Count> {
+        let of_source = self.unproven.get(&socket::source(remote)).copied().unwrap_or_default();
+        match () {
+            () if self.connections.len() >= self.limits.connections => Err(Count::RefusedFull),
+            () if of_source >= self.limits.unproven_per_source => Err(Count::RefusedSource),
+            () => Ok(()),
+        }
+    }
+
+    /// Takes the connection of a peer.
+    pub(super) fn accept(
+        &mut self,
+        flow: Flow,
+        socket: Socket,
+        channel: Channel,
+        now: Instant,
+    ) -> io::Result<()> {
+        let source = socket::source(flow.remote);
+        self.register(&socket, flow.id)?;
+        self.counts.add(Count::Accepted);
+        *self.unproven.entry(source).or_default() += 1;
+        self.insert(Connection::accepted(flow, socket, channel, source, now));
+        Ok(())
+    }
+
+    /// Begins to make a connection.
+    pub(super) fn open(
+        &mut self,
+        flow: Flow,
+        socket: Socket,
+        channel: Channel,
+        now: Instant,
+    ) -> io::Result<()> {
+        if self.connections.len() >= self.limits.connections {
+            self.counts.add(Count::RefusedFull);
+            return Err(io::Error::other("as many connections are open as allowed"));
+        }
+        self.register(&socket, flow.id)?;
+        self.insert(Connection::opened(flow, socket, channel, now));
+        Ok(())
+    }
+
+    fn register(&self, socket: &Socket, id: u64) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), Token(id as usize), both)
+    }
+
+    fn insert(&mut self, mut connection: Connection) {
+        let Flow { transport, id, remote, .. } = connection.flow;
+        let (deadline, _) = connection.deadline(&self.limits);
+        self.timers.arm(id, &mut connection.armed, deadline);
+        self.by_remote.insert((transport, remote), id);
+        self.connections.insert(id, connection);
+    }
+
+    /// The connection that is open with a peer, or being made.
+    pub(super) fn connection_to(&self, transport: Transport, remote: SocketAddr) -> Option<u64> {
+        let id = self.by_remote.get(&(transport, remote))?;
+        self.connections.get(id).filter(|connection| connection.takes_messages()).map(|_| *id)
+    }
+
+    /// Queues a message; false if there is no such connection any more.
+    pub(super) fn send(&mut self, id: u64, message: Vec<u8>, now: Instant) -> bool {
+        let there = self.connections.get(&id).is_some_and(Connection::takes_answers);
+        if there {
+            self.serve(id, now, |connection, _, limits| match connection.push(message, limits) {
+                Ok(()) => Progress::Waits,
+                Err(_) => Progress::Over(Count::QueueFull),
+            });
+        }
+        there
+    }
+
+    /// Ends a connection as soon as what waits is sent.
+    pub(super) fn close(&mut self, id: u64, now: Instant) {
+        self.serve(id, now, |_, _, _| Progress::Ends(Count::EndedByUs));
+    }
+
+    /// What the poll has told of a connection.
+    pub(super) fn note(&mut self, id: u64, readable: bool, hung_up: bool) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            if readable || hung_up || !connection.is_established() {
+                self.ready.insert(id);
+            }
+            if hung_up {
+                connection.hang_up();
+            }
+            if connection.wants_flush() {
+                self.unsent.insert(id);
+            }
+        }
+    }
+
+    /// Receives from a connection, for one turn.
+    pub(super) fn receive(&mut self, id: u64, now: Instant, handle: &mut impl FnMut(Incoming<'_>)) {
+        let mut pings = 0;
+        self.serve(id, now, |connection, buffers, limits| {
+            match connection.check_connected(now) {
+                Ok(true) => {}
+                Ok(false) => return Progress::Waits,
+                Err(_) => return Progress::Over(Count::ConnectFailed),
+            }
+            let progress = connection.receive(buffers, limits, now, &mut |flow, framed| match framed {
+                Framed::Message(bytes) => handle(Incoming::Message { flow: *flow, bytes }),
+                Framed::Wrong(bytes, answer) => handle(Incoming::Wrong { flow: *flow, bytes, answer }),
+                Framed::Garbage(counter) => handle(Incoming::Garbage { counter }),
+                Framed::Ping => pings += 1,
+            });
+            // Who made the connection pings, and the other end answers (RFC 5626, 3.5.1).
+            let answered = connection.origin == Origin::Accepted && pings > 0;
+            match answered.then(|| connection.push(b"\r\n".repeat(pings), limits)) {
+                Some(Err(_)) => Progress::Over(Count::QueueFull),
+                _ => progress,
+            }
+        });
+        for _ in 0..pings {
+            self.counts.add(Count::Ping);
+        }
+    }
+
+    /// Sends what waits, as far as the peers take it.
+    pub(super) fn flush(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.unsent) {
+            self.serve(id, now, |connection, _, _| connection.flush(now));
+            // What is still there waits for the socket to take more, which the poll tells.
+            self.unsent.remove(&id);
+        }
+    }
+
+    /// Ends what has lasted too long.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some(id) = self.timers.take_due(now) {
+            let Some(connection) = self.connections.get_mut(&id) else {
+                self.ready.insert(id);
+                continue;
+            };
+            connection.armed = None;
+            self.serve(id, now, |connection, _, limits| match connection.deadline(limits) {
+                (at, count) if at <= now => Progress::Over(count),
+                _ => Progress::Waits,
+            });
+        }
+    }
+
+    /// Marks every connection anew; an error is that of the first one that could not be.
+    pub(super) fn set_mark(&self, mark: Dscp) -> io::Result<()> {
+        self.connections
+            .values()
+            .map(|connection| mark::apply(connection.socket(), mark))
+            .fold(Ok(()), Result::and)
+    }
+
+    /// Does something with a connection, and what follows from it.
+    fn serve(
+        &mut self,
+        id: u64,
+        now: Instant,
+        act: impl FnOnce(&mut Connection, &mut Buffers, &Limits) -> Progress,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let (held, established) = (connection.buffered(), connection.is_established());
+        let mut progress = act(connection, &mut self.buffers, &self.limits);
+        self.counts.buffered = self.counts.buffered.saturating_sub(held);
+        let holds = connection.buffered();
+        if holds > held && self.counts.buffered + holds > self.limits.buffered {
+            progress = Progress::Over(Count::MemoryFull);
+        }
+        if !established && connection.is_established() && connection.origin == Origin::Opened {
+            connection.known = true;
+            self.counts.add(Count::Opened);
+        }
+        if connection.known {
+            release(&mut self.unproven, connection.unproven.take());
+        }
+        match progress {
+            Progress::Waits => {}
+            Progress::More => drop(self.ready.insert(id)),
+            Progress::Ends(count) => {
+                if connection.takes_messages() {
+                    self.counts.add(count);
+                }
+                connection.end(now);
+            }
+            Progress::Over(count) => return self.remove(id, count),
+        }
+        if connection.wants_flush() {
+            self.unsent.insert(id);
+        }
+        self.counts.buffered += connection.buffered();
+        let (deadline, _) = connection.deadline(&self.limits);
+        self.timers.arm(id, &mut connection.armed, deadline);
+    }
+
+    fn remove(&mut self, id: u64, count: Count) {
+        let Some(mut connection) = self.connections.remove(&id) else { return };
+        let Flow { transport, remote, .. } = connection.flow;
+        if connection.takes_messages() {
+            self.counts.add(count);
+        }
+        release(&mut self.unproven, connection.unproven.take());
+        self.timers.disarm(id, &mut connection.armed);
+        self.ready.remove(&id);
+        self.unsent.remove(&id);
+        if self.by_remote.get(&(transport, remote)) == Some(&id) {
+            self.by_remote.remove(&(transport, remote));
+        }
+        if connection.known {
+            self.notices.insert(Notice::Closed(connection.flow));
+        } else if connection.origin == Origin::Opened {
+            self.notices.insert(Notice::Failed(transport, remote));
+        }
+        // The socket leaves the poll when it is closed (epoll(7)).
+    }
+}
+
+fn release(unproven: &mut BTreeMap<IpAddr, usize>, source: Option<IpAddr>) {
+    let Some(source) = source else { return };
+    if let Some(number) = unproven.get_mut(&source) {
+        *number -= 1;
+        if *number == 0 {
+            unproven.remove(&source);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The configuration: what the file says (`raw`) is one type, what it means ([`Config`]) another.
+//!
+//! A [`Config`] has passed every check; whatever is wrong with a file comes back at once, with lines. Nothing is opened here
+//! but the files that it names.
+
+mod raw;
+mod resolve;
+mod sample;
+mod settings;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_qos::Plan;
+use carillon_qos::plan::Problem;
+use carillon_signaling::Algorithms;
+use carillon_wire::sip::Transport;
+
+pub use sample::sample;
+pub use settings::{Kind, SECTIONS, Section, Setting, Unset};
+
+/// What the server is told to do, resolved: paths are whole, files are read, values agree.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// Domains of the users, in lower case; at least one.
+    pub domains: Vec<String>,
+    /// How phones reach the server: a name, or an address.
+    pub name: String,
+    /// What passwords are hashed with.
+    pub realm: String,
+    /// The plan that the file names.
+    pub plan: ConfiguredPlan,
+    /// The file of users and bindings.
+    pub store: PathBuf,
+    /// Where SIP is spoken; at least one.
+    pub listeners: Vec<ListenerConfig>,
+    /// What phones see when they connect over TLS.
+    pub certificate: Certificate,
+    /// How long registrations last, in seconds.
+    pub registrations: Registrations,
+    /// Connections over TCP and TLS together.
+    pub connections: usize,
+    /// The socket of the admin API.
+    pub admin_socket: PathBuf,
+    /// Where health and metrics are served.
+    pub metrics: Option<SocketAddr>,
+    /// How much is told while running.
+    pub log: Log,
+    /// How long a stop waits for running calls.
+    pub drain: Duration,
+}
+
+/// The plan of the configuration.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ConfiguredPlan {
+    /// Its whole file, as versions keep it.
+    pub toml: String,
+    /// What it means.
+    pub plan: Arc<Plan>,
+}
+
+/// A place where SIP is spoken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerConfig {
+    /// What is spoken.
+    pub transport: Transport,
+    /// Where. Port 0 takes any.
+    pub address: SocketAddr,
+    /// How phones reach it, if not by the server's name and this port.
+    pub advertised: Option<String>,
+    /// What users are challenged with.
+    pub algorithms: Algorithms,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Certificate {
+    /// Somebody else made it.
+    Files {
+        /// The chain, as PEM.
+        certificate: PathBuf,
+        /// The private key, as PEM.
+        key: PathBuf,
+    },
+    /// Our own authority in this directory makes it.
+    Authority(PathBuf),
+}
+
+/// How long registrations last, in seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Registrations {
+    /// Who asks for less is refused.
+    pub min: u32,
+    /// For who does not ask.
+    pub default: u32,
+    /// Who asks for more gets this.
+    pub max: u32,
+}
+
+/// How much is told while running, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// `error` to `trace`.
+    pub level: String,
+    /// One JSON object per line, or lines for people.
+    pub json: bool,
+}
+
+/// Why a configuration is refused: everything that is wrong with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal(pub Vec<Mistake>);
+
+/// One thing that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mistake {
+    /// In which file: the configuration, or the plan that it names.
+    pub file: PathBuf,
+    /// What and where.
+    pub problem: Problem,
+}
+
+impl Config {
+    /// Reads and checks a file with everything that it names.
+    pub fn load(file: &Path) -> Result<Config, Refusal> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let problem = Problem { line: 1, path: String::new(), text: format!("the file cannot be read: {error}") };
+            Refusal(vec![Mistake { file: file.to_owned(), problem }])
+        })?;
+        Config::from_toml(&text, file)
+    }
+
+    /// Checks a text as if it stood in that file.
+    pub fn from_toml(text: &str, file: &Path) -> Result<Config, Refusal> {
+        let (raw, problems) = raw::read(text);
+        resolve::resolve(&raw, problems, file)
+    }
+
+    /// What can't be changed while running: the names of the keys in which the other differs.
+    pub fn differs_until_restart(&self, other: &Config) -> Vec<&'static str> {
+        let differences = [
+            ("domains", self.domains != other.domains),
+            ("realm", self.realm != other.realm),
+            ("store", self.store != other.store),
+            ("registrations", self.registrations != other.registrations),
+            ("limits", self.connections != other.connections),
+            ("admin.socket", self.admin_socket != other.admin_socket),
+            ("metrics.listen", self.metrics != other.metrics),
+            ("log", self.log != other.log),
+        ];
+        differences.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+impl ListenerConfig {
+    /// What Via and Record-Route say, once the port is known.
+    pub fn advertised(&self, name: &str, bound: SocketAddr) -> String {
+        self.advertised.clone().unwrap_or_else(|| match name.parse::<std::net::IpAddr>() {
+            Ok(address) => SocketAddr::new(address, bound.port()).to_string(),
+            Err(_) => format!("{name}:{}", bound.port()),
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(Mistake::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.problem)
+    }
+}

@@ -1,0 +1,231 @@
+//! What the file means: texts become addresses, names become files and plans, and values must agree with each other.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_qos::Plan;
+use carillon_qos::plan::{PRESETS, Problem, nearest};
+use carillon_signaling::Algorithms;
+use carillon_wire::sip::Transport;
+
+use super::raw::{At, Block, Raw};
+use super::{Certificate, Config, ConfiguredPlan, ListenerConfig, Log, Mistake, Refusal, Registrations};
+
+/// The configuration, if nothing is wrong with it.
+pub(super) fn resolve(raw: &Raw, problems: Vec<Problem>, file: &Path) -> Result<Config, Refusal> {
+    let mut resolver = Resolver { file: file.to_owned(), mistakes: Vec::new() };
+    resolver.add(file, problems);
+    let config = resolver.config(raw);
+    let mut mistakes = resolver.mistakes;
+    // Mistakes of the configuration in the order of its lines, then those of the plan.
+    mistakes.sort_by_key(|mistake| (mistake.file != file, mistake.problem.line));
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(Refusal(mistakes)),
+    }
+}
+
+struct Resolver {
+    file: PathBuf,
+    mistakes: Vec<Mistake>,
+}
+
+impl Resolver {
+    fn add(&mut self, file: &Path, problems: impl IntoIterator<Item = Problem>) {
+        let file = file.to_owned();
+        self.mistakes.extend(problems.into_iter().map(|problem| Mistake { file: file.clone(), problem }));
+    }
+
+    fn refuse<T>(&mut self, block: &Block, line: u32, key: &str, text: impl Into<String>) -> Option<T> {
+        let file = self.file.clone();
+        self.add(&file, [block.problem(line, key, text)]);
+        None
+    }
+
+    /// `None` if something that must be there is not, or is wrong; then there is a mistake.
+    fn config(&mut self, raw: &Raw) -> Option<Config> {
+        let (top, service) = (raw.block(""), raw.block("service"));
+        let domains = self.domains(&top);
+        let name = self.name(&top);
+        let plan = self.plan(&top);
+        let listeners = self.listeners(raw);
+        let certificate = self.certificate(&raw.block("tls"));
+        let registrations = self.registrations(&raw.block("registrations"));
+        let metrics = self.metrics(&raw.block("metrics"));
+        let log = raw.block("log");
+        let domains = domains?;
+        Some(Config {
+            realm: top.text("realm").map(|realm| realm.value).or_else(|| domains.first().cloned())?,
+            domains,
+            name: name?,
+            plan: plan?,
+            store: self.path(&top, "store")?,
+            listeners: listeners?,
+            certificate: certificate?,
+            registrations: registrations?,
+            connections: usize::try_from(raw.block("limits").number("connections")?.value).ok()?,
+            admin_socket: self.path(&raw.block("admin"), "socket")?,
+            metrics: metrics?,
+            log: Log { level: log.text("level")?.value, json: log.text("format")?.value == "json" },
+            drain: Duration::from_secs(service.number("drain")?.value),
+        })
+    }
+
+    fn domains(&mut self, top: &Block) -> Option<Vec<String>> {
+        let At { value, line } = top.texts("domains")?;
+        for domain in value.iter().filter(|domain| !is_host(domain)) {
+            self.refuse::<()>(top, line, "domains", format!("{domain:?} is no domain name"));
+        }
+        Some(value.iter().map(|domain| domain.to_ascii_lowercase()).collect())
+    }
+
+    fn name(&mut self, top: &Block) -> Option<String> {
+        let At { value, line } = top.text("name")?;
+        if is_host(&value) || value.parse::<IpAddr>().is_ok() {
+            return Some(value);
+        }
+        self.refuse(top, line, "name", format!("{value:?} is neither a host name nor an IP address (and has no port)"))
+    }
+
+    fn plan(&mut self, top: &Block) -> Option<ConfiguredPlan> {
+        let At { value, line } = top.text("plan")?;
+        if let Some(plan) = Plan::preset(&value) {
+            return Some(ConfiguredPlan { toml: format!("base = \"{value}\"\n"), plan: Arc::new(plan) });
+        }
+        let path = self.beside(&value);
+        let toml = match std::fs::read_to_string(&path) {
+            Ok(toml) => toml,
+            Err(error) => {
+                let hint = nearest(&value, PRESETS.iter().map(|preset| preset.name))
+                    .map_or(String::new(), |near| format!("; did you mean the preset `{near}`?"));
+                let text = format!("{value:?} is no preset, and no file that can be read ({error}){hint}");
+                return self.refuse(top, line, "plan", text);
+            }
+        };
+        match Plan::from_toml(&toml) {
+            Ok(plan) => Some(ConfiguredPlan { toml, plan: Arc::new(plan) }),
+            Err(problems) => {
+                self.add(&path, problems);
+                None
+            }
+        }
+    }
+
+    /// The blocks, or TLS on every address. Two of them may not want the same port.
+    fn listeners(&mut self, raw: &Raw) -> Option<Vec<ListenerConfig>> {
+        let blocks = raw.blocks("listeners");
+        if blocks.is_empty() && self.mistakes.iter().all(|mistake| mistake.problem.path != "listeners") {
+            let address = SocketAddr::from(([0u16; 8], Transport::Tls.default_port()));
+            let algorithms = Algorithms::default();
+            return Some(vec![ListenerConfig { transport: Transport::Tls, address, advertised: None, algorithms }]);
+        }
+        let mut taken = BTreeMap::new();
+        let mut listeners = Vec::new();
+        for block in blocks {
+            let Some(listener) = self.listener(block) else { continue };
+            let place = (listener.transport.is_stream(), listener.address);
+            if let Some(other) = taken.insert(place, block.path.clone()) {
+                self.refuse::<()>(block, block.line, "port", format!("{} is taken by {other}", listener.address));
+            }
+            listeners.push(listener);
+        }
+        (!listeners.is_empty()).then_some(listeners)
+    }
+
+    fn listener(&mut self, block: &Block) -> Option<ListenerConfig> {
+        let address = self.address(block);
+        let transport = Transport::from_name(block.text("transport")?.value.as_bytes())?;
+        let port = block.number("port").and_then(|port| u16::try_from(port.value).ok());
+        let advertised = self.advertised(block);
+        let algorithms = match block.text("digest")?.value.as_str() {
+            "sha-256" => Algorithms::Sha256,
+            "both" => Algorithms::Both,
+            _ => Algorithms::Md5,
+        };
+        let address = SocketAddr::new(address?, port.unwrap_or(transport.default_port()));
+        Some(ListenerConfig { transport, address, advertised, algorithms })
+    }
+
+    fn address(&mut self, block: &Block) -> Option<IpAddr> {
+        let At { value, line } = block.text("address")?;
+        match value.parse() {
+            Ok(address) => Some(address),
+            Err(_) => self.refuse(block, line, "address", format!("{value:?} is no IP address (the port stands in `port`)")),
+        }
+    }
+
+    /// It goes into header fields as it is.
+    fn advertised(&mut self, block: &Block) -> Option<String> {
+        let At { value, line } = block.text("advertised")?;
+        let port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+        let named = value.rsplit_once(':').is_some_and(|(host, number)| is_host(host) && port(number));
+        if named || value.parse::<SocketAddr>().is_ok() {
+            return Some(value);
+        }
+        self.refuse(block, line, "advertised", format!("{value:?} is no NAME:PORT, and no address with a port"))
+    }
+
+    fn certificate(&mut self, tls: &Block) -> Option<Certificate> {
+        match (tls.text("certificate"), tls.text("key")) {
+            (None, None) => Some(Certificate::Authority(self.path(tls, "authority")?)),
+            (Some(certificate), Some(key)) => {
+                let certificate = self.readable(tls, "certificate", &certificate);
+                let key = self.readable(tls, "key", &key);
+                Some(Certificate::Files { certificate: certificate?, key: key? })
+            }
+            (Some(at), None) => self.refuse(tls, at.line, "certificate", "needs a `key` beside it"),
+            (None, Some(at)) => self.refuse(tls, at.line, "key", "needs a `certificate` beside it"),
+        }
+    }
+
+    fn readable(&mut self, block: &Block, key: &str, at: &At<String>) -> Option<PathBuf> {
+        let path = self.beside(&at.value);
+        match std::fs::File::open(&path) {
+            Ok(_) => Some(path),
+            Err(error) => self.refuse(block, at.line, key, format!("`{}` cannot be read: {error}", path.display())),
+        }
+    }
+
+    fn registrations(&mut self, block: &Block) -> Option<Registrations> {
+        let [min, default, max] = ["min", "default", "max"].map(|key| block.number(key));
+        let (min, default, max) = (min?, default?, max?);
+        if min.value > default.value {
+            return self.refuse(block, min.line, "min", format!("{} is more than default ({})", min.value, default.value));
+        }
+        if default.value > max.value {
+            return self.refuse(block, max.line, "max", format!("{} is less than default ({})", max.value, default.value));
+        }
+        let [min, default, max] = [min, default, max].map(|at| u32::try_from(at.value).unwrap_or(u32::MAX));
+        Some(Registrations { min, default, max })
+    }
+
+    /// The inner `None` is off.
+    fn metrics(&mut self, block: &Block) -> Option<Option<SocketAddr>> {
+        let Some(At { value, line }) = block.text("listen") else { return Some(None) };
+        match value.parse() {
+            Ok(address) => Some(Some(address)),
+            Err(_) => self.refuse(block, line, "listen", format!("{value:?} is no ADDRESS:PORT, such as 127.0.0.1:9061")),
+        }
+    }
+
+    fn path(&self, block: &Block, key: &str) -> Option<PathBuf> {
+        Some(self.beside(&block.text(key)?.value))
+    }
+
+    /// A relative path begins where the file is.
+    fn beside(&self, path: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+/// A host name (RFC 1123): labels of letters, digits and hyphens.
+fn is_host(name: &str) -> bool {
+    let label = |label: &str| {
+        let inside = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && inside && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}

@@ -1,0 +1,258 @@
+//! The one table of settings: the reader, the annotated sample and the documentation are made from it.
+//!
+//! What a value means, and what it must agree with, is decided in `resolve`.
+
+/// A table of the configuration file.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// The name in brackets; empty for what stands above all brackets.
+    pub name: &'static str,
+    /// Whether it may stand several times, in double brackets.
+    pub many: bool,
+    /// What it is about.
+    pub help: &'static str,
+    /// Its keys.
+    pub settings: &'static [Setting],
+}
+
+/// A key.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// What may stand behind it.
+    pub kind: Kind,
+    /// What holds without it.
+    pub unset: Unset,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// What may stand behind a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A text in quotes.
+    Text,
+    /// A list of texts.
+    Texts,
+    /// One of these words, in quotes.
+    Word(&'static [&'static str]),
+    /// A whole number from 1 to this one.
+    Number(u64),
+}
+
+/// What holds when a key is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unset {
+    /// It must be there; this is an example, as TOML.
+    Required(&'static str),
+    /// This value holds, as TOML.
+    Default(&'static str),
+    /// Something that follows from other keys, or nothing, in words; the example is TOML.
+    Follows {
+        /// What holds, in words.
+        from: &'static str,
+        /// An example.
+        example: &'static str,
+    },
+}
+
+/// Every section, in the order of the sample.
+pub const SECTIONS: &[Section] = &[
+    Section { name: "", many: false, help: "", settings: TOP },
+    Section {
+        name: "listeners",
+        many: true,
+        help: "Where SIP is spoken; one block for each place. Without any block: TLS on every address, port 5061.\n\
+               Plain UDP and TCP are off until a block switches them on: whoever reads the network reads them too.",
+        settings: LISTENERS,
+    },
+    Section {
+        name: "tls",
+        many: false,
+        help: "The certificate that phones see.",
+        settings: TLS,
+    },
+    Section {
+        name: "registrations",
+        many: false,
+        help: "How long a phone stays signed in without a word, in seconds.",
+        settings: REGISTRATIONS,
+    },
+    Section {
+        name: "limits",
+        many: false,
+        help: "What is refused beyond a number, so that memory is bounded. Calls and registrations beyond it are\n\
+               answered 503 with Retry-After and counted.",
+        settings: LIMITS,
+    },
+    Section {
+        name: "admin",
+        many: false,
+        help: "Where `carillon user`, `carillon status` and scripts reach the running server.",
+        settings: ADMIN,
+    },
+    Section {
+        name: "metrics",
+        many: false,
+        help: "Health for load balancers (/health) and numbers for Prometheus (/metrics), over plain HTTP.",
+        settings: METRICS,
+    },
+    Section { name: "log", many: false, help: "What is told while running, on standard error.", settings: LOG },
+    Section { name: "service", many: false, help: "How the service stops.", settings: SERVICE },
+];
+
+const TOP: &[Setting] = &[
+    Setting {
+        key: "domains",
+        kind: Kind::Texts,
+        unset: Unset::Required("[\"example.com\"]"),
+        help: "What stands behind the @ of this server's users. The first one is the main one.",
+    },
+    Setting {
+        key: "plan",
+        kind: Kind::Text,
+        unset: Unset::Required("\"lync-kloud\""),
+        help: "The plan of ports and marks: the name of a preset (`carillon plan presets`), or a file.\n\
+               An administrator may put another one while the server runs; whichever changed last holds.",
+    },
+    Setting {
+        key: "name",
+        kind: Kind::Text,
+        unset: Unset::Required("\"sip.example.com\""),
+        help: "The name or address under which phones reach this server. Our own certificates carry it.",
+    },
+    Setting {
+        key: "realm",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "the first domain", example: "\"example.com\"" },
+        help: "What passwords are hashed with. It cannot change while there are users.",
+    },
+    Setting {
+        key: "store",
+        kind: Kind::Text,
+        unset: Unset::Default("\"/var/lib/carillon/carillon.db\""),
+        help: "The file of users, registrations, versions of the plan and the audit.",
+    },
+];
+
+const LISTENERS: &[Setting] = &[
+    Setting {
+        key: "transport",
+        kind: Kind::Word(&["tls", "tcp", "udp"]),
+        unset: Unset::Required("\"tls\""),
+        help: "What is spoken there.",
+    },
+    Setting {
+        key: "address",
+        kind: Kind::Text,
+        unset: Unset::Default("\"::\""),
+        help: "The IP address. `::` is every address, IPv4 and IPv6; `0.0.0.0` every IPv4 address.",
+    },
+    Setting {
+        key: "port",
+        kind: Kind::Number(65535),
+        unset: Unset::Follows { from: "5061 for tls, 5060 for tcp and udp", example: "5061" },
+        help: "The port.",
+    },
+    Setting {
+        key: "advertised",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "`name` with the port", example: "\"sip.example.com:5061\"" },
+        help: "How phones reach it, where that differs: behind a translation of addresses or a balancer.",
+    },
+    Setting {
+        key: "digest",
+        kind: Kind::Word(&["md5", "sha-256", "both"]),
+        unset: Unset::Default("\"md5\""),
+        help: "How passwords are proved. Some phones refuse every challenge in which SHA-256 is named.",
+    },
+];
+
+const TLS: &[Setting] = &[
+    Setting {
+        key: "certificate",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "one of our own authority", example: "\"/etc/carillon/fullchain.pem\"" },
+        help: "File with the certificate and those between it and its root, as PEM. It is read again on reload.",
+    },
+    Setting {
+        key: "key",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "one of our own authority", example: "\"/etc/carillon/privkey.pem\"" },
+        help: "File with its private key, as PEM.",
+    },
+    Setting {
+        key: "authority",
+        kind: Kind::Text,
+        unset: Unset::Default("\"/var/lib/carillon/authority\""),
+        help: "Directory of our own authority, made on the first start if no certificate is named.\n\
+               Phones must trust its ca.pem.",
+    },
+];
+
+const REGISTRATIONS: &[Setting] = &[
+    Setting {
+        key: "min",
+        kind: Kind::Number(86_400),
+        unset: Unset::Default("60"),
+        help: "Who asks for less gets 423 (Interval Too Brief).",
+    },
+    Setting {
+        key: "default",
+        kind: Kind::Number(604_800),
+        unset: Unset::Default("3600"),
+        help: "For who does not ask for anything.",
+    },
+    Setting {
+        key: "max",
+        kind: Kind::Number(604_800),
+        unset: Unset::Default("86400"),
+        help: "Who asks for more gets this.",
+    },
+];
+
+const LIMITS: &[Setting] = &[
+    Setting {
+        key: "connections",
+        kind: Kind::Number(1_000_000),
+        unset: Unset::Default("20000"),
+        help: "Connections over TCP and TLS together.",
+    },
+];
+
+const ADMIN: &[Setting] = &[Setting {
+    key: "socket",
+    kind: Kind::Text,
+    unset: Unset::Default("\"/run/carillon/admin.sock\""),
+    help: "A Unix socket that only the server's own user (and root) may open.",
+}];
+
+const METRICS: &[Setting] = &[Setting {
+    key: "listen",
+    kind: Kind::Text,
+    unset: Unset::Follows { from: "nothing: it is off", example: "\"127.0.0.1:9061\"" },
+    help: "Address and port.",
+}];
+
+const LOG: &[Setting] = &[
+    Setting {
+        key: "level",
+        kind: Kind::Word(&["error", "warn", "info", "debug", "trace"]),
+        unset: Unset::Default("\"info\""),
+        help: "How much. Names, addresses and numbers of people appear from debug on only.",
+    },
+    Setting {
+        key: "format",
+        kind: Kind::Word(&["text", "json"]),
+        unset: Unset::Default("\"text\""),
+        help: "For people, or one JSON object per line.",
+    },
+];
+
+const SERVICE: &[Setting] = &[Setting {
+    key: "drain",
+    kind: Kind::Number(3600),
+    unset: Unset::Default("30"),
+    help: "On a stop, new calls are refused at once; running ones are waited for, at most so many seconds.",
+}];

@@ -1,0 +1,114 @@
+//! How other threads reach the turn: they leave an order, and the turn carries it out between two messages.
+//!
+//! Nothing else is shared between the threads but [`Health`], which must answer even when the turn is stuck.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mio::Waker;
+use tokio::sync::oneshot;
+
+use crate::turn::Server;
+
+/// Orders that may wait; more are refused.
+const ROOM: usize = 256;
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type Order = Box<dyn FnOnce(&mut Server) + Send>;
+
+/// Where orders are left.
+#[derive(Clone)]
+pub struct Desk {
+    orders: SyncSender<Order>,
+    waker: Arc<Waker>,
+    health: Arc<Health>,
+}
+
+/// Where the turn finds them.
+pub(crate) struct Orders(Receiver<Order>);
+
+/// The server did not answer in time: it is stuck or has too much to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Busy;
+
+/// Whether the service does what it should.
+#[derive(Debug, Default)]
+pub struct Health {
+    trouble: Mutex<Option<String>>,
+    stopping: AtomicBool,
+}
+
+impl Desk {
+    /// A desk, and the turn's side of it.
+    pub(crate) fn new(waker: Arc<Waker>, health: Arc<Health>) -> (Desk, Orders) {
+        let (orders, inbox) = sync_channel(ROOM);
+        (Desk { orders, waker, health }, Orders(inbox))
+    }
+
+    /// Has the turn do something and waits for what it says.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        order: impl FnOnce(&mut Server) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let (answer, answered) = oneshot::channel();
+        self.leave(move |server| drop(answer.send(order(server))))?;
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => Err(Busy),
+        }
+    }
+
+    /// Has the turn do something, later.
+    pub(crate) fn leave(&self, order: impl FnOnce(&mut Server) + Send + 'static) -> Result<(), Busy> {
+        self.orders.try_send(Box::new(order)).map_err(|_| Busy)?;
+        self.waker.wake().map_err(|_| Busy)
+    }
+
+    /// Reads configuration, certificates and plan again.
+    pub fn reload(&self) {
+        if self.leave(|server| drop(server.reload())).is_err() {
+            tracing::error!("the server is too busy to reload");
+        }
+    }
+
+    /// Ends the service: at once if asked a second time, otherwise after running calls have ended.
+    pub fn stop(&self) {
+        self.health.stopping.store(true, Ordering::Relaxed);
+        // A full desk means that the turn is stuck, and then it looks at `stopping`.
+        let _ = self.leave(Server::stop);
+    }
+}
+
+impl Orders {
+    /// The next one.
+    pub(crate) fn take(&self) -> Option<Order> {
+        self.0.try_recv().ok()
+    }
+}
+
+impl Health {
+    /// What is wrong, if something is.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the service is being stopped.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+impl std::fmt::Display for Busy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the server does not answer: it is stuck or has too much to do; its log says more")
+    }
+}
+
+impl std::error::Error for Busy {}

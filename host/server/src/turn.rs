@@ -1,0 +1,193 @@
+//! The turn: the way of every SIP message through the server. Read this file first.
+//!
+//! One turn is **receive → decide → mark → save → send**:
+//!
+//! ```text
+//!    receive ───► decide ───► mark ───► save ───► send
+//!    host/net     core/       core/qos  host/store host/net
+//!    sockets      signaling   the plan  SQLite     sockets
+//! ```
+//!
+//! There is one thread, and it owns everything below outright: no locks, nothing that waits but the one `poll` in
+//! `receive` and the disk in `save`. Media never takes a turn.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_net::transports::{Incoming, Transports};
+use carillon_qos::plan::RolePolicy;
+use carillon_signaling::{Change, Event, FrontEnd, Output};
+use carillon_store::Store;
+
+use crate::clock::Clock;
+use crate::desk::{Health, Orders};
+use crate::estate::Estate;
+
+/// How long to wait before a failed commit is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// A running server.
+pub struct Server {
+    /// Sockets: bytes in, bytes out.
+    pub(crate) transports: Transports,
+    /// The SIP core: messages in, wishes out. Knows no socket, no clock, no file.
+    pub(crate) front_end: FrontEnd,
+    /// What the plan says about this server's own ports and marks.
+    pub(crate) policy: RolePolicy,
+    /// What must outlive the process.
+    pub(crate) store: Store,
+    /// What the server was told to be: configuration, plan, listeners.
+    pub(crate) estate: Estate,
+    pub(crate) clock: Clock,
+    pub(crate) health: Arc<Health>,
+    /// What administrators want, see `desk`.
+    pub(crate) orders: Orders,
+    pub(crate) counts: TurnCounts,
+    /// Set when the service is being stopped: until when running calls are waited for.
+    pub(crate) until: Option<Duration>,
+    /// What this turn has to save, and what may leave once it is saved.
+    pub(crate) changes: Vec<Change>,
+    pub(crate) leaving: Vec<Output>,
+}
+
+/// What only the turn can count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TurnCounts {
+    pub(crate) turns: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// What was no SIP, by the name of its counter.
+    pub(crate) garbage: BTreeMap<&'static str, u64>,
+    /// Messages that did not leave because their class has another mark than the sockets.
+    pub(crate) unmarkable: u64,
+    /// What happened, by the name of the event.
+    pub(crate) events: BTreeMap<&'static str, u64>,
+}
+
+impl Server {
+    /// Turns until the service is stopped and running calls have ended. An error ends the service too: the sockets
+    /// can't be waited for any more.
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.is_over() {
+            self.receive()?;
+            self.decide();
+            self.mark();
+            self.save();
+            self.send();
+        }
+        Ok(())
+    }
+
+    /// 1. **Receive.** Waits for the first message, for a deadline of the core, or for an order, and takes all messages
+    ///    that are there. Each is whole, and is shown to the core where it lies in the receive buffer: nothing is copied.
+    fn receive(&mut self) -> io::Result<()> {
+        let (clock, core, counts) = (&self.clock, &mut self.front_end, &mut self.counts);
+        let next = [core.poll_timeout(), self.until].into_iter().flatten().min();
+        let wait = next.map(|at| at.saturating_sub(clock.now()));
+        counts.turns += 1;
+        self.transports.poll(wait, &mut |incoming| {
+            let now = clock.now();
+            match incoming {
+                Incoming::Message { flow, bytes } => {
+                    counts.received += 1;
+                    core.handle_input(now, flow, bytes);
+                }
+                Incoming::Wrong { flow, bytes, answer } => core.handle_wrong(flow, bytes, answer),
+                Incoming::Garbage { counter } => *counts.garbage.entry(counter).or_default() += 1,
+                Incoming::Closed { flow } => core.handle_closed(now, flow),
+                Incoming::Failed { transport, remote } => core.handle_failed(now, transport, remote),
+                Incoming::Woken => {}
+            }
+        })
+    }
+
+    /// 2. **Decide.** The core has seen the messages; now come orders and deadlines. Then all of its wishes are taken, and
+    ///    sorted into what must be saved and what is to leave. Their order within each stays as it is.
+    fn decide(&mut self) {
+        while let Some(order) = self.orders.take() {
+            order(self);
+        }
+        let now = self.clock.now();
+        if self.front_end.poll_timeout().is_some_and(|at| at <= now) {
+            self.front_end.handle_timeout(now);
+        }
+        while let Some(output) = self.front_end.poll_output() {
+            match output {
+                Output::Save(change) => self.changes.push(change),
+                Output::Event(event) => self.note(&event),
+                Output::Transmit(_) | Output::Close(_) => self.leaving.push(output),
+            }
+        }
+    }
+
+    /// 3. **Mark.** The core names classes; only the plan turns a class into a mark. SIP sockets carry the mark of
+    ///    signaling from their first packet on, so a message of a class with another mark has no way out.
+    fn mark(&mut self) {
+        let (policy, sockets) = (&self.policy, self.estate.mark);
+        let before = self.leaving.len();
+        self.leaving.retain(|output| match output {
+            Output::Transmit(message) => policy.mark(message.class) == sockets,
+            _ => true,
+        });
+        self.counts.unmarkable += (before - self.leaving.len()) as u64;
+    }
+
+    /// 4. **Save.** Every change of the turn in one transaction: under load, hundreds of registrations share one commit.
+    ///    If it fails nothing leaves: a phone that hears no 200 asks again, one that was told a lie would not. Until it
+    ///    succeeds the service counts as unhealthy, and messages wait in the kernel.
+    fn save(&mut self) {
+        while let Err(error) = self.store.apply(&self.changes) {
+            let trouble = crate::chain(&error);
+            tracing::error!(changes = self.changes.len(), "nothing is answered until this works: {trouble}");
+            self.health.set_trouble(Some(trouble));
+            if self.health.is_stopping() {
+                return self.leaving.clear();
+            }
+            std::thread::sleep(RETRY);
+        }
+        if !self.changes.is_empty() {
+            self.changes.clear();
+            self.health.set_trouble(None);
+        }
+    }
+
+    /// 5. **Send.** Only now. What can't be delivered comes back as `Closed` or `Failed` with the next turn.
+    fn send(&mut self) {
+        for output in self.leaving.drain(..) {
+            match output {
+                Output::Transmit(message) => {
+                    self.counts.sent += 1;
+                    self.transports.send(message.to, message.bytes);
+                }
+                Output::Close(flow) => self.transports.close(flow),
+                Output::Save(_) | Output::Event(_) => {}
+            }
+        }
+        self.transports.flush();
+    }
+
+    /// Names and addresses are told to those who look for a fault (debug), never to everybody's log.
+    fn note(&mut self, event: &Event) {
+        tracing::debug!(?event);
+        *self.counts.events.entry(name(event)).or_default() += 1;
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= self.clock.now() || self.front_end.counts().calls == 0)
+    }
+}
+
+/// The name under which an event is counted.
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Registered { .. } => "registered",
+        Event::Unregistered { .. } => "unregistered",
+        Event::Denied { .. } => "denied",
+        Event::Provisioned { .. } => "provisioned",
+        Event::CallStarted { .. } => "call_started",
+        Event::CallEnded { .. } => "call_ended",
+        _ => "other",
+    }
+}

@@ -1,0 +1,113 @@
+//! Where users can be reached: written before the 200 that tells them so.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_signaling::{Binding, Change};
+use carillon_wire::sip::{Flow, Transport};
+use rusqlite::{Connection, Row, params};
+
+use crate::error::{Error, doing};
+use crate::{Store, millis, time};
+
+const BIND: &str = "INSERT OR REPLACE INTO bindings VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
+const UNBIND: &str = "DELETE FROM bindings WHERE aor = ?1 AND key = ?2";
+
+impl Store {
+    /// Makes all these changes durable in one transaction: all of them, or after an error none.
+    pub fn apply(&mut self, changes: &[Change]) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match commit(&mut self.connection, changes) {
+            Ok(()) => {
+                self.commits.transactions += 1;
+                self.commits.changes += changes.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.commits.failures += 1;
+                Err(error)
+            }
+        }
+    }
+
+    /// The bindings that have not run out, in the order of users.
+    pub fn load_bindings(&self, now: Duration) -> Result<Vec<Binding>, Error> {
+        let attempt = doing("read the bindings");
+        let sql = "SELECT * FROM bindings WHERE expires > ?1 ORDER BY aor, key";
+        let mut statement = self.connection.prepare_cached(sql).map_err(&attempt)?;
+        let rows = statement.query_map([millis(now)], |row| Ok(binding(row))).map_err(&attempt)?;
+        rows.map(|row| row.map_err(&attempt)?).collect()
+    }
+}
+
+fn commit(connection: &mut Connection, changes: &[Change]) -> Result<(), Error> {
+    let attempt = doing("save bindings");
+    let transaction = connection.transaction().map_err(&attempt)?;
+    for change in changes {
+        write(&transaction, change).map_err(&attempt)?;
+    }
+    transaction.commit().map_err(attempt)
+}
+
+fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::Bind(binding) => connection.prepare_cached(BIND)?.execute(params![
+            &*binding.aor,
+            binding.key,
+            binding.contact,
+            binding.flow.transport.name(),
+            // SQLite has no unsigned numbers; the bits come back as they were.
+            binding.flow.id.cast_signed(),
+            binding.flow.local.to_string(),
+            binding.flow.remote.to_string(),
+            serde_json::Value::from(binding.path.as_slice()).to_string(),
+            binding.call_id,
+            binding.cseq,
+            binding.q,
+            millis(binding.expires),
+            binding.user_agent,
+            binding.plan_version.map(u64::cast_signed),
+        ])?,
+        Change::Unbind { aor, key } => connection.prepare_cached(UNBIND)?.execute(params![&**aor, key])?,
+    };
+    Ok(())
+}
+
+fn binding(row: &Row<'_>) -> Result<Binding, Error> {
+    let aor: Arc<str> = field::<String>(row, "aor")?.into();
+    let strange =
+        |column| Error::Row { row: format!("the bindings of user {}", fingerprint(&aor)), column };
+    let address = |column| field::<String>(row, column)?.parse::<SocketAddr>().map_err(|_| strange(column));
+    let flow = Flow {
+        transport: Transport::from_name(field::<String>(row, "transport")?.as_bytes())
+            .ok_or_else(|| strange("transport"))?,
+        id: field::<i64>(row, "flow")?.cast_unsigned(),
+        local: address("local")?,
+        remote: address("remote")?,
+    };
+    Ok(Binding {
+        key: field(row, "key")?,
+        contact: field(row, "contact")?,
+        path: serde_json::from_str(&field::<String>(row, "path")?).map_err(|_| strange("path"))?,
+        call_id: field(row, "call_id")?,
+        cseq: field(row, "cseq")?,
+        q: field(row, "q")?,
+        expires: time(field(row, "expires")?),
+        user_agent: field(row, "user_agent")?,
+        plan_version: field::<Option<i64>>(row, "plan_version")?.map(i64::cast_unsigned),
+        flow,
+        aor,
+    })
+}
+
+fn field<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &str) -> Result<T, Error> {
+    row.get(column).map_err(doing("read a binding"))
+}
+
+/// Errors reach logs, and logs name nobody: the length is enough to find the row.
+fn fingerprint(aor: &str) -> String {
+    format!("({} letters)", aor.len())
+}

@@ -1,0 +1,139 @@
+//! Who may sign in. A password is never kept, only what proves it.
+
+use std::time::Duration;
+
+use carillon_signaling::{Algorithms, Ha1, User};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::audit::{Author, note};
+use crate::error::{Error, doing};
+use crate::{Store, millis, time};
+
+const PUT: &str = "INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1) ON CONFLICT (aor) DO UPDATE SET
+    md5 = excluded.md5, sha256 = excluded.sha256, algorithms = excluded.algorithms, site = excluded.site,
+    version = version + 1 RETURNING version";
+
+/// A user with what only administrators need.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserRecord {
+    /// The user.
+    pub user: User,
+    /// When added, since the Unix epoch.
+    pub created: Duration,
+    /// Counts the changes, from 1.
+    pub version: u64,
+}
+
+impl Store {
+    /// All users.
+    pub fn load_users(&self) -> Result<Vec<User>, Error> {
+        let records = self.users_after("", usize::MAX)?;
+        Ok(records.into_iter().map(|record| record.user).collect())
+    }
+
+    /// At most `limit` users behind this name, in the order of the alphabet.
+    pub fn users_after(&self, aor: &str, limit: usize) -> Result<Vec<UserRecord>, Error> {
+        let attempt = doing("read users");
+        let sql = "SELECT * FROM users WHERE aor > ?1 ORDER BY aor LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql).map_err(&attempt)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![aor, limit], record).map_err(&attempt)?;
+        rows.collect::<Result<_, _>>().map_err(attempt)
+    }
+
+    /// One user.
+    pub fn user(&self, aor: &str) -> Result<Option<UserRecord>, Error> {
+        let attempt = doing("read a user");
+        let mut statement =
+            self.connection.prepare_cached("SELECT * FROM users WHERE aor = ?1").map_err(&attempt)?;
+        statement.query_row([aor], record).optional().map_err(attempt)
+    }
+
+    /// How many there are.
+    pub fn count_users(&self) -> Result<u64, Error> {
+        let count = self.connection.query_row("SELECT count(*) FROM users", [], |row| row.get::<_, i64>(0));
+        count.map(i64::cast_unsigned).map_err(doing("count users"))
+    }
+
+    /// Adds a user, or changes one; the version that it has now.
+    pub fn put_user(&mut self, user: &User, author: &Author) -> Result<u64, Error> {
+        self.import_users(std::slice::from_ref(user), author).map(|versions| versions.last().copied().unwrap_or(0))
+    }
+
+    /// Adds or changes all of them in one transaction: all, or after an error none. Their versions, in order.
+    pub fn import_users<'a>(
+        &mut self,
+        users: impl IntoIterator<Item = &'a User>,
+        author: &Author,
+    ) -> Result<Vec<u64>, Error> {
+        let attempt = doing("save users");
+        let transaction = self.connection.transaction().map_err(&attempt)?;
+        let versions: Result<Vec<u64>, _> =
+            users.into_iter().map(|user| put(&transaction, user, author)).collect();
+        let versions = versions.map_err(&attempt)?;
+        transaction.commit().map_err(attempt)?;
+        Ok(versions)
+    }
+
+    /// Removes a user with all bindings; the version that it had, or `None` if there was no such user.
+    pub fn remove_user(&mut self, aor: &str, author: &Author) -> Result<Option<u64>, Error> {
+        let attempt = doing("remove a user");
+        let transaction = self.connection.transaction().map_err(&attempt)?;
+        let version = remove(&transaction, aor, author).map_err(&attempt)?;
+        transaction.commit().map_err(attempt)?;
+        Ok(version)
+    }
+}
+
+fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Result<u64> {
+    let values = params![
+        user.aor,
+        user.ha1.md5,
+        user.ha1.sha256,
+        user.algorithms.map(word),
+        user.site,
+        millis(author.time),
+    ];
+    let version: i64 = connection.prepare_cached(PUT)?.query_row(values, |row| row.get(0))?;
+    let version = version.cast_unsigned();
+    note(connection, author, "user.put", &user.aor, Some(version - 1).filter(|before| *before > 0), Some(version))?;
+    Ok(version)
+}
+
+fn remove(connection: &Connection, aor: &str, author: &Author) -> rusqlite::Result<Option<u64>> {
+    connection.prepare_cached("DELETE FROM bindings WHERE aor = ?1")?.execute([aor])?;
+    let version: Option<i64> = connection
+        .prepare_cached("DELETE FROM users WHERE aor = ?1 RETURNING version")?
+        .query_row([aor], |row| row.get(0))
+        .optional()?;
+    let version = version.map(i64::cast_unsigned);
+    if version.is_some() {
+        note(connection, author, "user.remove", aor, version, None)?;
+    }
+    Ok(version)
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
+    let ha1 = Ha1 { md5: row.get("md5")?, sha256: row.get("sha256")? };
+    let algorithms: Option<String> = row.get("algorithms")?;
+    let algorithms = algorithms.as_deref().and_then(algorithms_of);
+    let user = User { aor: row.get("aor")?, ha1, algorithms, site: row.get("site")? };
+    Ok(UserRecord {
+        user,
+        created: time(row.get("created")?),
+        version: row.get::<_, i64>("version")?.cast_unsigned(),
+    })
+}
+
+/// The word in the column.
+fn word(algorithms: Algorithms) -> &'static str {
+    match algorithms {
+        Algorithms::Md5 => "md5",
+        Algorithms::Sha256 => "sha-256",
+        Algorithms::Both => "both",
+    }
+}
+
+fn algorithms_of(word_in_column: &str) -> Option<Algorithms> {
+    [Algorithms::Md5, Algorithms::Sha256, Algorithms::Both].into_iter().find(|a| word(*a) == word_in_column)
+}

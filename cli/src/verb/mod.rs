@@ -1,5 +1,6 @@
 //! One module per verb.
 
+pub mod call;
 pub mod completions;
 pub mod dscp;
 pub mod explain;
@@ -21,6 +22,7 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Plan(what) => plan::run(&what, out),
         Verb::Dscp(args) => dscp::run(&args, out),
         Verb::Explain(what) => explain::run(&what, out),
+        Verb::Call(args) => call::run(&args, out),
         Verb::Completions { shell } => completions::run(shell, out),
         Verb::Man { directory } => man::run(directory.as_deref(), out),
     }

@@ -15,8 +15,9 @@ use crate::reply::Reply;
 
 impl FrontEnd {
     /// 503 if a table is full or no more is taken on; calls that are up are served longer.
-    pub(crate) fn check_room(&mut self, in_dialog: bool) -> Result<(), Reply> {
-        if self.proxy.has_room(in_dialog) && (in_dialog || !self.drained) {
+    pub(crate) fn check_room(&mut self, incoming: &Incoming<'_>, in_dialog: bool) -> Result<(), Reply> {
+        let full = incoming.is_invite() && self.proxy.calls.is_full();
+        if self.proxy.has_room(in_dialog) && (in_dialog || !self.drained && !full) {
             return Ok(());
         }
         self.proxy.counts.overload += 1;
@@ -83,7 +84,8 @@ impl FrontEnd {
         if !way.rest.is_empty() {
             return Err(Reply::new(403, "Foreign Route"));
         }
-        if incoming.has_dialog() && matches!(incoming.method(), Method::Bye | Method::Invite | Method::Update) {
+        if incoming.has_dialog() && matches!(incoming.method(), Method::Bye | Method::Invite | Method::Update)
+        {
             return Err(Reply::new(481, "Call/Transaction Does Not Exist"));
         }
         let to = to.filter(|to| self.registrar.knows(to)).ok_or(Reply::new(404, "Not Found"))?;

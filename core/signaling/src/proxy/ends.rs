@@ -42,9 +42,12 @@ impl Ends {
     pub(crate) fn towards(&self, to: &Destination) -> Option<&End> {
         match to {
             Destination::Flow(flow) => self.of(flow),
-            Destination::Address { transport, remote, local } => {
-                self.of(&Flow { transport: *transport, id: 0, local: local.unwrap_or(*remote), remote: *remote })
-            }
+            Destination::Address { transport, remote, local } => self.of(&Flow {
+                transport: *transport,
+                id: 0,
+                local: local.unwrap_or(*remote),
+                remote: *remote,
+            }),
         }
     }
 
@@ -84,7 +87,10 @@ impl End {
         let ports = [self.port, self.bound()];
         let port_fits = match port {
             Some(port) => ports.contains(&port),
-            None => ports.contains(&Transport::Udp.default_port()) || ports.contains(&Transport::Tls.default_port()),
+            None => {
+                ports.contains(&Transport::Udp.default_port())
+                    || ports.contains(&Transport::Tls.default_port())
+            }
         };
         let host_fits = match (host, &self.host) {
             (Host::Ip(ip), name) => *name == Name::Ip(ip) || self.listener.address.ip() == ip,

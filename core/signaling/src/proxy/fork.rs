@@ -86,7 +86,12 @@ impl Fork {
     }
 
     /// A branch was refused by `response`; `forwarded` makes of it what would be sent on.
-    pub(crate) fn refused(&mut self, code: u16, response: &Message<&[u8]>, forwarded: impl FnOnce() -> Vec<u8>) {
+    pub(crate) fn refused(
+        &mut self,
+        code: u16,
+        response: &Message<&[u8]>,
+        forwarded: impl FnOnce() -> Vec<u8>,
+    ) {
         if matches!(code, 401 | 407) {
             for name in [Name::WwwAuthenticate, Name::ProxyAuthenticate] {
                 self.challenges.extend(response.all(name).map(|value| (name, value.to_vec())));
@@ -193,7 +198,11 @@ mod tests {
             (&[503, 502], 502),
             (&[302, 603, 407], 603),
         ] {
-            assert_eq!(best(codes), Outcome::Answered(expected, expected.to_string().into_bytes()), "{codes:?}");
+            assert_eq!(
+                best(codes),
+                Outcome::Answered(expected, expected.to_string().into_bytes()),
+                "{codes:?}"
+            );
         }
     }
 

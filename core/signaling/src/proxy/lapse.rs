@@ -7,7 +7,7 @@ use carillon_wire::sip::{Answer, Flow, Transport};
 
 use super::{Path, Proxy};
 use crate::contract::Destination;
-use crate::transaction::{Due, Id, Lapse};
+use crate::transaction::{Due, Id, Lapse, Owner};
 
 const TIMEOUT: Answer = Answer { code: 408, reason: "Request Timeout" };
 
@@ -91,8 +91,12 @@ impl Proxy {
     /// A branch that no answer will come from.
     pub(super) fn gone(&mut self, now: Duration, id: Id, why: Option<Answer>) {
         let Some(client) = self.end_client(id) else { return };
-        if let Some(owner) = client.owner {
-            self.failed(now, owner, why);
+        match client.owner {
+            Owner::Nobody => {}
+            Owner::Request(owner) => self.failed(now, owner, why),
+            Owner::Subscription(subscription) => {
+                self.notified.push_back((subscription, why.map_or(503, |answer| answer.code)));
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod token;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
@@ -40,9 +41,11 @@ pub(crate) struct Proxy {
     pub(crate) calls: Calls,
     pub(crate) counts: Counts,
     pub(crate) out: VecDeque<Output>,
+    /// Answers to NOTIFYs of our own.
+    pub(crate) notified: VecDeque<(Arc<str>, u16)>,
     realm: String,
     limits: Limits,
-    servers: Table<Server<Fork>>,
+    servers: Table<Server<Box<Fork>>>,
     /// Server transactions by what the requests of one have in common.
     keys: HashMap<Key, Id, Plain>,
     clients: Table<Client>,
@@ -68,6 +71,7 @@ impl Proxy {
             calls: Calls::new(now, config.limits.calls, config.limits.silence),
             counts: Counts::default(),
             out: VecDeque::new(),
+            notified: VecDeque::new(),
             realm: config.realm.clone(),
             limits: config.limits,
             servers: Table::new(now),
@@ -85,7 +89,7 @@ impl Proxy {
         let most = self.limits.transactions;
         match in_dialog {
             true => used < most + most / 4,
-            false => used < most && self.out.len() < self.limits.queue && !self.calls.is_full(),
+            false => used < most && self.out.len() < self.limits.queue,
         }
     }
 
@@ -102,9 +106,13 @@ impl Proxy {
     }
 
     fn way(&self, target: &Target) -> Option<Destination> {
-        match target.destination()? {
-            Destination::Flow(flow) if !self.is_up(&flow) => None,
-            to => Some(to),
+        target.destination().filter(|to| self.can_reach(to))
+    }
+
+    fn can_reach(&self, to: &Destination) -> bool {
+        match to {
+            Destination::Flow(flow) => self.is_up(flow),
+            Destination::Address { .. } => true,
         }
     }
 
@@ -122,7 +130,7 @@ impl Proxy {
         }
         let tag = tag(&self.secret, incoming.message);
         let bytes = answer(incoming.message, &incoming.flow, &tag, reply);
-        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite(), None));
+        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()).brief());
         self.keys.insert(key, id);
         self.counts.answer(reply.answer.code);
         self.give(now, id, reply.answer.code, bytes);

@@ -1,5 +1,6 @@
 //! The side that asks (RFC 3261, 17.1; RFC 6026, 7.2).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Id, PATIENCE, T1, T2, T4, TIMER_C};
@@ -11,14 +12,24 @@ pub(crate) struct Client {
     /// The part of the branch that nobody can guess.
     pub(crate) nonce: u64,
     pub(crate) to: Destination,
-    /// The server transaction for whose sake it was sent.
-    pub(crate) owner: Option<Id>,
+    pub(crate) owner: Owner,
     /// The CANCEL of this INVITE.
     pub(crate) cancel: Cancel,
     invite: bool,
     state: State,
     /// What was sent: for retransmissions, and to make a CANCEL and an ACK from. Later the ACK, to send it again.
     sent: Box<[u8]>,
+}
+
+/// For whose sake a request was sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// Nobody waits for the answer: a CANCEL.
+    Nobody,
+    /// The server transaction of the request that was sent on.
+    Request(Id),
+    /// The subscription that is notified.
+    Subscription(Arc<str>),
 }
 
 /// How far giving up has got.
@@ -70,7 +81,7 @@ impl Client {
     pub(crate) fn new(now: Duration, nonce: u64, to: Destination, invite: bool) -> Client {
         let resend = (!to.transport().is_stream()).then_some((now + T1, T1));
         let state = State::Calling { ends: now + PATIENCE, resend };
-        Client { nonce, to, owner: None, cancel: Cancel::No, invite, state, sent: Box::default() }
+        Client { nonce, to, owner: Owner::Nobody, cancel: Cancel::No, invite, state, sent: Box::default() }
     }
 
     /// The request leaves. It is kept if it may have to be sent again, cancelled or acknowledged.
@@ -96,7 +107,8 @@ impl Client {
 
     /// Whether a CANCEL may leave now; if not, it is noted.
     pub(crate) fn may_cancel(&mut self) -> bool {
-        let may = self.invite && matches!((self.state, self.cancel), (State::Proceeding { .. }, Cancel::No | Cancel::Wanted));
+        let may = self.invite
+            && matches!((self.state, self.cancel), (State::Proceeding { .. }, Cancel::No | Cancel::Wanted));
         if !may && self.cancel == Cancel::No {
             self.cancel = Cancel::Wanted;
         }

@@ -50,25 +50,37 @@ fn tshark_sees_every_segment_with_the_mark_of_its_sender() -> Result<()> {
     for mark in [24, 46, 0] {
         let mut call = alice.command(PROGRAM);
         call.arg("call").arg(work.path()).arg(mark.to_string()).args(&places);
-        for line in run(&mut call)?.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            let [_, own, other] = words[..] else { return Err(line.into()) };
-            let (own, other): (SocketAddr, SocketAddr) = (own.parse()?, other.parse()?);
-            meant.insert((own, other), mark);
-            meant.insert((other, own), 24);
-        }
+        mean(&mut meant, &run(&mut call)?, &[mark], &[24])?;
     }
     assert_eq!(meant.len(), 3 * 2 * 2 * places.len());
+    // The plan changes: what is open is marked otherwise from then on, and what comes later from its first segment.
+    let mut remark = alice.command(PROGRAM);
+    remark.arg("remark").arg(work.path()).args(["34", &places[3]]);
+    mean(&mut meant, &run(&mut remark)?, &[24], &[24, 34])?;
+    let mut call = alice.command(PROGRAM);
+    call.arg("call").arg(work.path()).arg("24").args(&places);
+    mean(&mut meant, &run(&mut call)?, &[24], &[34])?;
 
     let seen = flows(&capture.stop()?)?;
     assert_eq!(seen.keys().collect::<Vec<_>>(), meant.keys().collect::<Vec<_>>());
     for (flow, Segments { marks, kinds }) in &seen {
-        assert_eq!(marks, &BTreeSet::from([meant[flow]]), "{flow:?}");
+        assert_eq!(marks, &meant[flow], "{flow:?}");
         let opening = if flow.0.port() < 6000 { Kind::SynAck } else { Kind::Syn };
         let secure = [5061, 5071, 5081].iter().any(|port| flow.0.port() == *port || flow.1.port() == *port);
         let mut expected = BTreeSet::from([opening, Kind::Data, Kind::Fin, Kind::Ack]);
         expected.extend(secure.then_some(Kind::Handshake));
         assert!(kinds.is_superset(&expected), "{flow:?}: {kinds:?} of {expected:?}");
+    }
+    Ok(())
+}
+
+/// Adds flows, one a line, and which marks their two directions have, one after the other.
+fn mean(meant: &mut BTreeMap<Ends, Vec<u8>>, flows: &str, there: &[u8], back: &[u8]) -> Result<()> {
+    for line in flows.lines() {
+        let (own, other) = line.split_once(' ').ok_or(line)?;
+        let (own, other) = (own.parse()?, other.parse()?);
+        meant.insert((own, other), there.to_vec());
+        meant.insert((other, own), back.to_vec());
     }
     Ok(())
 }
@@ -85,14 +97,18 @@ enum Kind {
     Reset,
 }
 
+/// Sender and receiver.
+type Ends = (SocketAddr, SocketAddr);
+
 #[derive(Default)]
 struct Segments {
-    marks: BTreeSet<u8>,
+    /// As they followed each other.
+    marks: Vec<u8>,
     kinds: BTreeSet<Kind>,
 }
 
 /// All TCP in the capture, by sender and receiver.
-fn flows(capture: &Path) -> Result<BTreeMap<(SocketAddr, SocketAddr), Segments>> {
+fn flows(capture: &Path) -> Result<BTreeMap<Ends, Segments>> {
     let mut tshark = Command::new("tshark");
     tshark.arg("-n").arg("-r").arg(capture).args(["-Y", "tcp", "-T", "fields", "-E", "separator=|"]);
     tshark.args(["-E", "occurrence=f", "-d", "tcp.port==5071,tls", "-d", "tcp.port==5081,tls"]);
@@ -112,7 +128,8 @@ fn flows(capture: &Path) -> Result<BTreeMap<(SocketAddr, SocketAddr), Segments>>
             Ok(SocketAddr::new(format!("{v4}{v6}").parse()?, port.parse()?))
         };
         let segments = flows.entry((end(src4, src6, from)?, end(dst4, dst6, to)?)).or_default();
-        segments.marks.insert(format!("{dscp4}{dscp6}").parse()?);
+        segments.marks.push(format!("{dscp4}{dscp6}").parse()?);
+        segments.marks.dedup();
         let flags = u16::from_str_radix(flags.trim_start_matches("0x"), 16)?;
         segments.kinds.insert(kind(flags, len.parse()?, !handshake.is_empty()));
     }

@@ -1,11 +1,12 @@
-//! Both ends of what `tests/stream-marks.rs` captures, and the server that `tests/tls-foreign.rs` talks to.
+//! Both ends of what `tests/stream-marks.rs` captures, and the server that `tests/tls-foreign.rs` talks to. A place is
+//! `TLS/[::1]:5061`.
 //!
-//!   stream-marks serve DIRECTORY ADDRESS...    answers every message, until a body says `stop`; marks with CS3.
-//!                                              Writes its authority into the directory, and tells where it listens
-//!   stream-marks call DIRECTORY MARK ADDRESS...  one connection to every TRANSPORT/ADDRESS; the body of its message
-//!                                              says which end closes. Tells each flow: own end, other end
-//!
-//! A body of `mark N` lets the server mark everything with N from then on.
+//!   stream-marks serve DIRECTORY PLACE...      answers every message and marks with CS3. Writes its authority into the
+//!                                              directory, and tells where it listens
+//!   stream-marks call DIRECTORY MARK PLACE...  one connection to every place; the body of its message says which end
+//!                                              closes. Tells each flow: own end, other end
+//!   stream-marks remark DIRECTORY MARK PLACE   lets the server mark everything otherwise, in the middle of a
+//!                                              connection that marks with CS3. Tells the flow too
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -31,7 +32,11 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["serve", directory, places @ ..] => serve(directory.as_ref(), places),
         ["call", directory, value, places @ ..] => call(directory.as_ref(), mark(value)?, places),
-        _ => Err("serve DIRECTORY TRANSPORT/ADDRESS... | call DIRECTORY MARK TRANSPORT/ADDRESS...".into()),
+        ["remark", directory, value, place] => remark(directory.as_ref(), mark(value)?, place),
+        _ => {
+            Err("serve DIRECTORY PLACE... | call DIRECTORY MARK PLACE... | remark DIRECTORY MARK PLACE"
+                .into())
+        }
     }
 }
 
@@ -75,10 +80,8 @@ fn serve(directory: &Path, places: &[&str]) -> Result<()> {
                 transports.set_mark(mark(value)?)?;
             }
             transports.send(Destination::Flow(flow), message(&"x".repeat(ANSWER)));
-            match body.as_str() {
-                "you close" => transports.close(flow),
-                "stop" => return Ok(()),
-                _ => {}
+            if body == "you close" {
+                transports.close(flow);
             }
         }
         transports.flush();
@@ -86,47 +89,69 @@ fn serve(directory: &Path, places: &[&str]) -> Result<()> {
 }
 
 fn call(directory: &Path, mark: Dscp, places: &[&str]) -> Result<()> {
-    let mut transports = Transports::new(mark, Limits::default())?;
-    let trusted = tls::load_certificates(&directory.join("ca.pem"))?;
-    transports.set_client_tls(tls::client_config(&trusted)?, Some(NAME.try_into()?));
+    let mut transports = client(directory, mark)?;
     for text in places {
         for body in ["I close", "you close"] {
-            let (transport, remote) = place(text)?;
-            let flow =
-                one_call(&mut transports, Destination::Address { transport, remote, local: None }, body)?;
-            writeln!(std::io::stdout(), "{transport} {} {}", flow.local, flow.remote)?;
+            let flow = answered(&mut transports, address(text)?, body)?;
+            if body == "I close" {
+                transports.close(flow);
+            }
+            tell_end(&mut transports, flow)?;
         }
     }
     Ok(())
 }
 
-/// A message, its answer, and the end of the connection.
-fn one_call(transports: &mut Transports, to: Destination, body: &str) -> Result<Flow> {
+fn remark(directory: &Path, other: Dscp, text: &str) -> Result<()> {
+    let mut transports = client(directory, mark("24")?)?;
+    let flow = answered(&mut transports, address(text)?, &format!("mark {}", other.value()))?;
+    answered(&mut transports, Destination::Flow(flow), "you close")?;
+    tell_end(&mut transports, flow)
+}
+
+fn client(directory: &Path, mark: Dscp) -> Result<Transports> {
+    let mut transports = Transports::new(mark, Limits::default())?;
+    let trusted = tls::load_certificates(&directory.join("ca.pem"))?;
+    transports.set_client_tls(tls::client_config(&trusted)?, Some(NAME.try_into()?));
+    Ok(transports)
+}
+
+/// Sends a message; returns the flow that its answer came on.
+fn answered(transports: &mut Transports, to: Destination, body: &str) -> Result<Flow> {
     transports.send(to, message(body));
-    let (start, mut answered) = (Instant::now(), None);
+    let start = Instant::now();
     while start.elapsed() < LIMIT {
         let seen = turn(transports)?;
         if !seen.failed.is_empty() {
             return Err(format!("{to:?}: {:?}", seen.failed).into());
         }
-        for (flow, answer) in seen.messages {
-            answered = (answer.len() == ANSWER).then_some(flow);
-            if body == "I close" {
-                transports.close(flow);
-            }
-        }
-        if let Some(flow) = answered.filter(|flow| seen.closed.contains(flow)) {
+        if let Some((flow, _)) = seen.messages.into_iter().find(|(_, answer)| answer.len() == ANSWER) {
             return Ok(flow);
         }
     }
-    Err(format!("{to:?}: no end within {LIMIT:?}").into())
+    Err(format!("{to:?}: no answer within {LIMIT:?}").into())
+}
+
+/// Waits for the end of a connection and tells its ends.
+fn tell_end(transports: &mut Transports, flow: Flow) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < LIMIT {
+        if turn(transports)?.closed.contains(&flow) {
+            return Ok(writeln!(std::io::stdout(), "{} {}", flow.local, flow.remote)?);
+        }
+    }
+    Err(format!("{flow:?}: no end within {LIMIT:?}").into())
 }
 
 fn message(body: &str) -> Vec<u8> {
     format!("MESSAGE sip:{NAME} SIP/2.0\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// From `TLS/[::1]:5061`.
+fn address(text: &str) -> Result<Destination> {
+    let (transport, remote) = place(text)?;
+    Ok(Destination::Address { transport, remote, local: None })
+}
+
 fn place(text: &str) -> Result<(Transport, SocketAddr)> {
     let (transport, address) = text.split_once('/').ok_or_else(|| format!("{text}: TRANSPORT/ADDRESS"))?;
     let transport =

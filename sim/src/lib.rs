@@ -1,2 +1,10 @@
-//! A virtual network and clock around the cores. Deterministic by seed; every run ends with a verdict.
+//! A virtual network and clock around the cores: NATs, loss, reordering, duplicates, retransmission.
+//!
+//! The same seed gives the same run, and every run ends with a verdict of its packets against the plan.
 #![forbid(unsafe_code)]
+
+pub mod nat;
+pub mod path;
+pub mod random;
+mod tap;
+pub mod world;

@@ -1,2 +1,12 @@
 //! One media leg as a state machine: packets and speech in, packets and speech out; no sockets, no clock.
+//!
+//! [`negotiate`] turns offers and answers into an [`negotiate::Agreed`]; a [`leg::Leg`] is made of it and then driven by
+//! packets and by a tick every 20 ms. Which port a leg uses and which mark its packets carry is decided elsewhere.
 #![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod jitter;
+pub mod leg;
+pub mod negotiate;
+pub mod random;
+pub mod srtp;

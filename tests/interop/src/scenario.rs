@@ -79,12 +79,8 @@ impl Scenario {
 
     /// Why it cannot run here; `None` if it can.
     pub fn obstacle(&self) -> Option<String> {
-        let root = run(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-        if !root {
-            return Some("namespaces need root".to_owned());
-        }
-        if let Some(program) = TOOLS.iter().chain(self.needs.programs).find(|program| !installed(program)) {
-            return Some(format!("{program} is not installed"));
+        if let Some(obstacle) = obstacle(self.needs.programs) {
+            return Some(obstacle);
         }
         let import = |module: &&&str| run(Command::new("python3").args(["-c", &format!("import {module}")]));
         let module = self.needs.modules.iter().find(|module| import(module).is_err())?;
@@ -101,11 +97,7 @@ impl Scenario {
 /// reason printed, or fails where [`required`]. `CARILLON_KEEP_CAPTURES` names a directory for a copy.
 pub fn with_recording(name: &str, check: impl FnOnce(&Recording) -> Result<()>) -> Result<()> {
     let scenario = Scenario::named(name)?;
-    if let Some(obstacle) = scenario.obstacle() {
-        if required() {
-            return Err(format!("{name}: {obstacle}").into());
-        }
-        writeln!(std::io::stderr(), "skipped: {name}: {obstacle}")?;
+    if !unless(name, scenario.obstacle())? {
         return Ok(());
     }
     let work = tempfile::tempdir()?;
@@ -114,6 +106,32 @@ pub fn with_recording(name: &str, check: impl FnOnce(&Recording) -> Result<()>) 
         std::fs::copy(&recording.capture, Path::new(&directory).join(format!("{name}.pcap")))?;
     }
     check(&recording)
+}
+
+/// Whether a test with a network and these programs can run. Where not, it is skipped with the reason printed, or
+/// fails where [`required`].
+pub fn possible(name: &str, programs: &[&str]) -> Result<bool> {
+    unless(name, obstacle(programs))
+}
+
+fn unless(name: &str, obstacle: Option<String>) -> Result<bool> {
+    match obstacle {
+        None => Ok(true),
+        Some(obstacle) if required() => Err(format!("{name}: {obstacle}").into()),
+        Some(obstacle) => {
+            writeln!(std::io::stderr(), "skipped: {name}: {obstacle}")?;
+            Ok(false)
+        }
+    }
+}
+
+fn obstacle(programs: &[&str]) -> Option<String> {
+    let root = run(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !root {
+        return Some("namespaces need root".to_owned());
+    }
+    let missing = TOOLS.iter().chain(programs).find(|program| !installed(program))?;
+    Some(format!("{missing} is not installed"))
 }
 
 /// Whether a scenario that cannot run is a failure: on the build server, or when asked for.

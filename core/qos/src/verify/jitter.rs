@@ -6,7 +6,7 @@
 
 const LANES: usize = 8;
 /// Clock rates with a lane, Hz.
-pub(super) const RATES: [u32; LANES] = [8000, 16000, 48000, 90000, 32000, 24000, 44100, 12000];
+pub const RATES: [u32; LANES] = [8000, 16000, 48000, 90000, 32000, 24000, 44100, 12000];
 /// The fastest of them.
 const FASTEST: u32 = 90_000;
 /// Timestamps and arrival may differ by this much before a jump is suspected.
@@ -23,15 +23,20 @@ const MICROS_PER_TICK: [f32; LANES] = {
 
 /// Jitter in one lane, milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Lane {
-    pub(super) rate: u32,
-    pub(super) mean_ms: f64,
-    pub(super) max_ms: f64,
+pub struct Lane {
+    /// Clock rate, Hz.
+    pub rate: u32,
+    /// Now: the smoothed value of RFC 3550, 6.4.1.
+    pub now_ms: f64,
+    /// Mean over all packets.
+    pub mean_ms: f64,
+    /// Maximum.
+    pub max_ms: f64,
 }
 
 /// The jitter of one SSRC.
 #[derive(Clone, Debug)]
-pub(super) struct Jitter {
+pub struct Jitter {
     time: i64,
     timestamp: u32,
     samples: u32,
@@ -42,13 +47,14 @@ pub(super) struct Jitter {
 }
 
 impl Jitter {
-    pub(super) fn new(time: i64, timestamp: u32) -> Jitter {
+    /// Of a stream whose first packet came at `time`, nanoseconds.
+    pub fn new(time: i64, timestamp: u32) -> Jitter {
         Jitter { time, timestamp, samples: 0, now: [0.0; LANES], max: [0.0; LANES], mean: [0.0; LANES] }
     }
 
     /// Takes the next packet in order.
     #[inline]
-    pub(super) fn push(&mut self, time: i64, timestamp: u32) {
+    pub fn push(&mut self, time: i64, timestamp: u32) {
         let elapsed = time.wrapping_sub(self.time) as f32 / 1e3;
         let ticks = timestamp.wrapping_sub(self.timestamp) as i32 as f32;
         (self.time, self.timestamp) = (time, timestamp);
@@ -64,30 +70,30 @@ impl Jitter {
 
     /// Whether this timestamp is nowhere near where the time since the last packet would have taken it, at any
     /// clock rate: a sender that begins anew chooses it at random (RFC 3550, 5.1).
-    pub(super) fn has_jumped(&self, time: i64, timestamp: u32) -> bool {
+    pub fn has_jumped(&self, time: i64, timestamp: u32) -> bool {
         let elapsed = time.wrapping_sub(self.time).unsigned_abs().saturating_add(LEEWAY_NS);
         let ticks = (timestamp.wrapping_sub(self.timestamp) as i32).unsigned_abs();
         u128::from(ticks) * 1_000_000_000 > u128::from(elapsed) * u128::from(FASTEST)
     }
 
     /// The sender began anew: its timestamps don't follow those before.
-    pub(super) fn restart(&mut self, time: i64, timestamp: u32) {
+    pub fn restart(&mut self, time: i64, timestamp: u32) {
         (self.time, self.timestamp) = (time, timestamp);
     }
 
     /// The least jitter of any lane now, milliseconds: what a timeline shows before the rate is known.
-    pub(super) fn least_ms(&self) -> f32 {
+    pub fn least_ms(&self) -> f32 {
         self.now.iter().copied().fold(f32::INFINITY, f32::min) / 1e3
     }
 
     /// The jitter at this clock rate; `None` if it has no lane.
-    pub(super) fn at(&self, rate: u32) -> Option<Lane> {
+    pub fn at(&self, rate: u32) -> Option<Lane> {
         let lane = RATES.iter().position(|&r| r == rate)?;
         Some(self.lane(lane))
     }
 
     /// The lane with the least mean jitter, if there were packets enough to tell.
-    pub(super) fn best(&self) -> Option<Lane> {
+    pub fn best(&self) -> Option<Lane> {
         let lanes = 0..LANES;
         let best = lanes.min_by(|&a, &b| self.mean[a].total_cmp(&self.mean[b]))?;
         (self.samples >= 8).then(|| self.lane(best))
@@ -96,6 +102,7 @@ impl Jitter {
     fn lane(&self, lane: usize) -> Lane {
         Lane {
             rate: RATES[lane],
+            now_ms: f64::from(self.now[lane]) / 1e3,
             mean_ms: f64::from(self.mean[lane]) / 1e3,
             max_ms: f64::from(self.max[lane]) / 1e3,
         }

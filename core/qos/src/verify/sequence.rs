@@ -8,18 +8,18 @@ const HALF_CYCLE: u16 = 0x8000;
 
 /// A run of consecutive packets with one traffic byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Run {
+pub struct Run {
     /// Extended sequence number of the first packet.
-    pub(super) start: u64,
+    pub start: u64,
     /// Packets.
-    pub(super) len: u32,
+    pub len: u32,
     /// Their traffic byte.
-    pub(super) byte: u8,
+    pub byte: u8,
 }
 
 /// What a packet's sequence number meant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Arrival {
+pub enum Arrival {
     /// The next one, or a later one: that many are missing in between.
     Forward(u16),
     /// An earlier one that had been missing.
@@ -43,7 +43,7 @@ struct Stray {
 
 /// The sequence of one SSRC.
 #[derive(Clone, Debug)]
-pub(super) struct Sequence {
+pub struct Sequence {
     /// First extended number of the present series.
     base: u64,
     /// Highest extended number.
@@ -53,18 +53,22 @@ pub(super) struct Sequence {
     /// Expected packets of series before the last restart, and strays.
     expected_before: u64,
     stray: Option<Stray>,
-    pub(super) received: u64,
-    pub(super) duplicates: u64,
-    pub(super) reordered: u64,
+    /// Packets received, duplicates not counted.
+    pub received: u64,
+    /// Packets received again.
+    pub duplicates: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
     /// The run that grows, beside those that are over.
     open: Run,
     runs: Vec<Run>,
     /// Runs were dropped because the budget was used up.
-    pub(super) runs_incomplete: bool,
+    pub runs_incomplete: bool,
 }
 
 impl Sequence {
-    pub(super) fn new(first: u16, byte: u8) -> Sequence {
+    /// Of a stream that begins with this packet.
+    pub fn new(first: u16, byte: u8) -> Sequence {
         // One cycle in hand, so that packets before the first one have numbers too.
         let base = 0x1_0000 + u64::from(first);
         Sequence {
@@ -85,13 +89,7 @@ impl Sequence {
     /// Takes the next packet; `budget` counts down the runs that may still be stored. `jumped` says whether the
     /// timestamp jumped too: it is asked only about a long step forward, which is an outage if not.
     #[inline]
-    pub(super) fn push(
-        &mut self,
-        seq: u16,
-        byte: u8,
-        budget: &mut u32,
-        jumped: impl FnOnce() -> bool,
-    ) -> Arrival {
+    pub fn push(&mut self, seq: u16, byte: u8, budget: &mut u32, jumped: impl FnOnce() -> bool) -> Arrival {
         let step = seq.wrapping_sub(self.highest as u16);
         if step != 0 && step <= NEAR {
             return self.advance(step, byte, budget);
@@ -187,18 +185,23 @@ impl Sequence {
         }
     }
 
+    /// The highest number, extended by the count of wraps (RFC 3550, 6.4.1); it goes on through restarts.
+    pub fn highest(&self) -> u32 {
+        (self.highest - 0x1_0000) as u32
+    }
+
     /// Packets expected by the numbers.
-    pub(super) fn expected(&self) -> u64 {
+    pub fn expected(&self) -> u64 {
         self.expected_before + self.highest - self.base + 1
     }
 
     /// Expected minus received; duplicates do not hide loss.
-    pub(super) fn lost(&self) -> i64 {
+    pub fn lost(&self) -> i64 {
         self.expected() as i64 - self.received as i64
     }
 
     /// Runs in order of sequence numbers. Extended numbers of two points differ by whole cycles only.
-    pub(super) fn runs(&self) -> Vec<Run> {
+    pub fn runs(&self) -> Vec<Run> {
         let mut runs = self.runs.clone();
         runs.push(self.open);
         runs.sort_by_key(|run| run.start);

@@ -1,0 +1,145 @@
+//! Writes session descriptions.
+
+use carillon_wire::sdp::{Direction, Media, Session};
+
+use super::select::Selected;
+use super::{Agreed, Encryption, Format, Negotiation};
+use crate::codec::Codec;
+
+/// Keys 0 to 9, *, #, A to D (RFC 4733, 3.2).
+const EVENTS: &str = "0-15";
+
+/// The payload type of telephone events in our offers, by their clock.
+pub(super) fn event_payload_type(clock: u32) -> u8 {
+    if clock == 48_000 { 110 } else { 101 }
+}
+
+pub(super) fn offer(ours: &Negotiation, direction: Direction) -> String {
+    let formats: Vec<Format> = ours.wishes.codecs.iter().map(|codec| own_format(*codec)).collect();
+    let mut clocks: Vec<u32> = ours.wishes.codecs.iter().map(|codec| codec.clock()).collect();
+    clocks.sort_unstable();
+    clocks.dedup();
+    let events: Vec<(u8, u32)> = clocks.iter().map(|clock| (event_payload_type(*clock), *clock)).collect();
+    let protocol = if ours.wishes.encryption == Encryption::Required { "RTP/SAVP" } else { "RTP/AVP" };
+    let mut text = session(ours);
+    section(&mut text, ours, protocol, &formats, &events);
+    if ours.wishes.encryption != Encryption::Off {
+        for (tag, key) in (1..).zip(&ours.keys) {
+            line(&mut text, format_args!("a=crypto:{}", key.attribute(tag)));
+        }
+    }
+    rtcp(&mut text, ours, ours.wishes.mux);
+    line(&mut text, format_args!("a={}", direction_name(direction)));
+    text
+}
+
+/// Answers every section of the offer in its place; all but the one at `chosen` are refused (RFC 3264, 6).
+pub(super) fn answer(
+    ours: &Negotiation,
+    offer: &Session<'_>,
+    chosen: usize,
+    selected: &Selected<'_>,
+    agreed: &Agreed,
+) -> String {
+    let mut text = session(ours);
+    for (at, media) in offer.media().enumerate() {
+        if at == chosen {
+            accept(&mut text, ours, selected, agreed);
+        } else {
+            refuse(&mut text, &media);
+        }
+    }
+    text
+}
+
+fn accept(text: &mut String, ours: &Negotiation, selected: &Selected<'_>, agreed: &Agreed) {
+    let media = &selected.media;
+    let events = agreed.events.map(|events| (events.receive, events.clock));
+    section(text, ours, media.protocol, &[agreed.send], events.as_slice());
+    if let (Some(tag), Some(keys)) = (selected.tag, &agreed.keys) {
+        line(text, format_args!("a=crypto:{}", keys.send.attribute(tag)));
+    }
+    rtcp(text, ours, agreed.mux);
+    if let Some(mid) = media.mid() {
+        line(text, format_args!("a=mid:{mid}"));
+    }
+    line(text, format_args!("a={}", direction_name(agreed.direction)));
+}
+
+/// Port 0, with the formats as offered.
+fn refuse(text: &mut String, media: &Media<'_>) {
+    let or = |word: &str, other: &str| if word.is_empty() { other.to_owned() } else { word.to_owned() };
+    let (kind, protocol) = (or(media.kind, "audio"), or(media.protocol, "RTP/AVP"));
+    line(text, format_args!("m={kind} 0 {protocol} {}", or(media.format_list, "0")));
+    if let Some(mid) = media.mid() {
+        line(text, format_args!("a=mid:{mid}"));
+    }
+}
+
+fn session(ours: &Negotiation) -> String {
+    let (mut text, ip) = (String::with_capacity(1024), ours.address());
+    let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+    line(&mut text, format_args!("v=0"));
+    line(&mut text, format_args!("o=- {} {} IN {family} {ip}", ours.session, ours.version));
+    line(&mut text, format_args!("s=-"));
+    line(&mut text, format_args!("c=IN {family} {ip}"));
+    line(&mut text, format_args!("t=0 0"));
+    text
+}
+
+fn section(text: &mut String, ours: &Negotiation, protocol: &str, formats: &[Format], events: &[(u8, u32)]) {
+    let numbers = formats.iter().map(|format| format.payload_type).chain(events.iter().map(|event| event.0));
+    let numbers = numbers.fold(String::new(), |list, number| format!("{list} {number}"));
+    line(text, format_args!("m=audio {} {protocol}{numbers}", ours.local.rtp.port()));
+    for Format { payload_type, codec } in formats {
+        let channels = if codec.channels() == 1 { "" } else { "/2" };
+        line(text, format_args!("a=rtpmap:{payload_type} {codec}/{}{channels}", codec.clock()));
+        if *codec == Codec::Opus {
+            // What is beyond 16 kHz we would not play (RFC 7587, 6.1).
+            line(
+                text,
+                format_args!(
+                    "a=fmtp:{payload_type} maxplaybackrate=16000;sprop-maxcapturerate=16000;useinbandfec=1"
+                ),
+            );
+        }
+    }
+    for (payload_type, clock) in events {
+        line(text, format_args!("a=rtpmap:{payload_type} telephone-event/{clock}"));
+        line(text, format_args!("a=fmtp:{payload_type} {EVENTS}"));
+    }
+    line(text, format_args!("a=ptime:20"));
+}
+
+/// Where RTCP is received, and that we like VoIP metrics. An `a=rtcp` stands beside an `a=rtcp-mux` for those who
+/// don't know the latter (RFC 5761, 5.1.1), unless it is the port above anyway.
+fn rtcp(text: &mut String, ours: &Negotiation, mux: bool) {
+    let rtp = ours.local.rtp.port();
+    let port = ours.local.rtcp.unwrap_or(rtp);
+    if port != rtp.wrapping_add(1) {
+        line(text, format_args!("a=rtcp:{port}"));
+    }
+    if mux {
+        line(text, format_args!("a=rtcp-mux"));
+    }
+    line(text, format_args!("a=rtcp-xr:voip-metrics"));
+}
+
+fn own_format(codec: Codec) -> Format {
+    Format { payload_type: codec.payload_type(), codec }
+}
+
+fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::SendRecv => "sendrecv",
+        Direction::SendOnly => "sendonly",
+        Direction::RecvOnly => "recvonly",
+        Direction::Inactive => "inactive",
+    }
+}
+
+/// A line, without what would end it early: answers repeat words of offers.
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    text.extend(content.to_string().chars().filter(|character| !character.is_control()));
+    text.push_str("\r\n");
+}

@@ -1,0 +1,244 @@
+//! Offer and answer (RFC 3264) for one audio stream over RTP or SDES-SRTP.
+//!
+//! A [`Negotiation`] lives as long as its dialog: it makes offers, answers offers, reads answers, and keeps keys and the
+//! session's number through re-INVITEs. ICE and DTLS-SRTP are not spoken; sections that need them are refused with port 0.
+
+mod describe;
+mod select;
+
+use std::net::{IpAddr, SocketAddr};
+
+use carillon_wire::sdp::{Direction, Session};
+
+use crate::codec::Codec;
+use crate::random::Random;
+use crate::srtp::{Key, Suite};
+use select::Selected;
+
+/// Whether media is encrypted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Encryption {
+    /// Offers say `RTP/SAVP`; whoever has no keys is refused.
+    Required,
+    /// Offers say `RTP/AVP` and carry `a=crypto` all the same, as most phones do when they say "SRTP: optional": who
+    /// knows it answers with a key and both encrypt, who does not passes over the attribute. Both kinds of offers
+    /// are answered in kind.
+    #[default]
+    Optional,
+    /// No keys are offered; offers of `RTP/SAVP` are refused.
+    Off,
+}
+
+/// What this end wants of the audio of a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wishes {
+    /// Codecs, the preferred one first.
+    pub codecs: Vec<Codec>,
+    /// Whether media is encrypted.
+    pub encryption: Encryption,
+    /// How, the preferred one first.
+    pub suites: Vec<Suite>,
+    /// Whether RTP and RTCP may share a port (RFC 5761): offered, and accepted.
+    pub mux: bool,
+}
+
+impl Default for Wishes {
+    fn default() -> Wishes {
+        Wishes {
+            codecs: Codec::ALL.to_vec(),
+            encryption: Encryption::default(),
+            suites: Suite::ALL.to_vec(),
+            mux: true,
+        }
+    }
+}
+
+/// Where this end receives: the ports of its lease.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Local {
+    /// Address and port of RTP, as the peer reaches it.
+    pub rtp: SocketAddr,
+    /// Port of RTCP; `None` if the lease has but one port, which then serves both.
+    pub rtcp: Option<u16>,
+}
+
+/// A payload type and what it means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Format {
+    /// Payload type.
+    pub payload_type: u8,
+    /// What it means.
+    pub codec: Codec,
+}
+
+/// Payload types of telephone events (RFC 4733).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Events {
+    /// In packets to the peer.
+    pub send: u8,
+    /// In packets from the peer.
+    pub receive: u8,
+    /// Their clock in Hz: that of the audio, unless the peer knows only another.
+    pub clock: u32,
+}
+
+/// The keys of both directions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Keys {
+    /// What we send with.
+    pub send: Key,
+    /// What the peer sends with.
+    pub receive: Key,
+}
+
+/// What offer and answer came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agreed {
+    /// What we send, in which payload type.
+    pub send: Format,
+    /// All that the peer may send, the likeliest first. Never empty.
+    pub receive: Vec<Format>,
+    /// Key presses, if both ends know them.
+    pub events: Option<Events>,
+    /// Where our RTP goes.
+    pub remote_rtp: SocketAddr,
+    /// Where our RTCP goes.
+    pub remote_rtcp: SocketAddr,
+    /// Whether RTP and RTCP share a port, on both sides: then everything leaves from the RTP port.
+    pub mux: bool,
+    /// Which way media flows, as we see it.
+    pub direction: Direction,
+    /// Keys; `None` for plain RTP.
+    pub keys: Option<Keys>,
+    /// Milliseconds per packet that the peer asks for; we send 20 ms packets whatever it is.
+    pub ptime_ms: u32,
+    /// Whether the peer asked for extended reports with VoIP metrics (RFC 3611, 5).
+    pub voip_metrics: bool,
+}
+
+impl Agreed {
+    /// Whether we may send speech.
+    pub fn sends(&self) -> bool {
+        matches!(self.direction, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    /// Whether the peer may send speech.
+    pub fn receives(&self) -> bool {
+        matches!(self.direction, Direction::SendRecv | Direction::RecvOnly)
+    }
+}
+
+/// Why nothing can be agreed: an INVITE is answered 488 for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Refusal {
+    /// It is no session description.
+    Unreadable,
+    /// No audio section is offered or accepted.
+    NoAudio,
+    /// The transport is not one of `RTP/AVP`, `RTP/AVPF`, `RTP/SAVP`, `RTP/SAVPF`, or not the one offered.
+    Transport,
+    /// The peer's address is missing, a name, or of another family than ours.
+    Address,
+    /// No codec is common.
+    Codec,
+    /// We require encryption, and none is offered or accepted.
+    EncryptionMissing,
+    /// Encryption is required of us, and we don't want it or know none of the suites.
+    EncryptionRefused,
+    /// An answer came without an offer of ours.
+    NothingOffered,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refusal::Unreadable => "the body is no session description",
+            Refusal::NoAudio => "there is no audio section",
+            Refusal::Transport => "audio is neither RTP nor SRTP with keys in the description",
+            Refusal::Address => "audio has no address that can be reached from here",
+            Refusal::Codec => "no codec is common",
+            Refusal::EncryptionMissing => "encryption is required here and was not offered",
+            Refusal::EncryptionRefused => "encryption is required there and no suite is common",
+            Refusal::NothingOffered => "an answer came without an offer",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Offers and answers of one dialog.
+#[derive(Debug)]
+pub struct Negotiation {
+    wishes: Wishes,
+    local: Local,
+    /// Our keys, one per suite: the same through the whole dialog, so that counters of SRTP go on.
+    keys: Vec<Key>,
+    session: u32,
+    version: u32,
+    /// The direction of the last offer, as long as its answer is awaited.
+    offered: Option<Direction>,
+}
+
+impl Negotiation {
+    /// The seed gives keys and the session's number; it must be secret and new for every call.
+    pub fn new(wishes: Wishes, local: Local, seed: &[u8; 32]) -> Negotiation {
+        let mut random = Random::new(seed, *b"sdp-keys");
+        let keys = wishes.suites.iter().map(|suite| Key::random(*suite, &mut random)).collect();
+        let session = random.u32() >> 1;
+        Negotiation { wishes, local, keys, session, version: session, offered: None }
+    }
+
+    /// A new offer. Media flows in `direction` as we see it: `SendOnly` puts the peer on hold, `SendRecv` takes it back.
+    pub fn offer(&mut self, direction: Direction) -> String {
+        self.version = self.version.wrapping_add(1);
+        self.offered = Some(direction);
+        describe::offer(self, direction)
+    }
+
+    /// Reads the answer to the last offer.
+    pub fn accept(&mut self, answer: &[u8]) -> Result<Agreed, Refusal> {
+        let direction = self.offered.ok_or(Refusal::NothingOffered)?;
+        let session = Session::parse(answer).ok_or(Refusal::Unreadable)?;
+        // We offer one section; those after it answer nothing.
+        let media = session.media().next().filter(|media| media.kind == "audio" && media.port != 0);
+        let selected = select::from_answer(self, &media.ok_or(Refusal::NoAudio)?)?;
+        self.offered = None;
+        Ok(selected.agreed(direction))
+    }
+
+    /// Answers an offer. `direction` is what we want as we see it; the answer allows no more than the offer does.
+    pub fn answer(&mut self, offer: &[u8], direction: Direction) -> Result<(String, Agreed), Refusal> {
+        let session = Session::parse(offer).ok_or(Refusal::Unreadable)?;
+        let (at, selected) = self.choose(&session)?;
+        self.version = self.version.wrapping_add(1);
+        self.offered = None;
+        let agreed = selected.agreed(direction);
+        Ok((describe::answer(self, &session, at, &selected, &agreed), agreed))
+    }
+
+    /// The first audio section that we can do, and where it stands.
+    fn choose<'a>(&self, session: &Session<'a>) -> Result<(usize, Selected<'a>), Refusal> {
+        let mut reason = Refusal::NoAudio;
+        for (at, media) in session.media().enumerate() {
+            if media.kind != "audio" || media.port == 0 {
+                continue;
+            }
+            match select::from_offer(self, &media) {
+                Ok(selected) => return Ok((at, selected)),
+                Err(refusal) => reason = reason.max(refusal),
+            }
+        }
+        Err(reason)
+    }
+
+    fn key(&self, suite: Suite) -> Option<&Key> {
+        self.keys.iter().find(|key| key.suite() == suite)
+    }
+
+    fn address(&self) -> IpAddr {
+        self.local.rtp.ip().to_canonical()
+    }
+}
+
+#[cfg(test)]
+mod tests;

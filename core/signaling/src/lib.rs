@@ -7,14 +7,17 @@
 
 mod address;
 mod admission;
+pub mod agent;
 mod calls;
 mod config;
 mod contract;
 mod counts;
+mod dialect;
 pub mod digest;
 mod front_end;
 mod incoming;
 mod local;
+pub mod provisioning;
 mod proxy;
 mod registrar;
 mod reply;

@@ -35,20 +35,22 @@ pub(super) struct Nonces {
     used: BTreeMap<Id, Counts>,
     capacity: usize,
     /// Nonces up to this one were forgotten and count as expired, so that none of their counts can come again.
-    forgotten: Option<Id>,
+    forgotten: Id,
 }
 
 impl Nonces {
-    pub(super) fn new(seed: &[u8; 32], realm: &str, lifetime: Duration) -> Nonces {
+    /// Nonces from before `now` count as expired: with them, counts were used that nobody here has seen.
+    pub(super) fn new(seed: &[u8; 32], realm: &str, lifetime: Duration, now: Duration) -> Nonces {
         let mut key = keyed(seed);
         key.update(b"nonce ");
         key.update(realm.as_bytes());
         let key = keyed(&key.finalize().into_bytes().into());
-        Nonces { key, lifetime, made: 0, used: BTreeMap::new(), capacity: REMEMBERED, forgotten: None }
+        let forgotten = (millis(now), 0);
+        Nonces { key, lifetime, made: 0, used: BTreeMap::new(), capacity: REMEMBERED, forgotten }
     }
 
     pub(super) fn make(&mut self, now: Duration) -> String {
-        self.made = self.made.wrapping_add(1);
+        self.made = self.made.wrapping_add(1).max(1);
         let id = (millis(now), self.made);
         let mut bytes = [0; 12 + PROOF];
         let (head, proof) = bytes.split_at_mut(12);
@@ -70,7 +72,7 @@ impl Nonces {
             return Nonce::Foreign;
         }
         let old = id.0.saturating_add(millis(self.lifetime)) < millis(now);
-        match old || self.forgotten.is_some_and(|forgotten| id <= forgotten) {
+        match old || id <= self.forgotten {
             true => Nonce::Expired,
             false => Nonce::Ours(id),
         }
@@ -85,8 +87,10 @@ impl Nonces {
             oldest.remove();
         }
         let fresh = self.used.entry(id).or_default().take(nc);
-        if self.used.len() > self.capacity {
-            self.forgotten = self.used.pop_first().map(|(id, _)| id);
+        if self.used.len() > self.capacity
+            && let Some((oldest, _)) = self.used.pop_first()
+        {
+            self.forgotten = self.forgotten.max(oldest);
         }
         fresh
     }
@@ -148,7 +152,7 @@ mod tests {
     const LIFE: Duration = Duration::from_secs(300);
 
     fn nonces() -> Nonces {
-        Nonces::new(&[7; 32], "example.com", LIFE)
+        Nonces::new(&[7; 32], "example.com", LIFE, NOW)
     }
 
     fn id(nonce: Nonce) -> Id {
@@ -171,8 +175,8 @@ mod tests {
     fn other_seeds_realms_and_forgeries_are_foreign() {
         let nonce = nonces().make(NOW);
         let look = |other: Nonces, text: &str| other.look(NOW, text.as_bytes());
-        assert_eq!(look(Nonces::new(&[8; 32], "example.com", LIFE), &nonce), Nonce::Foreign);
-        assert_eq!(look(Nonces::new(&[7; 32], "example.org", LIFE), &nonce), Nonce::Foreign);
+        assert_eq!(look(Nonces::new(&[8; 32], "example.com", LIFE, NOW), &nonce), Nonce::Foreign);
+        assert_eq!(look(Nonces::new(&[7; 32], "example.org", LIFE, NOW), &nonce), Nonce::Foreign);
         for at in 0..nonce.len() {
             let mut forged = nonce.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
@@ -181,6 +185,13 @@ mod tests {
         for text in ["", "A", "=", &nonce[1..], &format!("{nonce}A"), &"\0".repeat(38)] {
             assert_eq!(look(nonces(), text), Nonce::Foreign);
         }
+    }
+
+    #[test]
+    fn a_nonce_from_before_a_restart_has_expired_even_if_the_seed_is_the_same() {
+        let nonce = nonces().make(NOW);
+        let restarted = Nonces::new(&[7; 32], "example.com", LIFE, NOW + Duration::from_millis(1));
+        assert_eq!(restarted.look(NOW + Duration::from_millis(1), nonce.as_bytes()), Nonce::Expired);
     }
 
     #[test]

@@ -46,13 +46,13 @@ pub(crate) enum Verdict {
 }
 
 impl Verifier {
-    pub(crate) fn new(realm: &str, lifetime: Duration, seed: &[u8; 32]) -> Verifier {
+    pub(crate) fn new(realm: &str, lifetime: Duration, seed: &[u8; 32], now: Duration) -> Verifier {
         let mut nobody = keyed(seed);
         nobody.update(b"nobody");
         let nobody: [u8; 32] = nobody.finalize().into_bytes().into();
         let mut md5 = [0; 16];
         md5.iter_mut().zip(nobody).for_each(|(to, from)| *to = from);
-        let nonces = Nonces::new(seed, realm, lifetime);
+        let nonces = Nonces::new(seed, realm, lifetime, now);
         Verifier { realm: realm.to_owned(), nonces, nobody: Ha1 { md5, sha256: nobody } }
     }
 

@@ -67,8 +67,9 @@ impl Registrar {
         users: Vec<User>,
         bindings: Vec<Binding>,
         seed: [u8; 32],
+        now: Duration,
     ) -> Registrar {
-        let verifier = Verifier::new(&settings.realm, settings.nonce, &seed);
+        let verifier = Verifier::new(&settings.realm, settings.nonce, &seed, now);
         Registrar { settings, verifier, book: Book::new(users, bindings), denied: BTreeMap::new() }
     }
 

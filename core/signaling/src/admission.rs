@@ -26,8 +26,8 @@ impl FrontEnd {
         Err(Reply::new(503, "Service Unavailable").field("Retry-After", seconds.to_string()))
     }
 
-    /// What RFC 3261, 16.3 asks of a request before it is sent on.
-    pub(crate) fn check_passable(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Result<(), Reply> {
+    /// What RFC 3261, 16.3 asks of a request before it is sent on; the hash by which a loop is known.
+    pub(crate) fn check_passable(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Result<u64, Reply> {
         if !uri.is_sip() {
             return Err(Reply::new(416, "Unsupported URI Scheme"));
         }
@@ -35,9 +35,10 @@ impl FrontEnd {
             return Err(Reply::new(483, "Too Many Hops"));
         }
         unsupported(incoming, Name::ProxyRequire, &[])?;
-        match is_loop(incoming, path(&self.proxy.secret, incoming)) {
+        let path = path(&self.proxy.secret, incoming);
+        match is_loop(incoming, path) {
             true => Err(Reply::new(482, "Loop Detected")),
-            false => Ok(()),
+            false => Ok(path),
         }
     }
 

@@ -11,11 +11,12 @@ use carillon_wire::sip::{
 use crate::config::Config;
 use crate::contract::{Binding, Output, Request};
 use crate::counts::Counts;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, tag};
 use crate::provisioning::{self, Provisioning};
-use crate::proxy::{Ends, Proxy, route};
+use crate::proxy::{Ends, Fork, Proxy, route};
 use crate::registrar::{Registrar, Settings};
 use crate::reply::Reply;
+use crate::secret::Secret;
 use crate::transaction::{Key, Repeat};
 use crate::user::User;
 
@@ -119,7 +120,7 @@ impl FrontEnd {
                 self.provisioning.user_removed(&aor);
             }
             Request::SetPlan { plan, version } => self.provisioning.plan_changed(now, plan, version),
-            Request::SetListeners(listeners) => self.proxy.ends = Ends::new(listeners),
+            Request::SetListeners(listeners) => self.proxy.ends = Ends::new(listeners, &self.config.domains),
             Request::Drain => self.drained = true,
         }
         self.notify(now);
@@ -203,6 +204,7 @@ impl FrontEnd {
                 self.proxy.in_call(now, incoming);
                 way.into_iter().for_each(|way| self.proxy.pass(incoming, &way, &target));
             }
+            None if is_of_ours(&self.proxy.secret, incoming) => {}
             None => self.proxy.counts.drop("sip_stray_ack"),
         }
     }
@@ -218,14 +220,20 @@ impl FrontEnd {
         if way.token.is_none() && provisioning::is_asked_for(incoming.message) && self.is_ours(&way.uri) {
             return self.provision(now, incoming, key);
         }
-        self.check_passable(incoming, &way.uri)?;
+        let path = self.check_passable(incoming, &way.uri)?;
         let (caller, targets) = match way.token {
             Some(_) => self.within_dialog(now, incoming, &way)?,
             None => self.admit(now, incoming, &way)?,
         };
-        self.proxy.begin(now, incoming, key, &way, caller, targets);
+        let fork = Fork::new(incoming.message.bytes(), caller, path, targets);
+        self.proxy.begin(now, incoming, key, &way, fork);
         Ok(())
     }
+}
+
+/// Whether an ACK is for an answer that was given without keeping anything: then its To tag is ours.
+fn is_of_ours(secret: &Secret, ack: &Incoming<'_>) -> bool {
+    ack.routing.to.tag == Some(tag(secret, ack.message).as_bytes())
 }
 
 /// Under which name a method is counted.

@@ -93,7 +93,7 @@ fn a_caller_who_gives_up_gets_487_and_nobody_rings_on() {
     assert_eq!((cancelled[0].get("CSeq"), cancelled[1].get("Reason")), ("1 CANCEL", "SIP;cause=487"));
     // Phone 3 has not said anything yet: it is cancelled as soon as it does (RFC 3261, 9.1).
     let late = house.hear(udp(3), &invited[0].answer("100 Trying", "", ""));
-    assert_eq!(hosts(&late), [("CANCEL", 3)]);
+    assert_eq!((hosts(&late), late[0].get("Reason")), (vec![("CANCEL", 3)], "SIP;cause=487"));
     house.hear(udp(2), &invited[1].answer("487 Request Terminated", "t2", ""));
     let over = house.hear(udp(3), &invited[0].answer("487 Request Terminated", "t3", ""));
     assert_eq!(hosts(&over), [("ACK", 3), ("SIP/2.0", 1)]);
@@ -156,6 +156,39 @@ fn a_connection_that_ends_is_a_phone_that_cannot_be_reached() {
         [("SIP/2.0 480 Temporarily Unavailable", udp(1).remote.to_string())]
     );
     assert_eq!(house.front.counts().registrations, 0);
+}
+
+#[test]
+fn nobody_rings_for_a_caller_who_has_gone() {
+    let mut house = House::new();
+    let ann = stream(Transport::Tcp, 5, 1);
+    house.register("bob", udp(2), "");
+    let invited = house.hear(ann, &invite(ann, "i1")).remove(1);
+    house.hear(udp(2), &invited.answer("180 Ringing", "b", ""));
+    let cancel = house.close(ann);
+    assert_eq!(hosts(&cancel), [("CANCEL", 2)]);
+    let ack = house.hear(udp(2), &invited.answer("487 Request Terminated", "b", ""));
+    assert_eq!(hosts(&ack), [("ACK", 2)]);
+    house.wait(PATIENCE);
+    house.assert_quiet();
+}
+
+#[test]
+fn a_cancel_from_elsewhere_cancels_nothing() {
+    let (mut house, invited) = called(&[(2, "")]);
+    house.hear(udp(2), &invited[0].answer("180 Ringing", "t2", ""));
+    let cancel = request("CANCEL", "sip:bob@example.com", udp(1), "i1", 1, "", "");
+    assert_eq!(house.hear(udp(9), &cancel)[0].start(), "SIP/2.0 481 Call/Transaction Does Not Exist");
+    assert_eq!(house.hear(udp(1), &cancel).len(), 2);
+}
+
+#[test]
+fn a_late_phone_learns_that_the_call_was_taken_elsewhere() {
+    let (mut house, invited) = called(&[(2, ""), (3, "")]);
+    house.hear(udp(2), &invited[1].answer("200 OK", "t2", ""));
+    let late = house.hear(udp(3), &invited[0].answer("180 Ringing", "t3", ""));
+    assert_eq!(late[0].get("Reason"), "SIP;cause=200;text=\"Call completed elsewhere\"");
+    assert_eq!(hosts(&late), [("CANCEL", 3)]);
 }
 
 #[test]

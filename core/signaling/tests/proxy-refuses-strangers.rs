@@ -40,6 +40,23 @@ fn a_dialog_that_never_was_leads_nowhere() {
 }
 
 #[test]
+fn a_route_that_is_only_us_is_no_obstacle() {
+    for route in ["<sip:192.0.2.1;lr>", "<sip:example.com;lr>", "<sip:192.0.2.1:5061;transport=tls;lr>"] {
+        let got = asked("MESSAGE", "sip:bob@example.com", "", &format!("Route: {route}\r\n"));
+        assert_eq!(got, ["MESSAGE sip:bob@198.51.100.2:5060;transport=udp SIP/2.0 198.51.100.2"]);
+    }
+}
+
+#[test]
+fn an_ack_to_our_own_refusal_is_no_stray() {
+    let mut house = House::new();
+    let refused = house.hear(udp(1), &invite(udp(1), "i1"));
+    let tag = refused[0].get("To").split(";tag=").nth(1).unwrap();
+    assert!(house.hear(udp(1), &request("ACK", "sip:bob@example.com", udp(1), "i1", 1, tag, "")).is_empty());
+    assert!(house.front.counts().dropped.is_empty());
+}
+
+#[test]
 fn our_users_reach_only_those_whom_we_know() {
     let mut house = House::new();
     let message = |cseq: u32, more: &str| {

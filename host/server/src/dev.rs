@@ -113,8 +113,7 @@ fn config(options: &Options) -> Config {
 
 /// Whoever reads a network reads plain SIP too, so beyond this machine it must be asked for.
 fn listeners(options: &Options) -> Vec<ListenerConfig> {
-    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let addresses = options.listen.map_or(loopback.to_vec(), |address| vec![address]);
+    let addresses = options.listen.map_or_else(loopback, |address| vec![address]);
     let plain = options.plain || addresses.iter().all(IpAddr::is_loopback);
     let transports: &[Transport] =
         if plain { &[Transport::Udp, Transport::Tcp, Transport::Tls] } else { &[Transport::Tls] };
@@ -134,6 +133,16 @@ fn listeners(options: &Options) -> Vec<ListenerConfig> {
         }
     }
     listeners
+}
+
+/// This machine's own addresses; some machines have IPv6 switched off.
+fn loopback() -> Vec<IpAddr> {
+    let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let known = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    if known.lines().any(|line| line.starts_with("00000000000000000000000000000001")) {
+        addresses.push(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    }
+    addresses
 }
 
 /// The passwords of last time, or new ones.

@@ -13,6 +13,7 @@ pub mod dev;
 mod estate;
 mod log;
 mod metrics;
+pub mod offline;
 mod reload;
 mod service;
 mod signals;
@@ -23,7 +24,7 @@ pub mod users;
 
 pub use certificate::CertificateError;
 pub use desk::{Busy, Desk, Health};
-pub use service::{ServiceError, serve};
+pub use service::{Ready, ServiceError, serve};
 pub use start::{StartError, start};
 
 /// An error with everything that led to it: `what: why: why`.

@@ -100,7 +100,7 @@ pub(crate) fn listen(
 }
 
 /// A password is hashed with its realm: under another one nobody could sign in any more.
-fn check_realm(store: &mut Store, config: &Config) -> Result<(), StartError> {
+pub(crate) fn check_realm(store: &mut Store, config: &Config) -> Result<(), StartError> {
     let stored = store.realm()?;
     let users = store.count_users()?;
     match stored {

@@ -92,6 +92,18 @@ impl Rules {
         Ok(User { aor, ha1, algorithms: new.digest.map(Algorithms::from), site: new.site.clone() })
     }
 
+    /// All the users, or what is wrong with each of those that are wrong, by its place.
+    pub fn users(&self, new: &[NewUser]) -> Result<Vec<User>, Vec<(usize, String)>> {
+        let (mut users, mut wrong) = (Vec::new(), Vec::new());
+        for (place, new) in new.iter().enumerate() {
+            match self.user(new) {
+                Ok(user) => users.push(user),
+                Err(reason) => wrong.push((place, reason)),
+            }
+        }
+        if wrong.is_empty() { Ok(users) } else { Err(wrong) }
+    }
+
     fn unknown_site(&self, site: &str) -> String {
         match nearest(site, self.sites.iter().map(String::as_str)) {
             Some(near) => format!("site `{site}` is not in the plan; did you mean `{near}`?"),

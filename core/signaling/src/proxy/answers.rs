@@ -46,8 +46,8 @@ impl Proxy {
         if client.nonce != branch.nonce {
             return None;
         }
-        match (incoming.method(), client.cancel) {
-            (Method::Cancel, Cancel::Sent(cancel)) => cancel,
+        match (incoming.method(), &client.cancel) {
+            (Method::Cancel, Cancel::Sent(cancel)) => *cancel,
             (Method::Cancel, _) => None,
             (Method::Invite, _) => client.is_invite().then_some(id),
             _ => (!client.is_invite()).then_some(id),
@@ -65,9 +65,8 @@ impl Proxy {
 
     /// A CANCEL that had to wait for a sign that the INVITE arrived.
     fn wanted(&mut self, now: Duration, id: Id) {
-        let wanted = self.clients.get(id).is_some_and(|client| client.cancel == Cancel::Wanted);
-        if wanted {
-            self.cancel_branch(now, id, None);
+        if let Some(Cancel::Wanted(reason)) = self.clients.get(id).map(|client| client.cancel.clone()) {
+            self.cancel_branch(now, id, reason.as_deref());
         }
     }
 

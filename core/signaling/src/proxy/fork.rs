@@ -39,8 +39,11 @@ pub(crate) struct Fork {
     /// Not tried yet, the best first.
     waiting: Vec<Target>,
     best: Option<(u16, Outcome)>,
-    challenges: Vec<(Name, Vec<u8>)>,
+    challenges: Challenges,
 }
+
+/// Fields of challenges, and which they are.
+pub(crate) type Challenges = Vec<(Name, Vec<u8>)>;
 
 /// How a branch ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,7 +104,7 @@ impl Fork {
     }
 
     /// The best that came, and the challenges of all others if it is one (RFC 3261, 16.7, step 7).
-    pub(crate) fn outcome(&mut self) -> Option<(Outcome, Vec<(Name, Vec<u8>)>)> {
+    pub(crate) fn outcome(&mut self) -> Option<(Outcome, Challenges)> {
         let (_, outcome) = self.best.take()?;
         let challenges = std::mem::take(&mut self.challenges);
         match outcome {

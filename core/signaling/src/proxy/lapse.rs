@@ -71,6 +71,14 @@ impl Proxy {
     pub(crate) fn closed(&mut self, now: Duration, flow: &Flow) {
         self.flows.remove(&flow.id);
         self.lost(now, Path::Flow(flow.id));
+        // No answer can reach a caller whose connection is gone: nobody shall go on ringing for it.
+        let asking: Vec<u32> =
+            self.asking.range((flow.id, 0)..=(flow.id, u32::MAX)).map(|(_, place)| *place).collect();
+        for place in asking {
+            if let Some((id, _)) = self.servers.at(place) {
+                self.give_up(now, id, None);
+            }
+        }
     }
 
     /// A connection could not be made.

@@ -49,6 +49,8 @@ pub(crate) struct Proxy {
     /// Server transactions by what the requests of one have in common.
     keys: HashMap<Key, Id, Plain>,
     clients: Table<Client>,
+    /// Calls that are being set up, by the flow of the caller.
+    asking: BTreeSet<(u64, u32)>,
     /// Open client transactions by the connection that they need.
     waiting: BTreeSet<(Path, u32)>,
     /// Connections that are up, as far as something came over them.
@@ -67,7 +69,7 @@ impl Proxy {
     pub(crate) fn new(config: &Config, seed: &[u8; 32], now: Duration) -> Proxy {
         Proxy {
             secret: Secret::new(seed),
-            ends: Ends::new(config.listeners.clone()),
+            ends: Ends::new(config.listeners.clone(), &config.domains),
             calls: Calls::new(now, config.limits.calls, config.limits.silence),
             counts: Counts::default(),
             out: VecDeque::new(),
@@ -77,6 +79,7 @@ impl Proxy {
             servers: Table::new(now),
             keys: HashMap::default(),
             clients: Table::new(now),
+            asking: BTreeSet::new(),
             waiting: BTreeSet::new(),
             flows: HashMap::default(),
             sequence: 0,
@@ -141,8 +144,13 @@ impl Proxy {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.answer(now, code, &bytes);
         let flow = server.flow;
+        if code >= 200 {
+            self.asking.remove(&(flow.id, id.place()));
+        }
         self.settle_server(now, id);
-        self.transmit(Destination::Flow(flow), bytes);
+        if self.is_up(&flow) {
+            self.transmit(Destination::Flow(flow), bytes);
+        }
     }
 
     fn settle_server(&mut self, now: Duration, id: Id) {
@@ -154,6 +162,7 @@ impl Proxy {
 
     fn end_server(&mut self, id: Id) {
         let Some(server) = self.servers.remove(id) else { return };
+        self.asking.remove(&(server.flow.id, id.place()));
         if self.keys.get(&server.key) == Some(&id) {
             self.keys.remove(&server.key);
         }

@@ -55,12 +55,18 @@ impl Proxy {
     /// A CANCEL: 200, and whoever is still being asked is asked no longer (RFC 3261, 16.10).
     pub(crate) fn cancel(&mut self, now: Duration, incoming: &Incoming<'_>, own: Key) {
         let invite = key(&self.secret, &incoming.routing, Kind::Invite);
-        let Some(id) = self.keys.get(&invite).copied() else {
+        let known = self.keys.get(&invite).and_then(|id| Some((*id, self.servers.get(*id)?.flow)));
+        let same_host = |(_, flow): &(Id, Flow)| flow.remote.ip() == incoming.flow.remote.ip();
+        let Some((id, _)) = known.filter(same_host) else {
             let reply = Reply::new(481, "Call/Transaction Does Not Exist");
             return self.refuse(incoming.flow, incoming.message, &reply);
         };
         self.answer(now, incoming, own, &Reply::new(200, "OK"));
-        let reason = incoming.message.get(Name::Reason);
+        self.give_up(now, id, incoming.message.get(Name::Reason));
+    }
+
+    /// The caller does not wait any longer.
+    pub(super) fn give_up(&mut self, now: Duration, id: Id, reason: Option<&[u8]>) {
         let Some(fork) = self.servers.get_mut(id).and_then(|server| server.work.as_mut()) else { return };
         fork.cancelled = true;
         fork.stop();
@@ -75,20 +81,18 @@ impl Proxy {
         incoming: &Incoming<'_>,
         key: Key,
         way: &Route<'_>,
-        caller: Arc<str>,
-        targets: Vec<Target>,
+        fork: Fork,
     ) {
-        let path = path(&self.secret, incoming);
-        let fork = Box::new(Fork::new(incoming.message.bytes(), caller, path, targets));
         let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()));
         self.keys.insert(key, id);
         if incoming.is_invite() {
+            self.asking.insert((incoming.flow.id, id.place()));
             let bytes =
                 crate::incoming::answer(incoming.message, &incoming.flow, "", &Reply::new(100, "Trying"));
             self.counts.answer(100);
             self.give(now, id, 100, bytes);
         }
-        self.launch(now, id, fork, incoming, way);
+        self.launch(now, id, Box::new(fork), incoming, way);
     }
 
     /// Goes on with the targets that are next, or ends with the best that came.
@@ -268,7 +272,7 @@ impl Proxy {
 
     pub(super) fn cancel_branch(&mut self, now: Duration, id: Id, reason: Option<&[u8]>) {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.is_open()) else { return };
-        if !client.may_cancel() {
+        if !client.may_cancel(reason) {
             return;
         }
         let to = client.to;

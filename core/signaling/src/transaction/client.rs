@@ -33,11 +33,11 @@ pub(crate) enum Owner {
 }
 
 /// How far giving up has got.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Cancel {
     No,
-    /// As soon as a provisional answer shows that the request has arrived (RFC 3261, 9.1).
-    Wanted,
+    /// As soon as a provisional answer shows that the request has arrived (RFC 3261, 9.1), for this reason.
+    Wanted(Option<Box<[u8]>>),
     /// On its way; over UDP it is a transaction of its own.
     Sent(Option<Id>),
 }
@@ -105,14 +105,16 @@ impl Client {
         &self.sent
     }
 
-    /// Whether a CANCEL may leave now; if not, it is noted.
-    pub(crate) fn may_cancel(&mut self) -> bool {
-        let may = self.invite
-            && matches!((self.state, self.cancel), (State::Proceeding { .. }, Cancel::No | Cancel::Wanted));
-        if !may && self.cancel == Cancel::No {
-            self.cancel = Cancel::Wanted;
+    /// Whether a CANCEL may leave now; if it is too early, it is noted.
+    pub(crate) fn may_cancel(&mut self, reason: Option<&[u8]>) -> bool {
+        match (self.state, &self.cancel) {
+            (State::Proceeding { .. }, Cancel::No | Cancel::Wanted(_)) => self.invite,
+            (State::Calling { .. }, Cancel::No) => {
+                self.cancel = Cancel::Wanted(reason.map(Box::from));
+                false
+            }
+            _ => false,
         }
-        may
     }
 
     /// The CANCEL has left. Whoever does not react to it is not waited for any longer (RFC 3261, 9.1).
@@ -174,7 +176,7 @@ impl Client {
         let (State::Calling { ends, resend } | State::Proceeding { ends, resend }) = self.state else {
             return Heard::Absorb;
         };
-        self.state = match (self.invite, self.cancel) {
+        self.state = match (self.invite, &self.cancel) {
             (true, Cancel::Sent(_)) => State::Proceeding { ends, resend: None },
             // Timer C starts with the first answer and again with each that says more than 100 (RFC 3261, 16.7, step 2).
             (true, _) if code > 100 || matches!(self.state, State::Calling { .. }) => {

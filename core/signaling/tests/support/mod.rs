@@ -125,7 +125,7 @@ impl Sent {
             Destination::Flow(flow) => (flow.transport, flow.remote),
             Destination::Address { transport, remote, .. } => (transport, remote),
         };
-        Sent { transport, to: remote, text: String::from_utf8(bytes).unwrap() }
+        Sent { transport, to: remote, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
 
     /// The start line.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::{Imported, UserRow};
+use super::{Imported, UserRow, Wrong};
 use crate::status::Status;
 use crate::users::NewUser;
 
@@ -79,9 +79,18 @@ impl Client {
         self.call(Method::POST, "/users", Some(users))
     }
 
-    /// Removes a user.
-    pub fn remove_user(&mut self, name: &str) -> Result<(), ClientError> {
-        self.call(Method::DELETE, &format!("/users/{}", escaped(name)), None::<&()>)
+    /// What is wrong with each of these, by its place.
+    pub fn check_users(&mut self, users: &[NewUser]) -> Result<Vec<(usize, String)>, ClientError> {
+        let wrong: Vec<Wrong> = self.call(Method::POST, "/users?check=true", Some(users))?;
+        Ok(wrong.into_iter().map(|wrong| (wrong.place, wrong.reason)).collect())
+    }
+
+    /// Removes a user; false if there was none.
+    pub fn remove_user(&mut self, name: &str) -> Result<bool, ClientError> {
+        match self.call(Method::DELETE, &format!("/users/{}", escaped(name)), None::<&()>) {
+            Err(ClientError::Refused(404, _)) => Ok(false),
+            removed => removed.map(|()| true),
+        }
     }
 
     fn call<T: DeserializeOwned>(

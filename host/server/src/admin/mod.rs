@@ -31,7 +31,7 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::oneshot;
 
 pub use client::{Client, ClientError};
-pub use users::{Imported, UserRow};
+pub use users::{Imported, UserRow, Wrong};
 
 use crate::config::Config;
 use crate::desk::{Desk, Health};

@@ -134,24 +134,39 @@ pub(super) async fn remove(
     removed.map(|_| StatusCode::NO_CONTENT.into_response()).ok_or_else(|| Refusal::unknown("there is no such user"))
 }
 
-/// Adds or changes many: all of them, or none and a reason for each that is wrong.
+/// What is to become of many users.
+#[derive(Deserialize)]
+pub(super) struct How {
+    /// Only say what is wrong with them.
+    #[serde(default)]
+    check: bool,
+}
+
+/// One of many users that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Wrong {
+    /// Its place in the list, from 0.
+    pub place: usize,
+    /// Why.
+    pub reason: String,
+}
+
+/// Adds or changes many: all of them, or none and a reason for each that is wrong. `?check=true` does nothing but list these.
 pub(super) async fn import(
     State(desk): State<Desk>,
     ConnectInfo(Caller(who)): Who,
+    Query(How { check }): Query<How>,
     Json(new): Json<Vec<NewUser>>,
 ) -> Result<Response, Refusal> {
     // Hashing happens here, beside the turn.
     let rules = desk.ask(|server| server.estate.rules()).await?;
-    let (mut users, mut reasons): (Vec<User>, Vec<String>) = Default::default();
-    for (number, new) in new.iter().enumerate() {
-        match rules.user(new) {
-            Ok(user) => users.push(user),
-            Err(reason) => reasons.push(format!("user {}: {reason}", number + 1)),
-        }
+    let users: Result<Vec<User>, _> = rules.users(&new);
+    if check {
+        let wrong = users.err().unwrap_or_default().into_iter();
+        let wrong: Vec<Wrong> = wrong.map(|(place, reason)| Wrong { place, reason }).collect();
+        return Ok(Json(wrong).into_response());
     }
-    if !reasons.is_empty() {
-        return Err(Refusal::wrong(reasons));
-    }
+    let users = users.map_err(|wrong| Refusal::wrong(wrong.into_iter().map(|(_, reason)| reason).collect()))?;
     let versions = desk.ask(move |server| server.put_users(users, &who)).await??;
     Ok(Json(Imported::from_versions(&versions)).into_response())
 }

@@ -94,6 +94,6 @@ impl Phone {
 
     /// Hangs up, signs out, ends.
     pub(super) fn stop(self) -> Result<(), Failure> {
-        self.process.stop().map_err(|error| Failure::new(format!("cannot end {}'s phone", self.user), error))
+        self.process.stop()
     }
 }

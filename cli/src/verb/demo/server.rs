@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use carillon_server::admin::Client;
+
 use super::network::{Process, SERVER};
 use crate::answer::Failure;
 
@@ -18,7 +20,7 @@ pub(super) const PLAN: &str = include_str!("plan.toml");
 /// A running Front End.
 pub(super) struct FrontEnd {
     /// Ends the server when it goes.
-    _process: Process,
+    process: Process,
     directory: PathBuf,
 }
 
@@ -29,7 +31,7 @@ impl FrontEnd {
         write(&directory, "plan.toml", PLAN)?;
         write(&directory, "password", PASSWORD)?;
         write(&directory, "carillon.toml", &configuration(&directory))?;
-        let front_end = |process| FrontEnd { _process: process, directory: directory.clone() };
+        let front_end = |process| FrontEnd { process, directory: directory.clone() };
         for user in users {
             add(&directory.join("carillon.toml"), user)?;
         }
@@ -52,6 +54,20 @@ impl FrontEnd {
     /// A file with the password of every user.
     pub(super) fn password_file(&self) -> PathBuf {
         self.directory.join("password")
+    }
+
+    /// Another plan, as an administrator puts it: the file is changed, the server told to read it again.
+    pub(super) fn put_plan(&mut self, text: &str) -> Result<(), Failure> {
+        let before = self.plan_version()?;
+        write(&self.directory, "plan.toml", text)?;
+        self.process.signal("HUP")?;
+        super::wait_for("the new plan", || self.plan_version().is_ok_and(|version| version > before))
+    }
+
+    fn plan_version(&self) -> Result<u64, Failure> {
+        let attempt = |error| Failure::new("cannot ask the Front End", error);
+        let mut client = Client::connect(&self.socket()).map_err(attempt)?;
+        Ok(client.status().map_err(attempt)?.plan.version)
     }
 
     fn socket(&self) -> PathBuf {

@@ -10,21 +10,21 @@ use carillon_qos::verify::Limits;
 use carillon_qos::verify::cause::Cause;
 use serde_json::Value;
 
-use super::act::{Diagnosis, Expected, Seen};
+use super::act::{Diagnosis, Expected, Heard, Seen};
 use super::capture::{self, Captures};
-use super::flood;
 use super::network::{self, ALICE, BACKUP, BOB, CAROL, Process};
 use super::phone::Phone;
 use super::server::{DOMAIN, FrontEnd, PLAN};
 use super::stage::Stage;
 use super::{account, directory};
 use crate::answer::{Answer, Failure};
-use crate::style::{FAINT, NAME, STRONG};
 use crate::table::{Column, Table};
 use crate::words;
 
 /// How long people speak in an act: long enough for the first reports of RTCP.
 const SPEECH: Duration = Duration::from_secs(5);
+/// How long the WAN needs for what is still in its queues: 100 packets of the backup.
+const QUEUES: Duration = Duration::from_millis(800);
 
 /// Everything that stands on the stage.
 struct Scene<'a, 'b> {
@@ -131,9 +131,9 @@ impl Scene<'_, '_> {
         let file = self.act_file("congested");
         let captures = Captures::start(&self.directory)?;
         let backup = self.backup()?;
-        self.call(&[("alice", "bob")], &[])?;
+        let heard = self.call(&[("alice", "bob")], &[])?;
         drop(backup);
-        self.judge("Voice over a congested WAN", Expected::Green, captures, &file)
+        self.judge("Voice over a congested WAN", Expected::Green, captures, &file, &heard)
     }
 
     fn bleached(&mut self) -> Result<(), Failure> {
@@ -142,18 +142,21 @@ impl Scene<'_, '_> {
         network::bleach()?;
         let captures = Captures::start(&self.directory)?;
         let backup = self.backup()?;
-        self.call(&[("alice", "bob")], &[])?;
+        let heard = self.call(&[("alice", "bob")], &[])?;
         drop(backup);
+        self.stage.wait("the queues empty", QUEUES);
         network::repair()?;
-        self.judge("A router bleaches EF", Expected::Red(Cause::RemarkedBetweenPoints), captures, &file)
+        let expected = Expected::Red(Cause::RemarkedBetweenPoints);
+        self.judge("A router bleaches EF", expected, captures, &file, &heard)
     }
 
     fn stray_phone(&mut self) -> Result<(), Failure> {
         self.stage.title("3  Router A is repaired; Alice's phone ignores its range")?;
         let file = self.act_file("stray");
         let captures = Captures::start(&self.directory)?;
-        self.call(&[("alice", "carol")], &["--misbehave", "ports=40000-40019"])?;
-        self.judge("A phone outside its range", Expected::Red(Cause::PortOutsideRange), captures, &file)
+        let heard = self.call(&[("alice", "carol")], &["--misbehave", "ports=40000-40019"])?;
+        let expected = Expected::Red(Cause::PortOutsideRange);
+        self.judge("A phone outside its range", expected, captures, &file, &heard)
     }
 
     /// While Alice talks to Bob, her second phone on the same machine has no port left.
@@ -167,17 +170,18 @@ impl Scene<'_, '_> {
         second.ended()?;
         let refusal = second.complaint();
         first.ended()?;
-        self.judge("A range runs out", Expected::Exhausted, captures, &file)?;
+        self.judge("A range runs out", Expected::Exhausted, captures, &file, &[])?;
         let refused = refusal.contains("no even port") && refusal.contains("50000-50001");
+        let found = Diagnosis {
+            cause: "range-exhausted".to_owned(),
+            summary: "The second call was refused; not one packet left from another port.".to_owned(),
+            text: refusal,
+            fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux.".to_owned(),
+        };
+        self.stage.refusal(&found)?;
         if let Some(seen) = self.acts.last_mut() {
             seen.right &= refused;
-            seen.diagnoses.push(Diagnosis {
-                cause: "range-exhausted".to_owned(),
-                summary: "The second call was refused; not one packet left from another port.".to_owned(),
-                text: refusal,
-                fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux.".to_owned(),
-            });
-            self.stage.refusal(seen)?;
+            seen.diagnoses.push(found);
         }
         Ok(())
     }
@@ -192,9 +196,9 @@ impl Scene<'_, '_> {
         let file = self.directory.join("call.pcapng");
         let captures = Captures::start(&self.directory)?;
         let backup = self.backup()?;
-        self.call(&[("alice", "bob"), ("alice", "carol")], &[])?;
+        let heard = self.call(&[("alice", "bob"), ("alice", "carol")], &[])?;
         drop(backup);
-        self.judge("Two calls at once, over the congested WAN", Expected::Green, captures, &file)?;
+        self.judge("Two calls at once, over the congested WAN", Expected::Green, captures, &file, &heard)?;
         phones.into_iter().try_for_each(Phone::stop)
     }
 
@@ -204,21 +208,28 @@ impl Scene<'_, '_> {
 
     fn dial(&self, from: &'static str, to: &str, arguments: &[&str]) -> Result<Phone, Failure> {
         let (to, seconds) = (format!("{to}@{DOMAIN}"), SPEECH.as_secs().to_string());
-        let mut all = vec!["--to", &to, "--duration", &seconds, "--codec", "pcmu", "--srtp", "off"];
+        let mut all = vec!["--to", &to, "--duration", &seconds, "--codec", "pcmu", "--srtp", "off", "--expect", "bob"];
         all.extend(arguments);
         self.phone(ALICE, from, &all)
     }
 
-    /// Calls at the same time, up to their end.
-    fn call(&mut self, calls: &[(&'static str, &str)], arguments: &[&str]) -> Result<(), Failure> {
+    /// Calls at the same time, up to their end; gives what the caller heard.
+    fn call(&mut self, calls: &[(&'static str, &str)], arguments: &[&str]) -> Result<Vec<Heard>, Failure> {
         let mut phones = Vec::new();
         for (from, to) in calls {
             let phone = self.dial(from, to, arguments)?;
             phone.wait("answered")?;
-            phones.push(phone);
+            phones.push((phone, format!("{to} → {from}")));
         }
         self.stage.wait("speaking", SPEECH);
-        phones.iter_mut().try_for_each(Phone::ended)
+        let mut heard = Vec::new();
+        for (mut phone, way) in phones {
+            let report = phone.wait("report")?;
+            let likeness = report.pointer("/quality/similarity").and_then(Value::as_f64).unwrap_or_default();
+            heard.push(Heard { way, likeness });
+            phone.ended()?;
+        }
+        Ok(heard)
     }
 
     fn backup(&self) -> Result<Process, Failure> {
@@ -239,13 +250,14 @@ impl Scene<'_, '_> {
         expected: Expected,
         captures: Captures,
         file: &Path,
+        heard: &[Heard],
     ) -> Result<(), Failure> {
         captures.finish(file)?;
         let (report, options) = capture::judge(file, &self.plan, Limits::default())?;
         if expected == Expected::Green {
             crate::verb::verify::write_page(&self.directory.join("report.html"), &report, &options)?;
         }
-        let seen = Seen::in_capture(title, expected, &report);
+        let seen = Seen::in_capture(title, expected, &report, heard);
         self.stage.verdict(&seen)?;
         self.acts.push(seen);
         Ok(())
@@ -256,6 +268,11 @@ fn fact(value: &Value, key: &str) -> String {
     match value.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
+        // A range of ports.
+        Some(Value::Object(range)) => {
+            let end = |key| range.get(key).map(ToString::to_string).unwrap_or_default();
+            format!("{}-{}", end("start"), end("end"))
+        }
         Some(other) => other.to_string(),
     }
 }

@@ -1,6 +1,7 @@
 //! One module per verb.
 
 pub mod check_config;
+pub mod call;
 pub mod completions;
 pub mod dscp;
 pub mod explain;
@@ -29,6 +30,7 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::CheckConfig(args) => check_config::run(&args, out),
         Verb::Dscp(args) => dscp::run(&args, out),
         Verb::Explain(what) => explain::run(&what, out),
+        Verb::Call(args) => call::run(&args, out),
         Verb::Completions { shell } => completions::run(shell, out),
         Verb::Man { directory } => man::run(directory.as_deref(), out),
     }

@@ -1,6 +1,6 @@
 //! The one table of flags: parser, help, man pages and completions are all made from it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use carillon_media::codec::Codec;
@@ -55,6 +55,15 @@ pub enum Verb {
     /// Show, check and compare plans.
     #[command(subcommand)]
     Plan(Plan),
+    /// Run the server.
+    Serve(Serve),
+    /// Add, import, list, change and remove users.
+    #[command(subcommand)]
+    User(User),
+    /// Show what the server is doing: registrations, calls, ports, marks.
+    Status(Status),
+    /// Say what is wrong with a configuration; exit status 1 if something is.
+    CheckConfig(CheckConfig),
     /// Translate a mark between name, decimal, hexadecimal, binary and traffic byte.
     Dscp(Dscp),
     /// Explain a finding of `verify` or a lint of `plan lint`.
@@ -185,6 +194,152 @@ pub struct Show {
     /// Say for every value which scope it comes from, and why that one wins.
     #[arg(long)]
     pub explain: bool,
+}
+
+/// `carillon serve`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+SIGHUP reads configuration, certificates and plan again; SIGTERM and Ctrl-C stop, a second one at once.
+
+Examples:
+  carillon serve --dev
+  carillon serve --dev --listen 192.0.2.10
+  carillon serve --config /etc/carillon/carillon.toml")]
+#[command(group = clap::ArgGroup::new("how").required(true).args(["config", "dev"]))]
+pub struct Serve {
+    /// Serve as this file says; `carillon check-config --sample` prints one.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Serve at once, to try it out: own certificate, two users, everything in one directory.
+    #[arg(long)]
+    pub dev: bool,
+    /// Where to listen [default: this machine only]. Others are served over TLS alone.
+    #[arg(long, value_name = "ADDRESS", requires = "dev")]
+    pub listen: Option<IpAddr>,
+    /// The port of UDP and TCP; TLS has the next one. 0 takes any.
+    #[arg(long, value_name = "PORT", requires = "dev", default_value_t = 5060)]
+    pub port: u16,
+    /// Speak plain SIP over UDP and TCP to others too: whoever reads the network reads it.
+    #[arg(long, requires = "listen")]
+    pub plain: bool,
+    /// The plan: the name of a preset or a file.
+    #[arg(long, value_name = "PRESET|FILE", requires = "dev", value_hint = ValueHint::FilePath, default_value = "lync-kloud")]
+    pub plan: String,
+    /// Where certificate, passwords and users are kept [default: carillon-dev, here or in $XDG_STATE_HOME].
+    #[arg(long, value_name = "DIR", requires = "dev", value_hint = ValueHint::DirPath)]
+    pub state: Option<PathBuf>,
+    /// Serve /health and /metrics here.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "dev")]
+    pub metrics: Option<SocketAddr>,
+    /// How much to tell while running.
+    #[arg(long, value_name = "LEVEL", requires = "dev", default_value = "warn")]
+    #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log: String,
+}
+
+/// `carillon user`.
+#[derive(Subcommand, Debug)]
+pub enum User {
+    /// Add a user. The password is asked for, or read as one line from standard input.
+    Add(AddUser),
+    /// Add or change the users of a CSV file with the columns name, password and perhaps site.
+    Import {
+        /// The file; `-` is standard input.
+        #[arg(value_name = "FILE.csv", value_hint = ValueHint::FilePath)]
+        file: String,
+        /// Leave out rows that are wrong, instead of importing nothing.
+        #[arg(long)]
+        skip_bad: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// List users.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// Give a user another password. It is asked for, or read as one line from standard input.
+    Passwd {
+        /// The user.
+        name: String,
+        /// Make a password up and print it.
+        #[arg(long)]
+        generate: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// Remove users with all their registrations.
+    Remove {
+        /// The users.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+}
+
+/// `carillon user add`.
+#[derive(Args, Debug)]
+pub struct AddUser {
+    /// `alice`, or with one of the server's domains `alice@example.com`.
+    pub name: String,
+    /// The site of the plan that the user belongs to.
+    #[arg(long)]
+    pub site: Option<String>,
+    /// How the password is proved, if not as the listener says.
+    #[arg(long, value_parser = ["md5", "sha-256", "both"])]
+    pub digest: Option<String>,
+    /// Make a password up and print it.
+    #[arg(long)]
+    pub generate: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Reach,
+}
+
+/// Which server is meant.
+#[derive(Args, Clone, Debug)]
+pub struct Reach {
+    /// The server of this configuration, whether it runs or not [default: the one of `serve --dev` here, otherwise
+    /// /etc/carillon/carillon.toml].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// The running server with this admin socket.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "config", value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+}
+
+/// `carillon status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Reach,
+}
+
+/// `carillon check-config`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["file", "sample"]))]
+pub struct CheckConfig {
+    /// The configuration.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Print a configuration to edit, with every key, its meaning and what holds without it.
+    #[arg(long)]
+    pub sample: bool,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "sample")]
+    pub json: bool,
 }
 
 /// Whose values of a plan hold.

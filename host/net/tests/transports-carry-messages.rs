@@ -1,4 +1,6 @@
 //! Messages come and go over TCP, TLS and UDP, whole and in order, and every end is told once.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test: helpers too")]
 
 mod transports;
 

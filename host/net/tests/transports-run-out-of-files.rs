@@ -1,6 +1,8 @@
 //! A process that may open no more files pauses to take connections, and goes on when it may.
 //!
 //! Alone in its program: the limit is one of the process.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test: helpers too")]
 
 mod transports;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Result;
-use crate::network::Network;
+use crate::network::{Host, Network};
 use crate::process::Process;
 use crate::recording::Point;
 
@@ -17,10 +17,15 @@ pub struct Capture {
 impl Capture {
     /// Starts where the point says; returns when tcpdump says that it listens.
     pub fn start(network: &Network, point: &Point, work: &Path) -> Result<Capture> {
-        let file = work.join("call.pcap");
         let mut hosts = network.hosts();
         let host =
             hosts.find(|(name, _)| *name == point.host).ok_or_else(|| format!("no host {}", point.host))?.1;
+        Capture::on(host, point, work)
+    }
+
+    /// Starts on a host, whatever the point calls it.
+    pub fn on(host: &Host, point: &Point, work: &Path) -> Result<Capture> {
+        let file = work.join("call.pcap");
         let mut command = host.command("tcpdump");
         command.args(["-n", "-U", "--immediate-mode", "-Z", "root", "-B", "16384"]);
         command.args(["-i", &point.interface, "-y", &point.link_type, "-w"]).arg(&file);

@@ -7,10 +7,14 @@
 pub mod agreement;
 pub mod capture;
 pub mod network;
+pub mod phones;
 pub mod process;
 pub mod recording;
 pub mod scenario;
 pub mod scenarios;
+pub mod servers;
+pub mod site;
+pub mod speech;
 pub mod tshark;
 pub mod verdict;
 

@@ -23,12 +23,17 @@ pub struct Host {
 }
 
 impl Host {
-    fn create(prefix: &str, name: &str, subnet: u8, number: u8) -> Result<Host> {
+    pub(crate) fn create(prefix: &str, name: &str, subnet: u8, number: u8) -> Result<Host> {
         let host = Host { namespace: format!("{prefix}{name}"), number, subnet };
         run(Command::new("ip").args(["netns", "add", &host.namespace]))?;
         host.run("ip", &["link", "set", "lo", "up"])?;
         host.run("sysctl", &["-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0"])?;
         Ok(host)
+    }
+
+    /// The name of its namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// Its IPv4 address.
@@ -185,7 +190,7 @@ impl Network {
 }
 
 /// What the names of our namespaces begin with; those of a test that was killed are removed here.
-fn prefix() -> Result<String> {
+pub(crate) fn prefix() -> Result<String> {
     for line in run(Command::new("ip").args(["netns", "list"]))?.lines() {
         let name = line.split(' ').next().unwrap_or_default();
         let owner = name.strip_prefix("cari").and_then(|rest| rest.split('x').next());
@@ -193,6 +198,7 @@ fn prefix() -> Result<String> {
         if owner.is_some_and(ended) {
             // Another test may have been quicker.
             let _ = run(Command::new("ip").args(["netns", "del", name]));
+            let _ = std::fs::remove_dir_all(Path::new("/etc/netns").join(name));
         }
     }
     Ok(format!("cari{}x{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)))
@@ -207,4 +213,14 @@ fn connect(one: (&Host, &str, u8), other: (&Host, &str, u8)) -> Result<()> {
     run(&mut link)?;
     one.0.join(one.1, one.0.number, one.2)?;
     other.0.join(other.1, other.0.number, other.2)
+}
+
+/// Joins a host to a bridge of the switch.
+pub(crate) fn connect_to_switch(host: &Host, switch: &Host, port: &str, bridge: &str) -> Result<()> {
+    let mac = format!("02:00:00:00:00:{:02x}", host.number);
+    let mut link = Command::new("ip");
+    link.args(["link", "add", INTERFACE, "netns", &host.namespace, "address", &mac, "type", "veth"]);
+    run(link.args(["peer", "name", port, "netns", &switch.namespace]))?;
+    switch.run("ip", &["link", "set", port, "master", bridge, "up"])?;
+    host.join(INTERFACE, host.number, host.subnet)
 }

@@ -300,7 +300,7 @@ fn check(asked: &Subscribe<'_>) -> Result<(), Reply> {
 fn expires(request: &Message<&[u8]>) -> Result<u32, Reply> {
     match request.expires().and_then(Result::ok).unwrap_or(DEFAULT_EXPIRES) {
         0 => Ok(0),
-        ..MIN_EXPIRES => {
+        1..MIN_EXPIRES => {
             Err(Reply::new(423, "Interval Too Brief").field("Min-Expires", MIN_EXPIRES.to_string()))
         }
         seconds => Ok(seconds.min(MAX_EXPIRES)),

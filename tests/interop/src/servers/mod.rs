@@ -1,0 +1,3 @@
+//! SIP servers that phones sign in at: Carillon, and for comparison another one.
+
+pub mod kamailio;

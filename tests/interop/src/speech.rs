@@ -1,0 +1,137 @@
+//! What a phone says, and whether that is what another one hears.
+//!
+//! A melody of short sweeps stands for speech: every voice has its own, so that silence, a wrong voice and a broken codec all fail.
+//! This is the harness's own measure: Carillon is judged by it, so it is not taken from there.
+
+use std::fs;
+use std::path::Path;
+
+use crate::Result;
+
+/// Samples per second in which voices are compared; they stay below half of it.
+const RATE: usize = 2000;
+
+/// The piece that is looked for: as long as a few syllables.
+const PIECE: usize = RATE;
+
+/// Samples of one voice, 8000 per second.
+pub fn voice(seed: u64, seconds: usize) -> Vec<i16> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut draw = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut phase = 0.0;
+    let mut samples = Vec::with_capacity(seconds * 8000);
+    for _ in 0..seconds * 5 {
+        let (from, to) = (200.0 + 500.0 * draw(), 200.0 + 500.0 * draw());
+        for n in 0..1600 {
+            phase += std::f64::consts::TAU * (from + (to - from) * f64::from(n) / 1600.0) / 8000.0;
+            samples.push((phase.sin() * 9000.0) as i16);
+        }
+    }
+    samples
+}
+
+/// Writes a WAV of 16-bit samples, in the rate and channels that a program wants; the samples are repeated for that.
+pub fn write_wav(path: &Path, samples: &[i16], rate: u32, channels: u16) -> Result<()> {
+    let times = rate as usize / 8000 * usize::from(channels);
+    let data: Vec<u8> =
+        samples.iter().flat_map(|s| std::iter::repeat_n(s.to_le_bytes(), times)).flatten().collect();
+    let (block, length) = (channels * 2, u32::try_from(data.len())?);
+    let mut file = Vec::from(*b"RIFF");
+    file.extend((length + 36).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0");
+    file.extend(channels.to_le_bytes());
+    file.extend(rate.to_le_bytes());
+    file.extend((rate * u32::from(block)).to_le_bytes());
+    file.extend(block.to_le_bytes());
+    file.extend(b"\x10\0data");
+    file.extend(length.to_le_bytes());
+    file.extend(data);
+    Ok(fs::write(path, file)?)
+}
+
+/// How much of what was heard is what was said: the mean, over all seconds that were heard, of the best correlation with any place of
+/// what was said. 1 is a perfect line; another voice gives less than a half, and silence 0. The first and last second are left
+/// out, in which the call begins and ends.
+pub fn similarity(said: &[i16], heard: &Path) -> Result<f64> {
+    let said = slow_down(said, 8000, 1);
+    let heard = read_wav(heard)?;
+    let pieces = heard.chunks_exact(PIECE).skip(1);
+    let count = pieces.len().saturating_sub(1);
+    let total: f64 = pieces.take(count).map(|piece| best_match(piece, &said)).sum();
+    Ok(if count == 0 { 0.0 } else { total / count as f64 })
+}
+
+fn best_match(piece: &[f64], said: &[f64]) -> f64 {
+    let energy = |samples: &[f64]| samples.iter().map(|s| s * s).sum::<f64>();
+    let own = energy(piece);
+    // Less than a hundredth of full scale is silence, whatever it resembles.
+    if own < (327.0 * 327.0) * piece.len() as f64 {
+        return 0.0;
+    }
+    let correlation = |place: &[f64]| {
+        let product: f64 = piece.iter().zip(place).map(|(a, b)| a * b).sum();
+        product / (own * energy(place)).sqrt().max(1.0)
+    };
+    said.windows(piece.len()).map(correlation).fold(0.0, f64::max)
+}
+
+/// A WAV of 16-bit samples, all channels mixed, at the rate in which voices are compared.
+fn read_wav(path: &Path) -> Result<Vec<f64>> {
+    let file = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let word = |at: usize| file.get(at..at + 2).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
+    let (channels, rate) = (word(22).max(1), word(24) + (word(26) << 16));
+    let at = file
+        .windows(4)
+        .position(|four| four == b"data")
+        .ok_or_else(|| format!("{}: no WAV", path.display()))?;
+    if word(34) != 16 || rate < RATE {
+        return Err(format!("{}: {rate} samples of {} bits", path.display(), word(34)).into());
+    }
+    // The length in the header is wrong while a program still writes.
+    let data = file.get(at + 8..).unwrap_or_default();
+    let samples: Vec<i16> = data.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
+    Ok(slow_down(&samples, rate, channels))
+}
+
+fn slow_down(samples: &[i16], rate: usize, channels: usize) -> Vec<f64> {
+    let together = rate / RATE * channels;
+    samples
+        .chunks_exact(together)
+        .map(|some| some.iter().map(|s| f64::from(*s)).sum::<f64>() / together as f64)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(samples: &[i16], rate: u32, channels: u16) -> f64 {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("heard.wav");
+        write_wav(&file, samples, rate, channels).unwrap();
+        similarity(&voice(1, 8), &file).unwrap()
+    }
+
+    #[test]
+    fn a_voice_is_known_again_later_softer_and_at_other_rates() {
+        let later: Vec<i16> = voice(1, 8)[3333..].iter().map(|s| s / 4).collect();
+        for (rate, channels) in [(8000, 1), (16000, 1), (48000, 2)] {
+            assert!(heard(&later, rate, channels) > 0.95, "{rate}, {channels}");
+        }
+    }
+
+    #[test]
+    fn silence_another_voice_and_a_broken_line_are_not_the_voice() {
+        assert_eq!(heard(&[0; 64000], 8000, 1), 0.0);
+        assert_eq!(heard(&[], 8000, 1), 0.0);
+        assert!(heard(&voice(2, 8), 8000, 1) < 0.6);
+        let mut broken = voice(1, 8);
+        broken.chunks_mut(1600).step_by(2).for_each(|part| part.fill(0));
+        assert!(heard(&broken, 8000, 1) < 0.9);
+    }
+}

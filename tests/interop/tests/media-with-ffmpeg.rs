@@ -88,12 +88,13 @@ fn ffmpeg_hears(codec: Codec, suite: Option<Suite>) -> Result<()> {
 
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-y", "-protocol_whitelist", "file,rtp,udp,srtp,crypto", "-i"]);
-    command.arg(&description).args(RAW).arg(&output);
+    // It ends by itself when it has heard the speech; reading on, it would end only after a long silence.
+    command.arg(&description).args(["-t", "4.4"]).args(RAW).arg(&output);
     let mut ffmpeg = Process::start(&mut command, &work.path().join("ffmpeg.log"))?;
     std::thread::sleep(Duration::from_millis(800));
     let frames = [vec![[0; 320]; 20], Voice::Alice.frames(), vec![[0; 320]; 40]].concat();
     drive(&mut leg(agreed), &socket, &frames, frames.len());
-    ffmpeg.terminate(LIMIT)?;
+    ffmpeg.wait_for_end(LIMIT)?;
     let heard: Vec<i16> =
         fs::read(&output)?.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect();
     let found = similarity(&Voice::Alice.samples(), &heard);

@@ -59,7 +59,7 @@ fn media() -> Vec<Vec<u8>> {
             ssrc: 0xcafe_babe,
             payload_type: 111,
             csrcs: &[1, 2, 3][..usize::from(n % 4)],
-            extension: (n % 3 == 0).then_some((0xbede, &[0x10, 7, 0, 0][..])),
+            extension: n.is_multiple_of(3).then_some((0xbede, &[0x10, 7, 0, 0][..])),
             padding: (n % 5) as u8 * 2,
             marker: n == 0,
         };

@@ -17,7 +17,7 @@ use crate::proxy::{Ends, Fork, Proxy, route};
 use crate::registrar::{Registrar, Settings};
 use crate::reply::Reply;
 use crate::secret::Secret;
-use crate::transaction::{Key, Repeat};
+use crate::transaction::Key;
 use crate::user::User;
 
 /// How long a nonce is good for.
@@ -183,7 +183,7 @@ impl FrontEnd {
     }
 
     fn acknowledge(&mut self, now: Duration, incoming: &Incoming<'_>) {
-        if self.proxy.acknowledge(now, incoming) == Repeat::Absorb {
+        if self.proxy.acknowledge(now, incoming) {
             return;
         }
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming);

@@ -202,10 +202,13 @@ impl FrontEnd {
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming)
             .ok_or(Reply::new(400, "Malformed Route"))?;
         self.check_room(incoming, way.token.is_some())?;
-        if way.token.is_none() && self.is_for_us(&way.uri, incoming.method()) {
+        if way.token.is_none() && self.is_for_us(incoming, &way.uri) {
             return self.serve(now, incoming, key);
         }
-        if way.token.is_none() && provisioning::is_asked_for(incoming.message) && self.is_ours(&way.uri) {
+        if way.token.is_none()
+            && provisioning::is_asked_for(incoming.message)
+            && self.is_ours(incoming, &way.uri)
+        {
             return self.provision(now, incoming, key);
         }
         let path = self.check_passable(incoming, &way.uri)?;

@@ -1,12 +1,18 @@
 //! The one table of flags: parser, help, man pages and completions are all made from it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use carillon_media::codec::Codec;
+use carillon_media::dtmf::Key;
+use carillon_media::negotiate::Encryption;
 use carillon_qos::Role;
 use carillon_qos::verify::RoleAssignment;
+use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+
+use crate::verb::call::Misbehaviour;
 
 /// The one program of Carillon: one plan of ports and marks, and verdicts over what is really sent.
 #[derive(Parser, Debug)]
@@ -49,11 +55,22 @@ pub enum Verb {
     /// Show, check and compare plans.
     #[command(subcommand)]
     Plan(Plan),
+    /// Run the server.
+    Serve(Serve),
+    /// Add, import, list, change and remove users.
+    #[command(subcommand)]
+    User(User),
+    /// Show what the server is doing: registrations, calls, ports, marks.
+    Status(Status),
+    /// Say what is wrong with a configuration; exit status 1 if something is.
+    CheckConfig(CheckConfig),
     /// Translate a mark between name, decimal, hexadecimal, binary and traffic byte.
     Dscp(Dscp),
     /// Explain a finding of `verify` or a lint of `plan lint`.
     #[command(subcommand)]
     Explain(Explain),
+    /// A phone without a face: signs in, calls or answers, and reports what was planned, sent and received.
+    Call(Call),
     /// Print the completions for a shell.
     Completions {
         /// The shell.
@@ -179,6 +196,152 @@ pub struct Show {
     pub explain: bool,
 }
 
+/// `carillon serve`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+SIGHUP reads configuration, certificates and plan again; SIGTERM and Ctrl-C stop, a second one at once.
+
+Examples:
+  carillon serve --dev
+  carillon serve --dev --listen 192.0.2.10
+  carillon serve --config /etc/carillon/carillon.toml")]
+#[command(group = clap::ArgGroup::new("how").required(true).args(["config", "dev"]))]
+pub struct Serve {
+    /// Serve as this file says; `carillon check-config --sample` prints one.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Serve at once, to try it out: own certificate, two users, everything in one directory.
+    #[arg(long)]
+    pub dev: bool,
+    /// Where to listen [default: this machine only]. Others are served over TLS alone.
+    #[arg(long, value_name = "ADDRESS", requires = "dev")]
+    pub listen: Option<IpAddr>,
+    /// The port of UDP and TCP; TLS has the next one. 0 takes any.
+    #[arg(long, value_name = "PORT", requires = "dev", default_value_t = 5060)]
+    pub port: u16,
+    /// Speak plain SIP over UDP and TCP to others too: whoever reads the network reads it.
+    #[arg(long, requires = "listen")]
+    pub plain: bool,
+    /// The plan: the name of a preset or a file.
+    #[arg(long, value_name = "PRESET|FILE", requires = "dev", value_hint = ValueHint::FilePath, default_value = "lync-kloud")]
+    pub plan: String,
+    /// Where certificate, passwords and users are kept [default: carillon-dev, here or in $XDG_STATE_HOME].
+    #[arg(long, value_name = "DIR", requires = "dev", value_hint = ValueHint::DirPath)]
+    pub state: Option<PathBuf>,
+    /// Serve /health and /metrics here.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "dev")]
+    pub metrics: Option<SocketAddr>,
+    /// How much to tell while running.
+    #[arg(long, value_name = "LEVEL", requires = "dev", default_value = "warn")]
+    #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log: String,
+}
+
+/// `carillon user`.
+#[derive(Subcommand, Debug)]
+pub enum User {
+    /// Add a user. The password is asked for, or read as one line from standard input.
+    Add(AddUser),
+    /// Add or change the users of a CSV file with the columns name, password and perhaps site.
+    Import {
+        /// The file; `-` is standard input.
+        #[arg(value_name = "FILE.csv", value_hint = ValueHint::FilePath)]
+        file: String,
+        /// Leave out rows that are wrong, instead of importing nothing.
+        #[arg(long)]
+        skip_bad: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// List users.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// Give a user another password. It is asked for, or read as one line from standard input.
+    Passwd {
+        /// The user.
+        name: String,
+        /// Make a password up and print it.
+        #[arg(long)]
+        generate: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// Remove users with all their registrations.
+    Remove {
+        /// The users.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+}
+
+/// `carillon user add`.
+#[derive(Args, Debug)]
+pub struct AddUser {
+    /// `alice`, or with one of the server's domains `alice@example.com`.
+    pub name: String,
+    /// The site of the plan that the user belongs to.
+    #[arg(long)]
+    pub site: Option<String>,
+    /// How the password is proved, if not as the listener says.
+    #[arg(long, value_parser = ["md5", "sha-256", "both"])]
+    pub digest: Option<String>,
+    /// Make a password up and print it.
+    #[arg(long)]
+    pub generate: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Reach,
+}
+
+/// Which server is meant.
+#[derive(Args, Clone, Debug)]
+pub struct Reach {
+    /// The server of this configuration, whether it runs or not [default: the one of `serve --dev` here, otherwise
+    /// /etc/carillon/carillon.toml].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// The running server with this admin socket.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "config", value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+}
+
+/// `carillon status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Reach,
+}
+
+/// `carillon check-config`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["file", "sample"]))]
+pub struct CheckConfig {
+    /// The configuration.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Print a configuration to edit, with every key, its meaning and what holds without it.
+    #[arg(long)]
+    pub sample: bool,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "sample")]
+    pub json: bool,
+}
+
 /// Whose values of a plan hold.
 #[derive(Args, Clone, Debug)]
 pub struct ScopeArgs {
@@ -225,6 +388,118 @@ pub enum Explain {
     },
 }
 
+/// `carillon call`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status: 0 if every call was as planned (ports, marks, sound), 1 if one was not, 2 if no call came about.
+The password is read from --password-file or from the variable CARILLON_PASSWORD.
+
+Examples:
+  carillon call --server sip.example.com --ca ca.pem --user bob@example.com --password-file bob --answer
+  carillon call --server sip.example.com --ca ca.pem --user alice@example.com --password-file alice \\
+    --to bob@example.com --duration 10 --expect bob
+  carillon call --server 127.0.0.1 --ca ca.pem --user alice@example.com --show-provisioning")]
+#[command(group = clap::ArgGroup::new("action").required(true).args(["to", "answer", "show_provisioning"]))]
+pub struct Call {
+    /// Where to sign in; without a port 5061, without TLS 5060.
+    #[arg(long, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
+    pub server: String,
+    /// How to reach the server: tls, tcp or udp.
+    #[arg(long, value_name = "TRANSPORT", default_value = "tls", value_parser = transport)]
+    pub transport: Transport,
+    /// Whom to trust: certificates of authorities in a PEM file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca: Option<PathBuf>,
+    /// Who signs in.
+    #[arg(long, value_name = "USER@DOMAIN", value_parser = address_of_record)]
+    pub user: String,
+    /// File with the password in its first line; `-` is standard input.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
+    /// Call this user.
+    #[arg(long, value_name = "USER@DOMAIN", value_parser = address_of_record)]
+    pub to: Option<String>,
+    /// Wait for calls and answer them, until Ctrl-C.
+    #[arg(long)]
+    pub answer: bool,
+    /// Print the document that the server provisions, and what it means.
+    #[arg(long)]
+    pub show_provisioning: bool,
+    /// Let it ring so long before answering.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub ring: f64,
+    /// Hang up so long after the call was answered [default: when the other side does, or at Ctrl-C].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<f64>,
+    /// Leave after the first call.
+    #[arg(long, requires = "answer")]
+    pub once: bool,
+    /// What to say: `alice`, `bob`, or a WAV file [default: alice calls, bob answers].
+    #[arg(long, value_name = "SPEECH", value_hint = ValueHint::FilePath)]
+    pub send: Option<String>,
+    /// What should be heard, in the same way: the report says how like it is.
+    #[arg(long, value_name = "SPEECH", value_hint = ValueHint::FilePath)]
+    pub expect: Option<String>,
+    /// Write what was heard into a WAV file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub record: Option<PathBuf>,
+    /// Codecs, the preferred one first: opus, g722, pcmu, pcma [default: all].
+    #[arg(long = "codec", value_name = "CODEC", value_delimiter = ',', value_parser = codec)]
+    pub codecs: Vec<Codec>,
+    /// Whether to encrypt media: required, optional or off.
+    #[arg(long, value_name = "WHEN", default_value = "optional", value_parser = encryption)]
+    pub srtp: Encryption,
+    /// Press these keys once the call is up: 0 to 9, *, #, A to D.
+    #[arg(long, value_name = "KEYS", value_parser = keys)]
+    pub dtmf: Option<String>,
+    /// Break the plan on purpose, to see it found: ports=A-B, no-marks, ignore-provisioning.
+    #[arg(long, value_name = "FAULT", value_parser = Misbehaviour::parse)]
+    pub misbehave: Vec<Misbehaviour>,
+    /// Print the reports as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Print what happens while it happens, each as one line of JSON.
+    #[arg(long, conflicts_with = "json")]
+    pub events: bool,
+}
+
+fn transport(text: &str) -> Result<Transport, String> {
+    Transport::from_name(text.as_bytes()).ok_or_else(|| "it is none of tls, tcp, udp".to_owned())
+}
+
+fn address_of_record(text: &str) -> Result<String, String> {
+    let text = text.strip_prefix("sip:").unwrap_or(text);
+    let valid = Uri::parse(format!("sip:{text}").as_bytes())
+        .is_ok_and(|uri| uri.user.is_some() && uri.host.is_some());
+    valid.then(|| text.to_owned()).ok_or_else(|| "write USER@DOMAIN".to_owned())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "write seconds, such as 10 or 0.5, up to a day".to_owned())
+}
+
+fn codec(text: &str) -> Result<Codec, String> {
+    let known = Codec::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(text));
+    known.ok_or_else(|| "it is none of opus, g722, pcmu, pcma".to_owned())
+}
+
+fn encryption(text: &str) -> Result<Encryption, String> {
+    match text {
+        "required" => Ok(Encryption::Required),
+        "optional" => Ok(Encryption::Optional),
+        "off" => Ok(Encryption::Off),
+        _ => Err("it is none of required, optional, off".to_owned()),
+    }
+}
+
+fn keys(text: &str) -> Result<String, String> {
+    match text.chars().find(|key| Key::new(*key).is_none()) {
+        None => Ok(text.to_owned()),
+        Some(other) => Err(format!("`{other}` is no key of a telephone")),
+    }
+}
+
 /// Reads `ROLE=ADDRESS` or `ROLE=ADDRESS/PREFIX`.
 fn role_assignment(text: &str) -> Result<RoleAssignment, String> {
     let (role, network) = text.split_once('=').ok_or("write ROLE=ADDRESS or ROLE=ADDRESS/PREFIX")?;
@@ -268,6 +543,41 @@ mod tests {
             ("phone=10.0.0.1/33", "from 0 to 32"),
         ] {
             assert!(role_assignment(wrong).unwrap_err().contains(part), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_phone_calls_or_answers_or_shows_and_its_values_are_checked() {
+        let parse = |line: &str| {
+            let line = format!("carillon call --server s --user alice@example.com {line}");
+            Cli::try_parse_from(line.split(' ')).map(|cli| match cli.verb {
+                Verb::Call(call) => call,
+                other => panic!("{other:?}"),
+            })
+        };
+        let call = parse(
+            "--to sip:bob@example.com --codec pcmu,opus --srtp required --misbehave no-marks --dtmf 12#",
+        )
+        .unwrap();
+        assert_eq!(call.to.as_deref(), Some("bob@example.com"));
+        assert_eq!(call.codecs, [Codec::Pcmu, Codec::Opus]);
+        assert_eq!((call.transport, call.srtp), (Transport::Tls, Encryption::Required));
+        assert_eq!(call.misbehave, [Misbehaviour::NoMarks]);
+        assert!(parse("--answer --once --transport udp --ring 0.2").is_ok());
+        for wrong in [
+            "",
+            "--to bob@example.com --answer",
+            "--to bob",
+            "--to bob@example.com --once",
+            "--answer --json --events",
+            "--answer --codec speex",
+            "--answer --srtp maybe",
+            "--answer --dtmf 1x",
+            "--answer --ring -1",
+            "--answer --transport sctp",
+            "--answer --misbehave politely",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,10 +1,15 @@
 //! One module per verb.
 
+pub mod call;
+pub mod check_config;
 pub mod completions;
 pub mod dscp;
 pub mod explain;
 pub mod man;
 pub mod plan;
+pub mod serve;
+pub mod status;
+pub mod user;
 pub mod verify;
 
 use std::io::{self, BufWriter, Write};
@@ -19,8 +24,13 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
     match verb {
         Verb::Verify(args) => verify::run(args, out),
         Verb::Plan(what) => plan::run(&what, out),
+        Verb::Serve(args) => serve::run(args, out),
+        Verb::User(what) => user::run(what, out),
+        Verb::Status(args) => status::run(&args, out),
+        Verb::CheckConfig(args) => check_config::run(&args, out),
         Verb::Dscp(args) => dscp::run(&args, out),
         Verb::Explain(what) => explain::run(&what, out),
+        Verb::Call(args) => call::run(&args, out),
         Verb::Completions { shell } => completions::run(shell, out),
         Verb::Man { directory } => man::run(directory.as_deref(), out),
     }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::quality::Bursts;
+
 /// Packets that are waited for before speech begins.
 const LEAST_DEPTH: usize = 2;
 /// The most that is ever waited for, milliseconds.
@@ -85,6 +87,7 @@ pub struct Buffer {
     clock: u32,
     most_ms: u32,
     counts: Counts,
+    bursts: Bursts,
 }
 
 /// The least depth seen in the present window, and whether all came in time.
@@ -114,6 +117,7 @@ impl Buffer {
             clock: clock.max(1000),
             most_ms: 0,
             counts: Counts::default(),
+            bursts: Bursts::default(),
         }
     }
 
@@ -165,12 +169,14 @@ impl Buffer {
                     self.next = Some(next + 1);
                     if packet.payload.is_some() {
                         self.starved = 0;
+                        self.bursts.good();
                         return Popped::Packet(packet);
                     }
                 }
                 None if self.packets.is_empty() => return self.starve(),
                 None => {
                     self.next = Some(next + 1);
+                    self.bursts.bad();
                     // Its time was filled while nothing was there.
                     if self.starved == 0 {
                         self.counts.concealed += 1;
@@ -219,6 +225,11 @@ impl Buffer {
         self.counts
     }
 
+    /// How what was not heard clusters.
+    pub fn bursts(&self) -> &Bursts {
+        &self.bursts
+    }
+
     /// The number nearest to the expected one that ends in these 16 bits.
     fn number(&self, sequence: u16) -> i64 {
         let reference = self.next.or_else(|| self.packets.keys().next_back().copied()).unwrap_or(0x1_0000);
@@ -250,7 +261,10 @@ impl Buffer {
             let Some(first) = self.packets.keys().next().copied() else { return };
             if self.next.is_none_or(|next| next >= first) {
                 let packet = self.packets.remove(&first);
-                self.counts.overflowed += u64::from(packet.is_some_and(|packet| packet.payload.is_some()));
+                if packet.is_some_and(|packet| packet.payload.is_some()) {
+                    self.counts.overflowed += 1;
+                    self.bursts.bad();
+                }
                 self.next = self.next.map(|_| first + 1);
             } else {
                 self.next = Some(first);

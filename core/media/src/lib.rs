@@ -5,8 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod dtmf;
 pub mod jitter;
 pub mod leg;
 pub mod negotiate;
+pub mod quality;
 pub mod random;
+pub mod speech;
 pub mod srtp;

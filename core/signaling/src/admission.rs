@@ -15,8 +15,9 @@ use crate::reply::Reply;
 
 impl FrontEnd {
     /// 503 if a table is full or no more is taken on; calls that are up are served longer.
-    pub(crate) fn check_room(&mut self, in_dialog: bool) -> Result<(), Reply> {
-        if self.proxy.has_room(in_dialog) && (in_dialog || !self.drained) {
+    pub(crate) fn check_room(&mut self, incoming: &Incoming<'_>, in_dialog: bool) -> Result<(), Reply> {
+        let full = incoming.is_invite() && self.proxy.calls.is_full();
+        if self.proxy.has_room(in_dialog) && (in_dialog || !self.drained && !full) {
             return Ok(());
         }
         self.proxy.counts.overload += 1;
@@ -25,8 +26,8 @@ impl FrontEnd {
         Err(Reply::new(503, "Service Unavailable").field("Retry-After", seconds.to_string()))
     }
 
-    /// What RFC 3261, 16.3 asks of a request before it is sent on.
-    pub(crate) fn check_passable(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Result<(), Reply> {
+    /// What RFC 3261, 16.3 asks of a request before it is sent on; the hash by which a loop is known.
+    pub(crate) fn check_passable(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Result<u64, Reply> {
         if !uri.is_sip() {
             return Err(Reply::new(416, "Unsupported URI Scheme"));
         }
@@ -34,9 +35,10 @@ impl FrontEnd {
             return Err(Reply::new(483, "Too Many Hops"));
         }
         unsupported(incoming, Name::ProxyRequire, &[])?;
-        match is_loop(incoming, path(&self.proxy.secret, incoming)) {
+        let path = path(&self.proxy.secret, incoming);
+        match is_loop(incoming, path) {
             true => Err(Reply::new(482, "Loop Detected")),
-            false => Ok(()),
+            false => Ok(path),
         }
     }
 
@@ -83,7 +85,8 @@ impl FrontEnd {
         if !way.rest.is_empty() {
             return Err(Reply::new(403, "Foreign Route"));
         }
-        if incoming.has_dialog() && matches!(incoming.method(), Method::Bye | Method::Invite | Method::Update) {
+        if incoming.has_dialog() && matches!(incoming.method(), Method::Bye | Method::Invite | Method::Update)
+        {
             return Err(Reply::new(481, "Call/Transaction Does Not Exist"));
         }
         let to = to.filter(|to| self.registrar.knows(to)).ok_or(Reply::new(404, "Not Found"))?;

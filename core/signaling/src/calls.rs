@@ -37,12 +37,7 @@ impl Calls {
     }
 
     /// A 2xx to an INVITE passes: a call begins, or goes on.
-    pub(crate) fn answered(
-        &mut self,
-        now: Duration,
-        key: u128,
-        response: &Message<&[u8]>,
-    ) -> Option<Event> {
+    pub(crate) fn answered(&mut self, now: Duration, key: u128, response: &Message<&[u8]>) -> Option<Event> {
         let silence = session(response).unwrap_or(self.silence);
         if let Some(id) = self.places.get(&key).copied() {
             self.table.get_mut(id).into_iter().for_each(|call| call.silence = silence);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::contract::Failure;
+
 /// Totals since the start, and sizes of now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -10,6 +12,8 @@ pub struct Counts {
     pub users: usize,
     /// Contacts that are registered, now.
     pub registrations: usize,
+    /// Clients that are told of changes of the plan, now.
+    pub subscriptions: usize,
     /// Calls that are up, now.
     pub calls: usize,
     /// Server transactions, now.
@@ -34,8 +38,8 @@ pub struct Counts {
     pub timeouts: u64,
     /// Requests refused because a table was full or the Front End is being drained.
     pub overload: u64,
-    /// Credentials refused.
-    pub denied: u64,
+    /// Credentials refused, by reason.
+    pub denied: BTreeMap<Failure, u64>,
     /// Requests over UDP that were larger than 1300 bytes (RFC 3261, 18.1.1) and sent all the same.
     pub large: u64,
     /// What was dropped, by the name of its counter.

@@ -1,17 +1,22 @@
 //! The Front End as a whole: what comes in is checked, told apart, and handed to the registrar or the proxy.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_wire::sip::{Answer, Fault, Flow, Framing, Garbage, Message, Method, StartLine, Transport, frame};
+use carillon_wire::sip::{
+    Answer, Fault, Flow, Framing, Garbage, Message, Method, StartLine, Transport, frame,
+};
 
 use crate::config::Config;
-use crate::contract::{Binding, Event, Output, Request};
+use crate::contract::{Binding, Output, Request};
 use crate::counts::Counts;
-use crate::incoming::Incoming;
-use crate::proxy::{Ends, Proxy, route};
+use crate::incoming::{Incoming, tag};
+use crate::provisioning::{self, Provisioning};
+use crate::proxy::{Ends, Fork, Proxy, route};
 use crate::registrar::{Registrar, Settings};
 use crate::reply::Reply;
+use crate::secret::Secret;
 use crate::transaction::{Key, Repeat};
 use crate::user::User;
 
@@ -22,6 +27,7 @@ const NONCE: Duration = Duration::from_secs(300);
 pub struct FrontEnd {
     pub(crate) config: Config,
     pub(crate) registrar: Registrar,
+    pub(crate) provisioning: Provisioning,
     pub(crate) proxy: Proxy,
     pub(crate) drained: bool,
 }
@@ -45,8 +51,9 @@ impl FrontEnd {
             nonce: NONCE,
         };
         let registrar = Registrar::new(settings, users, bindings, seed, now);
+        let provisioning = Provisioning::new(Arc::clone(&config.plan), config.plan_version);
         let proxy = Proxy::new(&config, &seed, now);
-        FrontEnd { config, registrar, proxy, drained: false }
+        FrontEnd { config, registrar, provisioning, proxy, drained: false }
     }
 
     /// One message came, whole: a datagram, or what a stream was cut into.
@@ -71,62 +78,100 @@ impl FrontEnd {
             }
             (Err(fault), _) => self.wrong(flow, &message, fault),
         }
+        self.notify(now);
+    }
+
+    /// A message of a stream came whose end can't be known: a request gets this answer, the rest is dropped.
+    pub fn handle_wrong(&mut self, flow: Flow, bytes: &[u8], answer: Answer) {
+        match frame(bytes, Transport::Udp, self.config.limits.message) {
+            Framing::Message { message, .. } | Framing::Wrong { message, .. } => {
+                let fault = message.fault(answer);
+                self.wrong(flow, &message, fault);
+            }
+            Framing::Garbage(garbage) => self.drop(garbage),
+            Framing::KeepAlive { .. } | Framing::More { .. } => {}
+        }
     }
 
     /// A connection has ended.
     pub fn handle_closed(&mut self, now: Duration, flow: Flow) {
         self.registrar.closed(&flow, &mut self.proxy.out);
+        self.provisioning.closed(&flow);
         self.proxy.closed(now, &flow);
+        self.notify(now);
     }
 
     /// A connection to an address could not be made.
     pub fn handle_failed(&mut self, now: Duration, transport: Transport, remote: SocketAddr) {
         self.proxy.unreachable(now, transport, remote);
+        self.notify(now);
     }
 
     /// An administrator wants something.
-    pub fn handle_request(&mut self, _now: Duration, request: Request) {
+    pub fn handle_request(&mut self, now: Duration, request: Request) {
         match request {
-            Request::PutUser(user) => self.registrar.put_user(user),
-            Request::RemoveUser(aor) => self.registrar.remove_user(&aor, &mut self.proxy.out),
-            Request::SetPlan { plan, version } => (self.config.plan, self.config.plan_version) = (plan, version),
-            Request::SetListeners(listeners) => {
-                self.proxy.ends = Ends::new(listeners.clone());
-                self.config.listeners = listeners;
+            Request::PutUser(user) => {
+                let aor = user.aor.clone();
+                self.registrar.put_user(user);
+                self.provisioning.user_changed(now, &aor);
             }
+            Request::RemoveUser(aor) => {
+                self.registrar.remove_user(&aor, &mut self.proxy.out);
+                self.provisioning.user_removed(&aor);
+            }
+            Request::SetPlan { plan, version } => self.provisioning.plan_changed(now, plan, version),
+            Request::SetListeners(listeners) => self.proxy.ends = Ends::new(listeners, &self.config.domains),
             Request::Drain => self.drained = true,
         }
+        self.notify(now);
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.registrar.handle_timeout(now, &mut self.proxy.out);
+        self.provisioning.handle_timeout(now, &self.registrar);
         self.proxy.lapse(now);
+        self.notify(now);
     }
 
     /// What is to be done next; call until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        let output = self.proxy.out.pop_front()?;
-        if let Output::Event(Event::Denied { .. }) = output {
-            self.proxy.counts.denied += 1;
-        }
-        Some(output)
+        self.proxy.out.pop_front()
     }
 
     /// When to call [`FrontEnd::handle_timeout`], at the latest.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        [self.registrar.poll_timeout(), self.proxy.next()].into_iter().flatten().min()
+        let provisioning = self.provisioning.poll_timeout();
+        [self.registrar.poll_timeout(), provisioning, self.proxy.next()].into_iter().flatten().min()
     }
 
     /// What was counted.
     pub fn counts(&self) -> Counts {
         let (users, registrations) = self.registrar.counts();
-        Counts { users, registrations, ..self.proxy.counts() }
+        let denied = self.registrar.denied().clone();
+        let subscriptions = self.provisioning.len();
+        Counts { users, registrations, subscriptions, denied, ..self.proxy.counts() }
+    }
+
+    /// Sends what the provisioning has to tell, and tells it what came of it.
+    fn notify(&mut self, now: Duration) {
+        loop {
+            if let Some(notify) = self.provisioning.poll_notify() {
+                self.proxy.originate(now, notify);
+            } else if let Some((subscription, code)) = self.proxy.notified.pop_front() {
+                let (registrar, out) = (&mut self.registrar, &mut self.proxy.out);
+                self.provisioning.notify_answered(now, &subscription, code, registrar, out);
+            } else {
+                return;
+            }
+        }
     }
 
     fn wrong(&mut self, flow: Flow, message: &Message<&[u8]>, fault: Fault) {
         match fault {
-            Fault::Answer(Answer { code, reason }) => self.proxy.refuse(flow, message, &Reply::new(code, reason)),
+            Fault::Answer(Answer { code, reason }) => {
+                self.proxy.refuse(flow, message, &Reply::new(code, reason))
+            }
             Fault::Drop(garbage) => self.drop(garbage),
         }
     }
@@ -159,6 +204,7 @@ impl FrontEnd {
                 self.proxy.in_call(now, incoming);
                 way.into_iter().for_each(|way| self.proxy.pass(incoming, &way, &target));
             }
+            None if is_of_ours(&self.proxy.secret, incoming) => {}
             None => self.proxy.counts.drop("sip_stray_ack"),
         }
     }
@@ -167,18 +213,27 @@ impl FrontEnd {
     fn begin(&mut self, now: Duration, incoming: &Incoming<'_>, key: Key) -> Result<(), Reply> {
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming)
             .ok_or(Reply::new(400, "Malformed Route"))?;
-        self.check_room(way.token.is_some())?;
+        self.check_room(incoming, way.token.is_some())?;
         if way.token.is_none() && self.is_for_us(&way.uri, incoming.method()) {
             return self.serve(now, incoming, key);
         }
-        self.check_passable(incoming, &way.uri)?;
+        if way.token.is_none() && provisioning::is_asked_for(incoming.message) && self.is_ours(&way.uri) {
+            return self.provision(now, incoming, key);
+        }
+        let path = self.check_passable(incoming, &way.uri)?;
         let (caller, targets) = match way.token {
             Some(_) => self.within_dialog(now, incoming, &way)?,
             None => self.admit(now, incoming, &way)?,
         };
-        self.proxy.begin(now, incoming, key, &way, caller, targets);
+        let fork = Fork::new(incoming.message.bytes(), caller, path, targets);
+        self.proxy.begin(now, incoming, key, &way, fork);
         Ok(())
     }
+}
+
+/// Whether an ACK is for an answer that was given without keeping anything: then its To tag is ours.
+fn is_of_ours(secret: &Secret, ack: &Incoming<'_>) -> bool {
+    ack.routing.to.tag == Some(tag(secret, ack.message).as_bytes())
 }
 
 /// Under which name a method is counted.

@@ -87,7 +87,9 @@ pub(crate) fn answer(message: &Message<&[u8]>, flow: &Flow, tag: &str, reply: &R
     vias(&mut text, message, flow);
     for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
         for value in message.all(name) {
-            let bare = name == Name::To && code != 100 && message.to().is_some_and(|to| to.is_ok_and(|to| to.tag.is_none()));
+            let bare = name == Name::To
+                && code != 100
+                && message.to().is_some_and(|to| to.is_ok_and(|to| to.tag.is_none()));
             let tag = if bare { format!(";tag={tag}") } else { String::new() };
             line(&mut text, name.as_str(), &[value, tag.as_bytes()]);
         }
@@ -172,7 +174,8 @@ mod tests {
         let request = "OPTIONS sip:x SIP/2.0\r\nv: SIP/2.0/UDP h;rport, SIP/2.0/UDP i\r\nVia: SIP/2.0/UDP j\r\n\
             f: <sip:a@x>;tag=1\r\nt: Bob\r\n <sip:b@x>\r\ni: c\r\nCSeq: 1 OPTIONS\r\nSubject: no\r\n\r\n";
         let message = Message::parse(request.as_bytes()).unwrap();
-        let reply = Reply { body: Some(("text/plain", "hi".into())), ..Reply::new(200, "OK").field("Allow", "A") };
+        let reply =
+            Reply { body: Some(("text/plain", "hi".into())), ..Reply::new(200, "OK").field("Allow", "A") };
         let text = String::from_utf8(answer(&message, &flow("192.0.2.9:99"), "t1", &reply)).unwrap();
         let expected = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;received=192.0.2.9;rport=99, SIP/2.0/UDP i\r\n\
             Via: SIP/2.0/UDP j\r\nFrom: <sip:a@x>;tag=1\r\nTo: Bob   <sip:b@x>;tag=t1\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\

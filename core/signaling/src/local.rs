@@ -6,7 +6,8 @@ use carillon_wire::sip::{Method, Name, Uri};
 
 use crate::admission::unsupported;
 use crate::front_end::FrontEnd;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, tag};
+use crate::provisioning::{self, Subscribe};
 use crate::reply::Reply;
 use crate::transaction::Key;
 
@@ -26,9 +27,36 @@ impl FrontEnd {
                 unsupported(incoming, Name::Require, SUPPORTED)?;
                 Err(abilities(Reply::new(200, "OK")))
             }
+            Method::Subscribe if provisioning::is_asked_for(incoming.message) => {
+                self.provision(now, incoming, key)
+            }
             _ if incoming.has_dialog() => Err(Reply::new(481, "Call/Transaction Does Not Exist")),
             _ => Err(Reply::new(405, "Method Not Allowed").field("Allow", ALLOW)),
         }
+    }
+
+    /// A SUBSCRIBE for the plan's document.
+    pub(crate) fn provision(
+        &mut self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        key: Key,
+    ) -> Result<(), Reply> {
+        let aor = self.authenticate(now, incoming, false)?;
+        let tag = tag(&self.proxy.secret, incoming.message);
+        let end = self.proxy.ends.of(&incoming.flow).ok_or(Reply::new(403, "No Such Listener"))?;
+        let asked = Subscribe {
+            flow: &incoming.flow,
+            listener: &end.listener,
+            request: incoming.message,
+            tag: &tag,
+            aor: &aor,
+            registrar: &mut self.registrar,
+            out: &mut self.proxy.out,
+        };
+        let reply = self.provisioning.subscribe(now, asked);
+        self.proxy.answer(now, incoming, key, &reply);
+        Ok(())
     }
 
     fn register(&mut self, now: Duration, incoming: &Incoming<'_>, key: Key) -> Result<(), Reply> {

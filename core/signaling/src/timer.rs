@@ -32,12 +32,7 @@ const IDLE: Node = Node { due: 0, previous: NONE, next: NONE, place: None };
 
 impl Wheel {
     pub(crate) fn new(now: Duration) -> Wheel {
-        Wheel {
-            now: floor(now),
-            heads: [[NONE; SLOTS]; LEVELS],
-            occupied: [0; LEVELS],
-            nodes: Vec::new(),
-        }
+        Wheel { now: floor(now), heads: [[NONE; SLOTS]; LEVELS], occupied: [0; LEVELS], nodes: Vec::new() }
     }
 
     /// Sets the timer of `key`, in place of the one that it had.

@@ -1,9 +1,11 @@
 //! RTCP (RFC 3550, 6; feedback RFC 4585; reduced size RFC 5506; extended reports RFC 3611), and the outside of
 //! SRTCP (RFC 3711, 3.4). A lenient reader: it gives what is there and stops where the lengths stop adding up.
 
+mod build;
 mod report;
 mod srtcp;
 
+pub use build::Builder;
 pub use report::{ReportBlock, SenderInfo, VoipMetrics, XrBlock, XrBlocks};
 pub use srtcp::{Srtcp, srtcp};
 

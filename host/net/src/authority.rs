@@ -33,6 +33,7 @@ const RENEWAL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A certificate authority with its key.
 pub struct Authority {
     certificate: CertificateDer<'static>,
+    pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -56,8 +57,10 @@ pub enum AuthorityError {
 impl Authority {
     /// A new one of this name, in memory.
     pub fn create(name: &str) -> Result<Authority, AuthorityError> {
-        let (_, authority) = Authority::generate(name)?;
-        Ok(authority)
+        let (params, key) = (authority_params(name)?, KeyPair::generate()?);
+        let made = params.self_signed(&key)?;
+        let (certificate, pem) = (made.der().clone(), made.pem());
+        Ok(Authority { certificate, pem, issuer: Issuer::new(params, key) })
     }
 
     /// The one whose `ca.pem` and `ca.key` are in the directory; if there is neither, a new one, which is written
@@ -67,18 +70,23 @@ impl Authority {
         if certificate.exists() {
             return Authority::load(&certificate, &key);
         }
-        let (made, authority) = Authority::generate(name)?;
+        let authority = Authority::create(name)?;
         std::fs::create_dir_all(directory)
             .map_err(|error| AuthorityError::File(directory.to_owned(), error))?;
         // Only with `ca.pem` is it there: a key alone is one of a run that was cut short.
         write(&key, &authority.issuer.key().serialize_pem(), 0o600)?;
-        write(&certificate, &made.pem(), 0o644)?;
+        write(&certificate, &authority.pem, 0o644)?;
         Ok(authority)
     }
 
     /// What phones have to trust.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// The same as text, for `ca.pem`.
+    pub fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// A new certificate for a server of these names and addresses. There must be a name: linphone refuses a
@@ -97,22 +105,14 @@ impl Authority {
         addresses: &[IpAddr],
     ) -> Result<Identity, AuthorityError> {
         let (chain, key) = (directory.join("server.pem"), directory.join("server.key"));
-        if let Ok(identity) = Identity::load(&chain, &key) {
-            if self.vouches_for(&identity, names, addresses) {
-                return Ok(identity);
-            }
+        match Identity::load(&chain, &key) {
+            Ok(identity) if self.vouches_for(&identity, names, addresses) => return Ok(identity),
+            _ => {}
         }
         let (made, made_key) = self.sign(names, addresses)?;
         write(&key, &made_key.serialize_pem(), 0o600)?;
         write(&chain, &made.pem(), 0o644)?;
         Ok(identity(&made, &made_key))
-    }
-
-    fn generate(name: &str) -> Result<(Certificate, Authority), AuthorityError> {
-        let (params, key) = (authority_params(name)?, KeyPair::generate()?);
-        let certificate = params.self_signed(&key)?;
-        let der = certificate.der().clone();
-        Ok((certificate, Authority { certificate: der, issuer: Issuer::new(params, key) }))
     }
 
     fn load(certificate: &Path, key: &Path) -> Result<Authority, AuthorityError> {
@@ -129,7 +129,9 @@ impl Authority {
         if !anchor.subject_public_key_info.ends_with(pair.der_bytes()) {
             return Err(foreign("ca.key does not belong to it"));
         }
-        Ok(Authority { issuer: Issuer::new(authority_params(name)?, pair), certificate: der })
+        let pem = std::fs::read_to_string(certificate)
+            .map_err(|error| AuthorityError::File(certificate.to_owned(), error))?;
+        Ok(Authority { issuer: Issuer::new(authority_params(name)?, pair), certificate: der, pem })
     }
 
     fn sign(&self, names: &[&str], addresses: &[IpAddr]) -> Result<(Certificate, KeyPair), AuthorityError> {
@@ -279,5 +281,123 @@ impl From<TlsError> for AuthorityError {
 impl From<rcgen::Error> for AuthorityError {
     fn from(error: rcgen::Error) -> AuthorityError {
         AuthorityError::Failed(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const ADDRESS: [IpAddr; 1] = [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)];
+
+    /// A directory of a test, removed with it.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Directory {
+            let path = std::env::temp_dir().join(format!("carillon-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            Directory(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_used_again_and_keys_are_private() {
+        let directory = Directory::new("authority");
+        let first = Authority::open(&directory.0, "Carillon of tests").unwrap();
+        let identity = first.identity(&directory.0, &["sip.example.com"], &ADDRESS).unwrap();
+        let again = Authority::open(&directory.0, "another name").unwrap();
+        assert_eq!(again.certificate(), first.certificate());
+        let same = again.identity(&directory.0, &["sip.example.com"], &ADDRESS).unwrap();
+        assert_eq!(same.chain, identity.chain);
+        for (name, mode) in
+            [("ca.pem", 0o644), ("ca.key", 0o600), ("server.pem", 0o644), ("server.key", 0o600)]
+        {
+            let found = std::fs::metadata(directory.0.join(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found & !mode, 0, "{name}: {found:o}");
+        }
+        assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_certificate_is_made_anew_when_it_does_not_serve() {
+        let directory = Directory::new("renewal");
+        let authority = Authority::open(&directory.0, "Carillon").unwrap();
+        let of = |names: &[&str], addresses: &[IpAddr]| {
+            authority.identity(&directory.0, names, addresses).unwrap()
+        };
+        let first = of(&["a.example.com"], &ADDRESS);
+        assert_ne!(of(&["a.example.com", "b.example.com"], &ADDRESS).chain, first.chain, "another name");
+        let second = of(&["b.example.com"], &[]);
+        assert_eq!(second.chain, of(&["a.example.com"], &ADDRESS).chain, "it is for both names");
+        let more = [ADDRESS[0], "192.0.2.1".parse().unwrap()];
+        let third = of(&["a.example.com"], &more);
+        assert_ne!(third.chain, second.chain, "another address");
+        // The key of another certificate.
+        write(&directory.0.join("server.key"), &KeyPair::generate().unwrap().serialize_pem(), 0o600).unwrap();
+        assert_ne!(of(&["a.example.com"], &more).chain, third.chain);
+        // Of another authority.
+        let other = Authority::create("Carillon").unwrap();
+        let before = of(&["a.example.com"], &more);
+        assert_ne!(other.identity(&directory.0, &["a.example.com"], &more).unwrap().chain, before.chain);
+    }
+
+    #[test]
+    fn a_certificate_that_ends_within_the_month_does_not_serve() {
+        let authority = Authority::create("Carillon").unwrap();
+        for (days, serves) in [(29, false), (31, true)] {
+            let mut params = lasting("a.example.com", days * DAY).unwrap();
+            params.subject_alt_names = vec![SanType::DnsName("a.example.com".try_into().unwrap())];
+            let key = KeyPair::generate().unwrap();
+            let made = identity(&params.signed_by(&key, &authority.issuer).unwrap(), &key);
+            assert_eq!(authority.vouches_for(&made, &["a.example.com"], &[]), serves, "{days} days");
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_refused_with_the_reason() {
+        let directory = Directory::new("foreign");
+        Authority::open(&directory.0, "Carillon").unwrap();
+        let told = || Authority::open(&directory.0, "Carillon").unwrap_err().to_string();
+        let key = KeyPair::generate().unwrap();
+        write(&directory.0.join("ca.key"), &key.serialize_pem(), 0o600).unwrap();
+        assert!(
+            told().ends_with("ca.key does not belong to it; move it away and a new one is made"),
+            "{}",
+            told()
+        );
+        write(&directory.0.join("ca.key"), "nothing", 0o600).unwrap();
+        assert!(told().contains("it holds no private key"), "{}", told());
+        std::fs::remove_file(directory.0.join("ca.key")).unwrap();
+        assert!(told().contains("No such file"), "{}", told());
+        write(&directory.0.join("ca.pem"), "nothing", 0o600).unwrap();
+        assert!(told().contains("no certificate in it"), "{}", told());
+    }
+
+    #[test]
+    fn names_that_no_certificate_may_have_are_refused() {
+        let authority = Authority::create("Carillon").unwrap();
+        assert!(matches!(authority.issue(&[], &ADDRESS), Err(AuthorityError::NoName)));
+        for name in ["", "a b", "ü.example.com", "192.0.2.1", "a..b"] {
+            let refused = authority.issue(&[name], &ADDRESS);
+            assert!(matches!(refused, Err(AuthorityError::BadName(bad)) if bad == name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_only_in_a_subject_like_ours() {
+        let written = b"\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x0c\x02ab";
+        assert_eq!(common_name(written), Some("ab"));
+        assert_eq!(common_name(&written[..12]), None);
+        assert_eq!(common_name(&[&written[..], b"x"].concat()), None);
+        assert_eq!(common_name(b""), None);
     }
 }

@@ -3,9 +3,9 @@
 //! Captures end up as one stream of capture bytes, so that `carillon_wire::capture` decodes them all the same way.
 #![deny(unsafe_op_in_unsafe_fn)]
 
-pub mod authority;
 #[cfg(target_os = "linux")]
 pub mod admin_socket;
+pub mod authority;
 #[cfg(target_os = "linux")]
 pub mod bind_error;
 pub mod capture;
@@ -19,6 +19,7 @@ pub mod mark;
 pub mod notify;
 #[cfg(target_os = "linux")]
 mod packet_socket;
+pub mod route;
 #[cfg(target_os = "linux")]
 mod syscall;
 pub mod tls;

@@ -206,3 +206,74 @@ impl std::error::Error for TlsError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::KeyPair;
+
+    use super::*;
+    use crate::authority::Authority;
+
+    /// What is said about a file of this content, used as chain and as key.
+    fn told(name: &str, text: &str) -> [String; 2] {
+        let path = std::env::temp_dir().join(format!("carillon-tls-{name}-{}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let chain = load_certificates(&path).map(|found| found.len().to_string());
+        let key = load_key(&path).map(|_| "a key".to_owned());
+        std::fs::remove_file(&path).unwrap();
+        let before = format!("can't use {}: ", path.display());
+        [chain, key].map(|told| match told {
+            Ok(found) => found,
+            Err(error) => error.to_string().strip_prefix(&before).unwrap().to_owned(),
+        })
+    }
+
+    fn certificate() -> String {
+        Authority::create("Carillon").unwrap().pem().to_owned()
+    }
+
+    #[test]
+    fn a_file_may_hold_a_chain_a_key_and_text() {
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        let text = format!("some text\n{}more\n{}{key}", certificate(), certificate());
+        assert_eq!(told("both", &text), ["2", "a key"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let (chain, key) = (certificate(), KeyPair::generate().unwrap().serialize_pem());
+        let [no_chain, no_key] = told("empty", "nothing\n");
+        assert_eq!(no_chain, "no certificate in it (-----BEGIN CERTIFICATE-----)");
+        assert_eq!(no_key, "no private key in it (-----BEGIN PRIVATE KEY-----)");
+        let lines = chain.lines().count();
+        let cut: String = chain.lines().take(4).map(|line| format!("{line}\n")).collect();
+        let [cut_chain, _] = told("cut", &format!("{chain}\n{cut}{key}"));
+        assert!(cut_chain.starts_with(&format!("line {}: ", lines + 2)), "{cut_chain}");
+        let [broken, _] = told("base64", &chain.replacen('M', "!", 1));
+        assert!(broken.starts_with("line 1: "), "{broken}");
+        let [empty, _] = told("der", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n");
+        assert!(empty.starts_with("line 1: "), "{empty}");
+        let [_, second] = told("keys", &format!("{key}{key}"));
+        assert_eq!(second, format!("line {}: a second private key; leave only one", key.lines().count() + 1));
+        let [_, encrypted] = told("encrypted", &key.replace("PRIVATE", "ENCRYPTED PRIVATE"));
+        assert!(encrypted.starts_with("line 1: the key is encrypted"), "{encrypted}");
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_and_a_missing_file_are_named() {
+        let base = std::env::temp_dir().join(format!("carillon-tls-pair-{}", std::process::id()));
+        let (chain, key) = (base.with_extension("pem"), base.with_extension("key"));
+        std::fs::write(&chain, certificate()).unwrap();
+        let load = || Identity::load(&chain, &key).unwrap_err().to_string();
+        assert!(load().starts_with(&format!("can't use {}: No such file", key.display())));
+        std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let expected = format!(
+            "can't use {}: the key does not belong to the first certificate in {}",
+            key.display(),
+            chain.display()
+        );
+        assert_eq!(load(), expected);
+        std::fs::remove_file(&chain).unwrap();
+        std::fs::remove_file(&key).unwrap();
+    }
+}

@@ -9,9 +9,10 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carillon_net::bind_error::Reason;
+use carillon_net::mark;
 use carillon_net::udp::{Batch, Datagram, UdpPort};
 use carillon_wire::ip::{Dscp, Ecn};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// What a test compares of a datagram: from, to, content, mark.
 type Seen = (SocketAddr, SocketAddr, Vec<u8>, u8);
@@ -25,12 +26,12 @@ const FAMILIES: [(&str, &str, &str); 5] = [
     ("[::]:0", "[::]:0", "::ffff:127.0.0.1"),
 ];
 
-fn mark(value: u8) -> Dscp {
+fn dscp(value: u8) -> Dscp {
     Dscp::new(value).unwrap()
 }
 
 fn bind(address: &str, value: u8) -> UdpPort {
-    UdpPort::bind(address.parse().unwrap(), mark(value)).unwrap()
+    UdpPort::bind(address.parse().unwrap(), dscp(value)).unwrap()
 }
 
 fn to<'a>(to: SocketAddr, bytes: &'a [u8], mark: Option<Dscp>) -> Datagram<'a> {
@@ -90,7 +91,7 @@ fn the_mark_of_a_datagram_goes_before_that_of_the_port_over_every_family() {
             let (sender, receiver) = (bind(sender, of_port), bind(receiver, 0));
             let there = SocketAddr::new(address.parse().unwrap(), receiver.local().port());
             // More than fit into one call, in turn with and without a mark of their own.
-            let own = |n: u8| n.is_multiple_of(2).then(|| mark(n % 64));
+            let own = |n: u8| n.is_multiple_of(2).then(|| dscp(n % 64));
             let bytes: Vec<[u8; 1]> = (0..200).map(|n| [n]).collect();
             let all: Vec<_> = bytes.iter().map(|bytes| to(there, bytes, own(bytes[0]))).collect();
             send(&sender, &all);
@@ -105,9 +106,9 @@ fn the_mark_of_a_datagram_goes_before_that_of_the_port_over_every_family() {
 fn a_changed_mark_holds_for_both_families_at_once() {
     let (port, v4, v6) = (bind("[::]:0", 24), bind("127.0.0.1:0", 0), bind("[::1]:0", 0));
     for value in [24, 46, 0] {
-        port.set_mark(mark(value)).unwrap();
+        port.set_mark(dscp(value)).unwrap();
         let marks = port.marks().unwrap();
-        assert_eq!((marks.v4, marks.v6), (Some(mark(value)), Some(mark(value))));
+        assert_eq!((marks.v4, marks.v6), (Some(dscp(value)), Some(dscp(value))));
         send(&port, &[to(v4.local(), b"", None), to(v6.local(), b"", None)]);
         assert_eq!((receive(&v4, 1)[0].3, receive(&v6, 1)[0].3), (value, value));
     }
@@ -223,6 +224,31 @@ fn the_time_of_arrival_is_that_of_the_clock() {
     // Clocks are read to the microsecond on the way.
     let slack = Duration::from_millis(1);
     assert!(before <= arrived + slack && arrived <= after + slack, "{before:?} {arrived:?} {after:?}");
+}
+
+#[test]
+fn a_connection_has_the_mark_of_its_listener_for_the_family_of_its_peer() {
+    for (listener, connect) in [("[::]:0", "127.0.0.1"), ("[::]:0", "::1"), ("127.0.0.1:0", "127.0.0.1")] {
+        let stream = |address: SocketAddr| {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+            mark::apply(&socket, Dscp::EF).unwrap();
+            socket
+        };
+        let address: SocketAddr = listener.parse().unwrap();
+        let listener = stream(address);
+        listener.bind(&address.into()).unwrap();
+        listener.listen(1).unwrap();
+        let port = listener.local_addr().unwrap().as_socket().unwrap().port();
+        let peer = SocketAddr::new(connect.parse().unwrap(), port);
+        let client = stream(peer);
+        client.connect(&peer.into()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let marks = mark::read_back(&accepted).unwrap();
+        assert_eq!(marks.v4, Some(Dscp::EF));
+        assert_eq!(marks.v6, address.is_ipv6().then_some(Dscp::EF));
+        mark::apply(&accepted, Dscp::DEFAULT).unwrap();
+        assert_eq!(mark::read_back(&accepted).unwrap().v4, Some(Dscp::DEFAULT));
+    }
 }
 
 #[test]

@@ -48,6 +48,11 @@ impl Desk {
         (Desk { orders, waker, health }, Orders(inbox))
     }
 
+    /// Whether the service does what it should.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// Has the turn do something and waits for what it says.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,

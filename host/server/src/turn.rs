@@ -16,6 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use carillon_net::lease::Leases;
 use carillon_net::transports::{Incoming, Transports};
 use carillon_qos::plan::RolePolicy;
 use carillon_signaling::{Change, Event, FrontEnd, Output};
@@ -36,6 +37,8 @@ pub struct Server {
     pub(crate) front_end: FrontEnd,
     /// What the plan says about this server's own ports and marks.
     pub(crate) policy: RolePolicy,
+    /// Media ports, for whatever in this server has media.
+    pub(crate) leases: Leases,
     /// What must outlive the process.
     pub(crate) store: Store,
     /// What the server was told to be: configuration, plan, listeners.

@@ -41,6 +41,24 @@ impl Store {
         let rows = statement.query_map([millis(now)], |row| Ok(binding(row))).map_err(&attempt)?;
         rows.map(|row| row.map_err(&attempt)?).collect()
     }
+
+    /// Contacts that were given another version of the plan than this one: how many, and at most `limit` of them with the
+    /// user and the version they have.
+    pub fn outdated(&self, version: u64, now: Duration, limit: usize) -> Result<(u64, Vec<(String, u64)>), Error> {
+        const OF: &str = "FROM bindings WHERE plan_version <> ?1 AND expires > ?2";
+        let attempt = doing("read the bindings");
+        let (version, now) = (version.cast_signed(), millis(now));
+        let count = format!("SELECT count(*) {OF}");
+        let count: i64 =
+            self.connection.query_row(&count, [version, now], |row| row.get(0)).map_err(&attempt)?;
+        let sql = format!("SELECT aor, plan_version {OF} ORDER BY plan_version, aor LIMIT ?3");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(&attempt)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let named = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()));
+        let rows = statement.query_map([version, now, limit], named).map_err(&attempt)?;
+        let named = rows.collect::<Result<_, _>>().map_err(attempt)?;
+        Ok((count.cast_unsigned(), named))
+    }
 }
 
 fn commit(connection: &mut Connection, changes: &[Change]) -> Result<(), Error> {

@@ -71,6 +71,16 @@ impl Store {
     pub fn set_realm(&mut self, realm: &str) -> Result<(), Error> {
         schema::set_fact(&self.connection, "realm", realm)
     }
+
+    /// The seed of the Front End; `None` before the first start.
+    pub fn seed(&self) -> Result<Option<[u8; 32]>, Error> {
+        schema::fact(&self.connection, "seed")
+    }
+
+    /// Keeps the seed, so that calls outlive a restart.
+    pub fn set_seed(&mut self, seed: [u8; 32]) -> Result<(), Error> {
+        schema::set_fact(&self.connection, "seed", seed)
+    }
 }
 
 /// Milliseconds since the epoch, as columns hold them.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Params, Row, params};
 use serde::Serialize;
 
 use crate::audit::{Author, note};
@@ -37,12 +37,17 @@ pub struct PlanVersion {
 impl Store {
     /// The plan that holds: the newest.
     pub fn plan(&self) -> Result<Option<PlanVersion>, Error> {
-        self.one_plan("SELECT * FROM plans ORDER BY version DESC LIMIT 1")
+        self.one_plan("SELECT * FROM plans ORDER BY version DESC LIMIT 1", [])
     }
 
     /// The last plan that came from the configuration.
     pub fn configured_plan(&self) -> Result<Option<PlanVersion>, Error> {
-        self.one_plan("SELECT * FROM plans WHERE source = 'configuration' ORDER BY version DESC LIMIT 1")
+        self.one_plan("SELECT * FROM plans WHERE source = 'configuration' ORDER BY version DESC LIMIT 1", [])
+    }
+
+    /// One of them.
+    pub fn plan_version(&self, version: u64) -> Result<Option<PlanVersion>, Error> {
+        self.one_plan("SELECT * FROM plans WHERE version = ?1", [version.cast_signed()])
     }
 
     /// All of them, the newest first.
@@ -70,10 +75,10 @@ impl Store {
         Ok(after)
     }
 
-    fn one_plan(&self, sql: &str) -> Result<Option<PlanVersion>, Error> {
+    fn one_plan(&self, sql: &str, values: impl Params) -> Result<Option<PlanVersion>, Error> {
         let attempt = doing("read the plan");
         let mut statement = self.connection.prepare_cached(sql).map_err(&attempt)?;
-        statement.query_row([], version).optional().map_err(attempt)
+        statement.query_row(values, version).optional().map_err(attempt)
     }
 }
 

@@ -5,7 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use rusqlite::types::{FromSql, ToSql};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::error::{Error, doing};
 
@@ -14,7 +15,7 @@ const APPLICATION: i64 = 0x4352_4c4e;
 
 /// One step per version of the tables, applied in order; a step that was released is never changed.
 const STEPS: [&str; 1] = ["
-    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
     CREATE TABLE users (
         aor TEXT PRIMARY KEY,
         md5 BLOB NOT NULL,
@@ -127,13 +128,13 @@ fn refused(path: &Path, source: rusqlite::Error) -> Error {
 }
 
 /// One of the few single values that the store keeps.
-pub(crate) fn fact(connection: &Connection, name: &str) -> Result<Option<String>, Error> {
+pub(crate) fn fact<T: FromSql>(connection: &Connection, name: &str) -> Result<Option<T>, Error> {
     let mut statement =
         connection.prepare_cached("SELECT value FROM facts WHERE name = ?1").map_err(doing("read a fact"))?;
     statement.query_row([name], |row| row.get(0)).optional().map_err(doing("read a fact"))
 }
 
-pub(crate) fn set_fact(connection: &Connection, name: &str, value: &str) -> Result<(), Error> {
+pub(crate) fn set_fact(connection: &Connection, name: &str, value: impl ToSql) -> Result<(), Error> {
     let sql = "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    connection.execute(sql, [name, value]).map(drop).map_err(doing("write a fact"))
+    connection.execute(sql, params![name, value]).map(drop).map_err(doing("write a fact"))
 }

@@ -41,6 +41,24 @@ impl Store {
         rows.collect::<Result<_, _>>().map_err(attempt)
     }
 
+    /// The same, each with the number of its contacts that have not run out.
+    pub fn users_with_contacts(
+        &self,
+        aor: &str,
+        limit: usize,
+        now: Duration,
+    ) -> Result<Vec<(UserRecord, u64)>, Error> {
+        let attempt = doing("read users");
+        let sql = "SELECT *, (SELECT count(*) FROM bindings WHERE bindings.aor = users.aor AND expires > ?3) AS contacts
+            FROM users WHERE aor > ?1 ORDER BY aor LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql).map_err(&attempt)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let with_contacts =
+            |row: &Row<'_>| Ok((record(row)?, row.get::<_, i64>("contacts")?.cast_unsigned()));
+        let rows = statement.query_map(params![aor, limit, millis(now)], with_contacts).map_err(&attempt)?;
+        rows.collect::<Result<_, _>>().map_err(attempt)
+    }
+
     /// One user.
     pub fn user(&self, aor: &str) -> Result<Option<UserRecord>, Error> {
         let attempt = doing("read a user");

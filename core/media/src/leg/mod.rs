@@ -4,6 +4,7 @@
 //! [`Leg::poll_output`] is then drained. Sockets, ports and marks are the host's: a leg only says by which of its two
 //! sockets a packet leaves.
 
+mod control;
 mod receive;
 mod send;
 
@@ -14,10 +15,14 @@ use std::time::Duration;
 use carillon_qos::TrafficClass;
 use carillon_wire::ip::Dscp;
 use carillon_wire::payload::{Kind, classify};
+use carillon_wire::rtp;
 
-use crate::codec::Frame;
-use crate::negotiate::Agreed;
+use crate::codec::{Frame, SILENCE};
+use crate::negotiate::{Agreed, Keys};
+use crate::quality::{Report, voip_metrics};
 use crate::random::Random;
+use crate::{dtmf, srtp};
+use control::Control;
 use receive::Receiver;
 use send::Sender;
 
@@ -33,7 +38,7 @@ pub struct Config {
     pub agreed: Agreed,
     /// Which decides port range and mark of everything the leg sends.
     pub class: TrafficClass,
-    /// The mark that the leg's sockets were given by the plan; only reported.
+    /// The mark that the leg's sockets carry, as the plan has it; only reported.
     pub mark: Dscp,
     /// Canonical name for RTCP: the same for all streams of one end, and nobody's address (RFC 7022).
     pub cname: String,
@@ -78,6 +83,12 @@ pub enum Output {
 pub enum Event {
     /// The first packet of the peer's stream came: speech is about to be heard.
     Started,
+    /// The peer pressed a key; told once per press.
+    Key(dtmf::Key),
+    /// The peer said goodbye to its stream (RTCP BYE). The call itself ends by SIP.
+    Left,
+    /// The peer had chosen our SSRC: we have another now.
+    Collided,
 }
 
 /// Packets of one kind that came, good or bad, by what is wrong with them.
@@ -106,32 +117,72 @@ pub struct Arrivals {
 pub struct Leg {
     agreed: Agreed,
     class: TrafficClass,
+    mark: Dscp,
+    random: Random,
+    protection: Option<Protection>,
     sender: Sender,
     receiver: Receiver,
+    control: Control,
     rtp: Arrivals,
     rtcp: Arrivals,
+    sent: [u64; 2],
+    marks_sent: BTreeMap<Dscp, u64>,
     outputs: VecDeque<Output>,
     /// When the next tick is due.
     due: Option<Duration>,
     /// Ticks that were left out because the host came too late.
     skipped: u64,
+    collided: bool,
+    ended: bool,
+}
+
+/// SRTP both ways, and the keys that it was made of.
+#[derive(Debug)]
+struct Protection {
+    keys: Keys,
+    sender: srtp::Sender,
+    receiver: srtp::Receiver,
 }
 
 impl Leg {
-    /// A leg that begins to send with its first tick. `None` only if a codec library refuses its fixed parameters.
+    /// A leg that begins to send with its first tick. `None` only if a codec or cipher library refuses its fixed
+    /// parameters.
     pub fn new(config: Config) -> Option<Leg> {
         let mut random = Random::new(&config.seed, *b"rtp-ssrc");
+        let keys = config.agreed.keys.as_ref();
         Some(Leg {
             sender: Sender::new(&config.agreed, &mut random)?,
             receiver: Receiver::new(&config.agreed),
+            control: Control::new(config.cname),
+            protection: keys.map(|keys| Protection::new(keys).ok_or(())).transpose().ok()?,
             agreed: config.agreed,
             class: config.class,
+            mark: config.mark,
+            random,
             rtp: Arrivals::default(),
             rtcp: Arrivals::default(),
+            sent: [0; 2],
+            marks_sent: BTreeMap::new(),
             outputs: VecDeque::new(),
             due: None,
             skipped: 0,
+            collided: false,
+            ended: false,
         })
+    }
+
+    /// A re-INVITE came to this: hold, resume, another codec or address. Streams and their counters go on. `None` as
+    /// with [`Leg::new`].
+    pub fn renegotiate(&mut self, agreed: Agreed) -> Option<()> {
+        self.sender.renegotiate(&agreed)?;
+        self.receiver.renegotiate(&agreed);
+        let current = self.protection.take();
+        self.protection = match &agreed.keys {
+            Some(keys) => Some(Protection::renewed(current, keys)?),
+            None => None,
+        };
+        self.agreed = agreed;
+        Some(())
     }
 
     /// A datagram came on the socket of RTP. With what mark, is counted before anything else.
@@ -156,6 +207,7 @@ impl Leg {
     ) {
         let kind = classify(datagram, datagram.len() as u32);
         let is_rtcp = kind == Kind::Rtcp || kind != Kind::Rtp && component == Component::Rtcp;
+        let is_foreign = !self.is_announced(source);
         let arrivals = if is_rtcp { &mut self.rtcp } else { &mut self.rtp };
         *arrivals.marks.entry(mark).or_default() += 1;
         if !matches!(kind, Kind::Rtp | Kind::Rtcp) {
@@ -163,28 +215,80 @@ impl Leg {
             arrivals.garbage += u64::from(!matches!(kind, Kind::Empty | Kind::KeepAlive));
             return;
         }
+        arrivals.foreign += u64::from(is_foreign);
+        if is_foreign && self.protection.is_none() {
+            return;
+        }
+        let Some(plain) = open(self.protection.as_mut(), datagram, is_rtcp, arrivals) else { return };
+        let events = if is_rtcp { self.handle_report(now, plain) } else { self.handle_media(now, plain) };
+        self.outputs.extend(events.into_iter().flatten().map(Output::Event));
+    }
+
+    fn is_announced(&self, source: SocketAddr) -> bool {
         let announced = [self.agreed.remote_rtp.ip(), self.agreed.remote_rtcp.ip()];
-        if !announced.iter().any(|ip| ip.to_canonical() == source.ip().to_canonical()) {
-            arrivals.foreign += 1;
-            if self.agreed.keys.is_none() {
-                return;
-            }
+        announced.iter().any(|ip| ip.to_canonical() == source.ip().to_canonical())
+    }
+
+    fn handle_media(&mut self, now: Duration, plain: &[u8]) -> [Option<Event>; 2] {
+        let packet = rtp::Packet::parse(plain, plain.len() as u32);
+        let Some((packet, payload)) = packet.and_then(|packet| Some((packet, packet.unpadded()?))) else {
+            self.rtp.garbage += 1;
+            return [None; 2];
+        };
+        if packet.ssrc == self.sender.ssrc() {
+            self.rtp.looped += 1;
+            return [self.collide(now), None];
         }
-        if !is_rtcp {
-            let event = self.receiver.handle(now, datagram, self.sender.ssrc(), arrivals);
-            self.outputs.extend(event.map(Output::Event));
+        self.receiver.handle(now, &packet, payload, &mut self.rtp)
+    }
+
+    fn handle_report(&mut self, now: Duration, plain: &[u8]) -> [Option<Event>; 2] {
+        let heard = self.receiver.stream().map(|stream| stream.ssrc);
+        let clock = self.agreed.send.codec.clock();
+        [self.control.handle(now, plain, self.sender.ssrc(), clock, heard, &mut self.rtcp), None]
+    }
+
+    /// RFC 3550, 8.2: goodbye to the number that another has too, and a new one. Once: if packets with the new number
+    /// come back as well, somebody sends us our own.
+    fn collide(&mut self, now: Duration) -> Option<Event> {
+        if std::mem::replace(&mut self.collided, true) {
+            return None;
         }
+        self.report_to_peer(now, true);
+        self.sender.change_ssrc(&mut self.random);
+        Some(Event::Collided)
     }
 
     /// To be called every 20 ms. Takes a frame of speech to send, or nothing (then nothing is sent), and gives the
     /// frame to play.
     pub fn tick(&mut self, now: Duration, speech: Option<&Frame>) -> Frame {
         self.keep_time(now);
-        let packet = self.sender.tick(speech.filter(|_| self.agreed.sends()));
-        if let Some(bytes) = packet {
-            self.transmit(Component::Rtp, bytes);
+        if self.control.is_due(now, &mut self.random) && !self.ended {
+            self.report_to_peer(now, false);
         }
-        self.receiver.play()
+        let sends = self.agreed.sends() && !self.ended;
+        if let Some(packet) = self.sender.tick(speech.filter(|_| sends), sends) {
+            self.transmit(Component::Rtp, packet);
+        }
+        let frame = self.receiver.play();
+        if self.agreed.receives() { frame } else { SILENCE }
+    }
+
+    /// Presses a key, after those that were pressed before. `false` if the peer knows no key presses, or too many wait.
+    pub fn press(&mut self, key: dtmf::Key) -> bool {
+        self.sender.press(key)
+    }
+
+    /// The call is over: says goodbye (RTCP BYE). Nothing is sent afterwards.
+    pub fn end(&mut self, now: Duration) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.report_to_peer(now, true);
+        }
+    }
+
+    /// The sockets carry another mark from now on; only reported.
+    pub fn set_mark(&mut self, mark: Dscp) {
+        self.mark = mark;
     }
 
     /// What the leg wants done. To be called until there is nothing left.
@@ -197,19 +301,56 @@ impl Leg {
         self.due
     }
 
-    /// RTP that came, by mark and by what was wrong with it.
-    pub fn rtp_arrivals(&self) -> &Arrivals {
-        &self.rtp
-    }
-
-    /// RTCP that came.
-    pub fn rtcp_arrivals(&self) -> &Arrivals {
-        &self.rtcp
-    }
-
     /// What was agreed.
     pub fn agreed(&self) -> &Agreed {
         &self.agreed
+    }
+
+    /// Everything in numbers, from the start until now.
+    pub fn report(&self) -> Report {
+        let received = self.receiver.received();
+        let stream = self.receiver.stream();
+        let counts = stream.map(|stream| stream.buffer.counts()).unwrap_or_default();
+        let lost = u64::try_from(received.lost).unwrap_or(0);
+        let discarded = counts.late + counts.overflowed;
+        let percent = |part: u64| 100.0 * part as f64 / (received.packets + lost).max(1) as f64;
+        let (jitter_ms, jitter_max_ms) = stream.map_or((0.0, 0.0), |stream| stream.jitter_ms());
+        Report {
+            codec: self.agreed.send.codec,
+            codec_heard: stream.and_then(|stream| stream.codec()),
+            class: self.class,
+            suite: self.agreed.keys.as_ref().map(|keys| keys.send.suite().name()),
+            packets_sent: self.sent[0],
+            reports_sent: self.sent[1],
+            marks_sent: self.marks_sent.clone(),
+            rtp: self.rtp.clone(),
+            rtcp: self.rtcp.clone(),
+            packets_received: received.packets,
+            packets_lost: lost,
+            packets_discarded: discarded,
+            packets_duplicated: received.duplicated,
+            packets_reordered: received.reordered,
+            packets_garbled: received.garbled,
+            loss_percent: percent(lost),
+            unheard_percent: percent(lost + discarded),
+            clusters: stream.map(|stream| stream.buffer.bursts().clusters()).unwrap_or_default(),
+            frames_concealed: counts.concealed,
+            jitter_ms,
+            jitter_max_ms,
+            round_trip_ms: self.control.round_trip_ms(),
+            buffer_ms: stream.map_or(0, |stream| stream.buffer.delay_ms()),
+            buffer_max_ms: stream.map_or(0, |stream| stream.buffer.most_delay_ms()),
+            ticks_skipped: self.skipped,
+            remote: self.control.remote(),
+        }
+    }
+
+    /// Sends a compound; with `bye`, the last one of our SSRC.
+    fn report_to_peer(&mut self, now: Duration, bye: bool) {
+        let heard = self.receiver.stream().map(|stream| stream.ssrc).filter(|_| self.agreed.voip_metrics);
+        let metrics = heard.map(|ssrc| voip_metrics(&self.report(), ssrc));
+        let compound = self.control.compound(now, &self.sender, self.receiver.stream(), metrics, bye);
+        self.transmit(Component::Rtcp, compound);
     }
 
     /// The clock of our stream runs with the time, also while the host is held up.
@@ -222,12 +363,65 @@ impl Leg {
         self.due = Some(due + TICK * (1 + skipped));
     }
 
-    fn transmit(&mut self, component: Component, bytes: Vec<u8>) {
-        let to = match component {
-            Component::Rtp => self.agreed.remote_rtp,
-            Component::Rtcp => self.agreed.remote_rtcp,
+    fn transmit(&mut self, component: Component, mut bytes: Vec<u8>) {
+        let (to, is_rtcp) = match component {
+            Component::Rtp => (self.agreed.remote_rtp, false),
+            Component::Rtcp => (self.agreed.remote_rtcp, true),
         };
+        let protected = match &mut self.protection {
+            Some(protection) if is_rtcp => protection.sender.protect_rtcp(&mut bytes),
+            Some(protection) => protection.sender.protect_rtp(&mut bytes),
+            None => Ok(()),
+        };
+        // What cannot be encrypted stays here; a peer on hold by the address 0.0.0.0 has no place to send to.
+        if protected.is_err() || to.ip().is_unspecified() || to.port() == 0 {
+            return;
+        }
+        self.sent[usize::from(is_rtcp)] += 1;
+        *self.marks_sent.entry(self.mark).or_default() += 1;
         let component = if self.agreed.mux { Component::Rtp } else { component };
         self.outputs.push_back(Output::Transmit(Transmit { component, to, class: self.class, bytes }));
     }
+}
+
+impl Protection {
+    fn new(keys: &Keys) -> Option<Protection> {
+        let (sender, receiver) = (srtp::Sender::new(&keys.send)?, srtp::Receiver::new(&keys.receive)?);
+        Some(Protection { keys: keys.clone(), sender, receiver })
+    }
+
+    /// A direction whose key stayed goes on with its counters.
+    fn renewed(current: Option<Protection>, keys: &Keys) -> Option<Protection> {
+        let mut new = Protection::new(keys)?;
+        if let Some(current) = current {
+            if current.keys.send == keys.send {
+                new.sender = current.sender;
+            }
+            if current.keys.receive == keys.receive {
+                new.receiver = current.receiver;
+            }
+        }
+        Some(new)
+    }
+}
+
+/// The packet in the clear; `None` if it is not the peer's, and that is counted.
+fn open<'a>(
+    protection: Option<&mut Protection>,
+    datagram: &'a mut [u8],
+    is_rtcp: bool,
+    arrivals: &mut Arrivals,
+) -> Option<&'a [u8]> {
+    let Some(protection) = protection else { return Some(datagram) };
+    let opened = match is_rtcp {
+        true => protection.receiver.unprotect_rtcp(datagram),
+        false => protection.receiver.unprotect_rtp(datagram),
+    };
+    match opened {
+        Ok(len) => return datagram.get(..len),
+        Err(srtp::Error::Malformed) => arrivals.garbage += 1,
+        Err(srtp::Error::Replayed) => arrivals.replayed += 1,
+        Err(_) => arrivals.unauthentic += 1,
+    }
+    None
 }

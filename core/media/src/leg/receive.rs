@@ -8,6 +8,7 @@ use carillon_wire::rtp;
 
 use super::{Arrivals, Event};
 use crate::codec::{Codec, Decoder, FRAME, FRAMES_PER_SECOND, Frame, SILENCE};
+use crate::dtmf::Listener;
 use crate::jitter::{self, Buffer, Popped};
 use crate::negotiate::{Agreed, Format};
 
@@ -37,6 +38,7 @@ pub(super) struct Receiver {
     candidate: Option<(u32, u16)>,
     /// Counted of streams that were replaced.
     before: Received,
+    keys: Listener,
     /// Decoded and not yet played.
     speech: Vec<i16>,
 }
@@ -69,38 +71,38 @@ impl Receiver {
             stream: None,
             candidate: None,
             before: Received::default(),
+            keys: Listener::default(),
             speech: Vec::with_capacity(8 * FRAME),
         }
     }
 
-    /// Takes a packet in the clear.
+    /// Takes a packet in the clear, whose payload is without padding.
     pub(super) fn handle(
         &mut self,
         now: Duration,
-        datagram: &[u8],
-        own_ssrc: u32,
+        packet: &rtp::Packet<'_>,
+        payload: &[u8],
         arrivals: &mut Arrivals,
-    ) -> Option<Event> {
-        let packet = rtp::Packet::parse(datagram, datagram.len() as u32);
-        let Some((packet, payload)) = packet.and_then(|packet| Some((packet, packet.unpadded()?))) else {
-            arrivals.garbage += 1;
-            return None;
-        };
-        if packet.ssrc == own_ssrc {
-            arrivals.looped += 1;
-            return None;
-        }
-        let known = self.events == Some(packet.payload_type) || packet.payload_type == COMFORT_NOISE;
+    ) -> [Option<Event>; 2] {
+        let is_event = self.events == Some(packet.payload_type);
+        let known = is_event || packet.payload_type == COMFORT_NOISE;
         let codec = self.codec(packet.payload_type);
         arrivals.unexpected += u64::from(codec.is_none() && !known);
         let was_silent = self.stream.is_none();
-        let Some(begins) = self.follow(now, &packet, codec) else {
+        let Some(begins) = self.follow(now, packet, codec) else {
             arrivals.stray += 1;
-            return None;
+            return [None; 2];
         };
-        let stream = self.stream.as_mut()?;
-        stream.push(now, &packet, codec.map(|_| payload), begins);
-        was_silent.then_some(Event::Started)
+        let Some(stream) = &mut self.stream else { return [None; 2] };
+        let is_new = stream.push(now, packet, codec.map(|_| payload), begins);
+        let key = if is_event && is_new { self.keys.hear(packet.timestamp, payload) } else { None };
+        [was_silent.then_some(Event::Started), key.map(Event::Key)]
+    }
+
+    /// From now on the peer sends this.
+    pub(super) fn renegotiate(&mut self, agreed: &Agreed) {
+        self.formats = agreed.receive.clone();
+        self.events = agreed.events.map(|events| events.receive);
     }
 
     /// The next frame to be heard.
@@ -147,7 +149,10 @@ impl Receiver {
         let first = codec.or(self.formats.first().map(|format| format.codec))?;
         self.before = self.received();
         self.candidate = None;
-        self.stream = Some(Stream::new(now, packet, first.clock()));
+        let mut buffer =
+            self.stream.take().map_or_else(|| Buffer::new(first.clock()), |stream| stream.buffer);
+        buffer.restart(first.clock());
+        self.stream = Some(Stream::new(now, packet, first.clock(), buffer));
         Some(true)
     }
 }
@@ -167,13 +172,13 @@ fn nanoseconds(now: Duration) -> i64 {
 }
 
 impl Stream {
-    fn new(now: Duration, first: &rtp::Packet<'_>, clock: u32) -> Stream {
+    fn new(now: Duration, first: &rtp::Packet<'_>, clock: u32, buffer: Buffer) -> Stream {
         Stream {
             ssrc: first.ssrc,
             sequence: Sequence::new(first.sequence, 0),
             jitter: Jitter::new(nanoseconds(now), first.timestamp),
             clock,
-            buffer: Buffer::new(clock),
+            buffer,
             decoder: None,
             garbled: 0,
         }
@@ -189,12 +194,24 @@ impl Stream {
         }
     }
 
-    /// Jitter now, milliseconds (RFC 3550, 6.4.1).
-    pub(super) fn jitter_ms(&self) -> f64 {
-        self.jitter.at(self.clock).map_or(0.0, |lane| lane.now_ms)
+    /// Jitter now and at most, milliseconds (RFC 3550, 6.4.1).
+    pub(super) fn jitter_ms(&self) -> (f64, f64) {
+        self.jitter.at(self.clock).map_or((0.0, 0.0), |lane| (lane.now_ms, lane.max_ms))
     }
 
-    fn push(&mut self, now: Duration, packet: &rtp::Packet<'_>, speech: Option<&[u8]>, is_first: bool) {
+    /// What was decoded last.
+    pub(super) fn codec(&self) -> Option<Codec> {
+        self.decoder.as_ref().map(|(codec, _)| *codec)
+    }
+
+    /// Whether the packet is new: neither a duplicate nor a stray one.
+    fn push(
+        &mut self,
+        now: Duration,
+        packet: &rtp::Packet<'_>,
+        speech: Option<&[u8]>,
+        is_first: bool,
+    ) -> bool {
         let time = nanoseconds(now);
         if !is_first {
             let jumped = || self.jitter.has_jumped(time, packet.timestamp);
@@ -202,7 +219,7 @@ impl Stream {
                 // The timestamps of key presses stand still, so they say nothing about jitter.
                 Arrival::Forward(_) if speech.is_some() => self.jitter.push(time, packet.timestamp),
                 Arrival::Forward(_) | Arrival::Late => {}
-                Arrival::Duplicate | Arrival::Stray => return,
+                Arrival::Duplicate | Arrival::Stray => return false,
                 Arrival::Restart => {
                     self.jitter.restart(time, packet.timestamp);
                     self.buffer.restart(self.clock);
@@ -215,6 +232,7 @@ impl Stream {
             payload_type: packet.payload_type,
             payload: speech.map(<[u8]>::to_vec),
         });
+        true
     }
 
     /// Appends one packet's worth of speech.

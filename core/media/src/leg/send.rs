@@ -3,6 +3,7 @@
 use carillon_wire::rtp::Builder;
 
 use crate::codec::{Codec, Encoder, Frame};
+use crate::dtmf::{self, Presser};
 use crate::negotiate::{Agreed, Format};
 use crate::random::Random;
 
@@ -18,6 +19,8 @@ pub(super) struct Sent {
 pub(super) struct Sender {
     format: Format,
     encoder: Encoder,
+    /// Presses keys, in this payload type.
+    presser: Option<(u8, Presser)>,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
@@ -40,6 +43,7 @@ impl Sender {
         Some(Sender {
             format: agreed.send,
             encoder: Encoder::new(agreed.send.codec)?,
+            presser: presser(agreed),
             ssrc: random.u32(),
             // In the lower half: a loss of the first packets must not be taken for a wrap by SRTP (RFC 3711, 3.3.1).
             sequence: random.u32() as u16 & 0x7fff,
@@ -49,14 +53,59 @@ impl Sender {
         })
     }
 
+    /// From now on we send this. `None` only if a codec library refuses its fixed parameters.
+    pub(super) fn renegotiate(&mut self, agreed: &Agreed) -> Option<()> {
+        if agreed.send.codec != self.format.codec {
+            self.encoder = Encoder::new(agreed.send.codec)?;
+        }
+        self.format = agreed.send;
+        self.presser = presser(agreed);
+        Some(())
+    }
+
     pub(super) fn ssrc(&self) -> u32 {
         self.ssrc
     }
 
-    /// The next frame's time: a packet, if there is speech.
-    pub(super) fn tick(&mut self, speech: Option<&Frame>) -> Option<Vec<u8>> {
-        let packet = speech.and_then(|frame| self.speech(frame));
-        self.talking = packet.is_some();
+    /// Another has our number.
+    pub(super) fn change_ssrc(&mut self, random: &mut Random) {
+        self.ssrc = random.u32();
+        self.sent = Sent::default();
+    }
+
+    /// The timestamp of the frame that the next tick sends.
+    pub(super) fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+
+    /// What was sent under the present SSRC.
+    pub(super) fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// `false` if the peer knows no key presses, or too many wait.
+    pub(super) fn press(&mut self, key: dtmf::Key) -> bool {
+        self.presser.as_mut().is_some_and(|(_, presser)| presser.press(key))
+    }
+
+    /// The next frame's time: a packet of a key press, or of speech if there is some. Speech keeps silent while a key is
+    /// down (RFC 4733, 2.5.1.2), but its coder goes on.
+    pub(super) fn tick(&mut self, speech: Option<&Frame>, may_press: bool) -> Option<Vec<u8>> {
+        let spoken = speech.and_then(|frame| self.encode(frame));
+        let press = self.presser.as_mut().filter(|_| may_press);
+        let press = press.and_then(|(payload_type, presser)| Some((*payload_type, presser.tick()?)));
+        let packet = match (press, &spoken) {
+            (Some((payload_type, press)), _) => {
+                let since = self.codec().ticks_per_frame().wrapping_mul(press.age);
+                let began = self.timestamp.wrapping_sub(since);
+                Some(self.packet(payload_type, press.is_first, began, &press.payload))
+            }
+            (None, Some(payload)) => {
+                Some(self.packet(self.format.payload_type, !self.talking, self.timestamp, payload))
+            }
+            (None, None) => None,
+        };
+        self.talking = press.is_none() && spoken.is_some();
         self.timestamp = self.timestamp.wrapping_add(self.codec().ticks_per_frame());
         packet
     }
@@ -70,12 +119,9 @@ impl Sender {
         self.format.codec
     }
 
-    fn speech(&mut self, frame: &Frame) -> Option<Vec<u8>> {
+    fn encode(&mut self, frame: &Frame) -> Option<Vec<u8>> {
         let mut payload = Vec::with_capacity(256);
-        if !self.encoder.encode(frame, &mut payload) {
-            return None;
-        }
-        Some(self.packet(self.format.payload_type, !self.talking, self.timestamp, &payload))
+        self.encoder.encode(frame, &mut payload).then_some(payload)
     }
 
     fn packet(&mut self, payload_type: u8, marker: bool, timestamp: u32, payload: &[u8]) -> Vec<u8> {
@@ -88,4 +134,8 @@ impl Sender {
         self.sent.octets += payload.len() as u64;
         packet
     }
+}
+
+fn presser(agreed: &Agreed) -> Option<(u8, Presser)> {
+    agreed.events.map(|events| (events.send, Presser::new(events.clock)))
 }

@@ -30,7 +30,7 @@ pub(super) enum Purpose {
 /// Session keys at work.
 pub(super) enum Cipher {
     /// Counter mode, and HMAC-SHA1 cut to so many bytes.
-    Cm { aes: Aes128, salt: [u8; 14], hmac: Box<Hmac<Sha1>>, tag: usize },
+    Cm { aes: Box<Aes128>, salt: [u8; 14], hmac: Box<Hmac<Sha1>>, tag: usize },
     /// GCM with a key of 128 bits.
     Gcm128 { aes: Box<Aes128Gcm>, salt: [u8; 12] },
     /// GCM with a key of 256 bits.
@@ -57,7 +57,7 @@ impl Cipher {
     pub(super) fn new(suite: Suite, key: &[u8], salt: &[u8], auth: &[u8], tag: usize) -> Option<Cipher> {
         Some(match suite {
             Suite::AesCm128HmacSha1Tag80 | Suite::AesCm128HmacSha1Tag32 => Cipher::Cm {
-                aes: Aes128::new_from_slice(key).ok()?,
+                aes: Box::new(Aes128::new_from_slice(key).ok()?),
                 salt: salt.try_into().ok()?,
                 hmac: Box::new(Hmac::new_from_slice(auth).ok()?),
                 tag,

@@ -122,9 +122,13 @@ impl Call {
         }
     }
 
-    pub(super) fn reject(&mut self, now: Duration, line: &mut Line, code: u16) {
+    pub(super) fn reject(&mut self, now: Duration, line: &mut Line, code: u16, warning: Option<&str>) {
         if let Some((invite, first)) = self.settle() {
-            line.respond(now, &invite, Reply::new(code, reason(code), &self.dialog.local_tag));
+            let mut reply = Reply::new(code, reason(code), &self.dialog.local_tag);
+            if let Some(warning) = warning {
+                reply = reply.field("Warning", format!("399 {} \"{}\"", line.settings.local.ip(), quotable(warning)));
+            }
+            line.respond(now, &invite, reply);
             if first {
                 self.end(line, Ending::HungUp);
             }
@@ -137,9 +141,9 @@ impl Call {
                 *given_up = true;
                 line.cancel(now, invite);
             }
-            Stage::Asked { first: true, .. } => self.reject(now, line, 603),
+            Stage::Asked { first: true, .. } => self.reject(now, line, 603, None),
             Stage::Asked { first: false, .. } => {
-                self.reject(now, line, 487);
+                self.reject(now, line, 487, None);
                 self.leave(now, line, Ending::HungUp);
             }
             Stage::Up => match &mut self.unconfirmed {
@@ -334,6 +338,11 @@ pub(super) fn capabilities(tag: &str) -> Reply<'_> {
 
 pub(super) fn not_allowed(tag: &str) -> Reply<'_> {
     Reply::new(405, "Method Not Allowed", tag).field("Allow", ALLOW)
+}
+
+/// Fit to stand between quotes on one line.
+fn quotable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || c == '"' || c == '\\', " ")
 }
 
 fn reason(code: u16) -> &'static str {

@@ -105,6 +105,8 @@ pub enum Request {
         call: CallKey,
         /// 400 to 699.
         code: u16,
+        /// What is wrong here, for the other side's user (RFC 3261, 20.43).
+        warning: Option<String>,
     },
     /// End a call, in whatever state it is.
     HangUp(CallKey),

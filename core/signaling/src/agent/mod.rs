@@ -90,7 +90,9 @@ impl Agent {
             Request::Call { to, offer } => self.call(now, &to, offer),
             Request::Ring(call) => self.with(call, |call, line| call.ring(now, line)),
             Request::Answer { call, sdp } => self.with(call, |call, line| call.answer(now, line, sdp)),
-            Request::Reject { call, code } => self.with(call, |call, line| call.reject(now, line, code)),
+            Request::Reject { call, code, warning } => {
+                self.with(call, |call, line| call.reject(now, line, code, warning.as_deref()));
+            }
             Request::HangUp(call) => self.with(call, |call, line| call.hang_up(now, line)),
         }
         self.calls.retain(|_, call| !call.is_over());

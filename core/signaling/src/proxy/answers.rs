@@ -10,7 +10,7 @@ use super::forward;
 use crate::calls;
 use crate::contract::Event;
 use crate::incoming::Incoming;
-use crate::transaction::{Cancel, Heard, Id};
+use crate::transaction::{Cancel, Heard, Id, Owner};
 
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
@@ -20,7 +20,7 @@ impl Proxy {
         self.counts.response(code);
         let Some(id) = self.asked(incoming) else { return self.counts.drop("sip_stray_response") };
         let Some(client) = self.clients.get_mut(id) else { return };
-        let (heard, owner) = (client.hear(now, code), client.owner);
+        let (heard, owner) = (client.hear(now, code), client.owner.clone());
         match heard {
             Heard::Pass | Heard::Refused => {
                 if heard == Heard::Refused {
@@ -28,9 +28,7 @@ impl Proxy {
                 }
                 self.settle_client(now, id);
                 self.wanted(now, id);
-                if let Some(owner) = owner {
-                    self.news(now, owner, incoming, code);
-                }
+                self.report(now, owner, incoming, code);
             }
             Heard::AckAgain => {
                 self.counts.absorbed += 1;
@@ -48,8 +46,8 @@ impl Proxy {
         if client.nonce != branch.nonce {
             return None;
         }
-        match (incoming.method(), client.cancel) {
-            (Method::Cancel, Cancel::Sent(cancel)) => cancel,
+        match (incoming.method(), &client.cancel) {
+            (Method::Cancel, Cancel::Sent(cancel)) => *cancel,
             (Method::Cancel, _) => None,
             (Method::Invite, _) => client.is_invite().then_some(id),
             _ => (!client.is_invite()).then_some(id),
@@ -67,9 +65,17 @@ impl Proxy {
 
     /// A CANCEL that had to wait for a sign that the INVITE arrived.
     fn wanted(&mut self, now: Duration, id: Id) {
-        let wanted = self.clients.get(id).is_some_and(|client| client.cancel == Cancel::Wanted);
-        if wanted {
-            self.cancel_branch(now, id, None);
+        if let Some(Cancel::Wanted(reason)) = self.clients.get(id).map(|client| client.cancel.clone()) {
+            self.cancel_branch(now, id, reason.as_deref());
+        }
+    }
+
+    fn report(&mut self, now: Duration, owner: Owner, incoming: &Incoming<'_>, code: u16) {
+        match owner {
+            Owner::Nobody => {}
+            Owner::Request(owner) => self.news(now, owner, incoming, code),
+            Owner::Subscription(_) if code < 200 => {}
+            Owner::Subscription(subscription) => self.notified.push_back((subscription, code)),
         }
     }
 

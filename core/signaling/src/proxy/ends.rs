@@ -9,6 +9,7 @@ use crate::contract::{Destination, Listener};
 /// The listeners, with their advertised names taken apart.
 pub(crate) struct Ends {
     ends: Vec<End>,
+    domains: Vec<String>,
 }
 
 /// One listener.
@@ -27,8 +28,8 @@ enum Name {
 }
 
 impl Ends {
-    pub(crate) fn new(listeners: Vec<Listener>) -> Ends {
-        Ends { ends: listeners.into_iter().map(End::new).collect() }
+    pub(crate) fn new(listeners: Vec<Listener>, domains: &[String]) -> Ends {
+        Ends { ends: listeners.into_iter().map(End::new).collect(), domains: domains.to_vec() }
     }
 
     /// The listener at our end of a flow; for a connection that we made, the first of its transport.
@@ -42,9 +43,12 @@ impl Ends {
     pub(crate) fn towards(&self, to: &Destination) -> Option<&End> {
         match to {
             Destination::Flow(flow) => self.of(flow),
-            Destination::Address { transport, remote, local } => {
-                self.of(&Flow { transport: *transport, id: 0, local: local.unwrap_or(*remote), remote: *remote })
-            }
+            Destination::Address { transport, remote, local } => self.of(&Flow {
+                transport: *transport,
+                id: 0,
+                local: local.unwrap_or(*remote),
+                remote: *remote,
+            }),
         }
     }
 
@@ -52,6 +56,15 @@ impl Ends {
     pub(crate) fn are(&self, uri: &Uri<'_>) -> bool {
         let Some(host) = uri.host else { return false };
         self.ends.iter().any(|end| end.is(host, uri.port))
+    }
+
+    /// Whether a Route entry means us: some phones are told the domain as their outbound proxy.
+    pub(crate) fn are_routed(&self, uri: &Uri<'_>) -> bool {
+        let Some(Host::Name(host)) = uri.host else { return self.are(uri) };
+        let domain = self.domains.iter().any(|domain| domain.as_bytes().eq_ignore_ascii_case(host));
+        let port =
+            uri.port.is_none_or(|port| self.ends.iter().any(|end| end.port == port || end.bound() == port));
+        domain && port || self.are(uri)
     }
 }
 
@@ -84,7 +97,10 @@ impl End {
         let ports = [self.port, self.bound()];
         let port_fits = match port {
             Some(port) => ports.contains(&port),
-            None => ports.contains(&Transport::Udp.default_port()) || ports.contains(&Transport::Tls.default_port()),
+            None => {
+                ports.contains(&Transport::Udp.default_port())
+                    || ports.contains(&Transport::Tls.default_port())
+            }
         };
         let host_fits = match (host, &self.host) {
             (Host::Ip(ip), name) => *name == Name::Ip(ip) || self.listener.address.ip() == ip,
@@ -116,11 +132,12 @@ mod tests {
             advertised: advertised.to_owned(),
             algorithms: Default::default(),
         };
-        Ends::new(vec![
+        let listeners = vec![
             listener(Transport::Udp, "192.0.2.1:5060", "192.0.2.1:5060"),
             listener(Transport::Tls, "[::]:5061", "Sip.Example.com:5061"),
             listener(Transport::Udp, "10.0.0.1:5080", "10.0.0.1:5080"),
-        ])
+        ];
+        Ends::new(listeners, &["example.com".to_owned()])
     }
 
     #[test]
@@ -139,6 +156,19 @@ mod tests {
         ];
         for (uri, ours) in cases {
             assert_eq!(ends().are(&Uri::parse(uri.as_bytes()).unwrap()), ours, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_route_may_name_the_domain() {
+        for (uri, ours) in [
+            ("sip:example.com;lr", true),
+            ("sip:EXAMPLE.com:5080", true),
+            ("sip:example.com:5070", false),
+            ("sip:example.org", false),
+            ("sip:192.0.2.1;lr", true),
+        ] {
+            assert_eq!(ends().are_routed(&Uri::parse(uri.as_bytes()).unwrap()), ours, "{uri}");
         }
     }
 

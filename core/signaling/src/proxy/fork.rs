@@ -39,8 +39,11 @@ pub(crate) struct Fork {
     /// Not tried yet, the best first.
     waiting: Vec<Target>,
     best: Option<(u16, Outcome)>,
-    challenges: Vec<(Name, Vec<u8>)>,
+    challenges: Challenges,
 }
+
+/// Fields of challenges, and which they are.
+pub(crate) type Challenges = Vec<(Name, Vec<u8>)>;
 
 /// How a branch ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,7 +89,12 @@ impl Fork {
     }
 
     /// A branch was refused by `response`; `forwarded` makes of it what would be sent on.
-    pub(crate) fn refused(&mut self, code: u16, response: &Message<&[u8]>, forwarded: impl FnOnce() -> Vec<u8>) {
+    pub(crate) fn refused(
+        &mut self,
+        code: u16,
+        response: &Message<&[u8]>,
+        forwarded: impl FnOnce() -> Vec<u8>,
+    ) {
         if matches!(code, 401 | 407) {
             for name in [Name::WwwAuthenticate, Name::ProxyAuthenticate] {
                 self.challenges.extend(response.all(name).map(|value| (name, value.to_vec())));
@@ -96,7 +104,7 @@ impl Fork {
     }
 
     /// The best that came, and the challenges of all others if it is one (RFC 3261, 16.7, step 7).
-    pub(crate) fn outcome(&mut self) -> Option<(Outcome, Vec<(Name, Vec<u8>)>)> {
+    pub(crate) fn outcome(&mut self) -> Option<(Outcome, Challenges)> {
         let (_, outcome) = self.best.take()?;
         let challenges = std::mem::take(&mut self.challenges);
         match outcome {
@@ -193,7 +201,11 @@ mod tests {
             (&[503, 502], 502),
             (&[302, 603, 407], 603),
         ] {
-            assert_eq!(best(codes), Outcome::Answered(expected, expected.to_string().into_bytes()), "{codes:?}");
+            assert_eq!(
+                best(codes),
+                Outcome::Answered(expected, expected.to_string().into_bytes()),
+                "{codes:?}"
+            );
         }
     }
 

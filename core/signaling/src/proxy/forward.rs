@@ -22,7 +22,11 @@ pub(crate) struct Hop<'a> {
 }
 
 /// The request as it goes on (RFC 3261, 16.6).
-pub(crate) fn request(incoming: &Incoming<'_>, route: &Route<'_>, hop: &Hop<'_>) -> Result<Vec<u8>, Malformed> {
+pub(crate) fn request(
+    incoming: &Incoming<'_>,
+    route: &Route<'_>,
+    hop: &Hop<'_>,
+) -> Result<Vec<u8>, Malformed> {
     let message = incoming.message;
     let mut edits = Edits::new(message);
     edits.push(Name::Via, hop.via.as_bytes())?;
@@ -74,6 +78,14 @@ fn strip_credentials(
         edits.append(b"Proxy-Authorization", &unfolded(value))?;
     }
     Ok(())
+}
+
+/// A request of our own with its Via.
+pub(crate) fn with_via(request: &[u8], via: &str) -> Option<Vec<u8>> {
+    let message = Message::parse(request).ok()?;
+    let mut edits = Edits::new(&message);
+    edits.prepend(b"Via", via.as_bytes()).ok()?;
+    edits.finish().ok()
 }
 
 /// The CANCEL of an INVITE that was sent (RFC 3261, 9.1); `reason` says why (RFC 3326).

@@ -7,7 +7,7 @@ use carillon_wire::sip::{Answer, Flow, Transport};
 
 use super::{Path, Proxy};
 use crate::contract::Destination;
-use crate::transaction::{Due, Id, Lapse};
+use crate::transaction::{Due, Id, Lapse, Owner};
 
 const TIMEOUT: Answer = Answer { code: 408, reason: "Request Timeout" };
 
@@ -71,6 +71,14 @@ impl Proxy {
     pub(crate) fn closed(&mut self, now: Duration, flow: &Flow) {
         self.flows.remove(&flow.id);
         self.lost(now, Path::Flow(flow.id));
+        // No answer can reach a caller whose connection is gone: nobody shall go on ringing for it.
+        let asking: Vec<u32> =
+            self.asking.range((flow.id, 0)..=(flow.id, u32::MAX)).map(|(_, place)| *place).collect();
+        for place in asking {
+            if let Some((id, _)) = self.servers.at(place) {
+                self.give_up(now, id, None);
+            }
+        }
     }
 
     /// A connection could not be made.
@@ -91,8 +99,12 @@ impl Proxy {
     /// A branch that no answer will come from.
     pub(super) fn gone(&mut self, now: Duration, id: Id, why: Option<Answer>) {
         let Some(client) = self.end_client(id) else { return };
-        if let Some(owner) = client.owner {
-            self.failed(now, owner, why);
+        match client.owner {
+            Owner::Nobody => {}
+            Owner::Request(owner) => self.failed(now, owner, why),
+            Owner::Subscription(subscription) => {
+                self.notified.push_back((subscription, why.map_or(503, |answer| answer.code)));
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod token;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
@@ -40,12 +41,16 @@ pub(crate) struct Proxy {
     pub(crate) calls: Calls,
     pub(crate) counts: Counts,
     pub(crate) out: VecDeque<Output>,
+    /// Answers to NOTIFYs of our own.
+    pub(crate) notified: VecDeque<(Arc<str>, u16)>,
     realm: String,
     limits: Limits,
-    servers: Table<Server<Fork>>,
+    servers: Table<Server<Box<Fork>>>,
     /// Server transactions by what the requests of one have in common.
     keys: HashMap<Key, Id, Plain>,
     clients: Table<Client>,
+    /// Calls that are being set up, by the flow of the caller.
+    asking: BTreeSet<(u64, u32)>,
     /// Open client transactions by the connection that they need.
     waiting: BTreeSet<(Path, u32)>,
     /// Connections that are up, as far as something came over them.
@@ -64,15 +69,17 @@ impl Proxy {
     pub(crate) fn new(config: &Config, seed: &[u8; 32], now: Duration) -> Proxy {
         Proxy {
             secret: Secret::new(seed),
-            ends: Ends::new(config.listeners.clone()),
+            ends: Ends::new(config.listeners.clone(), &config.domains),
             calls: Calls::new(now, config.limits.calls, config.limits.silence),
             counts: Counts::default(),
             out: VecDeque::new(),
+            notified: VecDeque::new(),
             realm: config.realm.clone(),
             limits: config.limits,
             servers: Table::new(now),
             keys: HashMap::default(),
             clients: Table::new(now),
+            asking: BTreeSet::new(),
             waiting: BTreeSet::new(),
             flows: HashMap::default(),
             sequence: 0,
@@ -85,7 +92,7 @@ impl Proxy {
         let most = self.limits.transactions;
         match in_dialog {
             true => used < most + most / 4,
-            false => used < most && self.out.len() < self.limits.queue && !self.calls.is_full(),
+            false => used < most && self.out.len() < self.limits.queue,
         }
     }
 
@@ -102,9 +109,13 @@ impl Proxy {
     }
 
     fn way(&self, target: &Target) -> Option<Destination> {
-        match target.destination()? {
-            Destination::Flow(flow) if !self.is_up(&flow) => None,
-            to => Some(to),
+        target.destination().filter(|to| self.can_reach(to))
+    }
+
+    fn can_reach(&self, to: &Destination) -> bool {
+        match to {
+            Destination::Flow(flow) => self.is_up(flow),
+            Destination::Address { .. } => true,
         }
     }
 
@@ -122,7 +133,7 @@ impl Proxy {
         }
         let tag = tag(&self.secret, incoming.message);
         let bytes = answer(incoming.message, &incoming.flow, &tag, reply);
-        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite(), None));
+        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()).brief());
         self.keys.insert(key, id);
         self.counts.answer(reply.answer.code);
         self.give(now, id, reply.answer.code, bytes);
@@ -133,8 +144,13 @@ impl Proxy {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.answer(now, code, &bytes);
         let flow = server.flow;
+        if code >= 200 {
+            self.asking.remove(&(flow.id, id.place()));
+        }
         self.settle_server(now, id);
-        self.transmit(Destination::Flow(flow), bytes);
+        if self.is_up(&flow) {
+            self.transmit(Destination::Flow(flow), bytes);
+        }
     }
 
     fn settle_server(&mut self, now: Duration, id: Id) {
@@ -146,6 +162,7 @@ impl Proxy {
 
     fn end_server(&mut self, id: Id) {
         let Some(server) = self.servers.remove(id) else { return };
+        self.asking.remove(&(server.flow.id, id.place()));
         if self.keys.get(&server.key) == Some(&id) {
             self.keys.remove(&server.key);
         }

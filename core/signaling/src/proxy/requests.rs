@@ -6,16 +6,17 @@ use std::time::Duration;
 use carillon_wire::sip::{Answer, Flow, Message, Method, Name};
 
 use super::branch::{Branch, path};
-use super::forward::{self, Hop};
 use super::fork::{Fork, Outcome, Target};
+use super::forward::{self, Hop};
 use super::route::{Route, route};
 use super::token::Token;
 use super::{Path, Proxy};
 use crate::contract::Destination;
 use crate::incoming::Incoming;
+use crate::provisioning::Notify;
 use crate::reply::Reply;
 use crate::secret::usage;
-use crate::transaction::{Client, Id, Key, Kind, Repeat, Server, key};
+use crate::transaction::{Client, Id, Key, Kind, Owner, Repeat, Server, key};
 
 /// Where UDP messages begin to be cut into fragments (RFC 3261, 18.1.1).
 const LARGE: usize = 1300;
@@ -54,12 +55,18 @@ impl Proxy {
     /// A CANCEL: 200, and whoever is still being asked is asked no longer (RFC 3261, 16.10).
     pub(crate) fn cancel(&mut self, now: Duration, incoming: &Incoming<'_>, own: Key) {
         let invite = key(&self.secret, &incoming.routing, Kind::Invite);
-        let Some(id) = self.keys.get(&invite).copied() else {
+        let known = self.keys.get(&invite).and_then(|id| Some((*id, self.servers.get(*id)?.flow)));
+        let same_host = |(_, flow): &(Id, Flow)| flow.remote.ip() == incoming.flow.remote.ip();
+        let Some((id, _)) = known.filter(same_host) else {
             let reply = Reply::new(481, "Call/Transaction Does Not Exist");
             return self.refuse(incoming.flow, incoming.message, &reply);
         };
         self.answer(now, incoming, own, &Reply::new(200, "OK"));
-        let reason = incoming.message.get(Name::Reason);
+        self.give_up(now, id, incoming.message.get(Name::Reason));
+    }
+
+    /// The caller does not wait any longer.
+    pub(super) fn give_up(&mut self, now: Duration, id: Id, reason: Option<&[u8]>) {
         let Some(fork) = self.servers.get_mut(id).and_then(|server| server.work.as_mut()) else { return };
         fork.cancelled = true;
         fork.stop();
@@ -74,19 +81,18 @@ impl Proxy {
         incoming: &Incoming<'_>,
         key: Key,
         way: &Route<'_>,
-        caller: Arc<str>,
-        targets: Vec<Target>,
+        fork: Fork,
     ) {
-        let path = path(&self.secret, incoming);
-        let fork = Fork::new(incoming.message.bytes(), caller, path, targets);
-        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite(), None));
+        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()));
         self.keys.insert(key, id);
         if incoming.is_invite() {
-            let bytes = crate::incoming::answer(incoming.message, &incoming.flow, "", &Reply::new(100, "Trying"));
+            self.asking.insert((incoming.flow.id, id.place()));
+            let bytes =
+                crate::incoming::answer(incoming.message, &incoming.flow, "", &Reply::new(100, "Trying"));
             self.counts.answer(100);
             self.give(now, id, 100, bytes);
         }
-        self.launch(now, id, fork, incoming, way);
+        self.launch(now, id, Box::new(fork), incoming, way);
     }
 
     /// Goes on with the targets that are next, or ends with the best that came.
@@ -107,7 +113,14 @@ impl Proxy {
         fork.into_iter().for_each(|fork| fork.request = std::mem::take(&mut request));
     }
 
-    fn launch(&mut self, now: Duration, id: Id, mut fork: Fork, incoming: &Incoming<'_>, way: &Route<'_>) {
+    fn launch(
+        &mut self,
+        now: Duration,
+        id: Id,
+        mut fork: Box<Fork>,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+    ) {
         while fork.open == 0 {
             let group = fork.group();
             if group.is_empty() {
@@ -133,7 +146,10 @@ impl Proxy {
     }
 
     /// Sends the request to one target, as a transaction.
-    #[allow(clippy::too_many_arguments, reason = "each is another thing; a struct for one call would be a detour")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is another thing; a struct for one call would be a detour"
+    )]
     fn send(
         &mut self,
         now: Duration,
@@ -150,7 +166,7 @@ impl Proxy {
         }
         let nonce = self.nonce();
         let mut client = Client::new(now, nonce, to, incoming.is_invite());
-        client.owner = Some(owner);
+        client.owner = Owner::Request(owner);
         let id = self.clients.insert(client);
         let branch = Branch { place: Some(id.place()), nonce, path: fork.path };
         let record = self.records(incoming, &fork.caller, target);
@@ -158,13 +174,42 @@ impl Proxy {
             self.clients.remove(id);
             return Err(INTERNAL);
         };
-        self.clients.get_mut(id).into_iter().for_each(|client| client.send(&bytes));
+        self.counts.forwarded += 1;
+        self.dispatch(now, id, bytes);
+        Ok(id)
+    }
+
+    /// Sends a NOTIFY of our own, which has no Via yet.
+    pub(crate) fn originate(&mut self, now: Duration, notify: Notify) {
+        let Notify { subscription, to, bytes } = notify;
+        let nonce = self.nonce();
+        let mut client = Client::new(now, nonce, to, false);
+        client.owner = Owner::Subscription(Arc::clone(&subscription));
+        let id = self.clients.insert(client);
+        let branch = Branch { place: Some(id.place()), nonce, path: 0 };
+        let via = self.via(&to, branch).filter(|_| self.can_reach(&to));
+        let Some(bytes) = via.and_then(|via| forward::with_via(&bytes, &via)) else {
+            self.clients.remove(id);
+            return self.notified.push_back((subscription, 503));
+        };
+        self.dispatch(now, id, bytes);
+    }
+
+    /// The bytes of a client transaction leave.
+    fn dispatch(&mut self, now: Duration, id: Id, bytes: Vec<u8>) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.send(&bytes);
+        let to = client.to;
         self.waiting.insert((Path::of(&to), id.place()));
         self.settle_client(now, id);
         self.counts.large += u64::from(!to.transport().is_stream() && bytes.len() > LARGE);
-        self.counts.forwarded += 1;
         self.transmit(to, bytes);
-        Ok(id)
+    }
+
+    fn via(&self, to: &Destination, branch: Branch) -> Option<String> {
+        let end = self.ends.towards(to)?;
+        let (transport, place) = (to.transport(), &end.listener.advertised);
+        Some(format!("SIP/2.0/{transport} {place};rport;branch={}", branch.text()))
     }
 
     /// Sends an ACK on to the other side of its dialog, without a transaction (RFC 3261, 16.11).
@@ -180,7 +225,10 @@ impl Proxy {
     }
 
     /// The bytes that leave.
-    #[allow(clippy::too_many_arguments, reason = "each is another thing; a struct for one call would be a detour")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is another thing; a struct for one call would be a detour"
+    )]
     fn leaving(
         &self,
         incoming: &Incoming<'_>,
@@ -191,13 +239,11 @@ impl Proxy {
         record: Option<[String; 2]>,
         breadth: Option<u32>,
     ) -> Option<Vec<u8>> {
-        let end = self.ends.towards(to)?;
         let (uri, path) = match target {
             Target::Contact(binding) => (Some(binding.contact.as_bytes()), binding.path.as_slice()),
             Target::Peer(_) => (None, &[][..]),
         };
-        let transport = to.transport();
-        let via = format!("SIP/2.0/{transport} {};rport;branch={}", end.listener.advertised, branch.text());
+        let via = self.via(to, branch)?;
         let hop = Hop { via, uri, path, record, breadth, realm: &self.realm };
         forward::request(incoming, way, &hop).ok()
     }
@@ -226,7 +272,7 @@ impl Proxy {
 
     pub(super) fn cancel_branch(&mut self, now: Duration, id: Id, reason: Option<&[u8]>) {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.is_open()) else { return };
-        if !client.may_cancel() {
+        if !client.may_cancel(reason) {
             return;
         }
         let to = client.to;
@@ -241,7 +287,7 @@ impl Proxy {
     }
 
     /// The final answer of a request whose branches have all ended.
-    fn finish(&mut self, now: Duration, id: Id, mut fork: Fork, incoming: &Incoming<'_>) {
+    fn finish(&mut self, now: Duration, id: Id, mut fork: Box<Fork>, incoming: &Incoming<'_>) {
         let (code, bytes) = match fork.outcome() {
             Some((Outcome::Answered(code, bytes), challenges)) => (code, with(bytes, &challenges)),
             // Nobody is told that a request other than INVITE timed out: the one who asked knows (RFC 4320, 4.2).
@@ -274,7 +320,9 @@ fn with(bytes: Vec<u8>, challenges: &[(Name, Vec<u8>)]) -> Vec<u8> {
         if message.status() == Some(503) {
             edits.start_line(b"SIP/2.0 500 Server Internal Error").ok()?;
         }
-        for (name, value) in challenges.iter().filter(|(name, value)| !message.all(*name).any(|own| own == value)) {
+        for (name, value) in
+            challenges.iter().filter(|(name, value)| !message.all(*name).any(|own| own == value))
+        {
             edits.append(name.as_str().as_bytes(), value).ok()?;
         }
         edits.finish().ok()

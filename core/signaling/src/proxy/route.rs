@@ -35,7 +35,7 @@ pub(crate) fn route<'a>(ends: &Ends, secret: &Secret, request: &Incoming<'a>) ->
     let mut own = 0;
     for value in &rest {
         let entry = Address::parse(value).ok()?.uri().ok()?;
-        if !ends.are(&entry) {
+        if !ends.are_routed(&entry) {
             break;
         }
         token = open(&entry).or(token);

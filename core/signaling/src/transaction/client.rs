@@ -1,5 +1,6 @@
 //! The side that asks (RFC 3261, 17.1; RFC 6026, 7.2).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Id, PATIENCE, T1, T2, T4, TIMER_C};
@@ -11,8 +12,7 @@ pub(crate) struct Client {
     /// The part of the branch that nobody can guess.
     pub(crate) nonce: u64,
     pub(crate) to: Destination,
-    /// The server transaction for whose sake it was sent.
-    pub(crate) owner: Option<Id>,
+    pub(crate) owner: Owner,
     /// The CANCEL of this INVITE.
     pub(crate) cancel: Cancel,
     invite: bool,
@@ -21,12 +21,23 @@ pub(crate) struct Client {
     sent: Box<[u8]>,
 }
 
+/// For whose sake a request was sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// Nobody waits for the answer: a CANCEL.
+    Nobody,
+    /// The server transaction of the request that was sent on.
+    Request(Id),
+    /// The subscription that is notified.
+    Subscription(Arc<str>),
+}
+
 /// How far giving up has got.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Cancel {
     No,
-    /// As soon as a provisional answer shows that the request has arrived (RFC 3261, 9.1).
-    Wanted,
+    /// As soon as a provisional answer shows that the request has arrived (RFC 3261, 9.1), for this reason.
+    Wanted(Option<Box<[u8]>>),
     /// On its way; over UDP it is a transaction of its own.
     Sent(Option<Id>),
 }
@@ -70,7 +81,7 @@ impl Client {
     pub(crate) fn new(now: Duration, nonce: u64, to: Destination, invite: bool) -> Client {
         let resend = (!to.transport().is_stream()).then_some((now + T1, T1));
         let state = State::Calling { ends: now + PATIENCE, resend };
-        Client { nonce, to, owner: None, cancel: Cancel::No, invite, state, sent: Box::default() }
+        Client { nonce, to, owner: Owner::Nobody, cancel: Cancel::No, invite, state, sent: Box::default() }
     }
 
     /// The request leaves. It is kept if it may have to be sent again, cancelled or acknowledged.
@@ -94,13 +105,16 @@ impl Client {
         &self.sent
     }
 
-    /// Whether a CANCEL may leave now; if not, it is noted.
-    pub(crate) fn may_cancel(&mut self) -> bool {
-        let may = self.invite && matches!((self.state, self.cancel), (State::Proceeding { .. }, Cancel::No | Cancel::Wanted));
-        if !may && self.cancel == Cancel::No {
-            self.cancel = Cancel::Wanted;
+    /// Whether a CANCEL may leave now; if it is too early, it is noted.
+    pub(crate) fn may_cancel(&mut self, reason: Option<&[u8]>) -> bool {
+        match (self.state, &self.cancel) {
+            (State::Proceeding { .. }, Cancel::No | Cancel::Wanted(_)) => self.invite,
+            (State::Calling { .. }, Cancel::No) => {
+                self.cancel = Cancel::Wanted(reason.map(Box::from));
+                false
+            }
+            _ => false,
         }
-        may
     }
 
     /// The CANCEL has left. Whoever does not react to it is not waited for any longer (RFC 3261, 9.1).
@@ -162,7 +176,7 @@ impl Client {
         let (State::Calling { ends, resend } | State::Proceeding { ends, resend }) = self.state else {
             return Heard::Absorb;
         };
-        self.state = match (self.invite, self.cancel) {
+        self.state = match (self.invite, &self.cancel) {
             (true, Cancel::Sent(_)) => State::Proceeding { ends, resend: None },
             // Timer C starts with the first answer and again with each that says more than 100 (RFC 3261, 16.7, step 2).
             (true, _) if code > 100 || matches!(self.state, State::Calling { .. }) => {

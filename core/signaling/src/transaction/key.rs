@@ -116,7 +116,10 @@ mod tests {
     #[test]
     fn branch_and_sent_by_tell_transactions_apart() {
         let one = of("INVITE", 1, "sip:b@x", "SIP/2.0/UDP Host:5060;branch=z9hG4bK1", "", Kind::Invite);
-        assert_eq!(one, of("INVITE", 2, "sip:c@x", "SIP/2.0/TCP hosT:5060;branch=z9hG4bK1", "", Kind::Invite));
+        assert_eq!(
+            one,
+            of("INVITE", 2, "sip:c@x", "SIP/2.0/TCP hosT:5060;branch=z9hG4bK1", "", Kind::Invite)
+        );
         for via in ["SIP/2.0/UDP host:5060;branch=z9hG4bK2", "SIP/2.0/UDP host;branch=z9hG4bK1"] {
             assert_ne!(one, of("INVITE", 1, "sip:b@x", via, "", Kind::Invite));
         }

@@ -9,7 +9,7 @@ mod table;
 
 use std::time::Duration;
 
-pub(crate) use client::{Cancel, Client, Heard, Lapse};
+pub(crate) use client::{Cancel, Client, Heard, Lapse, Owner};
 pub(crate) use key::{Key, Kind, Plain, key};
 pub(crate) use server::{Due, Repeat, Server};
 pub(crate) use table::{Id, Table};

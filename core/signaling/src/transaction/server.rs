@@ -6,6 +6,10 @@ use carillon_wire::sip::Flow;
 
 use super::{Key, PATIENCE, T1, T2, T4};
 
+/// Who got no answer asks again within T2; after two losses in a row a REGISTER is challenged anew, that is all. With the full
+/// timer J, registrations alone would be most of what is remembered.
+const BRIEF: Duration = T2.saturating_mul(3);
+
 /// One request that came, and what became of it. `W` is the work behind it; it ends with the final answer.
 #[derive(Debug)]
 pub(crate) struct Server<W> {
@@ -14,6 +18,8 @@ pub(crate) struct Server<W> {
     pub(crate) flow: Flow,
     pub(crate) work: Option<W>,
     invite: bool,
+    /// How long the final answer is remembered: timers H, J and L.
+    patience: Duration,
     state: State,
     /// The last answer, kept for as long as it may be asked for again.
     reply: Option<Box<[u8]>>,
@@ -52,8 +58,13 @@ pub(crate) enum Due<'a> {
 }
 
 impl<W> Server<W> {
-    pub(crate) fn new(key: Key, flow: Flow, invite: bool, work: Option<W>) -> Server<W> {
-        Server { key, flow, work, invite, state: State::Open, reply: None }
+    pub(crate) fn new(key: Key, flow: Flow, invite: bool) -> Server<W> {
+        Server { key, flow, work: None, invite, patience: PATIENCE, state: State::Open, reply: None }
+    }
+
+    /// For requests that do no harm if they come again much later.
+    pub(crate) fn brief(self) -> Server<W> {
+        Server { patience: BRIEF, ..self }
     }
 
     /// Whether a final answer is out.
@@ -71,9 +82,9 @@ impl<W> Server<W> {
         let resend = (self.invite && !stream).then_some((now + T1, T1));
         self.state = match (code, self.invite) {
             (..200, _) => State::Open,
-            (..300, true) => State::Accepted { ends: now + PATIENCE },
+            (..300, true) => State::Accepted { ends: now + self.patience },
             (_, false) if stream => State::Completed { ends: now, resend: None },
-            _ => State::Completed { ends: now + PATIENCE, resend },
+            _ => State::Completed { ends: now + self.patience, resend },
         };
         // A 2xx is repeated by the one who gave it, until the ACK gets there.
         let kept = !stream && !matches!(self.state, State::Accepted { .. });

@@ -83,8 +83,9 @@ impl<T> Table<T> {
     /// Sets the timer of an entry, or takes it away.
     pub(crate) fn schedule(&mut self, id: Id, due: Option<Duration>) {
         match due {
-            Some(due) if self.get(id).is_some() => self.wheel.set(id.place, due),
-            _ => self.wheel.cancel(id.place),
+            _ if self.get(id).is_none() => {}
+            Some(due) => self.wheel.set(id.place, due),
+            None => self.wheel.cancel(id.place),
         }
     }
 
@@ -112,6 +113,11 @@ mod tests {
         let new = table.insert('b');
         assert_eq!((new.place(), table.get(old), table.get(new)), (old.place(), None, Some(&'b')));
         assert_eq!((table.remove(old), table.len()), (None, 1));
-        assert_eq!((table.due(Duration::from_secs(9)), table.next()), (None, None));
+        assert_eq!(table.next(), None);
+        table.schedule(new, Some(Duration::from_secs(2)));
+        table.schedule(old, None);
+        table.schedule(old, Some(Duration::from_secs(1)));
+        assert_eq!(table.due(Duration::from_secs(1)), None);
+        assert_eq!(table.due(Duration::from_secs(2)), Some(new));
     }
 }

@@ -130,6 +130,57 @@ impl ReportBlock {
     }
 }
 
+impl ReportBlock {
+    /// As it stands in a report. Losses beyond 24 bits are clamped (RFC 3550, A.3).
+    pub(super) fn encode(&self) -> [u8; 24] {
+        let lost = self.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff) as u32 & 0xff_ffff;
+        let words = [
+            self.ssrc,
+            u32::from(self.fraction_lost) << 24 | lost,
+            self.highest_sequence,
+            self.jitter,
+            self.last_sr,
+            self.delay_since_sr,
+        ];
+        let mut bytes = [0; 24];
+        bytes.as_chunks_mut().0.iter_mut().zip(words).for_each(|(room, word)| *room = word.to_be_bytes());
+        bytes
+    }
+}
+
+impl VoipMetrics {
+    /// The body of its block.
+    pub(super) fn encode(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&self.ssrc.to_be_bytes());
+        bytes[4..8].copy_from_slice(&[
+            self.loss_rate,
+            self.discard_rate,
+            self.burst_density,
+            self.gap_density,
+        ]);
+        let durations =
+            [self.burst_duration, self.gap_duration, self.round_trip_delay, self.end_system_delay];
+        let levels = [
+            self.signal_level as u8,
+            self.noise_level as u8,
+            self.echo_return_loss,
+            self.gmin,
+            self.r_factor,
+            self.external_r_factor,
+            self.mos_listening,
+            self.mos_conversation,
+            self.receiver_config,
+        ];
+        let delays = [self.jitter_nominal, self.jitter_maximum, self.jitter_absolute_maximum];
+        bytes[16..25].copy_from_slice(&levels);
+        for (at, value) in (8..).step_by(2).zip(durations).chain((26..).step_by(2).zip(delays)) {
+            bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
+        }
+        bytes
+    }
+}
+
 impl<'a> XrBlocks<'a> {
     pub(super) fn new(rest: &'a [u8]) -> XrBlocks<'a> {
         XrBlocks { rest }

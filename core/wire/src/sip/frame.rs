@@ -151,10 +151,7 @@ mod tests {
     fn a_datagram_ignores_what_follows_and_refuses_what_is_missing() {
         let head = HEAD.len() + "l: 2\r\n\r\n".len();
         assert_eq!(with("l: 2\r\n", "hiNEXT", Transport::Udp), format!("message {} 2", head + 2));
-        assert_eq!(
-            with("l: 2\r\n", "h", Transport::Udp),
-            "wrong 400 Content-Length Larger Than Message"
-        );
+        assert_eq!(with("l: 2\r\n", "h", Transport::Udp), "wrong 400 Content-Length Larger Than Message");
         assert_eq!(with("", "hi", Transport::Udp), format!("message {} 2", HEAD.len() + 4));
     }
 

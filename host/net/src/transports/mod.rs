@@ -6,6 +6,7 @@
 mod channel;
 mod connection;
 mod counts;
+mod datagrams;
 mod framer;
 mod listener;
 mod outbox;
@@ -29,6 +30,7 @@ use crate::bind_error::{BindError, bind_error};
 use crate::mark::Marks;
 use channel::Channel;
 pub use counts::{Count, Counts};
+use datagrams::Datagrams;
 use listener::Listener;
 use streams::{Notice, Streams};
 
@@ -134,6 +136,7 @@ pub struct Transports {
     /// The last number given to a socket.
     last: u64,
     listeners: BTreeMap<u64, Listener>,
+    datagrams: Datagrams,
     streams: Streams,
     client_tls: Option<(Arc<ClientConfig>, Option<ServerName<'static>>)>,
 }
@@ -151,6 +154,7 @@ impl Transports {
             mark,
             last: 0,
             listeners: BTreeMap::new(),
+            datagrams: Datagrams::new(),
             streams,
             client_tls: None,
         })
@@ -169,21 +173,20 @@ impl Transports {
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
     ) -> Result<SocketAddr, BindError> {
-        let listener = Listener::bind(transport, address, tls, self.mark);
         let id = self.last + 1;
-        let registered = listener.and_then(|listener| {
-            listener.register(self.poll.registry(), id)?;
-            Ok(listener)
-        });
-        let listener = registered.map_err(|error| bind_error(address, transport, error))?;
-        let bound = listener.address;
+        let bound = match transport {
+            Transport::Udp => self.datagrams.bind(id, address, self.mark, self.poll.registry()),
+            Transport::Tcp | Transport::Tls => self.listen_for_streams(id, transport, address, tls),
+        };
         self.last = id;
-        self.listeners.insert(id, listener);
-        Ok(bound)
+        bound
     }
 
     /// Stops to listen there; connections stay. False if nobody listened.
     pub fn stop_listening(&mut self, transport: Transport, address: SocketAddr) -> bool {
+        if transport == Transport::Udp {
+            return self.datagrams.unbind(address);
+        }
         let before = self.listeners.len();
         self.listeners.retain(|_, listener| (listener.transport, listener.address) != (transport, address));
         self.listeners.len() < before
@@ -206,19 +209,26 @@ impl Transports {
     /// Marks every socket anew; an error is the first one.
     pub fn set_mark(&mut self, mark: Dscp) -> io::Result<()> {
         self.mark = mark;
-        let listeners =
-            self.listeners.values().map(|listener| listener.set_mark(mark)).fold(Ok(()), Result::and);
-        listeners.and(self.streams.set_mark(mark))
+        let ports = self.datagrams.sockets().map(|port| port.set_mark(mark));
+        let listeners = self.listeners.values().map(|listener| listener.set_mark(mark));
+        // None is left out because another failed.
+        let bound = ports.chain(listeners).fold(Ok(()), Result::and);
+        bound.and(self.streams.set_mark(mark))
     }
 
     /// Every listener with the marks that the kernel says it has.
     pub fn listening(&self) -> Vec<Listening> {
-        let shown = |listener: &Listener| Listening {
+        let ports = self.datagrams.sockets().map(|port| Listening {
+            transport: Transport::Udp,
+            address: port.local(),
+            marks: port.marks(),
+        });
+        let listeners = self.listeners.values().map(|listener| Listening {
             transport: listener.transport,
             address: listener.address,
             marks: listener.marks(),
-        };
-        self.listeners.values().map(shown).collect()
+        });
+        ports.chain(listeners).collect()
     }
 
     /// What happened so far, and what there is now.
@@ -240,6 +250,7 @@ impl Transports {
         for id in self.streams.take_ready() {
             match self.listeners.get_mut(&id) {
                 Some(listener) => listener.accept(id, self.mark, now, &mut self.streams, &mut self.last),
+                None if self.datagrams.contains(id) => self.datagrams.receive(id, &mut self.streams, handle),
                 None => self.streams.receive(id, now, handle),
             }
         }
@@ -256,36 +267,51 @@ impl Transports {
     /// Sends a message with the next [`Transports::flush`]. What can't be sent is told by the next poll: `Closed`
     /// for a flow, `Failed` for an address.
     pub fn send(&mut self, to: Destination, message: Vec<u8>) {
-        let now = Instant::now();
-        match to {
-            Destination::Flow(flow) => {
-                if !self.streams.send(flow.id, message, now) {
-                    self.streams.count(Count::NoRoute);
-                    self.streams.notice(Notice::Closed(flow));
-                }
+        let sent = match to {
+            Destination::Flow(flow) if flow.transport == Transport::Udp => {
+                self.datagrams.send(flow, message, &mut self.streams)
             }
-            Destination::Address { transport, remote, .. } => {
-                let remote = socket::canonical(remote);
-                let id = match self.streams.connection_to(transport, remote) {
-                    Some(id) => Ok(id),
-                    None => self.connect(transport, remote, now),
-                };
-                match id {
-                    Ok(id) => drop(self.streams.send(id, message, now)),
-                    Err(_) => self.streams.notice(Notice::Failed(transport, remote)),
-                }
+            Destination::Flow(flow) => self.streams.send(flow.id, message, Instant::now()),
+            Destination::Address { transport: Transport::Udp, remote, local } => {
+                self.datagrams.send_to(remote, local, message, &mut self.streams)
             }
+            Destination::Address { transport, remote, .. } => self.send_to(transport, remote, message),
+        };
+        if !sent {
+            self.streams.count(Count::NoRoute);
+            self.streams.notice(match to {
+                Destination::Flow(flow) => Notice::Closed(flow),
+                Destination::Address { transport, remote, .. } => {
+                    Notice::Failed(transport, socket::canonical(remote))
+                }
+            });
         }
     }
 
     /// Sends what waits, as far as the peers take it: the end of a turn.
     pub fn flush(&mut self) {
+        self.datagrams.flush(&mut self.streams);
         self.streams.flush(Instant::now());
     }
 
     /// Ends a connection as soon as what waits for it is sent.
     pub fn close(&mut self, flow: Flow) {
         self.streams.close(flow.id, Instant::now());
+    }
+
+    fn listen_for_streams(
+        &mut self,
+        id: u64,
+        transport: Transport,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<SocketAddr, BindError> {
+        let listener = Listener::bind(transport, address, tls, self.mark)
+            .and_then(|listener| listener.register(self.poll.registry(), id).map(|()| listener))
+            .map_err(|error| bind_error(address, transport, error))?;
+        let bound = listener.address;
+        self.listeners.insert(id, listener);
+        Ok(bound)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
@@ -303,12 +329,20 @@ impl Transports {
             let id = event.token().0 as u64;
             if event.token() == WAKER {
                 handle(Incoming::Woken);
-            } else if self.listeners.contains_key(&id) {
+            } else if self.listeners.contains_key(&id) || self.datagrams.contains(id) {
                 self.streams.wake(id);
             } else {
                 self.streams.note(id, event.is_readable(), event.is_read_closed() || event.is_error());
             }
         }
+    }
+
+    /// On the connection that is open, or else a new one; false if none can be.
+    fn send_to(&mut self, transport: Transport, remote: SocketAddr, message: Vec<u8>) -> bool {
+        let (remote, now) = (socket::canonical(remote), Instant::now());
+        let open = self.streams.connection_to(transport, remote);
+        let id = open.or_else(|| self.connect(transport, remote, now).ok());
+        id.is_some_and(|id| self.streams.send(id, message, now))
     }
 
     fn connect(&mut self, transport: Transport, remote: SocketAddr, now: Instant) -> io::Result<u64> {
@@ -321,12 +355,11 @@ impl Transports {
         Ok(self.last)
     }
 
-    fn client_channel(&mut self, transport: Transport, remote: SocketAddr) -> io::Result<Channel> {
+    fn client_channel(&self, transport: Transport, remote: SocketAddr) -> io::Result<Channel> {
         if transport != Transport::Tls {
             return Ok(Channel::Plain);
         }
         let Some((config, name)) = &self.client_tls else {
-            self.streams.count(Count::NoRoute);
             return Err(io::Error::other("no client configuration for TLS"));
         };
         let name = name.clone().unwrap_or_else(|| remote.ip().into());

@@ -19,6 +19,7 @@ use carillon_qos::plan::Problem;
 use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
 
+pub(crate) use resolve::is_host;
 pub use sample::sample;
 pub use settings::{Kind, SECTIONS, Section, Setting, Unset};
 
@@ -136,6 +137,17 @@ impl Config {
     pub fn from_toml(text: &str, file: &Path) -> Result<Config, Refusal> {
         let (raw, problems) = raw::read(text);
         resolve::resolve(&raw, problems, file)
+    }
+
+    /// Whether TLS is spoken anywhere.
+    pub(crate) fn needs_certificate(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.transport == Transport::Tls)
+    }
+
+    /// This one with what a reload changes; the rest waits for a restart.
+    pub(crate) fn reloaded(self, new: Config) -> Config {
+        let Config { name, plan, listeners, certificate, drain, .. } = new;
+        Config { name, plan, listeners, certificate, drain, ..self }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.

@@ -1,0 +1,58 @@
+//! `carillon check-config`: what is wrong with a configuration, or a sample of one.
+
+use std::io::Write;
+use std::path::Path;
+
+use carillon_server::config::{Config, Refusal, sample};
+use serde_json::json;
+
+use super::print_json;
+use crate::answer::{Answer, Failure};
+use crate::args;
+use crate::style::{BAD, FAINT, GOOD};
+use crate::words::{clean, some};
+
+/// Checks a file, or prints the sample.
+pub fn run(args: &args::CheckConfig, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let Some(file) = &args.file else {
+        out.write_all(sample().as_bytes())?;
+        return Ok(Answer::Yes);
+    };
+    let checked = Config::load(file);
+    let answer = if checked.is_ok() { Answer::Yes } else { Answer::No };
+    match checked {
+        _ if args.json => print_mistakes_json(checked.err())?,
+        Ok(config) => print_good(file, &config, out)?,
+        Err(refusal) => print_bad(&refusal, out)?,
+    }
+    Ok(answer)
+}
+
+fn print_good(file: &Path, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let listeners: Vec<String> =
+        config.listeners.iter().map(|l| format!("{} {}", l.transport, l.address)).collect();
+    writeln!(out, "{GOOD}nothing is wrong{GOOD:#} with {}", clean(&file.display().to_string()))?;
+    let (domains, plan) = (config.domains.join(", "), config.plan.plan.name());
+    writeln!(out, "{FAINT}serves {domains} on {} by the plan {plan}{FAINT:#}", listeners.join(", "))?;
+    Ok(())
+}
+
+fn print_bad(refusal: &Refusal, out: &mut dyn Write) -> Result<(), Failure> {
+    for mistake in &refusal.0 {
+        writeln!(out, "{}", clean(&mistake.to_string()))?;
+    }
+    writeln!(out, "{BAD}{}{BAD:#}", some(refusal.0.len() as u64, "mistake", "mistakes"))?;
+    Ok(())
+}
+
+fn print_mistakes_json(refusal: Option<Refusal>) -> Result<(), Failure> {
+    let mistakes: Vec<_> = refusal
+        .map_or(Vec::new(), |refusal| refusal.0)
+        .into_iter()
+        .map(|mistake| {
+            let problem = mistake.problem;
+            json!({ "file": mistake.file, "line": problem.line, "key": problem.path, "text": problem.text })
+        })
+        .collect();
+    print_json(&json!({ "valid": mistakes.is_empty(), "mistakes": mistakes })).map(drop)
+}

@@ -1,0 +1,126 @@
+//! `carillon user`: who may sign in. Passwords are asked for, read from a pipe, or made up; never an argument.
+
+mod csv;
+mod import;
+mod password;
+pub(super) mod reach;
+
+use std::io::Write;
+
+use carillon_server::admin::UserRow;
+use carillon_server::users::{Digest, NewUser};
+
+use super::print_json;
+use crate::answer::{Answer, Failure};
+use crate::args;
+use crate::style::{FAINT, GOOD, NAME};
+use crate::table::{Cell, Column, Table, terminal_width};
+use crate::words::{clean, date, some};
+use reach::Users;
+
+/// Does what was asked about users.
+pub fn run(what: args::User, out: &mut dyn Write) -> Result<Answer, Failure> {
+    match what {
+        args::User::Add(args) => add(args, out),
+        args::User::Import { file, skip_bad, server } => import::run(&file, skip_bad, &server, out),
+        args::User::List { json, server } => list(json, &server, out),
+        args::User::Passwd { name, generate, server } => passwd(name, generate, &server, out),
+        args::User::Remove { names, server } => remove(&names, &server, out),
+    }
+}
+
+fn add(args: args::AddUser, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let mut users = Users::open(&args.server)?;
+    if users.find(&args.name)?.is_some() {
+        let name = clean(&args.name);
+        let hint = format!("`carillon user passwd {name}` changes the password");
+        return Err(Failure::new(format!("there is a user `{name}` already"), hint));
+    }
+    let password = password::get(&args.name, args.generate)?;
+    let digest = args.digest.as_deref().map(digest);
+    let new = NewUser { name: args.name, password: password.text.clone(), site: args.site, digest };
+    put(&mut users, new, "added", &password, out)
+}
+
+fn passwd(name: String, generate: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let mut users = Users::open(server)?;
+    let Some(row) = users.find(&name)? else {
+        return Err(Failure::Message(format!("there is no user `{name}`")));
+    };
+    let password = password::get(&name, generate)?;
+    let new = NewUser { name, password: password.text.clone(), site: row.site, digest: row.digest };
+    put(&mut users, new, "has a new password", &password, out)
+}
+
+fn put(
+    users: &mut Users,
+    new: NewUser,
+    done: &str,
+    password: &password::Password,
+    out: &mut dyn Write,
+) -> Result<Answer, Failure> {
+    let name = clean(&new.name);
+    users.put(std::slice::from_ref(&new))?;
+    writeln!(out, "{NAME}{name}{NAME:#} {GOOD}{done}{GOOD:#}")?;
+    if password.made_up {
+        writeln!(out, "password: {NAME}{}{NAME:#}", password.text)?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn list(json: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let rows = Users::open(server)?.all()?;
+    if json {
+        return print_json(&rows);
+    }
+    let mut table = Table::new([
+        Column::left("USER"),
+        Column::right("SIGNED IN"),
+        Column::left("SITE"),
+        Column::left("DIGEST"),
+        Column::left("ADDED").spare(1),
+    ]);
+    rows.iter().for_each(|row| table.row(cells(row)));
+    table.print(out, terminal_width())?;
+    writeln!(out, "{FAINT}{}{FAINT:#}", some(rows.len() as u64, "user", "users"))?;
+    Ok(Answer::Yes)
+}
+
+fn cells(row: &UserRow) -> [Cell; 5] {
+    let digest = match row.digest {
+        None => "",
+        Some(Digest::Md5) => "md5",
+        Some(Digest::Sha256) => "sha-256",
+        Some(Digest::Both) => "both",
+    };
+    [
+        Cell::styled(&row.name, NAME),
+        row.contacts.to_string().into(),
+        row.site.clone().unwrap_or_default().into(),
+        digest.into(),
+        date((row.created * 1e9) as i64).into(),
+    ]
+}
+
+fn remove(names: &[String], server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let mut users = Users::open(server)?;
+    let mut answer = Answer::Yes;
+    for name in names {
+        let shown = clean(name);
+        if users.remove(name)? {
+            writeln!(out, "{NAME}{shown}{NAME:#} {GOOD}removed{GOOD:#}")?;
+        } else {
+            writeln!(out, "there is no user `{shown}`")?;
+            answer = Answer::No;
+        }
+    }
+    Ok(answer)
+}
+
+fn digest(word: &str) -> Digest {
+    match word {
+        "sha-256" => Digest::Sha256,
+        "both" => Digest::Both,
+        _ => Digest::Md5,
+    }
+}

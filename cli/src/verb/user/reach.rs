@@ -1,0 +1,125 @@
+//! Which server is meant, and the way to its users: through the running server, or straight into its store.
+//!
+//! A running server must hear of every change, so it is asked first. Only if nobody answers at its socket the store is
+//! opened; a server that answers badly is an error, never a reason to go behind its back.
+
+use std::path::{Path, PathBuf};
+
+use carillon_server::admin::{Client, ClientError, Imported, UserRow};
+use carillon_server::config::Config;
+use carillon_server::offline::Offline;
+use carillon_server::users::NewUser;
+
+use crate::answer::Failure;
+use crate::args::Reach;
+use crate::verb::serve::state_directory;
+
+/// Where a service keeps its configuration.
+const CONFIG: &str = "/etc/carillon/carillon.toml";
+
+/// The users of a server.
+pub(in crate::verb) enum Users {
+    /// It runs.
+    Running(Box<Client>),
+    /// It does not.
+    Stopped(Box<Offline>),
+}
+
+/// The socket of the server that is meant.
+pub(in crate::verb) fn socket(reach: &Reach) -> Result<PathBuf, Failure> {
+    Ok(place(reach)?.0)
+}
+
+/// Connects to it.
+pub(in crate::verb) fn connect(socket: &Path) -> Result<Client, Failure> {
+    Client::connect(socket).map_err(|error| match error {
+        ClientError::NotRunning(_) => {
+            Failure::new("cannot ask the server", format!("{error} (other ones: --config FILE, --socket SOCKET)"))
+        }
+        error => Failure::new("cannot ask the server", error),
+    })
+}
+
+impl Users {
+    /// Reaches the server that is meant.
+    pub(super) fn open(reach: &Reach) -> Result<Users, Failure> {
+        let (socket, config) = place(reach)?;
+        match (Client::connect(&socket), config) {
+            (Ok(client), _) => Ok(Users::Running(Box::new(client))),
+            (Err(ClientError::NotRunning(_)), Some(config)) => {
+                let offline = Offline::open(&config).map_err(|error| {
+                    Failure::new("cannot open the users", carillon_server::chain(&error))
+                })?;
+                Ok(Users::Stopped(Box::new(offline)))
+            }
+            _ => connect(&socket).map(|client| Users::Running(Box::new(client))),
+        }
+    }
+
+    /// A user, if there is one of that name.
+    pub(super) fn find(&mut self, name: &str) -> Result<Option<UserRow>, Failure> {
+        match self {
+            Users::Running(client) => client.user(name).map_err(failed),
+            Users::Stopped(offline) => offline.user(name).map_err(failed),
+        }
+    }
+
+    /// Everybody, in the order of names.
+    pub(super) fn all(&mut self) -> Result<Vec<UserRow>, Failure> {
+        let mut rows: Vec<UserRow> = Vec::new();
+        loop {
+            let last = rows.last().map_or(String::new(), |row| row.name.clone());
+            let page = match self {
+                Users::Running(client) => client.users_after(&last).map_err(failed)?,
+                Users::Stopped(offline) => offline.users_after(&last).map_err(failed)?,
+            };
+            if page.is_empty() {
+                return Ok(rows);
+            }
+            rows.extend(page);
+        }
+    }
+
+    /// Adds or changes users, all of them or none.
+    pub(super) fn put(&mut self, users: &[NewUser]) -> Result<Imported, Failure> {
+        match self {
+            Users::Running(client) => client.put_users(users).map_err(failed),
+            Users::Stopped(offline) => offline.put_users(users).map_err(failed),
+        }
+    }
+
+    /// What is wrong with each of these, by its place, without adding any.
+    pub(super) fn check(&mut self, users: &[NewUser]) -> Result<Vec<(usize, String)>, Failure> {
+        match self {
+            Users::Running(client) => client.check_users(users).map_err(failed),
+            Users::Stopped(offline) => Ok(offline.check_users(users)),
+        }
+    }
+
+    /// Removes a user; false if there was none.
+    pub(super) fn remove(&mut self, name: &str) -> Result<bool, Failure> {
+        match self {
+            Users::Running(client) => client.remove_user(name).map_err(failed),
+            Users::Stopped(offline) => offline.remove_user(name).map_err(failed),
+        }
+    }
+}
+
+/// The socket, and the configuration if one is known.
+fn place(reach: &Reach) -> Result<(PathBuf, Option<Config>), Failure> {
+    if let Some(socket) = &reach.socket {
+        return Ok((socket.clone(), None));
+    }
+    let tried = state_directory().join("admin.sock");
+    if reach.config.is_none() && tried.exists() {
+        return Ok((tried, None));
+    }
+    let file = reach.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
+    let config = Config::load(&file)
+        .map_err(|refusal| Failure::Message(format!("no server is known by `{}`:\n{refusal}", file.display())))?;
+    Ok((config.admin_socket.clone(), Some(config)))
+}
+
+fn failed(error: impl std::error::Error) -> Failure {
+    Failure::Message(carillon_server::chain(&error))
+}

@@ -1,0 +1,3 @@
+//! The Lync client dialect: a second rendering of what was decided elsewhere, and nothing that is decided.
+
+pub(crate) mod provisioning;

@@ -1,0 +1,132 @@
+//! Requests within a call: by our Record-Route, over the flow of the phone that they are for.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use carillon_wire::sip::{Flow, Transport};
+use support::*;
+
+/// A call from alice's TCP phone to bob's TLS phone: the request and the answer that made the dialog.
+fn up(house: &mut House, alice: Flow, bob: Flow) -> (Sent, Sent) {
+    house.register("alice", alice, "");
+    house.register("bob", bob, "");
+    let invite = |branch: &str, cseq: u32, more: &str| {
+        request("INVITE", "sip:bob@example.com", alice, branch, cseq, "", more)
+            .replace("sip:ann@other.org", "sip:alice@example.com")
+    };
+    let challenge = house.hear(alice, &invite("i1", 1, ""));
+    let method = carillon_wire::sip::Method::Invite;
+    let proof = authorization("alice", &challenge[0].text, method, "sip:bob@example.com");
+    let invited = house.hear(alice, &invite("i2", 2, &proof)).remove(1);
+    let taken = house.hear(bob, &invited.answer("200 OK", "bob", "")).remove(0);
+    (invited, taken)
+}
+
+fn bye_to_bob(house: &mut House, alice: Flow, bob: Flow, routes: &str) -> Vec<Sent> {
+    house.hear(alice, &request("BYE", &contact("bob", bob), alice, "b1", 3, "bob", routes))
+}
+
+#[test]
+fn each_side_sees_the_listener_that_it_speaks_to() {
+    let mut house = House::new();
+    let (alice, bob) = (stream(Transport::Tcp, 5, 1), stream(Transport::Tls, 6, 2));
+    let (invited, taken) = up(&mut house, alice, bob);
+    let ends = |sent: &Sent| -> Vec<String> {
+        let end = |value: &&str| value.split_once('@').unwrap().1.to_owned();
+        sent.all("Record-Route").iter().map(end).collect()
+    };
+    let expected = ["192.0.2.1:5061;transport=tls;lr>", "192.0.2.1:5060;transport=tcp;lr>"];
+    assert_eq!(
+        (ends(&invited), ends(&taken)),
+        (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+    );
+}
+
+#[test]
+fn a_phone_that_came_back_on_a_new_connection_is_found() {
+    let mut house = House::new();
+    let (alice, bob) = (stream(Transport::Tcp, 5, 1), stream(Transport::Tls, 6, 2));
+    let (_, taken) = up(&mut house, alice, bob);
+    house.close(bob);
+    let back = stream(Transport::Tls, 7, 2);
+    house.register("bob", back, "");
+    let bye = bye_to_bob(&mut house, alice, bob, &caller_routes(&taken.text));
+    assert_eq!(
+        starts(&bye),
+        [(format!("BYE {} SIP/2.0", contact("bob", bob)).as_str(), back.remote.to_string())]
+    );
+}
+
+#[test]
+fn of_several_phones_the_one_of_the_dialog_is_found_by_its_contact() {
+    let mut house = House::new();
+    let (alice, bob) = (stream(Transport::Tcp, 5, 1), stream(Transport::Tls, 6, 2));
+    let (_, taken) = up(&mut house, alice, bob);
+    house.close(bob);
+    house.register("bob", stream(Transport::Tls, 8, 3), "");
+    house.register("bob", stream(Transport::Tls, 9, 4), "");
+    let routes = caller_routes(&taken.text);
+    let wrong = bye_to_bob(&mut house, alice, bob, &routes);
+    assert_eq!(starts(&wrong), [("SIP/2.0 430 Flow Failed", alice.remote.to_string())]);
+    let third = stream(Transport::Tls, 9, 4);
+    let right = house.hear(alice, &request("BYE", &contact("bob", third), alice, "b2", 4, "bob", &routes));
+    assert_eq!(right[0].to, third.remote);
+}
+
+#[test]
+fn a_flow_that_is_gone_for_good_is_told() {
+    let mut house = House::new();
+    let (alice, bob) = (stream(Transport::Tcp, 5, 1), stream(Transport::Tls, 6, 2));
+    let (_, taken) = up(&mut house, alice, bob);
+    let routes = caller_routes(&taken.text);
+    let info = house.hear(alice, &request("INFO", &contact("bob", bob), alice, "n1", 3, "bob", &routes));
+    assert_eq!(info[0].to, bob.remote);
+    let failed = [("SIP/2.0 430 Flow Failed", alice.remote.to_string())];
+    assert_eq!(starts(&house.close(bob)), failed);
+    assert_eq!(starts(&bye_to_bob(&mut house, alice, bob, &routes)), failed);
+}
+
+#[test]
+fn a_strict_router_before_us_is_understood() {
+    let mut house = House::new();
+    let (alice, bob) = (stream(Transport::Tcp, 5, 1), stream(Transport::Tls, 6, 2));
+    let (_, taken) = up(&mut house, alice, bob);
+    let ours = taken.all("Record-Route");
+    let [outer, inner] = [ours[1], ours[0]].map(|value| value.trim_start_matches('<').trim_end_matches('>'));
+    let target = contact("bob", bob);
+    let routes = format!("Route: <{inner}>, <{target}>\r\n");
+    let bye = house.hear(alice, &request("BYE", outer, alice, "b1", 3, "bob", &routes));
+    assert_eq!(starts(&bye), [(format!("BYE {target} SIP/2.0").as_str(), bob.remote.to_string())]);
+    assert_eq!(bye[0].all("Route"), Vec::<&str>::new());
+}
+
+#[test]
+fn routes_of_others_behind_ours_are_kept() {
+    let mut house = House::new();
+    let (alice, bob) = (stream(Transport::Tcp, 5, 1), stream(Transport::Tls, 6, 2));
+    let (_, taken) = up(&mut house, alice, bob);
+    let routes = format!(
+        "{}Route: <sip:edge.other.org;lr>,\r\n <sip:core.other.org;lr>\r\n",
+        caller_routes(&taken.text)
+    );
+    let bye = bye_to_bob(&mut house, alice, bob, &routes);
+    assert_eq!(bye[0].all("Route"), ["<sip:edge.other.org;lr>", "<sip:core.other.org;lr>"]);
+}
+
+#[test]
+fn a_call_that_falls_silent_is_forgotten() {
+    let mut house = House::new();
+    let (ann, bob) = (udp(1), udp(2));
+    house.register("bob", bob, "");
+    let invited = house.hear(ann, &invite(ann, "i1")).remove(1);
+    let taken =
+        house.hear(bob, &invited.answer("200 OK", "bob", "Session-Expires: 600;refresher=uac\r\n")).remove(0);
+    house.wait(SECOND * 600);
+    let routes = caller_routes(&taken.text);
+    house.hear(ann, &request("UPDATE", &contact("bob", bob), ann, "u1", 2, "bob", &routes));
+    house.wait(SECOND * 631);
+    assert_eq!(house.front.counts().calls, 1);
+    house.wait(SECOND * 2);
+    assert_eq!(house.front.counts().calls, 0);
+    house.assert_quiet();
+}

@@ -1,0 +1,103 @@
+//! Nobody uses the Front End to reach a stranger, and nobody speaks in the name of our users.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use carillon_wire::sip::{Method, Transport};
+use support::*;
+
+/// What a request from an outsider gets, with this Request-URI and these fields.
+fn asked(method: &str, uri: &str, to_tag: &str, head: &str) -> Vec<String> {
+    let mut house = House::new();
+    house.register("bob", udp(2), "");
+    let sent = house.hear(udp(1), &request(method, uri, udp(1), "x1", 1, to_tag, head));
+    sent.iter().map(|sent| format!("{} {}", sent.start(), sent.to.ip())).collect()
+}
+
+#[test]
+fn strangers_are_not_connected_with_strangers() {
+    let relayed = ["SIP/2.0 403 Relaying Denied 198.51.100.1"];
+    assert_eq!(asked("INVITE", "sip:x@victim.org", "", ""), relayed);
+    assert_eq!(asked("INVITE", "sip:bob@198.51.100.2", "", ""), relayed);
+    assert_eq!(asked("INVITE", "sip:x@victim.org", "", "Route: <sip:192.0.2.1;lr>\r\n"), relayed);
+    assert_eq!(asked("BYE", "sip:x@victim.org", "t", "Route: <sip:192.0.2.1;lr>\r\n"), relayed);
+    assert_eq!(asked("MESSAGE", "tel:+4912345", "", ""), ["SIP/2.0 416 Unsupported URI Scheme 198.51.100.1"]);
+}
+
+#[test]
+fn a_route_to_a_stranger_is_not_followed() {
+    let route = "Route: <sip:192.0.2.1;lr>, <sip:victim.org;lr>\r\n";
+    assert_eq!(asked("INVITE", "sip:bob@example.com", "", route), ["SIP/2.0 403 Foreign Route 198.51.100.1"]);
+}
+
+#[test]
+fn a_dialog_that_never_was_leads_nowhere() {
+    let none = ["SIP/2.0 481 Call/Transaction Does Not Exist 198.51.100.1"];
+    assert_eq!(asked("BYE", "sip:bob@example.com", "t", ""), none);
+    assert_eq!(asked("BYE", "sip:192.0.2.1", "t", ""), none);
+    assert_eq!(asked("ACK", "sip:bob@example.com", "t", ""), Vec::<String>::new());
+    assert_eq!(asked("ACK", "sip:x@victim.org", "t", "Route: <sip:192.0.2.1;lr>\r\n"), Vec::<String>::new());
+}
+
+#[test]
+fn a_route_that_is_only_us_is_no_obstacle() {
+    for route in ["<sip:192.0.2.1;lr>", "<sip:example.com;lr>", "<sip:192.0.2.1:5061;transport=tls;lr>"] {
+        let got = asked("MESSAGE", "sip:bob@example.com", "", &format!("Route: {route}\r\n"));
+        assert_eq!(got, ["MESSAGE sip:bob@198.51.100.2:5060;transport=udp SIP/2.0 198.51.100.2"]);
+    }
+}
+
+#[test]
+fn an_ack_to_our_own_refusal_is_no_stray() {
+    let mut house = House::new();
+    let refused = house.hear(udp(1), &invite(udp(1), "i1"));
+    let tag = refused[0].get("To").split(";tag=").nth(1).unwrap();
+    assert!(house.hear(udp(1), &request("ACK", "sip:bob@example.com", udp(1), "i1", 1, tag, "")).is_empty());
+    assert!(house.front.counts().dropped.is_empty());
+}
+
+#[test]
+fn our_users_reach_only_those_whom_we_know() {
+    let mut house = House::new();
+    let message = |cseq: u32, more: &str| {
+        request("MESSAGE", "sip:x@victim.org", udp(1), &format!("m{cseq}"), cseq, "", more)
+            .replace("sip:ann@other.org", "sip:alice@example.com")
+    };
+    let challenge = house.hear(udp(1), &message(1, ""));
+    assert_eq!(challenge[0].start(), "SIP/2.0 407 Proxy Authentication Required");
+    let proof = authorization("alice", &challenge[0].text, Method::Message, "sip:x@victim.org");
+    assert_eq!(house.hear(udp(1), &message(2, &proof))[0].start(), "SIP/2.0 404 Not Found");
+    house.assert_quiet();
+}
+
+/// A token of a call is good for that call only.
+#[test]
+fn the_route_of_one_call_opens_no_other() {
+    let mut house = House::new();
+    let bob = stream(Transport::Tls, 6, 2);
+    house.register("bob", bob, "");
+    let invited = house.hear(udp(1), &invite(udp(1), "i1")).remove(1);
+    let taken = house.hear(bob, &invited.answer("200 OK", "bob", "")).remove(0);
+    let routes = caller_routes(&taken.text);
+    let inside = request("INFO", "sip:x@victim.org", udp(1), "n1", 2, "bob", &routes);
+    assert_eq!(house.hear(udp(1), &inside)[0].to, bob.remote);
+    let other_call = inside.replace("call-1", "call-2").replace("z9hG4bKn1", "z9hG4bKn2");
+    assert_eq!(house.hear(udp(1), &other_call)[0].start(), "SIP/2.0 403 Relaying Denied");
+    let no_dialog = inside.replace(";tag=bob", "").replace("z9hG4bKn1", "z9hG4bKn3");
+    assert_eq!(house.hear(udp(1), &no_dialog)[0].start(), "SIP/2.0 403 Relaying Denied");
+    let ack = request("ACK", "sip:x@victim.org", udp(1), "a1", 1, "bob", &routes).replace("call-1", "call-2");
+    assert!(house.hear(udp(1), &ack).is_empty());
+    assert_eq!(house.front.counts().dropped["sip_stray_ack"], 1);
+}
+
+#[test]
+fn sips_stays_on_tls() {
+    let mut house = House::new();
+    house.register("bob", udp(2), "");
+    let secure = |branch: &str| request("MESSAGE", "sips:bob@example.com", udp(1), branch, 1, "", "");
+    assert_eq!(house.hear(udp(1), &secure("m1"))[0].start(), "SIP/2.0 480 Temporarily Unavailable");
+    let tls = stream(Transport::Tls, 6, 3);
+    house.register("bob", tls, "");
+    let sent = house.hear(udp(1), &secure("m2"));
+    assert_eq!((sent[0].to, sent.len()), (tls.remote, 1));
+}

@@ -1,0 +1,161 @@
+//! The other end of the admin API: what `carillon user` and `carillon status` speak with.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use carillon_net::admin_socket::AdminSocket;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::{Imported, UserRow, Wrong};
+use crate::status::Status;
+use crate::users::NewUser;
+
+/// Longest answer, in bytes: a page of users has some hundred thousand.
+const LONGEST: usize = 64 << 20;
+
+/// A connection to a running server. Every call waits for its answer.
+pub struct Client {
+    runtime: Runtime,
+    sender: http1::SendRequest<Body>,
+    _connection: JoinHandle<()>,
+}
+
+/// Why there is no answer, or a no.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody listens there: no server runs.
+    NotRunning(PathBuf),
+    /// The socket can't be used.
+    Socket(PathBuf, io::Error),
+    /// The server ended the connection, or did not speak HTTP.
+    Broken(String),
+    /// The server refuses, with its reasons.
+    Refused(u16, Vec<String>),
+}
+
+impl Client {
+    /// Connects to the socket of a server.
+    pub fn connect(socket: &Path) -> Result<Client, ClientError> {
+        let failed = |error| ClientError::Socket(socket.to_owned(), error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let stream = runtime.block_on(AdminSocket::connect(socket)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning(socket.to_owned()),
+            _ => ClientError::Socket(socket.to_owned(), error),
+        })?;
+        let (sender, connection) = runtime.block_on(http1::handshake(TokioIo::new(stream))).map_err(broken)?;
+        let connection = runtime.spawn(async move { drop(connection.await) });
+        Ok(Client { runtime, sender, _connection: connection })
+    }
+
+    /// What the server is doing.
+    pub fn status(&mut self) -> Result<Status, ClientError> {
+        self.call(Method::GET, "/status", None::<&()>)
+    }
+
+    /// At most 1000 users behind that name.
+    pub fn users_after(&mut self, name: &str) -> Result<Vec<UserRow>, ClientError> {
+        self.call(Method::GET, &format!("/users?after={}", escaped(name)), None::<&()>)
+    }
+
+    /// One user; `None` if there is none of that name.
+    pub fn user(&mut self, name: &str) -> Result<Option<UserRow>, ClientError> {
+        match self.call(Method::GET, &format!("/users/{}", escaped(name)), None::<&()>) {
+            Err(ClientError::Refused(404, _)) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Adds or changes users: all of them or none.
+    pub fn put_users(&mut self, users: &[NewUser]) -> Result<Imported, ClientError> {
+        self.call(Method::POST, "/users", Some(users))
+    }
+
+    /// What is wrong with each of these, by its place.
+    pub fn check_users(&mut self, users: &[NewUser]) -> Result<Vec<(usize, String)>, ClientError> {
+        let wrong: Vec<Wrong> = self.call(Method::POST, "/users?check=true", Some(users))?;
+        Ok(wrong.into_iter().map(|wrong| (wrong.place, wrong.reason)).collect())
+    }
+
+    /// Removes a user; false if there was none.
+    pub fn remove_user(&mut self, name: &str) -> Result<bool, ClientError> {
+        match self.call(Method::DELETE, &format!("/users/{}", escaped(name)), None::<&()>) {
+            Err(ClientError::Refused(404, _)) => Ok(false),
+            removed => removed.map(|()| true),
+        }
+    }
+
+    fn call<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> Result<T, ClientError> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(broken)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "carillon")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, Body::from))
+            .map_err(broken)?;
+        let (status, bytes) = self.exchange(request)?;
+        if !status.is_success() {
+            return Err(ClientError::Refused(status.as_u16(), reasons(&bytes)));
+        }
+        let text = if bytes.is_empty() { b"null" } else { bytes.as_slice() };
+        serde_json::from_slice(text).map_err(broken)
+    }
+
+    fn exchange(&mut self, request: Request<Body>) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let (runtime, sender) = (&self.runtime, &mut self.sender);
+        runtime.block_on(async {
+            sender.ready().await.map_err(broken)?;
+            let response = sender.send_request(request).await.map_err(broken)?;
+            let status = response.status();
+            let bytes = axum::body::to_bytes(Body::new(response.into_body()), LONGEST).await.map_err(broken)?;
+            Ok((status, bytes.to_vec()))
+        })
+    }
+}
+
+fn broken(error: impl std::error::Error) -> ClientError {
+    ClientError::Broken(crate::chain(&error))
+}
+
+/// The reasons in a refusal; text that is no JSON is one itself.
+fn reasons(bytes: &[u8]) -> Vec<String> {
+    let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    let errors = value.as_ref().and_then(|value| value.get("errors")?.as_array());
+    match errors {
+        Some(errors) => errors.iter().map(|error| error.as_str().unwrap_or_default().to_owned()).collect(),
+        None => vec![String::from_utf8_lossy(bytes).into_owned()],
+    }
+}
+
+/// As it may stand in a path or query (RFC 3986, 2.1).
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::NotRunning(path) => write!(f, "no server answers at `{}`", path.display()),
+            ClientError::Socket(path, error) => write!(f, "cannot speak to the server at `{}`: {error}", path.display()),
+            ClientError::Broken(what) => write!(f, "the server did not answer: {what}"),
+            ClientError::Refused(_, reasons) => f.write_str(&reasons.join("\n")),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}

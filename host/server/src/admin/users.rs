@@ -1,0 +1,176 @@
+//! `/users`: who may sign in. Passwords come in and never go out.
+
+use axum::Json;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use carillon_signaling::User;
+use carillon_store::UserRecord;
+use serde::{Deserialize, Serialize};
+
+use super::refusal::{Refusal, etag, if_match};
+use super::{Caller, PAGE, Who};
+use crate::desk::Desk;
+use crate::users::{Digest, NewUser};
+
+/// A user as lists show it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct UserRow {
+    /// `alice@example.com`.
+    pub name: String,
+    /// The site of the plan.
+    pub site: Option<String>,
+    /// What the user is challenged with, if not what the listener says.
+    pub digest: Option<Digest>,
+    /// When added, in seconds since the Unix epoch.
+    pub created: f64,
+    /// Counts the changes.
+    pub version: u64,
+    /// Phones that are signed in now.
+    pub contacts: u64,
+}
+
+/// What an import has done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Imported {
+    /// Users that are new.
+    pub added: usize,
+    /// Users that were there and have a new password.
+    pub changed: usize,
+}
+
+impl UserRow {
+    /// A record with the number of its contacts.
+    pub fn new(record: &UserRecord, contacts: u64) -> UserRow {
+        UserRow {
+            name: record.user.aor.clone(),
+            site: record.user.site.clone(),
+            digest: record.user.algorithms.map(Digest::from),
+            created: super::seconds(record.created),
+            version: record.version,
+            contacts,
+        }
+    }
+}
+
+impl Imported {
+    /// What these versions say: the first version of a user is a new user.
+    pub fn from_versions(versions: &[u64]) -> Imported {
+        let added = versions.iter().filter(|version| **version == 1).count();
+        Imported { added, changed: versions.len() - added }
+    }
+}
+
+/// The part of the list behind a name.
+#[derive(Deserialize)]
+pub(super) struct After {
+    #[serde(default)]
+    after: String,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(State(desk): State<Desk>, Query(page): Query<After>) -> Result<Response, Refusal> {
+    let limit = page.limit.unwrap_or(PAGE).min(PAGE);
+    let records = desk
+        .ask(move |server| server.store.users_with_contacts(&page.after, limit, server.clock.now()))
+        .await??;
+    let rows: Vec<UserRow> = records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect();
+    Ok(Json(rows).into_response())
+}
+
+pub(super) async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let found = desk.ask(move |server| Ok::<_, Refusal>(server.store.user(&aor(server, &name)?)?)).await??;
+    let record = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
+    Ok(([(header::ETAG, etag(record.version))], Json(UserRow::new(&record, 0))).into_response())
+}
+
+/// What can be set of one user; the name stands in the path.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Body {
+    password: String,
+    site: Option<String>,
+    digest: Option<Digest>,
+}
+
+/// Adds a user, or changes one. With `If-Match` only that version, with `If-None-Match: *` only a new one.
+pub(super) async fn put(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Json(Body { password, site, digest }): Json<Body>,
+) -> Result<Response, Refusal> {
+    let (seen, only_new) = (if_match(&headers), headers.contains_key(header::IF_NONE_MATCH));
+    let new = NewUser { name, password, site, digest };
+    let rules = desk.ask(|server| server.estate.rules()).await?;
+    let user = rules.user(&new).map_err(|reason| Refusal::wrong(vec![reason]))?;
+    let version = desk
+        .ask(move |server| {
+            let now = server.store.user(&user.aor)?.map(|record| record.version);
+            match now {
+                Some(now) if only_new || seen.is_some_and(|seen| seen != now) => Err(Refusal::changed(now)),
+                None if seen.is_some() => Err(Refusal::unknown("there is no such user")),
+                _ => Ok(server.put_users(vec![user], &who)?),
+            }
+        })
+        .await??;
+    let version = version.first().copied().unwrap_or_default();
+    let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, [(header::ETAG, etag(version))], Json(Imported::from_versions(&[version]))).into_response())
+}
+
+pub(super) async fn remove(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let removed = desk
+        .ask(move |server| {
+            let aor = aor(server, &name)?;
+            Ok::<_, Refusal>(server.remove_user(&aor, &who)?)
+        })
+        .await??;
+    removed.map(|_| StatusCode::NO_CONTENT.into_response()).ok_or_else(|| Refusal::unknown("there is no such user"))
+}
+
+/// What is to become of many users.
+#[derive(Deserialize)]
+pub(super) struct How {
+    /// Only say what is wrong with them.
+    #[serde(default)]
+    check: bool,
+}
+
+/// One of many users that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Wrong {
+    /// Its place in the list, from 0.
+    pub place: usize,
+    /// Why.
+    pub reason: String,
+}
+
+/// Adds or changes many: all of them, or none and a reason for each that is wrong. `?check=true` does nothing but list these.
+pub(super) async fn import(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Query(How { check }): Query<How>,
+    Json(new): Json<Vec<NewUser>>,
+) -> Result<Response, Refusal> {
+    // Hashing happens here, beside the turn.
+    let rules = desk.ask(|server| server.estate.rules()).await?;
+    let users: Result<Vec<User>, _> = rules.users(&new);
+    if check {
+        let wrong = users.err().unwrap_or_default().into_iter();
+        let wrong: Vec<Wrong> = wrong.map(|(place, reason)| Wrong { place, reason }).collect();
+        return Ok(Json(wrong).into_response());
+    }
+    let users = users.map_err(|wrong| Refusal::wrong(wrong.into_iter().map(|(_, reason)| reason).collect()))?;
+    let versions = desk.ask(move |server| server.put_users(users, &who)).await??;
+    Ok(Json(Imported::from_versions(&versions)).into_response())
+}
+
+fn aor(server: &crate::turn::Server, name: &str) -> Result<String, Refusal> {
+    server.estate.rules().aor(name).map_err(Refusal::unknown)
+}

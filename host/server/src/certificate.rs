@@ -1,0 +1,74 @@
+//! What phones see when they connect over TLS: files that somebody gave, or a certificate of our own authority.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use carillon_net::authority::{Authority, AuthorityError};
+use carillon_net::tls::{Identity, TlsError, server_config};
+use rustls::ServerConfig;
+
+use crate::config::{Certificate, Config};
+
+/// Name of our own authority, as phones show it.
+const AUTHORITY: &str = "Carillon own authority";
+
+/// Why there is no certificate.
+#[derive(Debug)]
+pub enum CertificateError {
+    /// A file that was given can't be used.
+    Files(TlsError),
+    /// Our own authority can't be used.
+    Authority(AuthorityError),
+    /// rustls refuses what is in the files.
+    Refused(rustls::Error),
+}
+
+/// Reads or makes the certificate of a configuration.
+pub(crate) fn server_tls(config: &Config) -> Result<Arc<ServerConfig>, CertificateError> {
+    let identity = match &config.certificate {
+        Certificate::Files { certificate, key } => {
+            Identity::load(certificate, key).map_err(CertificateError::Files)?
+        }
+        Certificate::Authority(directory) => {
+            let authority = Authority::open(directory, AUTHORITY).map_err(CertificateError::Authority)?;
+            let (names, addresses) = names(config);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            authority.identity(directory, &names, &addresses).map_err(CertificateError::Authority)?
+        }
+    };
+    server_config(&identity).map_err(CertificateError::Refused)
+}
+
+/// Every name and address under which phones may reach the server.
+fn names(config: &Config) -> (Vec<String>, Vec<IpAddr>) {
+    let mut names = Vec::new();
+    let mut addresses: Vec<IpAddr> = config.listeners.iter().map(|listener| listener.address.ip()).collect();
+    let advertised = config.listeners.iter().filter_map(|listener| listener.advertised.as_deref());
+    let advertised = advertised.filter_map(|advertised| advertised.rsplit_once(':')).map(|(host, _)| host);
+    let hosts = [config.name.as_str()].into_iter().chain(config.domains.iter().map(String::as_str));
+    for host in hosts.chain(advertised) {
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) => addresses.push(address),
+            Err(_) => names.push(host.to_owned()),
+        }
+    }
+    addresses.retain(|address| !address.is_unspecified());
+    addresses.sort();
+    addresses.dedup();
+    names.sort();
+    names.dedup();
+    (names, addresses)
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CertificateError::Files(error) => error.fmt(f),
+            CertificateError::Authority(error) => error.fmt(f),
+            CertificateError::Refused(error) => write!(f, "cannot use the certificate for TLS: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CertificateError {}

@@ -1,0 +1,103 @@
+//! Numbers for Prometheus, in its text format 0.0.4.
+
+use std::fmt::{Display, Write};
+
+use crate::turn::Server;
+
+/// The page under construction.
+struct Page(String);
+
+impl Page {
+    /// One metric without labels.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.many(name, kind, help, "", [("", value)]);
+    }
+
+    /// One metric with a value per label. Names and labels are our own words: nothing needs escaping.
+    fn many<L: Display, V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (L, V)>,
+    ) {
+        // Writing to a text cannot fail.
+        let _ = write!(self.0, "# HELP carillon_{name} {help}\n# TYPE carillon_{name} {kind}\n");
+        for (of, value) in values {
+            let _ = match label {
+                "" => writeln!(self.0, "carillon_{name} {value}"),
+                _ => writeln!(self.0, "carillon_{name}{{{label}=\"{of}\"}} {value}"),
+            };
+        }
+    }
+}
+
+impl Server {
+    /// The page.
+    pub(crate) fn metrics(&self) -> String {
+        let mut page = Page(String::new());
+        let healthy = u8::from(self.health.trouble().is_none());
+        page.one("healthy", "gauge", "1 while everything is saved that should be.", healthy);
+        page.one("start_time_seconds", "gauge", "When the server was started.", self.clock.started().as_secs());
+        page.one("plan_version", "gauge", "Version of the plan that holds.", self.estate.plan_version);
+        self.front_end_metrics(&mut page);
+        self.transport_metrics(&mut page);
+        self.turn_metrics(&mut page);
+        self.lease_metrics(&mut page);
+        page.0
+    }
+
+    fn front_end_metrics(&self, page: &mut Page) {
+        let counts = self.front_end.counts();
+        page.one("users", "gauge", "Users that may sign in.", counts.users);
+        page.one("registrations", "gauge", "Contacts that are signed in.", counts.registrations);
+        page.one("calls", "gauge", "Calls that are up.", counts.calls);
+        let transactions = [("server", counts.server_transactions), ("client", counts.client_transactions)];
+        page.many("transactions", "gauge", "SIP transactions.", "side", transactions);
+        page.one("outputs_waiting", "gauge", "Wishes of the core that were not taken yet.", counts.queued);
+        page.many("requests_total", "counter", "Requests received.", "method", counts.requests);
+        page.many("responses_total", "counter", "Responses received.", "class", counts.responses);
+        page.many("answers_total", "counter", "Responses of our own.", "code", counts.answers);
+        page.one("forwarded_total", "counter", "Messages sent on.", counts.forwarded);
+        page.one("absorbed_total", "counter", "Retransmissions absorbed.", counts.absorbed);
+        page.one("resent_total", "counter", "Retransmissions sent.", counts.resent);
+        page.one("timeouts_total", "counter", "Transactions that nobody answered.", counts.timeouts);
+        page.one("overload_total", "counter", "Requests answered 503.", counts.overload);
+        let denied = counts.denied.iter().map(|(why, number)| (why.name(), number));
+        page.many("denied_total", "counter", "Credentials refused.", "why", denied);
+        page.one("large_total", "counter", "Requests over UDP beyond 1300 bytes.", counts.large);
+        page.many("dropped_total", "counter", "Messages dropped.", "reason", counts.dropped);
+    }
+
+    fn transport_metrics(&self, page: &mut Page) {
+        let counts = self.transports.counts();
+        page.one("connections", "gauge", "Connections over TCP and TLS.", counts.connections);
+        page.one("connections_unproven", "gauge", "Of these, those without a message yet.", counts.unproven);
+        page.one("connections_buffered_bytes", "gauge", "Bytes that connections hold.", counts.buffered);
+        let happened = counts.iter().map(|(count, number)| (count.name(), number));
+        page.many("transport_total", "counter", "What happened to connections and sockets.", "event", happened);
+    }
+
+    fn turn_metrics(&self, page: &mut Page) {
+        let (counts, commits) = (&self.counts, self.store.commits());
+        page.one("turns_total", "counter", "Turns of the loop.", counts.turns);
+        page.one("received_total", "counter", "Messages received.", counts.received);
+        page.one("sent_total", "counter", "Messages sent.", counts.sent);
+        page.one("unmarkable_total", "counter", "Messages kept back: their mark was not the socket's.", counts.unmarkable);
+        page.many("garbage_total", "counter", "What was no SIP.", "reason", &counts.garbage);
+        page.many("events_total", "counter", "What happened.", "event", &counts.events);
+        page.one("commits_total", "counter", "Transactions of the store.", commits.transactions);
+        page.one("commit_changes_total", "counter", "Changes saved in them.", commits.changes);
+        page.one("commit_failures_total", "counter", "Transactions that failed.", commits.failures);
+    }
+
+    fn lease_metrics(&self, page: &mut Page) {
+        let leases = self.lease_status();
+        let of = |number: fn(&crate::status::LeaseStatus) -> u64| {
+            leases.iter().map(move |lease| (lease.class.as_str(), number(lease))).collect::<Vec<_>>()
+        };
+        page.many("leased_ports", "gauge", "Media ports in use.", "class", of(|lease| lease.leased as u64));
+        page.many("leases_refused_total", "counter", "Leases refused: the range ran out.", "class", of(|lease| lease.refused));
+    }
+}

@@ -1,0 +1,82 @@
+//! Users of a server that does not run: the same rules, straight into its store.
+
+use std::os::unix::fs::MetadataExt;
+
+use carillon_store::{Author, Store};
+
+use crate::admin::{Imported, UserRow};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::start::{StartError, check_realm};
+use crate::users::{NewUser, Rules};
+
+/// The store of a configuration.
+pub struct Offline {
+    store: Store,
+    rules: Rules,
+    author: Author,
+}
+
+impl Offline {
+    /// Opens the store, or makes it.
+    pub fn open(config: &Config) -> Result<Offline, StartError> {
+        let mut store = Store::open(&config.store)?;
+        check_realm(&mut store, config)?;
+        let uid = std::fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |me| format!("uid {}", me.uid()));
+        let author = Author { who: format!("{uid}, beside the server"), time: Clock::start().now() };
+        Ok(Offline { store, rules: Rules::new(config, &config.plan.plan), author })
+    }
+
+    /// At most 1000 users behind that name.
+    pub fn users_after(&self, name: &str) -> Result<Vec<UserRow>, carillon_store::Error> {
+        let records = self.store.users_with_contacts(name, 1000, self.author.time)?;
+        Ok(records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect())
+    }
+
+    /// A user, if there is one of that name.
+    pub fn user(&self, name: &str) -> Result<Option<UserRow>, OfflineError> {
+        let aor = self.rules.aor(name).map_err(OfflineError::Refused)?;
+        let record = self.store.user(&aor).map_err(OfflineError::Store)?;
+        Ok(record.map(|record| UserRow::new(&record, 0)))
+    }
+
+    /// What is wrong with each of these, by its place.
+    pub fn check_users(&self, new: &[NewUser]) -> Vec<(usize, String)> {
+        self.rules.users(new).err().unwrap_or_default()
+    }
+
+    /// Adds or changes users: all of them or none.
+    pub fn put_users(&mut self, new: &[NewUser]) -> Result<Imported, OfflineError> {
+        let users = self.rules.users(new).map_err(|wrong| {
+            OfflineError::Refused(wrong.into_iter().map(|(_, reason)| reason).collect::<Vec<_>>().join("\n"))
+        })?;
+        let versions = self.store.import_users(&users, &self.author).map_err(OfflineError::Store)?;
+        Ok(Imported::from_versions(&versions))
+    }
+
+    /// Removes a user; false if there was none.
+    pub fn remove_user(&mut self, name: &str) -> Result<bool, OfflineError> {
+        let aor = self.rules.aor(name).map_err(OfflineError::Refused)?;
+        Ok(self.store.remove_user(&aor, &self.author).map_err(OfflineError::Store)?.is_some())
+    }
+}
+
+/// Why users were not added.
+#[derive(Debug)]
+pub enum OfflineError {
+    /// Something is wrong with one of them.
+    Refused(String),
+    /// The store fails.
+    Store(carillon_store::Error),
+}
+
+impl std::fmt::Display for OfflineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            OfflineError::Refused(reason) => f.write_str(reason),
+            OfflineError::Store(error) => f.write_str(&crate::chain(error)),
+        }
+    }
+}
+
+impl std::error::Error for OfflineError {}

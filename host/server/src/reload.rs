@@ -1,0 +1,118 @@
+//! A reload: the configuration is read again, and what can change while running does. After any mistake everything stays
+//! as it was.
+
+use std::sync::Arc;
+
+use carillon_net::bind_error::BindError;
+use carillon_signaling::Request;
+use rustls::ServerConfig;
+use serde::Serialize;
+
+use crate::certificate::server_tls;
+use crate::config::{Config, ListenerConfig};
+use crate::estate::{Bound, adopt_plan};
+use crate::start::listen;
+use crate::turn::Server;
+use carillon_wire::sip::Transport;
+
+/// What a reload has done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Reloaded {
+    /// The version of the plan that holds.
+    pub plan_version: u64,
+    /// Keys whose new values hold after a restart only.
+    pub after_restart: Vec<&'static str>,
+}
+
+impl Server {
+    /// Reads the configuration again; the reasons if it is refused, one a line.
+    pub(crate) fn reload(&mut self) -> Result<Reloaded, Vec<String>> {
+        let reloaded = self.read_again().and_then(|config| self.change_to(config));
+        match &reloaded {
+            Ok(done) if done.after_restart.is_empty() => tracing::info!("configuration reloaded"),
+            Ok(done) => tracing::warn!(keys = done.after_restart.join(", "), "reloaded; some keys need a restart"),
+            Err(reasons) => {
+                reasons.iter().for_each(|reason| tracing::error!("{reason}"));
+                tracing::error!("the configuration is refused; the old one stays in force");
+            }
+        }
+        reloaded
+    }
+
+    fn read_again(&self) -> Result<Config, Vec<String>> {
+        let file = self.estate.file.as_deref().ok_or_else(|| vec!["there is no file to read again".to_owned()])?;
+        Config::load(file).map_err(|refusal| refusal.0.iter().map(ToString::to_string).collect())
+    }
+
+    /// Everything that may fail comes first.
+    fn change_to(&mut self, config: Config) -> Result<Reloaded, Vec<String>> {
+        let tls = match config.needs_certificate().then(|| server_tls(&config)).transpose() {
+            Ok(tls) => tls,
+            Err(error) => return Err(vec![crate::chain(&error)]),
+        };
+        let listeners = self.open_new(&config, tls.clone())?;
+        let author = self.author("configuration");
+        let adopted = adopt_plan(&mut self.store, &config.plan, &author);
+        let (plan, version) = match adopted {
+            Ok(adopted) => adopted,
+            Err(error) => {
+                self.close_but(&self.estate.listeners.clone(), &listeners);
+                return Err(vec![crate::chain(&error)]);
+            }
+        };
+        self.close_but(&listeners, &self.estate.listeners.clone());
+        self.greet_with(tls, &listeners);
+        let after_restart = self.estate.config.differs_until_restart(&config);
+        self.estate.config = self.estate.config.clone().reloaded(config);
+        self.estate.listeners = listeners;
+        let listeners = self.estate.front_end_listeners();
+        self.front_end.handle_request(self.clock.now(), Request::SetListeners(listeners));
+        if version != self.estate.plan_version {
+            self.obey(plan, version);
+        }
+        Ok(Reloaded { plan_version: version, after_restart })
+    }
+
+    /// Opens the listeners that are not open yet; if one can't be, none of them stays.
+    fn open_new(&mut self, config: &Config, tls: Option<Arc<ServerConfig>>) -> Result<Vec<Bound>, Vec<String>> {
+        let before = self.estate.listeners.clone();
+        let mut listeners = Vec::new();
+        let mut errors: Vec<BindError> = Vec::new();
+        for wanted in &config.listeners {
+            let open = before.iter().find(|bound| same_place(&bound.config, wanted));
+            let bound = match open {
+                Some(bound) => Ok(Bound { config: wanted.clone(), address: bound.address }),
+                None => listen(&mut self.transports, wanted, tls.clone()),
+            };
+            match bound {
+                Ok(bound) => listeners.push(bound),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            return Ok(listeners);
+        }
+        self.close_but(&before, &listeners);
+        Err(errors.iter().map(|error| crate::chain(error)).collect())
+    }
+
+    /// Closes what is in `open` and not in `kept`.
+    fn close_but(&mut self, kept: &[Bound], open: &[Bound]) {
+        for bound in open {
+            if !kept.iter().any(|kept| same_place(&kept.config, &bound.config)) {
+                self.transports.stop_listening(bound.config.transport, bound.address);
+            }
+        }
+    }
+
+    fn greet_with(&mut self, tls: Option<Arc<ServerConfig>>, listeners: &[Bound]) {
+        let Some(tls) = tls else { return };
+        for bound in listeners.iter().filter(|bound| bound.config.transport == Transport::Tls) {
+            self.transports.reload_tls(bound.address, tls.clone());
+        }
+    }
+}
+
+fn same_place(one: &ListenerConfig, other: &ListenerConfig) -> bool {
+    (one.transport, one.address) == (other.transport, other.address)
+}

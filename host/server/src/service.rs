@@ -1,0 +1,82 @@
+//! A server as a service: started, reachable for administrators, told by signals, and ended in good order.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use carillon_net::notify::notify;
+use carillon_wire::sip::Transport;
+
+use crate::admin;
+use crate::config::Config;
+use crate::start::{StartError, start};
+use crate::{log, signals};
+
+/// Where a running server is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ready {
+    /// Where SIP is spoken.
+    pub listeners: Vec<(Transport, SocketAddr)>,
+    /// Where health and metrics are.
+    pub metrics: Option<SocketAddr>,
+    /// Where administrators are.
+    pub admin_socket: PathBuf,
+}
+
+/// Why a service ended that should not have.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// It did not start.
+    Start(StartError),
+    /// Administrators can't reach it.
+    Admin(admin::OpenError),
+    /// The kernel refuses to wait for signals or sockets.
+    Kernel(std::io::Error),
+}
+
+/// Runs until it is told to stop. `ready` is called once, when phones may come.
+pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) -> Result<(), ServiceError> {
+    log::begin(&config.log);
+    let (server, desk) = start(config.clone(), file.map(Path::to_owned)).map_err(ServiceError::Start)?;
+    let policy = server.policy.clone();
+    let admin = admin::open(&config, &policy, desk.clone()).map_err(ServiceError::Admin)?;
+    let _signals = signals::listen(desk).map_err(ServiceError::Kernel)?;
+    let listeners =
+        server.estate.listeners.iter().map(|bound| (bound.config.transport, bound.address)).collect();
+    ready(&Ready { listeners, metrics: admin.metrics, admin_socket: config.admin_socket });
+    tell("READY=1");
+    let over = server.run();
+    tell("STOPPING=1");
+    drop(admin);
+    tracing::info!("stopped");
+    over.map_err(ServiceError::Kernel)
+}
+
+/// Tells the service manager, if there is one.
+pub(crate) fn tell(state: &str) {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    if let Err(error) = notify(&socket, state) {
+        tracing::warn!("the service manager can't be told {state}: {error}");
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServiceError::Start(error) => error.fmt(f),
+            ServiceError::Admin(error) => error.fmt(f),
+            ServiceError::Kernel(error) => write!(f, "the kernel refuses to wait: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServiceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ServiceError::Start(error) => error.source(),
+            ServiceError::Admin(error) => error.source(),
+            ServiceError::Kernel(_) => None,
+        }
+    }
+}

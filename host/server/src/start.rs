@@ -1,0 +1,190 @@
+//! From a configuration to a server that is ready for its first turn: store, plan, certificate, sockets, core.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_net::bind_error::BindError;
+use carillon_net::lease::Leases;
+use carillon_net::transports::{self, Transports};
+use carillon_signaling::{Binding, Expires, FrontEnd};
+use carillon_store::{Author, Store};
+use carillon_wire::sip::{Flow, Transport};
+use rustls::ServerConfig;
+
+use crate::certificate::{CertificateError, server_tls};
+use crate::clock::Clock;
+use crate::config::{Config, ListenerConfig};
+use crate::desk::{Desk, Health};
+use crate::estate::{Bound, Estate, adopt_plan, policy, signaling_mark};
+use crate::turn::{Server, TurnCounts};
+
+/// Media serves both families from one socket.
+const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// Why the server does not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store cannot be used.
+    Store(carillon_store::Error),
+    /// Passwords are hashed for another realm.
+    Realm {
+        /// The realm of the passwords.
+        stored: String,
+        /// The realm of the configuration.
+        configured: String,
+        /// How many users could not sign in any more.
+        users: u64,
+    },
+    /// There is no certificate.
+    Certificate(CertificateError),
+    /// An address cannot be had.
+    Bind(BindError),
+    /// The kernel refuses.
+    Kernel(std::io::Error),
+    /// There is no randomness.
+    Random(getrandom::Error),
+}
+
+/// Opens everything. `file` is where the configuration is read from again on reload.
+pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), StartError> {
+    let clock = Clock::start();
+    let author = Author { who: "configuration".to_owned(), time: clock.now() };
+    let mut store = Store::open(&config.store)?;
+    check_realm(&mut store, &config)?;
+    let (plan, plan_version) = adopt_plan(&mut store, &config.plan, &author)?;
+    let policy = policy(&plan);
+    let mark = signaling_mark(&policy);
+    let limits = transports::Limits { connections: config.connections, ..transports::Limits::default() };
+    let mut transports = Transports::new(mark, limits).map_err(StartError::Kernel)?;
+    let tls = if config.needs_certificate() { Some(server_tls(&config)?) } else { None };
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        listeners.push(listen(&mut transports, listener, tls.clone())?);
+    }
+    let estate = Estate { config, file, plan, plan_version, listeners, mark };
+    let front_end = front_end(&estate, &mut store, clock.now())?;
+    let health = Arc::new(Health::default());
+    let (desk, orders) = Desk::new(transports.waker(), health.clone());
+    let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
+    let server = Server {
+        transports,
+        leases,
+        front_end,
+        policy,
+        store,
+        estate,
+        clock,
+        health,
+        orders,
+        counts: TurnCounts::default(),
+        until: None,
+        changes: Vec::new(),
+        leaving: Vec::new(),
+    };
+    Ok((server, desk))
+}
+
+/// Opens a listener.
+pub(crate) fn listen(
+    transports: &mut Transports,
+    listener: &ListenerConfig,
+    tls: Option<Arc<ServerConfig>>,
+) -> Result<Bound, BindError> {
+    let tls = tls.filter(|_| listener.transport == Transport::Tls);
+    let address = transports.listen(listener.transport, listener.address, tls)?;
+    Ok(Bound { config: listener.clone(), address })
+}
+
+/// A password is hashed with its realm: under another one nobody could sign in any more.
+pub(crate) fn check_realm(store: &mut Store, config: &Config) -> Result<(), StartError> {
+    let stored = store.realm()?;
+    let users = store.count_users()?;
+    match stored {
+        Some(stored) if stored != config.realm && users > 0 => {
+            Err(StartError::Realm { stored, configured: config.realm.clone(), users })
+        }
+        Some(stored) if stored == config.realm => Ok(()),
+        _ => Ok(store.set_realm(&config.realm)?),
+    }
+}
+
+fn front_end(estate: &Estate, store: &mut Store, now: Duration) -> Result<FrontEnd, StartError> {
+    let registrations = estate.config.registrations;
+    let config = carillon_signaling::Config {
+        domains: estate.config.domains.clone(),
+        realm: estate.config.realm.clone(),
+        listeners: estate.front_end_listeners(),
+        plan: estate.plan.clone(),
+        plan_version: estate.plan_version,
+        expires: Expires { min: registrations.min, max: registrations.max, default: registrations.default },
+        limits: carillon_signaling::Limits::default(),
+    };
+    let bindings = store.load_bindings(now)?.into_iter().enumerate().map(revived).collect();
+    Ok(FrontEnd::new(config, store.load_users()?, bindings, seed(store)?, now))
+}
+
+/// Connections end with the process that held them, and numbers of flows begin anew: a flow of before must not be mistaken
+/// for one of now. Its number becomes one that is never given, so that whoever sends on it is told that it is closed.
+fn revived((number, binding): (usize, Binding)) -> Binding {
+    let flow = Flow { id: u64::MAX - number as u64, ..binding.flow };
+    if flow.transport.is_stream() { Binding { flow, ..binding } } else { binding }
+}
+
+/// The same as before a restart, so that calls that were up can still be ended, and nonces still hold.
+fn seed(store: &mut Store) -> Result<[u8; 32], StartError> {
+    if let Some(seed) = store.seed()? {
+        return Ok(seed);
+    }
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(StartError::Random)?;
+    store.set_seed(seed)?;
+    Ok(seed)
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Store(error) => error.fmt(f),
+            StartError::Realm { stored, configured, users } => write!(
+                f,
+                "the passwords of {users} users are hashed for the realm `{stored}`, and the configuration says \
+                 `{configured}`: set realm = \"{stored}\", or remove the users and add them again"
+            ),
+            StartError::Certificate(error) => error.fmt(f),
+            StartError::Bind(error) => error.fmt(f),
+            StartError::Kernel(error) => write!(f, "cannot wait for sockets: {error}"),
+            StartError::Random(error) => write!(f, "cannot get randomness from the kernel: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Store(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<carillon_store::Error> for StartError {
+    fn from(error: carillon_store::Error) -> StartError {
+        StartError::Store(error)
+    }
+}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> StartError {
+        StartError::Bind(error)
+    }
+}
+
+impl From<CertificateError> for StartError {
+    fn from(error: CertificateError) -> StartError {
+        StartError::Certificate(error)
+    }
+}

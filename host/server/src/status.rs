@@ -1,0 +1,156 @@
+//! What the server is doing: for `carillon status` and scripts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use carillon_net::transports::Listening;
+use carillon_qos::TrafficClass;
+use serde::{Deserialize, Serialize};
+
+use crate::turn::Server;
+
+/// Users on an old plan that are named; the others are only counted.
+const NAMED: usize = 100;
+
+/// A picture of the moment.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub program: String,
+    /// When it was started, in seconds since the Unix epoch.
+    pub started: u64,
+    /// Seconds since then.
+    pub uptime: u64,
+    /// What is wrong, if something is.
+    pub trouble: Option<String>,
+    /// Whether it is being stopped.
+    pub stopping: bool,
+    /// Domains of the users; the first one is the main one.
+    pub domains: Vec<String>,
+    /// Users that may sign in.
+    pub users: usize,
+    /// Contacts that are signed in.
+    pub registrations: usize,
+    /// Calls that are up.
+    pub calls: usize,
+    /// Connections over TCP and TLS.
+    pub connections: usize,
+    /// The plan that holds.
+    pub plan: PlanStatus,
+    /// Where SIP is spoken.
+    pub listeners: Vec<ListenerStatus>,
+    /// Media ports of this server by class.
+    pub leases: Vec<LeaseStatus>,
+}
+
+/// The plan that holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PlanStatus {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// Contacts that were given an older version and will take the new one when they register again.
+    pub outdated: u64,
+    /// Whose contacts these are, as far as they are named, with the version they have.
+    pub outdated_users: Vec<(String, u64)>,
+}
+
+/// A place where SIP is spoken.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// `UDP`, `TCP`, `TLS`.
+    pub transport: String,
+    /// Where it is bound.
+    pub address: SocketAddr,
+    /// The mark that the plan wants, from 0 to 63.
+    pub planned: u8,
+    /// The mark of IPv4 packets, read back from the kernel.
+    pub v4: Option<u8>,
+    /// The mark of IPv6 packets, read back from the kernel.
+    pub v6: Option<u8>,
+    /// Why the marks could not be read back.
+    pub error: Option<String>,
+}
+
+/// Media ports of one class.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    /// The class, as in plans.
+    pub class: String,
+    /// First and last port, if the plan has a range.
+    pub ports: Option<(u16, u16)>,
+    /// Ports in use.
+    pub leased: usize,
+    /// Ports that rest after use.
+    pub resting: usize,
+    /// Leases refused because nothing was left.
+    pub refused: u64,
+}
+
+impl ListenerStatus {
+    /// Whether every packet leaves as planned.
+    pub fn is_as_planned(&self) -> bool {
+        let planned = |mark: Option<u8>| mark.is_none_or(|mark| mark == self.planned);
+        self.error.is_none() && planned(self.v4) && planned(self.v6)
+    }
+}
+
+impl Server {
+    /// A picture of now.
+    pub(crate) fn status(&self) -> Result<Status, carillon_store::Error> {
+        let (counts, now) = (self.front_end.counts(), self.clock.now());
+        let started = self.clock.started();
+        Ok(Status {
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            started: started.as_secs(),
+            uptime: now.saturating_sub(started).as_secs(),
+            trouble: self.health.trouble(),
+            stopping: self.until.is_some(),
+            domains: self.estate.config.domains.clone(),
+            users: counts.users,
+            registrations: counts.registrations,
+            calls: counts.calls,
+            connections: self.transports.counts().connections,
+            plan: self.plan_status(now)?,
+            listeners: self.transports.listening().iter().map(|l| self.listener_status(l)).collect(),
+            leases: self.lease_status(),
+        })
+    }
+
+    fn plan_status(&self, now: Duration) -> Result<PlanStatus, carillon_store::Error> {
+        let version = self.estate.plan_version;
+        let (outdated, outdated_users) = self.store.outdated(version, now, NAMED)?;
+        Ok(PlanStatus { name: self.estate.plan.name().to_owned(), version, outdated, outdated_users })
+    }
+
+    fn listener_status(&self, listening: &Listening) -> ListenerStatus {
+        let (marks, error) = match &listening.marks {
+            Ok(marks) => (Some(*marks), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        ListenerStatus {
+            transport: listening.transport.name().to_owned(),
+            address: listening.address,
+            planned: self.estate.mark.value(),
+            v4: marks.and_then(|marks| marks.v4).map(|mark| mark.value()),
+            v6: marks.and_then(|marks| marks.v6).map(|mark| mark.value()),
+            error,
+        }
+    }
+
+    pub(crate) fn lease_status(&self) -> Vec<LeaseStatus> {
+        let counts = self.leases.counts();
+        TrafficClass::MEDIA
+            .into_iter()
+            .zip(counts)
+            .map(|(class, counts)| LeaseStatus {
+                class: class.name().to_owned(),
+                ports: counts.planned.then_some((counts.range.start(), counts.range.end())),
+                leased: counts.leased as usize,
+                resting: counts.quarantined as usize,
+                refused: counts.exhausted,
+            })
+            .collect()
+    }
+}

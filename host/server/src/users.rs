@@ -1,0 +1,141 @@
+//! Who may be a user: names, passwords and sites as administrators type them become users as the Front End knows them.
+//!
+//! The one place for these rules: the admin API and `carillon user` beside a stopped server both ask here.
+
+use carillon_qos::Plan;
+use carillon_qos::plan::nearest;
+use carillon_signaling::{Algorithms, Ha1, User};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// Longest password, in bytes; what is longer was pasted by mistake.
+const LONGEST_PASSWORD: usize = 256;
+
+/// A user as an administrator types it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// `alice`, or with one of the domains `alice@example.com`.
+    pub name: String,
+    /// The password; it is hashed and forgotten.
+    pub password: String,
+    /// The site of the plan that the user belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// What this user is challenged with, if not what the listener says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// Algorithms of a challenge, as words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Digest {
+    /// `md5`
+    Md5,
+    /// `sha-256`
+    #[serde(rename = "sha-256")]
+    Sha256,
+    /// `both`
+    Both,
+}
+
+/// What users are checked against.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    domains: Vec<String>,
+    realm: String,
+    sites: Vec<String>,
+}
+
+impl Rules {
+    /// Those of a configuration, with the plan that holds.
+    pub fn new(config: &Config, plan: &Plan) -> Rules {
+        Rules {
+            domains: config.domains.clone(),
+            realm: config.realm.clone(),
+            sites: plan.sites().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The address of record that a name means.
+    pub fn aor(&self, name: &str) -> Result<String, String> {
+        let name = name.to_ascii_lowercase();
+        let (user, domain) = match name.split_once('@') {
+            Some((user, domain)) => (user, domain),
+            None => (name.as_str(), self.domains.first().map_or("", String::as_str)),
+        };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+        if user.is_empty() || user.len() > 64 || !user.chars().all(allowed) {
+            return Err(format!("`{user}` is no user name: up to 64 letters, digits, and . - _ +"));
+        }
+        if !self.domains.iter().any(|ours| ours == domain) {
+            return Err(format!("`{domain}` is not served here; domains are {}", self.domains.join(", ")));
+        }
+        Ok(format!("{user}@{domain}"))
+    }
+
+    /// The user, with the password hashed.
+    pub fn user(&self, new: &NewUser) -> Result<User, String> {
+        let aor = self.aor(&new.name)?;
+        if new.password.is_empty() || new.password.len() > LONGEST_PASSWORD {
+            return Err(format!("the password has {} bytes; 1 to {LONGEST_PASSWORD} are allowed", new.password.len()));
+        }
+        if new.password.chars().any(char::is_control) {
+            return Err("the password holds a control character".to_owned());
+        }
+        if let Some(site) = new.site.as_deref().filter(|site| !self.sites.iter().any(|known| known == site)) {
+            return Err(self.unknown_site(site));
+        }
+        let ha1 = Ha1::of(&aor, &self.realm, &new.password);
+        Ok(User { aor, ha1, algorithms: new.digest.map(Algorithms::from), site: new.site.clone() })
+    }
+
+    /// All the users, or what is wrong with each of those that are wrong, by its place.
+    pub fn users(&self, new: &[NewUser]) -> Result<Vec<User>, Vec<(usize, String)>> {
+        let (mut users, mut wrong) = (Vec::new(), Vec::new());
+        for (place, new) in new.iter().enumerate() {
+            match self.user(new) {
+                Ok(user) => users.push(user),
+                Err(reason) => wrong.push((place, reason)),
+            }
+        }
+        if wrong.is_empty() { Ok(users) } else { Err(wrong) }
+    }
+
+    fn unknown_site(&self, site: &str) -> String {
+        match nearest(site, self.sites.iter().map(String::as_str)) {
+            Some(near) => format!("site `{site}` is not in the plan; did you mean `{near}`?"),
+            None if self.sites.is_empty() => format!("site `{site}` is not in the plan: it has no sites"),
+            None => format!("site `{site}` is not in the plan; sites are {}", self.sites.join(", ")),
+        }
+    }
+}
+
+/// Never shows the password.
+impl std::fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewUser").field("name", &self.name).field("site", &self.site).finish_non_exhaustive()
+    }
+}
+
+impl From<Digest> for Algorithms {
+    fn from(digest: Digest) -> Algorithms {
+        match digest {
+            Digest::Md5 => Algorithms::Md5,
+            Digest::Sha256 => Algorithms::Sha256,
+            Digest::Both => Algorithms::Both,
+        }
+    }
+}
+
+impl From<Algorithms> for Digest {
+    fn from(algorithms: Algorithms) -> Digest {
+        match algorithms {
+            Algorithms::Md5 => Digest::Md5,
+            Algorithms::Sha256 => Digest::Sha256,
+            Algorithms::Both => Digest::Both,
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! One module per verb.
 
-pub mod check_config;
 pub mod call;
+pub mod check_config;
 pub mod completions;
 pub mod dscp;
 pub mod explain;

@@ -152,7 +152,8 @@ fn passwords(file: &Path) -> Result<Vec<(String, String)>, DevError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_passwords(file)?,
         Err(error) => return Err(DevError::File(file.to_owned(), error)),
     };
-    let user = |line: &str| line.split_once(' ').map(|(name, password)| (name.to_owned(), password.to_owned()));
+    let user =
+        |line: &str| line.split_once(' ').map(|(name, password)| (name.to_owned(), password.to_owned()));
     Ok(text.lines().filter_map(user).collect())
 }
 
@@ -172,7 +173,11 @@ fn new_passwords(file: &Path) -> Result<String, DevError> {
 pub fn password() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 12];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32))).map(|letter| char::from(*letter)).collect())
+    Ok(bytes
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)))
+        .map(|letter| char::from(*letter))
+        .collect())
 }
 
 fn add_users(config: &Config, users: &[(String, String)]) -> Result<(), DevError> {

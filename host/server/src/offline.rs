@@ -22,7 +22,8 @@ impl Offline {
     pub fn open(config: &Config) -> Result<Offline, StartError> {
         let mut store = Store::open(&config.store)?;
         check_realm(&mut store, config)?;
-        let uid = std::fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |me| format!("uid {}", me.uid()));
+        let uid = std::fs::metadata("/proc/self")
+            .map_or_else(|_| "unknown".to_owned(), |me| format!("uid {}", me.uid()));
         let author = Author { who: format!("{uid}, beside the server"), time: Clock::start().now() };
         Ok(Offline { store, rules: Rules::new(config, &config.plan.plan), author })
     }

@@ -80,7 +80,10 @@ impl Rules {
     pub fn user(&self, new: &NewUser) -> Result<User, String> {
         let aor = self.aor(&new.name)?;
         if new.password.is_empty() || new.password.len() > LONGEST_PASSWORD {
-            return Err(format!("the password has {} bytes; 1 to {LONGEST_PASSWORD} are allowed", new.password.len()));
+            return Err(format!(
+                "the password has {} bytes; 1 to {LONGEST_PASSWORD} are allowed",
+                new.password.len()
+            ));
         }
         if new.password.chars().any(char::is_control) {
             return Err("the password holds a control character".to_owned());

@@ -74,7 +74,8 @@ pub(super) async fn list(State(desk): State<Desk>, Query(page): Query<After>) ->
     let records = desk
         .ask(move |server| server.store.users_with_contacts(&page.after, limit, server.clock.now()))
         .await??;
-    let rows: Vec<UserRow> = records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect();
+    let rows: Vec<UserRow> =
+        records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect();
     Ok(Json(rows).into_response())
 }
 
@@ -131,7 +132,9 @@ pub(super) async fn remove(
             Ok::<_, Refusal>(server.remove_user(&aor, &who)?)
         })
         .await??;
-    removed.map(|_| StatusCode::NO_CONTENT.into_response()).ok_or_else(|| Refusal::unknown("there is no such user"))
+    removed
+        .map(|_| StatusCode::NO_CONTENT.into_response())
+        .ok_or_else(|| Refusal::unknown("there is no such user"))
 }
 
 /// What is to become of many users.
@@ -166,7 +169,8 @@ pub(super) async fn import(
         let wrong: Vec<Wrong> = wrong.map(|(place, reason)| Wrong { place, reason }).collect();
         return Ok(Json(wrong).into_response());
     }
-    let users = users.map_err(|wrong| Refusal::wrong(wrong.into_iter().map(|(_, reason)| reason).collect()))?;
+    let users =
+        users.map_err(|wrong| Refusal::wrong(wrong.into_iter().map(|(_, reason)| reason).collect()))?;
     let versions = desk.ask(move |server| server.put_users(users, &who)).await??;
     Ok(Json(Imported::from_versions(&versions)).into_response())
 }

@@ -16,7 +16,12 @@ pub fn author() -> Author {
 
 pub fn user(name: &str) -> User {
     let ha1 = Ha1::of(name, "example.com", "secret");
-    User { aor: format!("{name}@example.com"), ha1, algorithms: Some(Algorithms::Both), site: Some("Prague".into()) }
+    User {
+        aor: format!("{name}@example.com"),
+        ha1,
+        algorithms: Some(Algorithms::Both),
+        site: Some("Prague".into()),
+    }
 }
 
 pub fn binding(name: &str, key: u64) -> Binding {

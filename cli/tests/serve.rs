@@ -1,4 +1,5 @@
 //! `carillon serve` from the outside: phones, signals, reloads, restarts.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 mod support;
 
@@ -89,7 +90,7 @@ fn users_of_a_server_that_does_not_run_are_there_when_it_does() {
     assert!(made_up.out().contains("password: "), "{}", made_up.out());
     let server = Server::with(folder, &text);
     assert_eq!(server.status()["users"], 2);
-    let audit = server.http("GET /audit?limit=1", "");
+    let audit = server.http("GET /audit", "");
     assert!(audit.contains(", beside the server\"") && audit.contains("bob@localhost"), "{audit}");
 }
 
@@ -184,4 +185,28 @@ fn another_realm_is_refused_while_there_are_users() {
     assert_eq!(refused.status(), 2);
     let expected = "the passwords of 1 users are hashed for the realm `localhost`, and the configuration says `elsewhere`";
     assert!(refused.err().contains(expected), "{}", refused.err());
+}
+
+#[test]
+fn while_nothing_can_be_saved_no_phone_hears_a_200() {
+    let server = Server::dev();
+    let store = rusqlite::Connection::open(server.path("carillon.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON bindings BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    store.execute_batch(full).unwrap();
+    let (address, password) = (server.address("UDP"), server.password("alice"));
+    let registering = std::thread::spawn(move || Phone::new(address).register("alice", &password));
+    let mut health = String::new();
+    while !health.starts_with("HTTP/1.1 503 ") {
+        assert!(!registering.is_finished(), "the phone was answered");
+        health = server.http("GET /health", "");
+    }
+    assert!(
+        health.ends_with("{\"healthy\":false,\"trouble\":\"cannot save bindings: disk full\"}"),
+        "{health}"
+    );
+    assert!(!registering.is_finished());
+    store.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(registering.join().unwrap(), "SIP/2.0 200 OK");
+    assert_eq!(server.status()["registrations"], 1);
+    assert!(server.http("GET /health", "").starts_with("HTTP/1.1 200 "));
 }

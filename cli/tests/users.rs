@@ -1,4 +1,5 @@
 //! `carillon user import`, `check-config`, and the admin API underneath.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 mod support;
 

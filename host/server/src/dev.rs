@@ -92,8 +92,11 @@ fn config(options: &Options) -> Config {
         Some(address) if address.is_unspecified() => host.clone(),
         _ => "localhost".to_owned(),
     };
-    let mut domains = vec!["localhost".to_owned()];
-    domains.extend(Some(host).filter(|host| host != "localhost"));
+    let mut domains = vec![name.clone(), "localhost".to_owned(), host];
+    domains.retain(|domain| domain.parse::<IpAddr>().is_err());
+    // The name comes first and stands there once.
+    domains.dedup();
+    domains.truncate(2);
     Config {
         realm: "carillon".to_owned(),
         domains,

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use carillon_net::bind_error::BindError;
+use carillon_net::notify::reloading;
 use carillon_signaling::Request;
+use carillon_wire::sip::Transport;
 use rustls::ServerConfig;
 use serde::Serialize;
 
 use crate::certificate::server_tls;
 use crate::config::{Config, ListenerConfig};
 use crate::estate::{Bound, adopt_plan};
+use crate::service::tell;
 use crate::start::listen;
 use crate::turn::Server;
-use carillon_wire::sip::Transport;
 
 /// What a reload has done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -27,6 +29,7 @@ pub(crate) struct Reloaded {
 impl Server {
     /// Reads the configuration again; the reasons if it is refused, one a line.
     pub(crate) fn reload(&mut self) -> Result<Reloaded, Vec<String>> {
+        tell(&reloading());
         let reloaded = self.read_again().and_then(|config| self.change_to(config));
         match &reloaded {
             Ok(done) if done.after_restart.is_empty() => tracing::info!("configuration reloaded"),
@@ -38,6 +41,7 @@ impl Server {
                 tracing::error!("the configuration is refused; the old one stays in force");
             }
         }
+        tell("READY=1");
         reloaded
     }
 

@@ -1,4 +1,5 @@
 //! What is wrong with a configuration comes back whole, in the order of lines, each with what would be right.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 use std::path::Path;
 use std::time::Duration;

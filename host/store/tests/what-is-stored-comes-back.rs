@@ -1,4 +1,5 @@
 //! Users, bindings, plans and the audit, written and read again by another `Store` on the same file.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 mod support;
 

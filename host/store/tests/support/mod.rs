@@ -1,4 +1,5 @@
 //! Things to store, and a folder of its own for each test.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
 
 use std::sync::Arc;

@@ -167,3 +167,17 @@ pub enum Failure {
     /// another request.
     Unfit,
 }
+
+impl Failure {
+    /// A name for counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Failure::UnknownUser => "unknown-user",
+            Failure::WrongPassword => "wrong-password",
+            Failure::ForeignNonce => "foreign-nonce",
+            Failure::Replay => "replay",
+            Failure::WrongUser => "wrong-user",
+            Failure::Unfit => "unfit",
+        }
+    }
+}

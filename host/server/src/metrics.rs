@@ -2,8 +2,6 @@
 
 use std::fmt::{Display, Write};
 
-use carillon_signaling::Failure;
-
 use crate::turn::Server;
 
 /// The page under construction.
@@ -71,7 +69,7 @@ impl Server {
         page.one("resent_total", "counter", "Retransmissions sent.", counts.resent);
         page.one("timeouts_total", "counter", "Transactions that nobody answered.", counts.timeouts);
         page.one("overload_total", "counter", "Requests answered 503.", counts.overload);
-        let denied = counts.denied.into_iter().map(|(why, count)| (failure(why), count));
+        let denied = counts.denied.iter().map(|(why, number)| (why.name(), number));
         page.many("denied_total", "counter", "Credentials refused.", "reason", denied);
         page.one("large_total", "counter", "Requests over UDP beyond 1300 bytes.", counts.large);
         page.many("dropped_total", "counter", "Messages dropped.", "reason", counts.dropped);
@@ -123,17 +121,5 @@ impl Server {
             "class",
             of(|lease| lease.refused),
         );
-    }
-}
-
-/// Why credentials were refused, as a label.
-fn failure(failure: Failure) -> &'static str {
-    match failure {
-        Failure::UnknownUser => "unknown_user",
-        Failure::WrongPassword => "wrong_password",
-        Failure::ForeignNonce => "foreign_nonce",
-        Failure::Replay => "replay",
-        Failure::WrongUser => "wrong_user",
-        Failure::Unfit => "unfit",
     }
 }

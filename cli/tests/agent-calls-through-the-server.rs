@@ -192,7 +192,7 @@ fn over_every_transport_the_ports_are_open_only_while_somebody_talks() {
         let mut bob = server.answering(&format!("--transport {transport}"));
         assert_eq!(bob.ports().len(), own, "idle");
         let arguments = format!(
-            "--to bob@localhost --json --duration 4.5 --expect bob --dtmf 12#A --transport {transport}"
+            "--to bob@localhost --json --duration 7 --expect bob --dtmf 12#A --transport {transport}"
         );
         let alice = server.phone("alice", &arguments).stdout(Stdio::piped()).spawn().unwrap();
         bob.until("answered");

@@ -99,7 +99,10 @@ fn leases(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
     ]);
     for lease in &status.leases {
         let range = lease.ports.map_or_else(|| "any".to_owned(), |(first, last)| format!("{first}-{last}"));
-        let refused = Cell::styled(lease.refused.to_string(), if lease.refused > 0 { BAD } else { crate::style::PLAIN });
+        let refused = Cell::styled(
+            lease.refused.to_string(),
+            if lease.refused > 0 { BAD } else { crate::style::PLAIN },
+        );
         table.row([
             lease.class.as_str().into(),
             range.into(),

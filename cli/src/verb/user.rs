@@ -42,7 +42,12 @@ fn add(args: args::AddUser, out: &mut dyn Write) -> Result<Answer, Failure> {
     put(&mut users, new, "added", &password, out)
 }
 
-fn passwd(name: String, generate: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+fn passwd(
+    name: String,
+    generate: bool,
+    server: &args::Reach,
+    out: &mut dyn Write,
+) -> Result<Answer, Failure> {
     let mut users = Users::open(server)?;
     let Some(row) = users.find(&name)? else {
         return Err(Failure::Message(format!("there is no user `{name}`")));

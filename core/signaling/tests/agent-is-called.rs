@@ -123,7 +123,8 @@ fn hanging_up_waits_for_the_ack() {
 fn a_refusal_is_repeated_until_its_ack() {
     let mut phone = Phone::udp();
     let call = called(&mut phone);
-    let busy = phone.ask(Request::Reject { call, code: 486, warning: Some("no \"audio\"\r\nport".to_owned()) });
+    let busy =
+        phone.ask(Request::Reject { call, code: 486, warning: Some("no \"audio\"\r\nport".to_owned()) });
     assert_eq!(starts(&busy), ["SIP/2.0 486 Busy Here"]);
     assert_eq!(field(&busy[0], "Warning"), "399 192.0.2.7 \"no  audio   port\"");
     assert_eq!(phone.news(), [Event::Ended { call, why: Ending::HungUp }]);
@@ -198,7 +199,10 @@ fn a_change_that_is_refused_leaves_the_call_as_it_was() {
     let (call, tag) = up(&mut phone);
     phone.hear(&invite(2, Some(&tag), b"v=0\r\nm=video\r\n"));
     phone.news();
-    assert_eq!(starts(&phone.ask(Request::Reject { call, code: 488, warning: None })), ["SIP/2.0 488 Not Acceptable Here"]);
+    assert_eq!(
+        starts(&phone.ask(Request::Reject { call, code: 488, warning: None })),
+        ["SIP/2.0 488 Not Acceptable Here"]
+    );
     assert_eq!(phone.news(), []);
     assert_eq!(starts(&phone.ask(Request::HangUp(call))), ["BYE sip:bob@198.51.100.3 SIP/2.0"]);
 }

@@ -65,7 +65,7 @@ impl Server {
         page.one("timeouts_total", "counter", "Transactions that nobody answered.", counts.timeouts);
         page.one("overload_total", "counter", "Requests answered 503.", counts.overload);
         let denied = counts.denied.iter().map(|(why, number)| (why.name(), number));
-        page.many("denied_total", "counter", "Credentials refused.", "why", denied);
+        page.many("denied_total", "counter", "Credentials refused.", "reason", denied);
         page.one("large_total", "counter", "Requests over UDP beyond 1300 bytes.", counts.large);
         page.many("dropped_total", "counter", "Messages dropped.", "reason", counts.dropped);
     }

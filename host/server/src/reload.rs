@@ -17,7 +17,7 @@ use carillon_wire::sip::Transport;
 
 /// What a reload has done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Reloaded {
+pub(crate) struct Reloaded {
     /// The version of the plan that holds.
     pub plan_version: u64,
     /// Keys whose new values hold after a restart only.

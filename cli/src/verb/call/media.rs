@@ -3,7 +3,7 @@
 //! What a packet is, the leg knows; which port it leaves and how it is marked, the lease. Here is only time.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -21,21 +21,17 @@ use crate::answer::Failure;
 const LONGEST: usize = 2048;
 /// The most that is kept of what was heard: an hour.
 const MOST_HEARD: usize = 3600 * 16_000;
+/// Ticks before keys are pressed.
+const BEFORE_KEYS: u32 = 25;
+/// Ticks that a key and the pause after it take, and some more.
+const FRAMES_PER_KEY: usize = 13;
 /// The most keys that are kept.
 const MOST_KEYS: usize = 256;
-
-/// Something to do for the thread.
-pub(super) enum Order {
-    /// From now on this was agreed.
-    Change(Agreed),
-    /// Press these keys.
-    Press(String),
-}
 
 /// A running thread; dropping it without [`Media::end`] leaves it to end by itself.
 pub(super) struct Media {
     thread: JoinHandle<Ended>,
-    orders: Sender<Order>,
+    changes: Sender<Agreed>,
 }
 
 /// What is left when the call is over. The ports are closed.
@@ -53,21 +49,27 @@ pub(super) struct Ended {
 }
 
 impl Media {
-    /// Begins to send and to listen.
+    /// Begins to send and to listen. Keys are pressed first, and speech begins after them.
     pub(super) fn begin(
         clock: Clock,
         config: Config,
         lease: Lease,
         speech: Speech,
+        keys: &str,
     ) -> Result<Media, Failure> {
         let leg = Leg::new(config)
             .ok_or_else(|| Failure::new("cannot make a leg", "a codec refused its parameters"))?;
-        let (orders, inbox) = channel();
+        let (changes, inbox) = channel();
+        let keys: Vec<Key> = keys.chars().filter_map(Key::new).collect();
+        let silence =
+            if keys.is_empty() { 0 } else { 2 * BEFORE_KEYS as usize + FRAMES_PER_KEY * keys.len() };
         let running = Running {
             clock,
             lease,
             batch: Batch::new(LONGEST),
-            speaker: Speaker::new(speech),
+            speaker: Speaker::new(speech, silence),
+            keys,
+            until_keys: Some(BEFORE_KEYS),
             ended: Ended {
                 leg,
                 heard: Speech(Vec::new()),
@@ -81,17 +83,18 @@ impl Media {
         let thread = builder
             .spawn(move || running.run(&inbox))
             .map_err(|error| Failure::new("cannot start a thread for the media", error))?;
-        Ok(Media { thread, orders })
+        Ok(Media { thread, changes })
     }
 
-    pub(super) fn order(&self, order: Order) {
+    /// From now on this was agreed.
+    pub(super) fn change(&self, agreed: Agreed) {
         // A thread that is gone has nothing to change.
-        let _ = self.orders.send(order);
+        let _ = self.changes.send(agreed);
     }
 
     /// Stops it and gives the ports back.
     pub(super) fn end(self) -> Result<Ended, Failure> {
-        drop(self.orders);
+        drop(self.changes);
         self.thread.join().map_err(|_| Failure::new("cannot report on the call", "its media thread panicked"))
     }
 }
@@ -101,37 +104,29 @@ struct Running {
     lease: Lease,
     batch: Batch,
     speaker: Speaker,
+    keys: Vec<Key>,
+    /// Ticks until they are pressed.
+    until_keys: Option<u32>,
     ended: Ended,
 }
 
 impl Running {
-    /// Until nobody gives orders any more.
-    fn run(mut self, orders: &Receiver<Order>) -> Ended {
+    /// Until the call is over.
+    fn run(mut self, changes: &Receiver<Agreed>) -> Ended {
         let mut due = self.clock.now();
         loop {
             thread::sleep(due.saturating_sub(self.clock.now()));
             let now = self.clock.now();
             self.ended.late += u64::from(now.saturating_sub(due) > TICK);
-            loop {
-                match orders.try_recv() {
-                    Ok(order) => self.obey(order),
-                    Err(std::sync::mpsc::TryRecvError::Empty) => break,
-                    Err(std::sync::mpsc::TryRecvError::Disconnected) => return self.close(),
-                }
+            match changes.try_recv() {
+                // A codec that refuses its fixed parameters is met when the leg is made, not here.
+                Ok(agreed) => _ = self.ended.leg.renegotiate(agreed),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return self.close(),
             }
             self.receive();
             self.tick(now);
             due = self.ended.leg.poll_timeout().unwrap_or(now + TICK);
-        }
-    }
-
-    fn obey(&mut self, order: Order) {
-        match order {
-            // A codec that refuses its fixed parameters is met when the leg is made, not here.
-            Order::Change(agreed) => _ = self.ended.leg.renegotiate(agreed),
-            Order::Press(keys) => keys.chars().filter_map(Key::new).for_each(|key| {
-                self.ended.leg.press(key);
-            }),
         }
     }
 
@@ -162,6 +157,10 @@ impl Running {
     }
 
     fn tick(&mut self, now: Duration) {
+        if self.until_keys == Some(0) {
+            self.keys.iter().for_each(|key| _ = self.ended.leg.press(*key));
+        }
+        self.until_keys = self.until_keys.and_then(|ticks| ticks.checked_sub(1));
         let speech = self.speaker.next();
         let heard = self.ended.leg.tick(now, Some(&speech));
         if self.ended.heard.0.len() < MOST_HEARD {

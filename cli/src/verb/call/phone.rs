@@ -19,7 +19,6 @@ use signal_hook::flag;
 
 use super::clock::Clock;
 use super::login::{Login, random};
-use super::media::Order;
 use super::policy::{spoiled, unplanned};
 use super::report::{Circumstances, Report};
 use super::speech::Speech;
@@ -33,8 +32,6 @@ use crate::args::Call;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How long signing out may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// When keys are pressed after the call is up.
-const PRESS_AFTER: Duration = Duration::from_millis(500);
 
 /// The phone.
 pub(super) struct Phone<'a> {
@@ -179,9 +176,6 @@ impl<'a> Phone<'a> {
         for (key, talk) in &mut self.talks {
             answer.extend(due(&mut talk.answer_at).then_some(*key));
             hang_up.extend(due(&mut talk.hang_up_at).then_some(*key));
-            if let (true, Some(ports), Some(keys)) = (due(&mut talk.press_at), &talk.media, &self.args.dtmf) {
-                ports.order(Order::Press(keys.clone()));
-            }
         }
         hang_up.into_iter().for_each(|key| self.ask(Request::HangUp(key)));
         answer.into_iter().try_for_each(|key| self.answer(key))?;
@@ -415,11 +409,10 @@ impl<'a> Phone<'a> {
         let (now, speech, clock) = (self.clock.now(), &self.speech, self.clock);
         let Some(talk) = self.talks.get_mut(&call) else { return Ok(()) };
         let Some(ports) = &mut talk.media else { return Ok(()) };
-        ports.begin(clock, &talk.call_id, speech)?;
+        ports.begin(clock, &talk.call_id, speech, self.args.dtmf.as_deref().unwrap_or_default())?;
         if talk.since.is_none() && ports.agreed.is_some() {
             talk.since = Some(now);
             talk.hang_up_at = self.args.duration.map(|seconds| now + Duration::from_secs_f64(seconds));
-            talk.press_at = self.args.dtmf.as_ref().map(|_| now + PRESS_AFTER);
         }
         Ok(())
     }

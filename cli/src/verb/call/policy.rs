@@ -1,7 +1,7 @@
 //! Which ports and marks the phone uses: what it was provisioned with, unless it is told to break that.
 
 use carillon_net::lease::{ClassPorts, Policy};
-use carillon_qos::{PortRange, TrafficClass};
+use carillon_qos::PortRange;
 use carillon_wire::ip::Dscp;
 
 /// A fault that is made on purpose: to see it found.
@@ -48,9 +48,6 @@ pub(super) fn spoiled(planned: Policy, faults: &[Misbehaviour]) -> Policy {
     }
     followed
 }
-
-/// The class of all that a phone sends here.
-pub(super) const CLASS: TrafficClass = TrafficClass::Audio;
 
 #[cfg(test)]
 mod tests {

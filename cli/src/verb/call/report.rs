@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use carillon_media::leg::Arrivals;
 use carillon_media::negotiate::{Agreed, Local};
 use carillon_media::quality;
-use carillon_media::speech::similarity;
 use carillon_net::lease::ClassPorts;
 use carillon_qos::PortRange;
 use carillon_signaling::agent::Ending;
@@ -248,7 +247,7 @@ impl Quality {
             round_trip_ms: leg.round_trip_ms,
             buffer_ms: leg.buffer_ms,
             mos: leg.mos(),
-            similarity: expected.map(|expected| similarity(&expected.0, &media.heard.0).score),
+            similarity: expected.map(|expected| expected.similarity(&media.heard)),
         }
     }
 }
@@ -297,8 +296,10 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
     ]);
     table.row(ports_row(&report.ports));
     table.row(marks_row(&report.marks));
-    for (what, here, there) in numbers(report) {
-        table.row([what, "", &here, &there].map(Cell::from));
+    for (what, sent, received) in numbers(report) {
+        if !(sent.is_empty() && received.is_empty()) {
+            table.row([what, "", &sent, &received].map(Cell::from));
+        }
     }
     table.print(out, terminal_width())?;
     match report.faults.as_slice() {
@@ -333,7 +334,7 @@ fn marks_row(marks: &Marks) -> [Cell; 4] {
     [Cell::from("marks"), Cell::from(marks.planned_name()), cell(&marks.sent), cell(&marks.arrived)]
 }
 
-/// Rows that no plan speaks about: what, here as heard, there as the other side says.
+/// Rows that no plan speaks about: what, of what was sent as the other side says, of what was received.
 fn numbers(report: &Report) -> Vec<(&'static str, String, String)> {
     let (received, quality) = (&report.received, &report.quality);
     let remote = |show: &dyn Fn(&Remote) -> String| report.remote.as_ref().map(show).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use carillon_media::codec::{FRAME, Frame, RATE, SILENCE};
-use carillon_media::speech::Voice;
+use carillon_media::speech::{Voice, similarity};
 
 use crate::answer::Failure;
 
@@ -14,10 +14,24 @@ const PAUSE: usize = RATE as usize / 2;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Speech(pub(super) Vec<i16>);
 
+impl Speech {
+    /// How like this, said again and again, what was heard is: from 0 to 1. Of several repetitions the middling one counts.
+    pub(super) fn similarity(&self, heard: &Speech) -> f32 {
+        let (said, heard) = (&self.0, &heard.0);
+        let starts = (0..heard.len()).step_by((said.len() + PAUSE).max(1));
+        let whole = starts
+            .filter_map(|start| heard.get(start..).filter(|rest| start == 0 || rest.len() >= said.len()));
+        let mut scores: Vec<f32> = whole.map(|rest| similarity(said, rest).score).collect();
+        scores.sort_by(f32::total_cmp);
+        scores.get(scores.len() / 2).copied().unwrap_or_default()
+    }
+}
+
 /// Speech said again and again, frame by frame.
 pub(super) struct Speaker {
     speech: Speech,
     at: usize,
+    silence: usize,
 }
 
 impl Speech {
@@ -46,13 +60,18 @@ impl Speech {
 }
 
 impl Speaker {
-    pub(super) fn new(speech: Speech) -> Speaker {
-        Speaker { speech, at: 0 }
+    /// Begins after so many frames of silence.
+    pub(super) fn new(speech: Speech, silence: usize) -> Speaker {
+        Speaker { speech, at: 0, silence }
     }
 
     pub(super) fn next(&mut self) -> Frame {
         let samples = &self.speech.0;
         let mut frame = SILENCE;
+        if let Some(rest) = self.silence.checked_sub(1) {
+            self.silence = rest;
+            return frame;
+        }
         for (sample, at) in frame.iter_mut().zip(self.at..) {
             *sample = samples.get(at).copied().unwrap_or_default();
         }
@@ -100,10 +119,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speech_is_said_again_after_a_pause() {
-        let mut speaker = Speaker::new(Speech(vec![7; FRAME]));
+    fn speech_begins_after_silence_and_is_said_again_after_a_pause() {
+        let mut speaker = Speaker::new(Speech(vec![7; FRAME]), 2);
         let frames: Vec<i16> = (0..52).map(|_| speaker.next()[0]).collect();
-        assert_eq!((frames[0], &frames[1..26], frames[26]), (7, &[0; 25][..], 7));
+        assert_eq!((&frames[..3], &frames[3..28], frames[28]), (&[0, 0, 7][..], &[0; 25][..], 7));
+    }
+
+    #[test]
+    fn what_was_said_is_heard_and_nothing_else() {
+        let alice = Speech::load("alice").unwrap();
+        let mut speaker = Speaker::new(alice.clone(), 30);
+        let heard = Speech((0..600).flat_map(|_| speaker.next()).collect());
+        assert!(alice.similarity(&heard) > 0.99);
+        assert!(Speech::load("bob").unwrap().similarity(&heard) < 0.5);
+        assert_eq!(alice.similarity(&Speech(vec![0; 100_000])), 0.0);
+        assert_eq!(alice.similarity(&Speech(Vec::new())), 0.0);
     }
 
     #[test]

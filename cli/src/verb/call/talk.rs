@@ -12,7 +12,7 @@ use carillon_wire::sdp::Direction;
 
 use super::clock::Clock;
 use super::login::random;
-use super::media::{Ended, Media, Order};
+use super::media::{Ended, Media};
 use super::speech::Speech;
 use crate::answer::Failure;
 
@@ -25,8 +25,6 @@ pub(super) struct Talk {
     pub(super) answer_at: Option<Duration>,
     /// When to end it.
     pub(super) hang_up_at: Option<Duration>,
-    /// When to press keys.
-    pub(super) press_at: Option<Duration>,
     /// When it was answered.
     pub(super) since: Option<Duration>,
     /// What a caller offers.
@@ -46,21 +44,12 @@ pub(super) struct Ports {
 
 impl Talk {
     pub(super) fn new(peer: String, call_id: String) -> Talk {
-        Talk {
-            peer,
-            call_id,
-            answer_at: None,
-            hang_up_at: None,
-            press_at: None,
-            since: None,
-            offer: None,
-            media: None,
-        }
+        Talk { peer, call_id, answer_at: None, hang_up_at: None, since: None, offer: None, media: None }
     }
 
     /// When something is to be done.
     pub(super) fn next(&self) -> Option<Duration> {
-        [self.answer_at, self.hang_up_at, self.press_at].into_iter().flatten().min()
+        [self.answer_at, self.hang_up_at].into_iter().flatten().min()
     }
 }
 
@@ -99,7 +88,13 @@ impl Ports {
     }
 
     /// Begins to talk, if there is something agreed and nobody talks yet.
-    pub(super) fn begin(&mut self, clock: Clock, cname: &str, speech: &Speech) -> Result<(), Failure> {
+    pub(super) fn begin(
+        &mut self,
+        clock: Clock,
+        cname: &str,
+        speech: &Speech,
+        keys: &str,
+    ) -> Result<(), Failure> {
         let (Some(agreed), None) = (&self.agreed, &self.media) else { return Ok(()) };
         let Some(mut lease) = self.lease.take() else { return Ok(()) };
         if agreed.mux {
@@ -113,14 +108,8 @@ impl Ports {
             cname: cname.to_owned(),
             seed: random()?,
         };
-        self.media = Some(Media::begin(clock, config, lease, speech.clone())?);
+        self.media = Some(Media::begin(clock, config, lease, speech.clone(), keys)?);
         Ok(())
-    }
-
-    pub(super) fn order(&self, order: Order) {
-        if let Some(media) = &self.media {
-            media.order(order);
-        }
     }
 
     /// Closes the ports; what was heard, if anybody has talked.
@@ -129,7 +118,9 @@ impl Ports {
     }
 
     fn agree(&mut self, agreed: Agreed) {
-        self.order(Order::Change(agreed.clone()));
+        if let Some(media) = &self.media {
+            media.change(agreed.clone());
+        }
         self.agreed = Some(agreed);
     }
 }

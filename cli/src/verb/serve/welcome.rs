@@ -65,13 +65,20 @@ fn notes(prepared: &Prepared, ready: &Ready, out: &mut dyn Write) -> Result<(), 
     writeln!(out, "For TLS the phone must trust {NAME}{authority}{NAME:#}")?;
     let outside = ready.listeners.iter().any(|(_, address)| !address.ip().is_loopback());
     let note = match (prepared.plain, outside) {
-        (true, false) => "UDP and TCP are open on this machine only; others would be served over TLS (--listen ADDRESS).",
-        (true, true) => "UDP and TCP are open to others, as you asked: whoever reads the network reads passwords' proofs and calls.",
+        (true, false) => {
+            "UDP and TCP are open on this machine only; others would be served over TLS (--listen ADDRESS)."
+        }
+        (true, true) => {
+            "UDP and TCP are open to others, as you asked: whoever reads the network reads passwords' proofs and calls."
+        }
         (false, _) => "TLS only: plain SIP beyond this machine must be asked for (--plain).",
     };
     writeln!(out, "{DOUBT}{note}{DOUBT:#}")?;
     if let Some(metrics) = ready.metrics {
-        writeln!(out, "Health and numbers: {NAME}http://{metrics}/health{NAME:#} and {NAME}/metrics{NAME:#}")?;
+        writeln!(
+            out,
+            "Health and numbers: {NAME}http://{metrics}/health{NAME:#} and {NAME}/metrics{NAME:#}"
+        )?;
     }
     let socket = ready.admin_socket.display();
     writeln!(out, "{FAINT}carillon status and carillon user reach it by {socket}; Ctrl-C ends it.{FAINT:#}")?;

@@ -26,7 +26,12 @@ type Line = (usize, NewUser);
 type Mistakes = BTreeMap<usize, String>;
 
 /// Imports a file.
-pub(super) fn run(file: &str, skip_bad: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+pub(super) fn run(
+    file: &str,
+    skip_bad: bool,
+    server: &args::Reach,
+    out: &mut dyn Write,
+) -> Result<Answer, Failure> {
     let text = read(file)?;
     let (mut users, mut mistakes) = parse(&text)?;
     let mut directory = Users::open(server)?;
@@ -67,7 +72,9 @@ fn parse(text: &str) -> Result<(Vec<Line>, Mistakes), Failure> {
         match fields.and_then(|fields| columns.user(fields)) {
             Err(mistake) => drop(mistakes.insert(line, mistake)),
             Ok(user) => match seen.insert(user.name.to_ascii_lowercase(), line) {
-                Some(first) => drop(mistakes.insert(line, format!("`{}` stands in line {first} already", user.name))),
+                Some(first) => {
+                    drop(mistakes.insert(line, format!("`{}` stands in line {first} already", user.name)))
+                }
                 None => users.push((line, user)),
             },
         }
@@ -87,7 +94,8 @@ impl Columns {
     fn of(head: &[String]) -> Result<Columns, String> {
         let known = ["name", "password", "site"];
         let at = |name: &str| head.iter().position(|column| column.eq_ignore_ascii_case(name));
-        let strange = head.iter().find(|column| !known.iter().any(|known| column.eq_ignore_ascii_case(known)));
+        let strange =
+            head.iter().find(|column| !known.iter().any(|known| column.eq_ignore_ascii_case(known)));
         match (at("name"), at("password"), strange) {
             (Some(name), Some(password), None) => {
                 Ok(Columns { count: head.len(), name, password, site: at("site") })

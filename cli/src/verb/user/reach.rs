@@ -33,9 +33,10 @@ pub(in crate::verb) fn socket(reach: &Reach) -> Result<PathBuf, Failure> {
 /// Connects to it.
 pub(in crate::verb) fn connect(socket: &Path) -> Result<Client, Failure> {
     Client::connect(socket).map_err(|error| match error {
-        ClientError::NotRunning(_) => {
-            Failure::new("cannot ask the server", format!("{error} (other ones: --config FILE, --socket SOCKET)"))
-        }
+        ClientError::NotRunning(_) => Failure::new(
+            "cannot ask the server",
+            format!("{error} (other ones: --config FILE, --socket SOCKET)"),
+        ),
         error => Failure::new("cannot ask the server", error),
     })
 }
@@ -47,9 +48,8 @@ impl Users {
         match (Client::connect(&socket), config) {
             (Ok(client), _) => Ok(Users::Running(Box::new(client))),
             (Err(ClientError::NotRunning(_)), Some(config)) => {
-                let offline = Offline::open(&config).map_err(|error| {
-                    Failure::new("cannot open the users", carillon_server::chain(&error))
-                })?;
+                let offline = Offline::open(&config)
+                    .map_err(|error| Failure::new("cannot open the users", carillon_server::chain(&error)))?;
                 Ok(Users::Stopped(Box::new(offline)))
             }
             _ => connect(&socket).map(|client| Users::Running(Box::new(client))),
@@ -115,8 +115,9 @@ fn place(reach: &Reach) -> Result<(PathBuf, Option<Config>), Failure> {
         return Ok((tried, None));
     }
     let file = reach.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
-    let config = Config::load(&file)
-        .map_err(|refusal| Failure::Message(format!("no server is known by `{}`:\n{refusal}", file.display())))?;
+    let config = Config::load(&file).map_err(|refusal| {
+        Failure::Message(format!("no server is known by `{}`:\n{refusal}", file.display()))
+    })?;
     Ok((config.admin_socket.clone(), Some(config)))
 }
 

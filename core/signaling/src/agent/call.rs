@@ -126,7 +126,8 @@ impl Call {
         if let Some((invite, first)) = self.settle() {
             let mut reply = Reply::new(code, reason(code), &self.dialog.local_tag);
             if let Some(warning) = warning {
-                reply = reply.field("Warning", format!("399 {} \"{}\"", line.settings.local.ip(), quotable(warning)));
+                reply = reply
+                    .field("Warning", format!("399 {} \"{}\"", line.settings.local.ip(), quotable(warning)));
             }
             line.respond(now, &invite, reply);
             if first {

@@ -69,7 +69,8 @@ impl Diagnosis {
             cause: "range-exhausted".to_owned(),
             summary: "The second call was refused; not one packet left from another port.".to_owned(),
             text: refusal,
-            fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux.".to_owned(),
+            fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux."
+                .to_owned(),
         }
     }
 

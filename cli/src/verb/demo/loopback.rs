@@ -45,8 +45,10 @@ fn play(stage: &mut Stage<'_>, place: &Path) -> Result<Vec<Seen>, Failure> {
     let port = u16::try_from(20_000 + std::process::id() % 10_000).unwrap_or(20_000);
     let front_end = FrontEnd::start(HERE, port, &plan, place, &["alice", "bob", "carol"])?;
     let scene = Scene { front_end, files: place.join("server") };
-    let (bob, _) = Phone::start_answering(&scene.front_end, HERE, "bob", &["--expect", "alice"], &scene.files)?;
-    let (carol, _) = Phone::start_answering(&scene.front_end, HERE, "carol", &["--expect", "alice"], &scene.files)?;
+    let (bob, _) =
+        Phone::start_answering(&scene.front_end, HERE, "bob", &["--expect", "alice"], &scene.files)?;
+    let (carol, _) =
+        Phone::start_answering(&scene.front_end, HERE, "carol", &["--expect", "alice"], &scene.files)?;
     let mut acts = Vec::new();
 
     stage.title("1  Alice calls Bob")?;

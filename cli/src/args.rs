@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::verb::call::Misbehaviour;
+use crate::verb::demo::Part;
 
 /// The one program of Carillon: one plan of ports and marks, and verdicts over what is really sent.
 #[derive(Parser, Debug)]
@@ -50,6 +51,8 @@ impl Color {
 /// The verbs.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// Show everything in a minute: two sites, a congested WAN, calls, three faults found and mended.
+    Demo(Demo),
     /// Judge captures against a plan: ports, marks, loss, jitter; with a cause and a fix for what is wrong.
     Verify(Verify),
     /// Show, check and compare plans.
@@ -83,6 +86,24 @@ pub enum Verb {
         #[arg(value_hint = ValueHint::DirPath)]
         directory: Option<PathBuf>,
     },
+}
+
+/// `carillon demo`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Needs no root: it makes its own user, network and mount namespaces. Where those are forbidden it says so and shows what
+works without them, on loopback.
+Exit status: 0 if green, red with the right causes, and green again were really seen; 1 if not; 2 if it could not run.")]
+pub struct Demo {
+    /// Leave the captures, the verdicts and a report here.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+    /// A part of the demo, which it starts itself.
+    #[arg(long, hide = true)]
+    pub part: Option<Part>,
+    /// What that part works on.
+    #[arg(hide = true, requires = "part")]
+    pub rest: Vec<String>,
 }
 
 /// `carillon verify`.

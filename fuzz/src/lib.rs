@@ -3,6 +3,7 @@
 //! is not fuzzed.
 
 mod captures;
+mod legs;
 mod media;
 mod packets;
 mod plans;
@@ -12,6 +13,7 @@ mod traffic;
 mod verify;
 
 pub use captures::{capture, fragment, stream};
+pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
 pub use plans::{plan, queues};
@@ -25,8 +27,12 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("capture", capture),
+    ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
+    ("jitter", jitter),
+    ("leg", leg),
+    ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),
     ("queues", queues),
@@ -35,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("sdp", sdp),
     ("sip", sip),
     ("sip_stream", sip_stream),
+    ("srtp", srtp),
     ("stream", stream),
     ("stun", stun),
     ("stun_stream", stun_stream),

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod check_config;
 pub mod completions;
+pub mod demo;
 pub mod dscp;
 pub mod explain;
 pub mod man;
@@ -28,6 +29,7 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::User(what) => user::run(what, out),
         Verb::Status(args) => status::run(&args, out),
         Verb::CheckConfig(args) => check_config::run(&args, out),
+        Verb::Demo(args) => demo::run(&args, out),
         Verb::Dscp(args) => dscp::run(&args, out),
         Verb::Explain(what) => explain::run(&what, out),
         Verb::Call(args) => call::run(&args, out),

@@ -109,7 +109,8 @@ fn copy(path: &Path, length: u64) -> Result<Input, Failure> {
     Ok(Input { name: path.display().to_string(), reader: Box::new(source.reader.take(length)), live: false })
 }
 
-fn write_page(path: &Path, report: &Report, options: &Options) -> Result<(), Failure> {
+/// Writes the report as one HTML file.
+pub(super) fn write_page(path: &Path, report: &Report, options: &Options) -> Result<(), Failure> {
     let plan = options.plan.as_ref();
     let best = report.fit.first().filter(|best| best.score > 0.0).and_then(|best| Plan::preset(&best.plan));
     let drawn = plan.or(best.as_ref());

@@ -51,8 +51,8 @@ pub struct Similarity {
     pub lag: usize,
 }
 
-/// Samples to one value of the coarse search: 2 kHz is enough to find the lag of speech.
-const COARSE: usize = 8;
+/// Samples to one value of the coarse search: at 1 kHz the pitch of speech is left, which is enough to find its lag.
+const COARSE: usize = 16;
 /// The latest that speech is looked for: three seconds.
 const MOST_LAG: usize = 3 * RATE as usize;
 /// Mean square below which something counts as silence: about -60 dBm0.
@@ -90,7 +90,7 @@ fn correlation(said: &[f32], heard: &[f32]) -> f32 {
     if scale > 0.0 { dot / scale } else { 0.0 }
 }
 
-/// Means of eight samples each.
+/// Means of so many samples each.
 fn thinned(samples: &[i16]) -> Vec<f32> {
     let mean = |chunk: &[i16]| chunk.iter().map(|sample| f32::from(*sample)).sum::<f32>() / COARSE as f32;
     samples.chunks_exact(COARSE).map(mean).collect()

@@ -76,7 +76,7 @@ impl FrontEnd {
         incoming: &Incoming<'_>,
         way: &Route<'_>,
     ) -> Result<(Arc<str>, Vec<Target>), Reply> {
-        let to = self.aor(&way.uri);
+        let to = self.aor(incoming, &way.uri);
         let caller: Arc<str> = match self.is_from_us(incoming) {
             true => self.authenticate(now, incoming, true)?,
             false if to.is_some() => "".into(),
@@ -113,25 +113,26 @@ impl FrontEnd {
     }
 
     /// The address of record of ours that a URI means.
-    pub(crate) fn aor(&self, uri: &Uri<'_>) -> Option<String> {
+    pub(crate) fn aor(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Option<String> {
         let aor = address::aor(uri)?;
         let host = uri.host?.to_string();
         if self.registrar.is_ours(host.as_bytes()) {
             return Some(aor);
         }
         let user = aor.split_once('@').map(|(user, _)| user)?;
-        let domain = self.config.domains.first().filter(|_| self.proxy.ends.are(uri))?;
+        let domain =
+            self.config.domains.first().filter(|_| self.proxy.ends.are(uri, incoming.flow.local.ip()))?;
         Some(format!("{user}@{}", domain.to_lowercase()))
     }
 
     /// Whether a host is one of our domains or one of our own addresses.
-    pub(crate) fn is_ours(&self, uri: &Uri<'_>) -> bool {
+    pub(crate) fn is_ours(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> bool {
         let domain = uri.host.is_some_and(|host| self.registrar.is_ours(host.to_string().as_bytes()));
-        domain || self.proxy.ends.are(uri)
+        domain || self.proxy.ends.are(uri, incoming.flow.local.ip())
     }
 
     fn is_from_us(&self, incoming: &Incoming<'_>) -> bool {
-        incoming.routing.from.uri().is_ok_and(|uri| self.is_ours(&uri))
+        incoming.routing.from.uri().is_ok_and(|uri| self.is_ours(incoming, &uri))
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            transactions: 200_000,
+            transactions: 500_000,
             calls: 50_000,
             queue: 10_000,
             contacts: 10,

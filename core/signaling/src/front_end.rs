@@ -17,7 +17,7 @@ use crate::proxy::{Ends, Fork, Proxy, route};
 use crate::registrar::{Registrar, Settings};
 use crate::reply::Reply;
 use crate::secret::Secret;
-use crate::transaction::{Key, Repeat};
+use crate::transaction::Key;
 use crate::user::User;
 
 /// How long a nonce is good for.
@@ -195,7 +195,7 @@ impl FrontEnd {
     }
 
     fn acknowledge(&mut self, now: Duration, incoming: &Incoming<'_>) {
-        if self.proxy.acknowledge(now, incoming) == Repeat::Absorb {
+        if self.proxy.acknowledge(now, incoming) {
             return;
         }
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming);
@@ -214,10 +214,13 @@ impl FrontEnd {
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming)
             .ok_or(Reply::new(400, "Malformed Route"))?;
         self.check_room(incoming, way.token.is_some())?;
-        if way.token.is_none() && self.is_for_us(&way.uri, incoming.method()) {
+        if way.token.is_none() && self.is_for_us(incoming, &way.uri) {
             return self.serve(now, incoming, key);
         }
-        if way.token.is_none() && provisioning::is_asked_for(incoming.message) && self.is_ours(&way.uri) {
+        if way.token.is_none()
+            && provisioning::is_asked_for(incoming.message)
+            && self.is_ours(incoming, &way.uri)
+        {
             return self.provision(now, incoming, key);
         }
         let path = self.check_passable(incoming, &way.uri)?;

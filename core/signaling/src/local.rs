@@ -16,8 +16,8 @@ const SUPPORTED: &[&str] = &["path", "outbound"];
 
 impl FrontEnd {
     /// Whether a request is for the server and not for a user.
-    pub(crate) fn is_for_us(&self, uri: &Uri<'_>, method: Method<'_>) -> bool {
-        (uri.user.is_none() || method == Method::Register) && self.is_ours(uri)
+    pub(crate) fn is_for_us(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> bool {
+        (uri.user.is_none() || incoming.method() == Method::Register) && self.is_ours(incoming, uri)
     }
 
     pub(crate) fn serve(&mut self, now: Duration, incoming: &Incoming<'_>, key: Key) -> Result<(), Reply> {

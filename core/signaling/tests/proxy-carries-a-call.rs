@@ -99,6 +99,21 @@ fn a_call_is_set_up_held_and_ended_from_either_side() {
 }
 
 #[test]
+fn a_message_whose_end_only_the_datagram_told_gets_a_length() {
+    let mut house = House::new();
+    let (ann, bob) = (stream(Transport::Tcp, 9, 1), udp(2));
+    house.register("bob", bob, "");
+    house.register("carol", ann, "");
+    let bare = |text: &str| text.replace("Content-Length: 0\r\n\r\n", "\r\nbody");
+    let text = request("MESSAGE", "sip:carol@example.com", bob, "m1", 1, "", "");
+    let sent = house.hear(bob, &bare(&text));
+    assert_eq!((sent[0].get("Content-Length"), sent[0].text.ends_with("\r\n\r\nbody")), ("4", true));
+    let sent = house.hear(ann, &request("MESSAGE", "sip:bob@example.com", ann, "m2", 1, "", ""));
+    let ok = house.hear(bob, &bare(&sent[0].answer("200 OK", "b", "")));
+    assert_eq!((ok[0].get("Content-Length"), ok[0].text.ends_with("\r\n\r\nbody")), ("4", true));
+}
+
+#[test]
 fn our_own_users_prove_who_they_are_and_their_credentials_stay_here() {
     let mut house = House::new();
     let (alice, bob) = (udp(1), udp(2));

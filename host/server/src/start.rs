@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use carillon_net::bind_error::BindError;
 use carillon_net::lease::Leases;
-use carillon_net::transports::{self, Transports};
+use carillon_net::transports::{self, Listening, Transports};
 use carillon_signaling::{Binding, Expires, FrontEnd};
 use carillon_store::{Author, Store};
 use carillon_wire::sip::{Flow, Transport};
@@ -66,7 +66,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         listeners.push(listen(&mut transports, listener, tls.clone())?);
     }
     let estate = Estate { config, file, plan, plan_version, listeners, mark };
-    let front_end = front_end(&estate, &mut store, clock.now())?;
+    let front_end = front_end(&estate, &mut store, &transports.listening(), clock.now())?;
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
@@ -112,7 +112,12 @@ pub(crate) fn check_realm(store: &mut Store, config: &Config) -> Result<(), Star
     }
 }
 
-fn front_end(estate: &Estate, store: &mut Store, now: Duration) -> Result<FrontEnd, StartError> {
+fn front_end(
+    estate: &Estate,
+    store: &mut Store,
+    listening: &[Listening],
+    now: Duration,
+) -> Result<FrontEnd, StartError> {
     let registrations = estate.config.registrations;
     let config = carillon_signaling::Config {
         domains: estate.config.domains.clone(),
@@ -123,15 +128,25 @@ fn front_end(estate: &Estate, store: &mut Store, now: Duration) -> Result<FrontE
         expires: Expires { min: registrations.min, max: registrations.max, default: registrations.default },
         limits: carillon_signaling::Limits::default(),
     };
-    let bindings = store.load_bindings(now)?.into_iter().enumerate().map(revived).collect();
+    let bindings = store.load_bindings(now)?.into_iter().enumerate();
+    let bindings = bindings.map(|(number, binding)| revived(binding, number as u64, listening)).collect();
     Ok(FrontEnd::new(config, store.load_users()?, bindings, seed(store)?, now))
 }
 
-/// Connections end with the process that held them, and numbers of flows begin anew: a flow of before must not be mistaken
-/// for one of now. Its number becomes one that is never given, so that whoever sends on it is told that it is closed.
-fn revived((number, binding): (usize, Binding)) -> Binding {
-    let flow = Flow { id: u64::MAX - number as u64, ..binding.flow };
-    if flow.transport.is_stream() { Binding { flow, ..binding } } else { binding }
+/// Numbers of flows begin anew with the process, and one of before must not be mistaken for one of now. A UDP flow gets the
+/// number of the socket that is bound there now; connections ended with their process and get a number that is never
+/// given, so that whoever sends on one is told that it is closed.
+fn revived(binding: Binding, number: u64, listening: &[Listening]) -> Binding {
+    let local = binding.flow.local;
+    let here = |l: &&Listening| {
+        let all = l.address.ip().is_unspecified() && l.address.port() == local.port();
+        l.transport == binding.flow.transport && (l.address == local || all)
+    };
+    let id = match binding.flow.transport {
+        Transport::Udp => listening.iter().find(here).map(|listening| listening.id),
+        Transport::Tcp | Transport::Tls => None,
+    };
+    Binding { flow: Flow { id: id.unwrap_or(u64::MAX - number), ..binding.flow }, ..binding }
 }
 
 /// The same as before a restart, so that calls that were up can still be ended, and nonces still hold.

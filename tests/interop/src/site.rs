@@ -3,6 +3,7 @@
 //! Every host finds the site's domain in its own hosts file, since certificates are for names.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
@@ -44,26 +45,33 @@ impl Site {
         Ok(site)
     }
 
+    /// From now on the domain's name means this address, for everybody.
+    pub fn resolve(&self, address: IpAddr) -> Result<()> {
+        // linphone asks a name server for the family that is missing here, and waits for it.
+        let other = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_string(),
+            IpAddr::V6(_) => "127.0.0.1".to_owned(),
+        };
+        let hosts = format!("127.0.0.1 localhost\n{address} {DOMAIN}\n{other} {DOMAIN}\n");
+        self.names.iter().try_for_each(|own| Ok(fs::write(own.join("hosts"), &hosts)?))
+    }
+
     fn join(&mut self) -> Result<()> {
-        let server = [self.server.v4().to_string(), self.server.v6().to_string()];
+        let (v4, v6) = (self.server.v4(), self.server.v6());
         for (number, host) in std::iter::once(&self.server).chain(&self.phones).enumerate() {
             connect_to_switch(host, &self.switch, &format!("p{number}"), SWITCH)?;
             // Without a default route some programs believe that they are not connected at all.
             if number > 0 {
-                host.run("ip", &["route", "add", "default", "via", &server[0]])?;
-                host.run("ip", &["-6", "route", "add", "default", "via", &server[1], "dev", INTERFACE])?;
+                host.run("ip", &["route", "add", "default", "via", &v4.to_string()])?;
+                host.run("ip", &["-6", "route", "add", "default", "via", &v6.to_string(), "dev", INTERFACE])?;
             }
             // What lies here, `ip netns exec` puts over /etc.
             let own = Path::new("/etc/netns").join(host.namespace());
             fs::create_dir_all(&own)?;
-            fs::write(
-                own.join("hosts"),
-                format!("127.0.0.1 localhost\n{} {DOMAIN}\n{} {DOMAIN}\n", server[0], server[1]),
-            )?;
             fs::write(own.join("resolv.conf"), "")?;
             self.names.push(own);
         }
-        Ok(())
+        self.resolve(v4.into())
     }
 }
 

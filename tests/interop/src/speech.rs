@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::Result;
 
 /// Samples per second in which voices are compared; they stay below half of it.
-const RATE: usize = 2000;
+const RATE: usize = 4000;
 
 /// The piece that is looked for: as long as a few syllables.
 const PIECE: usize = RATE;
@@ -26,7 +26,7 @@ pub fn voice(seed: u64, seconds: usize) -> Vec<i16> {
     let mut phase = 0.0;
     let mut samples = Vec::with_capacity(seconds * 8000);
     for _ in 0..seconds * 5 {
-        let (from, to) = (200.0 + 500.0 * draw(), 200.0 + 500.0 * draw());
+        let (from, to) = (200.0 + 300.0 * draw(), 200.0 + 300.0 * draw());
         for n in 0..1600 {
             phase += std::f64::consts::TAU * (from + (to - from) * f64::from(n) / 1600.0) / 8000.0;
             samples.push((phase.sin() * 9000.0) as i16);
@@ -66,22 +66,25 @@ pub fn similarity(said: &[i16], heard: &Path) -> Result<f64> {
     Ok(if count == 0 { 0.0 } else { total / count as f64 })
 }
 
-fn best_match(piece: &[f64], said: &[f64]) -> f64 {
-    let energy = |samples: &[f64]| samples.iter().map(|s| s * s).sum::<f64>();
-    let own = energy(piece);
+fn best_match(piece: &[i32], said: &[i32]) -> f64 {
+    let energy: i64 = piece.iter().map(|s| i64::from(s * s)).sum();
     // Less than a hundredth of full scale is silence, whatever it resembles.
-    if own < (327.0 * 327.0) * piece.len() as f64 {
+    if energy < 327 * 327 * PIECE as i64 {
         return 0.0;
     }
-    let correlation = |place: &[f64]| {
-        let product: f64 = piece.iter().zip(place).map(|(a, b)| a * b).sum();
-        product / (own * energy(place)).sqrt().max(1.0)
-    };
-    said.windows(piece.len()).map(correlation).fold(0.0, f64::max)
+    let mut there: i64 = said.iter().take(PIECE).map(|s| i64::from(s * s)).sum();
+    let mut best: f64 = 0.0;
+    for (at, place) in said.windows(PIECE).enumerate() {
+        let product: i64 = piece.iter().zip(place).map(|(a, b)| i64::from(a * b)).sum();
+        best = best.max(product as f64 / (energy as f64 * there as f64).sqrt().max(1.0));
+        let next = said.get(at + PIECE).map_or(0, |s| i64::from(s * s));
+        there += next - i64::from(place[0] * place[0]);
+    }
+    best
 }
 
 /// A WAV of 16-bit samples, all channels mixed, at the rate in which voices are compared.
-fn read_wav(path: &Path) -> Result<Vec<f64>> {
+fn read_wav(path: &Path) -> Result<Vec<i32>> {
     let file = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let word = |at: usize| file.get(at..at + 2).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
     let (channels, rate) = (word(22).max(1), word(24) + (word(26) << 16));
@@ -98,12 +101,10 @@ fn read_wav(path: &Path) -> Result<Vec<f64>> {
     Ok(slow_down(&samples, rate, channels))
 }
 
-fn slow_down(samples: &[i16], rate: usize, channels: usize) -> Vec<f64> {
+fn slow_down(samples: &[i16], rate: usize, channels: usize) -> Vec<i32> {
     let together = rate / RATE * channels;
-    samples
-        .chunks_exact(together)
-        .map(|some| some.iter().map(|s| f64::from(*s)).sum::<f64>() / together as f64)
-        .collect()
+    let mean = |some: &[i16]| some.iter().map(|s| i32::from(*s)).sum::<i32>() / together as i32;
+    samples.chunks_exact(together).map(mean).collect()
 }
 
 #[cfg(test)]
@@ -114,12 +115,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("heard.wav");
         write_wav(&file, samples, rate, channels).unwrap();
-        similarity(&voice(1, 8), &file).unwrap()
+        similarity(&voice(1, 5), &file).unwrap()
     }
 
     #[test]
     fn a_voice_is_known_again_later_softer_and_at_other_rates() {
-        let later: Vec<i16> = voice(1, 8)[3333..].iter().map(|s| s / 4).collect();
+        let later: Vec<i16> = voice(1, 5)[3333..].iter().map(|s| s / 4).collect();
         for (rate, channels) in [(8000, 1), (16000, 1), (48000, 2)] {
             assert!(heard(&later, rate, channels) > 0.95, "{rate}, {channels}");
         }
@@ -127,10 +128,10 @@ mod tests {
 
     #[test]
     fn silence_another_voice_and_a_broken_line_are_not_the_voice() {
-        assert_eq!(heard(&[0; 64000], 8000, 1), 0.0);
+        assert_eq!(heard(&[0; 40000], 8000, 1), 0.0);
         assert_eq!(heard(&[], 8000, 1), 0.0);
-        assert!(heard(&voice(2, 8), 8000, 1) < 0.6);
-        let mut broken = voice(1, 8);
+        assert!(heard(&voice(2, 5), 8000, 1) < 0.6);
+        let mut broken = voice(1, 5);
         broken.chunks_mut(1600).step_by(2).for_each(|part| part.fill(0));
         assert!(heard(&broken, 8000, 1) < 0.9);
     }

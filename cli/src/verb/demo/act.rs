@@ -43,6 +43,14 @@ pub(super) struct Row {
     pub(super) heard: Option<f64>,
 }
 
+/// What a phone says of the speech that it heard.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub(super) way: String,
+    /// 1 is the same as what was said.
+    pub(super) likeness: f64,
+}
+
 /// What is wrong, and what to do.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Diagnosis {
@@ -65,7 +73,12 @@ pub(super) struct Seen {
 
 impl Seen {
     /// From a capture of both sites.
-    pub(super) fn in_capture(title: &'static str, expected: Expected, report: &Report) -> Seen {
+    pub(super) fn in_capture(
+        title: &'static str,
+        expected: Expected,
+        report: &Report,
+        heard: &[Heard],
+    ) -> Seen {
         let grave = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let diagnoses: Vec<Diagnosis> = grave
             .clone()
@@ -77,9 +90,15 @@ impl Seen {
             })
             .collect();
         let first = grave.map(|finding| finding.cause).next();
-        let rows = rows(report);
+        let mut rows = rows(report);
+        for row in &mut rows {
+            row.heard = heard.iter().find(|heard| heard.way == row.way).map(|heard| heard.likeness);
+        }
         let right = match expected {
-            Expected::Green => report.verdict == Verdict::Pass && !rows.is_empty(),
+            Expected::Green => {
+                let clear = rows.iter().all(|row| row.heard.is_none_or(|heard| heard > 0.9));
+                report.verdict == Verdict::Pass && !heard.is_empty() && rows.len() >= 2 && clear
+            }
             Expected::Red(cause) => report.verdict == Verdict::Fail && first == Some(cause),
             // The refusal is told by the phone; the capture must show that nothing left outside.
             Expected::Exhausted => report.verdict == Verdict::Pass && report.totals.out_of_range == 0,

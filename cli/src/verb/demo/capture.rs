@@ -43,7 +43,7 @@ impl Captures {
     /// Ends them and puts both into `file`, as two interfaces.
     pub(super) fn finish(self, file: &Path) -> Result<(), Failure> {
         for process in self.processes {
-            process.stop().map_err(|error| Failure::new("cannot end a capture", error))?;
+            process.stop()?;
         }
         let merged = merge(&self.files)?;
         fs::write(file, merged)

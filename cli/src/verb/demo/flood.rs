@@ -14,19 +14,18 @@ pub(super) const KBIT: u64 = 7700;
 const PAYLOAD: usize = 1200;
 /// Ethernet, IP and UDP headers.
 const HEADERS: u64 = 42;
-const BURST: u64 = 8;
 
 /// Sends to `to`, from `from`, until it is ended.
 pub(super) fn send(from: SocketAddr, to: SocketAddr) -> Result<(), Failure> {
-    let mut port = UdpPort::bind(from, Dscp::DEFAULT).map_err(|error| Failure::Message(error.to_string()))?;
+    let port = UdpPort::bind(from, Dscp::DEFAULT).map_err(|error| Failure::Message(error.to_string()))?;
     let bytes = [0; PAYLOAD];
-    let burst: Vec<Datagram<'_>> =
-        (0..BURST).map(|_| Datagram { to, from: None, bytes: &bytes, mark: None }).collect();
-    let pause = Duration::from_micros(BURST * (PAYLOAD as u64 + HEADERS) * 8 * 1000 / KBIT);
+    let one = [Datagram { to, from: None, bytes: &bytes, mark: None }];
+    // One at a time: after a burst the queue would have room for everyone until the next.
+    let pause = Duration::from_micros((PAYLOAD as u64 + HEADERS) * 8 * 1000 / KBIT);
     let mut next = Instant::now();
     loop {
         // What the kernel does not take is lost, as on any congested link.
-        let _ = port.send(&burst);
+        port.send(&one, |_, _| ());
         next += pause;
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }

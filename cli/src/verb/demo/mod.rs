@@ -62,7 +62,13 @@ fn show(args: &Demo, out: &mut dyn Write) -> Result<Answer, Failure> {
     out.flush()?;
     let own = std::env::current_exe().map_err(|error| Failure::new("cannot find this program", error))?;
     let mut command = unshare();
-    command.arg(own).args(["--color", crate::style::choice(), "demo", "--part", "inside"]);
+    // Both write to the same place, so both colour it or neither does.
+    let colour = match anstream::ColorChoice::global() {
+        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => "always",
+        anstream::ColorChoice::Never => "never",
+        anstream::ColorChoice::Auto => "auto",
+    };
+    command.arg(own).args(["--color", colour, "demo", "--part", "inside"]);
     if let Some(directory) = &args.out {
         command.arg("--out").arg(directory);
     }

@@ -2,7 +2,6 @@
 //!
 //! Runs inside a user namespace, where an ordinary user may do all this; when the last process in it ends, all is gone.
 
-use std::io;
 use std::process::{Child, Command, Stdio};
 
 use crate::answer::Failure;
@@ -147,10 +146,15 @@ impl Process {
         &mut self.0
     }
 
+    /// Sends it a signal.
+    pub(super) fn signal(&self, name: &str) -> Result<(), Failure> {
+        run("kill", &format!("-{name} {}", self.0.id()))
+    }
+
     /// Asks it to end, as Ctrl-C would, and waits until it has.
-    pub(super) fn stop(mut self) -> io::Result<()> {
-        run("kill", &format!("-INT {}", self.0.id())).map_err(|_| io::ErrorKind::NotFound)?;
-        self.0.wait().map(drop)
+    pub(super) fn stop(mut self) -> Result<(), Failure> {
+        self.signal("INT")?;
+        self.0.wait().map(drop).map_err(|error| Failure::new("cannot wait for a process", error))
     }
 }
 

@@ -4,11 +4,12 @@ use std::io::{self, IsTerminal, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anstyle::Style;
 use carillon_qos::verify::report::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::act::{Row, Seen};
-use crate::style::{self, BAD, FAINT, FIX, GOOD, NAME, STRONG};
+use super::act::{Diagnosis, Row, Seen};
+use crate::style::{self, BAD, FAINT, FIX, GOOD, NAME, PLAIN, STRONG};
 use crate::table::{Cell, Column, Table, terminal_width};
 use crate::words;
 
@@ -69,9 +70,11 @@ impl<'a> Stage<'a> {
         let colour = style::verdict(seen.verdict);
         let word = words::verdict(seen.verdict);
         for found in &seen.diagnoses {
-            self.say(&format!("{colour}{word}{colour:#}  {STRONG}{}{STRONG:#}  {NAME}{}{NAME:#}", found.summary, found.cause))?;
-            self.paragraph(&found.text, "        ")?;
-            self.paragraph(&format!("{FIX}Fix: {}{FIX:#}", found.fix), "        ")?;
+            self.say(&format!(
+                "{colour}{word}{colour:#}  {STRONG}{}{STRONG:#}  {NAME}{}{NAME:#}",
+                found.summary, found.cause
+            ))?;
+            self.words_of(found)?;
         }
         if seen.diagnoses.is_empty() && seen.verdict == Verdict::Pass {
             self.say(&format!("{colour}{word}{colour:#}  every packet in its range, every mark as planned"))?;
@@ -82,12 +85,24 @@ impl<'a> Stage<'a> {
         self.out.flush()
     }
 
-    fn paragraph(&mut self, text: &str, indent: &str) -> io::Result<()> {
-        let width = terminal_width().unwrap_or(110).clamp(50, 120) - indent.len();
+    /// A call that was refused: nothing was wrong on the wire, and still the caller must be told.
+    pub(super) fn refusal(&mut self, found: &Diagnosis) -> io::Result<()> {
+        self.say(&format!("{BAD}REFUSED{BAD:#}  {STRONG}{}{STRONG:#}  {NAME}{}{NAME:#}", found.summary, found.cause))?;
+        self.words_of(found)
+    }
+
+    fn words_of(&mut self, found: &Diagnosis) -> io::Result<()> {
+        self.paragraph(&found.text, PLAIN)?;
+        self.paragraph(&format!("Fix: {}", found.fix), FIX)
+    }
+
+    fn paragraph(&mut self, text: &str, style: Style) -> io::Result<()> {
+        const INDENT: &str = "        ";
+        let width = terminal_width().unwrap_or(110).clamp(50, 120) - INDENT.len();
         let mut line = String::new();
-        for word in text.split(' ') {
+        for word in words::clean(text).split(' ') {
             if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-                writeln!(self.out, "{indent}{line}")?;
+                writeln!(self.out, "{INDENT}{style}{line}{style:#}")?;
                 line.clear();
             }
             if !line.is_empty() {
@@ -95,7 +110,7 @@ impl<'a> Stage<'a> {
             }
             line.push_str(word);
         }
-        writeln!(self.out, "{indent}{line}")
+        writeln!(self.out, "{INDENT}{style}{line}{style:#}")
     }
 
     /// The end: green, red, red, red, green, or not.

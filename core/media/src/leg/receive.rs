@@ -16,6 +16,8 @@ use crate::negotiate::{Agreed, Format};
 const COMFORT_NOISE: u8 = 13;
 /// Mean square below which a frame may be left out unheard: about -50 dBm0.
 const QUIET: i64 = 100 * 100;
+/// Milliseconds of a frame.
+const FRAME_MS: u32 = 1000 / FRAMES_PER_SECOND;
 
 /// Packets of a stream by the count of its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -240,7 +242,7 @@ impl Stream {
         match self.buffer.pop() {
             Popped::Packet(packet) => self.decode(&packet, formats, speech),
             Popped::Missing => self.conceal(self.buffer.frame_ms(), true, speech),
-            Popped::Starved => self.conceal(1000 / FRAMES_PER_SECOND, false, speech),
+            Popped::Starved => self.conceal(FRAME_MS, false, speech),
             Popped::Idle => speech.extend(SILENCE),
         }
     }
@@ -272,10 +274,12 @@ impl Stream {
         }
     }
 
+    /// Fills the time of a packet. One that is lost for sure may be repeated in the next, if both are frames of ours.
     fn conceal(&mut self, ms: u32, lost: bool, speech: &mut Vec<i16>) {
         let Some((_, decoder)) = &mut self.decoder else { return speech.extend(SILENCE) };
-        let wanted = speech.len() + ms as usize * FRAME / 20;
-        let next = self.buffer.peek().filter(|_| lost).and_then(|packet| packet.payload.as_deref());
+        let wanted = speech.len() + (ms * FRAME as u32 / FRAME_MS) as usize;
+        let repeated = self.buffer.peek().filter(|_| lost && ms == FRAME_MS);
+        let next = repeated.and_then(|packet| packet.payload.as_deref());
         while speech.len() < wanted {
             decoder.conceal(next, speech);
         }

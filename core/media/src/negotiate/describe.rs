@@ -1,27 +1,24 @@
 //! Writes session descriptions.
 
-use carillon_wire::sdp::{Direction, Media, Session};
+use carillon_wire::sdp::Direction;
 
 use super::select::Selected;
+use super::session::Meaning;
 use super::{Agreed, Encryption, Format, Negotiation};
 use crate::codec::Codec;
 
 /// Keys 0 to 9, *, #, A to D (RFC 4733, 3.2).
 const EVENTS: &str = "0-15";
 
-/// The payload type of telephone events in our offers, by their clock.
-pub(super) fn event_payload_type(clock: u32) -> u8 {
-    if clock == 48_000 { 110 } else { 101 }
-}
-
 pub(super) fn offer(ours: &Negotiation, direction: Direction) -> String {
-    let formats: Vec<Format> = ours.wishes.codecs.iter().map(|codec| own_format(*codec)).collect();
+    let formats: Vec<Format> = ours.wishes.codecs.iter().map(|codec| own_format(ours, *codec)).collect();
     let mut clocks: Vec<u32> = ours.wishes.codecs.iter().map(|codec| codec.clock()).collect();
     clocks.sort_unstable();
     clocks.dedup();
-    let events: Vec<(u8, u32)> = clocks.iter().map(|clock| (event_payload_type(*clock), *clock)).collect();
+    let events: Vec<(u8, u32)> = clocks.iter().map(|clock| (event_number(ours, *clock), *clock)).collect();
     let protocol = if ours.wishes.encryption == Encryption::Required { "RTP/SAVP" } else { "RTP/AVP" };
     let mut text = session(ours);
+    refuse(&mut text, &ours.shape.before);
     section(&mut text, ours, protocol, &formats, &events);
     if ours.wishes.encryption != Encryption::Off {
         for (tag, key) in (1..).zip(&ours.keys) {
@@ -30,26 +27,27 @@ pub(super) fn offer(ours: &Negotiation, direction: Direction) -> String {
     }
     rtcp(&mut text, ours, ours.wishes.mux);
     line(&mut text, format_args!("a={}", direction_name(direction)));
+    refuse(&mut text, &ours.shape.behind);
     text
 }
 
-/// Answers every section of the offer in its place; all but the one at `chosen` are refused (RFC 3264, 6).
-pub(super) fn answer(
-    ours: &Negotiation,
-    offer: &Session<'_>,
-    chosen: usize,
-    selected: &Selected<'_>,
-    agreed: &Agreed,
-) -> String {
+/// Answers every section of the offer in its place; all but ours are refused (RFC 3264, 6).
+pub(super) fn answer(ours: &Negotiation, selected: &Selected<'_>, agreed: &Agreed) -> String {
     let mut text = session(ours);
-    for (at, media) in offer.media().enumerate() {
-        if at == chosen {
-            accept(&mut text, ours, selected, agreed);
-        } else {
-            refuse(&mut text, &media);
-        }
-    }
+    refuse(&mut text, &ours.shape.before);
+    accept(&mut text, ours, selected, agreed);
+    refuse(&mut text, &ours.shape.behind);
     text
+}
+
+/// The number of a codec in our offers.
+pub(super) fn own_format(ours: &Negotiation, codec: Codec) -> Format {
+    Format { payload_type: ours.shape.number(Meaning::Codec(codec)), codec }
+}
+
+/// The number of telephone events of that clock in our offers.
+pub(super) fn event_number(ours: &Negotiation, clock: u32) -> u8 {
+    ours.shape.number(Meaning::Events(clock))
 }
 
 fn accept(text: &mut String, ours: &Negotiation, selected: &Selected<'_>, agreed: &Agreed) {
@@ -66,14 +64,8 @@ fn accept(text: &mut String, ours: &Negotiation, selected: &Selected<'_>, agreed
     line(text, format_args!("a={}", direction_name(agreed.direction)));
 }
 
-/// Port 0, with the formats as offered.
-fn refuse(text: &mut String, media: &Media<'_>) {
-    let or = |word: &str, other: &str| if word.is_empty() { other.to_owned() } else { word.to_owned() };
-    let (kind, protocol) = (or(media.kind, "audio"), or(media.protocol, "RTP/AVP"));
-    line(text, format_args!("m={kind} 0 {protocol} {}", or(media.format_list, "0")));
-    if let Some(mid) = media.mid() {
-        line(text, format_args!("a=mid:{mid}"));
-    }
+fn refuse(text: &mut String, sections: &[String]) {
+    sections.iter().for_each(|section| line(text, format_args!("{section}")));
 }
 
 fn session(ours: &Negotiation) -> String {
@@ -123,10 +115,6 @@ fn rtcp(text: &mut String, ours: &Negotiation, mux: bool) {
         line(text, format_args!("a=rtcp-mux"));
     }
     line(text, format_args!("a=rtcp-xr:voip-metrics"));
-}
-
-fn own_format(codec: Codec) -> Format {
-    Format { payload_type: codec.payload_type(), codec }
 }
 
 fn direction_name(direction: Direction) -> &'static str {

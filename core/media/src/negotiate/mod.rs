@@ -5,6 +5,7 @@
 
 mod describe;
 mod select;
+mod session;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,6 +15,7 @@ use crate::codec::Codec;
 use crate::random::Random;
 use crate::srtp::{Key, Suite};
 use select::Selected;
+use session::Shape;
 
 /// Whether media is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -175,6 +177,8 @@ pub struct Negotiation {
     keys: Vec<Key>,
     session: u32,
     version: u32,
+    /// What offers and answers so far have fixed.
+    shape: Shape,
     /// The direction of the last offer, as long as its answer is awaited.
     offered: Option<Direction>,
 }
@@ -185,13 +189,14 @@ impl Negotiation {
         let mut random = Random::new(seed, *b"sdp-keys");
         let keys = wishes.suites.iter().map(|suite| Key::random(*suite, &mut random)).collect();
         let session = random.u32() >> 1;
-        Negotiation { wishes, local, keys, session, version: session, offered: None }
+        Negotiation { wishes, local, keys, session, version: session, shape: Shape::default(), offered: None }
     }
 
     /// A new offer. Media flows in `direction` as we see it: `SendOnly` puts the peer on hold, `SendRecv` takes it back.
     pub fn offer(&mut self, direction: Direction) -> String {
         self.version = self.version.wrapping_add(1);
         self.offered = Some(direction);
+        self.shape.fix_numbers(&self.wishes.codecs);
         describe::offer(self, direction)
     }
 
@@ -199,10 +204,11 @@ impl Negotiation {
     pub fn accept(&mut self, answer: &[u8]) -> Result<Agreed, Refusal> {
         let direction = self.offered.ok_or(Refusal::NothingOffered)?;
         let session = Session::parse(answer).ok_or(Refusal::Unreadable)?;
-        // We offer one section; those after it answer nothing.
-        let media = session.media().next().filter(|media| media.kind == "audio" && media.port != 0);
-        let selected = select::from_answer(self, &media.ok_or(Refusal::NoAudio)?)?;
+        let media = session.media().nth(self.shape.position());
+        let media = media.filter(|media| media.kind == "audio" && media.port != 0).ok_or(Refusal::NoAudio)?;
+        let selected = select::from_answer(self, &media)?;
         self.offered = None;
+        self.shape.learn_formats(&media);
         Ok(selected.agreed(direction))
     }
 
@@ -212,8 +218,9 @@ impl Negotiation {
         let (at, selected) = self.choose(&session)?;
         self.version = self.version.wrapping_add(1);
         self.offered = None;
+        self.shape.learn(&session, at, &selected.media);
         let agreed = selected.agreed(direction);
-        Ok((describe::answer(self, &session, at, &selected, &agreed), agreed))
+        Ok((describe::answer(self, &selected, &agreed), agreed))
     }
 
     /// The first audio section that we can do, and where it stands.

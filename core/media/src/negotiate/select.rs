@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use carillon_wire::sdp::{Attribute, Direction, Media};
 
+use super::describe::{event_number, own_format};
 use super::{Agreed, Encryption, Events, Format, Keys, Negotiation, Refusal};
 use crate::codec::Codec;
 use crate::srtp::{Offered, parse};
@@ -49,11 +50,10 @@ pub(super) fn from_answer<'a>(ours: &Negotiation, media: &Media<'a>) -> Result<S
         .filter(|format| offered(&format.codec))
         .collect();
     let send = *formats.first().ok_or(Refusal::Codec)?;
-    let receive =
-        formats.iter().map(|format| Format { payload_type: format.codec.payload_type(), ..*format });
+    let receive = formats.iter().map(|format| own_format(ours, format.codec));
     let events = events_of(media, send.codec).map(|(send, clock)| Events {
         send,
-        receive: super::describe::event_payload_type(clock),
+        receive: event_number(ours, clock),
         clock,
     });
     let crypto = crypto_of_answer(ours, media)?;

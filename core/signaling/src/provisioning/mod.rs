@@ -236,18 +236,13 @@ impl Provisioning {
         write(&Provisioned::of(&self.plan, self.version, site))
     }
 
-    /// These are told when their turn comes: whoever has not yet answered, after the answer.
+    /// These are told when their turn comes.
     fn tell(&mut self, now: Duration, tags: Vec<Arc<str>>) {
         self.next_batch = self.next_batch.max(now);
-        for tag in tags {
-            match self.table.get_mut(&tag) {
-                Some(known) if known.told.is_some() => known.again = true,
-                Some(_) => _ = self.behind.insert(tag),
-                None => {}
-            }
-        }
+        self.behind.extend(tags);
     }
 
+    /// Tells one; if its last answer is still awaited, after that.
     fn notify(&mut self, now: Duration, tag: &Arc<str>, registrar: &Registrar) {
         let Some(aor) = self.table.get(tag).map(|known| Arc::clone(&known.aor)) else { return };
         let document = self.document(registrar, &aor);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carillon_wire::sip::{Answer, Edits, Message, Method, Name};
+use carillon_wire::sip::{Answer, Method};
 
 use super::Proxy;
 use super::branch::Branch;
@@ -92,7 +92,7 @@ impl Proxy {
     }
 
     fn relay(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
-        let Some(bytes) = stripped(incoming.message) else { return };
+        let Some(bytes) = forward::response(incoming.message) else { return };
         self.counts.forwarded += 1;
         self.give(now, owner, code, bytes);
     }
@@ -115,7 +115,7 @@ impl Proxy {
 
     fn rejected(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
         let Some(fork) = self.servers.get_mut(owner).and_then(|server| server.work.as_mut()) else { return };
-        fork.refused(code, incoming.message, || stripped(incoming.message).unwrap_or_default());
+        fork.refused(code, incoming.message, || forward::response(incoming.message).unwrap_or_default());
         fork.open = fork.open.saturating_sub(1);
         if code >= 600 {
             fork.stop();
@@ -160,11 +160,4 @@ impl Proxy {
             _ => self.calls.heard(now, key),
         }
     }
-}
-
-/// The response without our Via.
-fn stripped(response: &Message<&[u8]>) -> Option<Vec<u8>> {
-    let mut edits = Edits::new(response);
-    edits.pop(Name::Via).ok()?;
-    edits.finish().ok()
 }

@@ -32,11 +32,13 @@ impl Ends {
         Ends { ends: listeners.into_iter().map(End::new).collect(), domains: domains.to_vec() }
     }
 
-    /// The listener at our end of a flow; for a connection that we made, the first of its transport.
+    /// The listener at our end of a flow; for a connection that we made, the first of its transport and family.
     pub(crate) fn of(&self, flow: &Flow) -> Option<&End> {
         let same = |end: &&End| end.listener.transport == flow.transport;
         let exact = |end: &&End| same(end) && end.covers(flow.local.ip()) && end.bound() == flow.local.port();
-        self.ends.iter().find(exact).or_else(|| self.ends.iter().find(same))
+        let family = |end: &&End| same(end) && end.listener.address.is_ipv4() == flow.local.is_ipv4();
+        let find = |fits: &dyn Fn(&&End) -> bool| self.ends.iter().find(fits);
+        find(&exact).or_else(|| find(&family)).or_else(|| find(&same))
     }
 
     /// The same for where a message goes.
@@ -52,19 +54,20 @@ impl Ends {
         }
     }
 
-    /// Whether a URI names one of our ends: by advertised name or by address, and by port.
-    pub(crate) fn are(&self, uri: &Uri<'_>) -> bool {
+    /// Whether a URI names one of our ends: by advertised name or by address, and by port. `here` is our address as the one
+    /// who wrote the URI sees it; a listener on all addresses does not know it.
+    pub(crate) fn are(&self, uri: &Uri<'_>, here: IpAddr) -> bool {
         let Some(host) = uri.host else { return false };
-        self.ends.iter().any(|end| end.is(host, uri.port))
+        self.ends.iter().any(|end| end.is(host, uri.port, here))
     }
 
     /// Whether a Route entry means us: some phones are told the domain as their outbound proxy.
-    pub(crate) fn are_routed(&self, uri: &Uri<'_>) -> bool {
-        let Some(Host::Name(host)) = uri.host else { return self.are(uri) };
+    pub(crate) fn are_routed(&self, uri: &Uri<'_>, here: IpAddr) -> bool {
+        let Some(Host::Name(host)) = uri.host else { return self.are(uri, here) };
         let domain = self.domains.iter().any(|domain| domain.as_bytes().eq_ignore_ascii_case(host));
         let port =
             uri.port.is_none_or(|port| self.ends.iter().any(|end| end.port == port || end.bound() == port));
-        domain && port || self.are(uri)
+        domain && port || self.are(uri, here)
     }
 }
 
@@ -93,7 +96,7 @@ impl End {
     }
 
     /// A URI without a port means the default one of either transport: a phone may not say which it speaks.
-    fn is(&self, host: Host<'_>, port: Option<u16>) -> bool {
+    fn is(&self, host: Host<'_>, port: Option<u16>, here: IpAddr) -> bool {
         let ports = [self.port, self.bound()];
         let port_fits = match port {
             Some(port) => ports.contains(&port),
@@ -103,7 +106,7 @@ impl End {
             }
         };
         let host_fits = match (host, &self.host) {
-            (Host::Ip(ip), name) => *name == Name::Ip(ip) || self.listener.address.ip() == ip,
+            (Host::Ip(ip), name) => *name == Name::Ip(ip) || self.covers(ip) && ip == here.to_canonical(),
             (Host::Name(text), Name::Text(name)) => text.eq_ignore_ascii_case(name.as_bytes()),
             (Host::Name(_), Name::Ip(_)) => false,
         };
@@ -124,6 +127,8 @@ pub(crate) fn reach(flow: &Flow) -> Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 5));
 
     fn ends() -> Ends {
         let listener = |transport, address: &str, advertised: &str| Listener {
@@ -153,9 +158,12 @@ mod tests {
             ("sip:10.0.0.1:5080", true),
             ("sip:other.example.com", false),
             ("tel:5061", false),
+            ("sip:198.51.100.5:5061", true),
+            ("sip:198.51.100.5:5060", false),
+            ("sip:198.51.100.6:5061", false),
         ];
         for (uri, ours) in cases {
-            assert_eq!(ends().are(&Uri::parse(uri.as_bytes()).unwrap()), ours, "{uri}");
+            assert_eq!(ends().are(&Uri::parse(uri.as_bytes()).unwrap(), HERE), ours, "{uri}");
         }
     }
 
@@ -168,7 +176,7 @@ mod tests {
             ("sip:example.org", false),
             ("sip:192.0.2.1;lr", true),
         ] {
-            assert_eq!(ends().are_routed(&Uri::parse(uri.as_bytes()).unwrap()), ours, "{uri}");
+            assert_eq!(ends().are_routed(&Uri::parse(uri.as_bytes()).unwrap(), HERE), ours, "{uri}");
         }
     }
 

@@ -57,7 +57,24 @@ pub(crate) fn request(
             None => edits.append(b"Max-Breadth", text.as_bytes())?,
         };
     }
+    close(&mut edits, message)?;
     edits.finish()
+}
+
+/// A response without our Via, for the one before us.
+pub(crate) fn response(message: &Message<&[u8]>) -> Option<Vec<u8>> {
+    let mut edits = Edits::new(message);
+    edits.pop(Name::Via).ok()?;
+    close(&mut edits, message).ok()?;
+    edits.finish().ok()
+}
+
+/// Says where the body ends, if only the datagram said so: the next hop may be a stream.
+fn close(edits: &mut Edits<'_, &[u8]>, message: &Message<&[u8]>) -> Result<(), Malformed> {
+    if message.content_length()?.is_none() {
+        edits.append(b"Content-Length", message.body().len().to_string().as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Credentials that were for us stay here: whoever is called has no use for them but a bad one.

@@ -26,6 +26,13 @@ const BREADTH: u32 = 60;
 const TOO_BROAD: Answer = Answer { code: 440, reason: "Max-Breadth Exceeded" };
 const INTERNAL: Answer = Answer { code: 500, reason: "Server Internal Error" };
 
+/// A request that is sent on, and which way.
+#[derive(Clone, Copy)]
+struct Passing<'a> {
+    incoming: &'a Incoming<'a>,
+    way: &'a Route<'a>,
+}
+
 impl Proxy {
     /// The transaction key of a request, and whether it was one of a transaction that is there: then it has been dealt with.
     pub(crate) fn repeat(&mut self, incoming: &Incoming<'_>) -> Result<(), Key> {
@@ -41,15 +48,13 @@ impl Proxy {
         Ok(())
     }
 
-    /// An ACK: of an answer that we are responsible for, or else to be sent on to where its dialog leads. It is never
-    /// answered.
-    pub(crate) fn acknowledge(&mut self, now: Duration, incoming: &Incoming<'_>) -> Repeat<'static> {
+    /// An ACK; `false` if no answer of ours is meant by it, so that it is to be sent on.
+    pub(crate) fn acknowledge(&mut self, now: Duration, incoming: &Incoming<'_>) -> bool {
         let key = key(&self.secret, &incoming.routing, Kind::Invite);
-        let Some(id) = self.keys.get(&key).copied() else { return Repeat::Pass };
-        let Some(server) = self.servers.get_mut(id) else { return Repeat::Pass };
-        let pass = server.acknowledge(now) == Repeat::Pass;
+        let Some(id) = self.keys.get(&key).copied() else { return false };
+        let absorbed = self.servers.get_mut(id).is_some_and(|server| server.acknowledge(now));
         self.settle_server(now, id);
-        if pass { Repeat::Pass } else { Repeat::Absorb }
+        absorbed
     }
 
     /// A CANCEL: 200, and whoever is still being asked is asked no longer (RFC 3261, 16.10).
@@ -86,7 +91,9 @@ impl Proxy {
         let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()));
         self.keys.insert(key, id);
         if incoming.is_invite() {
-            self.asking.insert((incoming.flow.id, id.place()));
+            if incoming.flow.transport.is_stream() {
+                self.asking.insert((incoming.flow.id, id.place()));
+            }
             let bytes =
                 crate::incoming::answer(incoming.message, &incoming.flow, "", &Reply::new(100, "Trying"));
             self.counts.answer(100);
@@ -131,7 +138,7 @@ impl Proxy {
                 continue;
             };
             for target in &group {
-                match self.send(now, id, &fork, incoming, way, target, breadth) {
+                match self.send(now, id, &fork, Passing { incoming, way }, target, breadth) {
                     Ok(client) => {
                         fork.branches.push(client);
                         fork.open += 1;
@@ -155,8 +162,7 @@ impl Proxy {
         now: Duration,
         owner: Id,
         fork: &Fork,
-        incoming: &Incoming<'_>,
-        way: &Route<'_>,
+        request: Passing<'_>,
         target: &Target,
         breadth: Option<u32>,
     ) -> Result<Id, Answer> {
@@ -165,12 +171,12 @@ impl Proxy {
             return Err(Answer { code: 503, reason: "Service Unavailable" });
         }
         let nonce = self.nonce();
-        let mut client = Client::new(now, nonce, to, incoming.is_invite());
+        let mut client = Client::new(now, nonce, to, request.incoming.is_invite());
         client.owner = Owner::Request(owner);
         let id = self.clients.insert(client);
         let branch = Branch { place: Some(id.place()), nonce, path: fork.path };
-        let record = self.records(incoming, &fork.caller, target);
-        let Some(bytes) = self.leaving(incoming, way, target, &to, branch, record, breadth) else {
+        let record = self.records(request.incoming, &fork.caller, target);
+        let Some(bytes) = self.leaving(request, target, &to, branch, record, breadth) else {
             self.clients.remove(id);
             return Err(INTERNAL);
         };
@@ -218,7 +224,7 @@ impl Proxy {
         let Some(to) = to else { return self.counts.drop("sip_stray_ack") };
         let nonce = self.secret.hash(usage::ACK, &[incoming.routing.via.raw, incoming.routing.call_id]);
         let branch = Branch { place: None, nonce, path: path(&self.secret, incoming) };
-        if let Some(bytes) = self.leaving(incoming, way, target, &to, branch, None, None) {
+        if let Some(bytes) = self.leaving(Passing { incoming, way }, target, &to, branch, None, None) {
             self.counts.forwarded += 1;
             self.transmit(to, bytes);
         }
@@ -231,8 +237,7 @@ impl Proxy {
     )]
     fn leaving(
         &self,
-        incoming: &Incoming<'_>,
-        way: &Route<'_>,
+        request: Passing<'_>,
         target: &Target,
         to: &Destination,
         branch: Branch,
@@ -245,14 +250,14 @@ impl Proxy {
         };
         let via = self.via(to, branch)?;
         let hop = Hop { via, uri, path, record, breadth, realm: &self.realm };
-        forward::request(incoming, way, &hop).ok()
+        forward::request(request.incoming, request.way, &hop).ok()
     }
 
     /// Our Record-Route entries for a request that may begin a dialog: one for each side, so that what comes later leaves on
     /// the flow of the phone it is for, whichever side speaks (RFC 5626, 5.3; RFC 5658).
     fn records(&self, incoming: &Incoming<'_>, caller: &str, target: &Target) -> Option<[String; 2]> {
         let begins = matches!(incoming.method(), Method::Invite | Method::Subscribe | Method::Refer);
-        if !begins || incoming.has_dialog() {
+        if !begins {
             return None;
         }
         let entry = |flow: Flow, aor: &str| {

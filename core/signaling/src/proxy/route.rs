@@ -22,12 +22,13 @@ pub(crate) struct Route<'a> {
 /// Reads the route of a request; `None` if it cannot be read.
 pub(crate) fn route<'a>(ends: &Ends, secret: &Secret, request: &Incoming<'a>) -> Option<Route<'a>> {
     let call_id = request.routing.call_id;
+    let here = request.flow.local.ip();
     let mut uri = request.routing.uri?;
     let mut rest: Vec<&[u8]> = request.message.values(Name::Route).collect();
     let mut changed = false;
     let open = |uri: &Uri<'_>| Token::open(secret, call_id, uri.user?);
     // A strict router before us put our own entry into the Request-URI and the real one to the end.
-    let mut token = open(&uri).filter(|_| ends.are(&uri));
+    let mut token = open(&uri).filter(|_| ends.are(&uri, here));
     if token.is_some() {
         uri = Address::parse(rest.pop()?).ok()?.uri().ok()?;
         changed = true;
@@ -35,7 +36,7 @@ pub(crate) fn route<'a>(ends: &Ends, secret: &Secret, request: &Incoming<'a>) ->
     let mut own = 0;
     for value in &rest {
         let entry = Address::parse(value).ok()?.uri().ok()?;
-        if !ends.are_routed(&entry) {
+        if !ends.are_routed(&entry, here) {
             break;
         }
         token = open(&entry).or(token);

@@ -441,6 +441,9 @@ fn what_was_sent_before_does_not_undo_what_was_sent_after() {
     for text in early {
         assert_eq!(code(&world.send(tls(1), &text)), (500, "CSeq Out of Order"));
     }
+    let twice = Phone { cseq: alice.cseq - 1, ..alice.clone() }.text("Contact: <sip:a@h>;expires=0\r\n");
+    alice.nc += 1;
+    assert_eq!(code(&world.send(tls(1), &twice)), (500, "CSeq Out of Order"), "the same number again");
     assert_eq!(world.told(), Vec::<String>::new());
     let other = alice.calling("c2").register(&mut world, tls(1), "Contact: <sip:a@h>;expires=0\r\n");
     assert_eq!(

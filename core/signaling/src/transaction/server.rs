@@ -44,8 +44,6 @@ pub(crate) enum Repeat<'a> {
     Answer(&'a [u8]),
     /// Nothing: it was known already.
     Absorb,
-    /// It is none of this transaction's: the ACK to a 2xx.
-    Pass,
 }
 
 /// What a timer brings.
@@ -99,18 +97,16 @@ impl<W> Server<W> {
         }
     }
 
-    /// The ACK.
-    pub(crate) fn acknowledge(&mut self, now: Duration) -> Repeat<'_> {
-        match self.state {
-            State::Accepted { .. } => return Repeat::Pass,
-            State::Completed { .. } if self.invite => {
-                let wait = if self.flow.transport.is_stream() { Duration::ZERO } else { T4 };
-                self.state = State::Confirmed { ends: now + wait };
-                self.reply = None;
-            }
-            _ => {}
+    /// An ACK; `false` if it is that of a 2xx, which is for the phone.
+    pub(crate) fn acknowledge(&mut self, now: Duration) -> bool {
+        if let State::Completed { .. } = self.state
+            && self.invite
+        {
+            let wait = if self.flow.transport.is_stream() { Duration::ZERO } else { T4 };
+            self.state = State::Confirmed { ends: now + wait };
+            self.reply = None;
         }
-        Repeat::Absorb
+        !matches!(self.state, State::Accepted { .. })
     }
 
     /// When [`Server::lapse`] is to be called.

@@ -71,8 +71,8 @@ impl Datagrams {
         self.ports.contains_key(&id)
     }
 
-    pub(super) fn sockets(&self) -> impl Iterator<Item = &UdpPort> {
-        self.ports.values().map(|port| &port.socket)
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (u64, &UdpPort)> {
+        self.ports.iter().map(|(id, port)| (*id, &port.socket))
     }
 
     /// Receives, for one turn.

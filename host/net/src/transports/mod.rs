@@ -119,6 +119,8 @@ pub enum Incoming<'a> {
 /// A listener as the kernel sees it.
 #[derive(Debug)]
 pub struct Listening {
+    /// Its number: for UDP that of its flows.
+    pub id: u64,
     /// What it speaks.
     pub transport: Transport,
     /// Where it is bound.
@@ -209,7 +211,7 @@ impl Transports {
     /// Marks every socket anew; an error is the first one.
     pub fn set_mark(&mut self, mark: Dscp) -> io::Result<()> {
         self.mark = mark;
-        let ports = self.datagrams.sockets().map(|port| port.set_mark(mark));
+        let ports = self.datagrams.sockets().map(|(_, port)| port.set_mark(mark));
         let listeners = self.listeners.values().map(|listener| listener.set_mark(mark));
         // None is left out because another failed.
         let bound = ports.chain(listeners).fold(Ok(()), Result::and);
@@ -218,12 +220,14 @@ impl Transports {
 
     /// Every listener with the marks that the kernel says it has.
     pub fn listening(&self) -> Vec<Listening> {
-        let ports = self.datagrams.sockets().map(|port| Listening {
+        let ports = self.datagrams.sockets().map(|(id, port)| Listening {
+            id,
             transport: Transport::Udp,
             address: port.local(),
             marks: port.marks(),
         });
-        let listeners = self.listeners.values().map(|listener| Listening {
+        let listeners = self.listeners.iter().map(|(id, listener)| Listening {
+            id: *id,
             transport: listener.transport,
             address: listener.address,
             marks: listener.marks(),

@@ -12,7 +12,7 @@ use std::process::ChildStdin;
 use super::{Account, PATIENCE};
 use crate::Result;
 use crate::network::Host;
-use crate::process::Process;
+use crate::process::{Process, wait_until};
 use crate::site::DOMAIN;
 
 /// A phone that runs.
@@ -27,8 +27,15 @@ impl Linphone {
     /// Starts one that answers every call, and waits until it has signed in.
     pub fn sign_in(host: &Host, account: &Account, work: &Path) -> Result<Linphone> {
         let mut phone = Linphone::start(host, account, work)?;
-        phone.process.wait_for("Registration on", PATIENCE)?;
-        phone.process.wait_for("successful", PATIENCE)?;
+        // It does not say so by itself.
+        let mut asked = 0;
+        wait_until(&format!("{} signing in", account.user), PATIENCE, || {
+            if asked % 10 == 0 {
+                phone.say("status register")?;
+            }
+            asked += 1;
+            Ok(phone.process.printed().contains("registered, identity="))
+        })?;
         Ok(phone)
     }
 

@@ -15,7 +15,7 @@ use crate::speech::{similarity, voice, write_wav};
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a voice goes on.
-const SPEECH: usize = 20;
+const SPEECH: usize = 12;
 
 /// With whose name a phone signs in, where, and how it talks.
 #[derive(Clone)]

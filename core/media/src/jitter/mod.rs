@@ -334,3 +334,6 @@ impl Buffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Users, bindings, plans and the audit, written and read again by another `Store` on the same file.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
+
+mod support;
+
+use std::time::Duration;
+
+use carillon_signaling::{Change, User};
+use carillon_store::{PlanSource, Store};
+use support::{NOW, author, bind, binding, user};
+
+/// Another one on the same file, as after a restart.
+fn reopened(store: &Store) -> Store {
+    Store::open(store.path().unwrap()).unwrap()
+}
+
+fn fresh() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("carillon.db")).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn a_binding_comes_back_to_the_last_bit() {
+    let (_folder, mut store) = fresh();
+    store.apply(&[bind("bob", 2), bind("alice", 1)]).unwrap();
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [binding("alice", 1), binding("bob", 2)]);
+}
+
+#[test]
+fn a_refresh_replaces_and_an_end_removes() {
+    let (_folder, mut store) = fresh();
+    let refreshed = carillon_signaling::Binding { cseq: 9, ..binding("alice", 1) };
+    store.apply(&[bind("alice", 1), bind("alice", 2)]).unwrap();
+    let gone = Change::Unbind { aor: "alice@example.com".into(), key: binding("alice", 2).key };
+    store.apply(&[Change::Bind(refreshed.clone().into()), gone]).unwrap();
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [refreshed]);
+    assert_eq!((store.commits().transactions, store.commits().changes), (2, 4));
+}
+
+#[test]
+fn what_has_run_out_is_not_loaded() {
+    let (_folder, mut store) = fresh();
+    store.apply(&[bind("alice", 1)]).unwrap();
+    let end = binding("alice", 1).expires;
+    assert_eq!(store.load_bindings(end).unwrap(), []);
+    assert_eq!(store.load_bindings(end - Duration::from_millis(1)).unwrap().len(), 1);
+}
+
+#[test]
+fn a_commit_that_fails_leaves_nothing_and_is_counted() {
+    let (folder, mut store) = fresh();
+    store.apply(&[bind("alice", 1)]).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("carillon.db")).unwrap();
+    // The second change of the transaction is refused, so the first must not stay either.
+    other
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON bindings WHEN new.aor = 'carol@example.com'
+             BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+        )
+        .unwrap();
+    let error = store.apply(&[bind("bob", 1), bind("carol", 1)]).unwrap_err();
+    assert_eq!(error.to_string(), "cannot save bindings");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk full");
+    assert_eq!(store.commits().failures, 1);
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [binding("alice", 1)]);
+    other.execute_batch("DROP TRIGGER full").unwrap();
+    store.apply(&[bind("bob", 1), bind("carol", 1)]).unwrap();
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap().len(), 3);
+}
+
+#[test]
+fn users_come_back_with_their_versions_and_every_change_leaves_one_line() {
+    let (_folder, mut store) = fresh();
+    let plain = User { algorithms: None, site: None, ..user("bob") };
+    assert_eq!(store.put_user(&user("alice"), &author()).unwrap(), 1);
+    assert_eq!(store.import_users([&plain, &user("alice")], &author()).unwrap(), [1, 2]);
+    assert_eq!(reopened(&store).load_users().unwrap(), [user("alice"), plain]);
+    let alice = store.user("alice@example.com").unwrap().unwrap();
+    assert_eq!((alice.version, alice.created), (2, NOW));
+    assert_eq!(store.remove_user("bob@example.com", &author()).unwrap(), Some(1));
+    assert_eq!(store.remove_user("bob@example.com", &author()).unwrap(), None);
+    let audit = reopened(&store).audit(None, 10).unwrap();
+    let lines: Vec<_> =
+        audit.iter().map(|e| (e.id, e.what.as_str(), e.object.as_str(), e.before, e.after)).collect();
+    let expected = [
+        (4, "user.remove", "bob@example.com", Some(1), None),
+        (3, "user.put", "alice@example.com", Some(1), Some(2)),
+        (2, "user.put", "bob@example.com", None, Some(1)),
+        (1, "user.put", "alice@example.com", None, Some(1)),
+    ];
+    assert_eq!(lines, expected);
+    assert!(audit.iter().all(|entry| (entry.who.as_str(), entry.time) == ("uid 7", NOW)));
+    assert_eq!(store.audit(Some(3), 1).unwrap(), audit[2..3]);
+}
+
+#[test]
+fn a_user_who_is_removed_takes_the_bindings_along() {
+    let (_folder, mut store) = fresh();
+    store.import_users([&user("alice"), &user("bob")], &author()).unwrap();
+    store.apply(&[bind("alice", 1), bind("alice", 2), bind("bob", 3)]).unwrap();
+    let contacts = |store: &Store| -> Vec<u64> {
+        store.users_with_contacts("", 10, NOW).unwrap().into_iter().map(|(_, contacts)| contacts).collect()
+    };
+    assert_eq!(contacts(&store), [2, 1]);
+    store.remove_user("alice@example.com", &author()).unwrap();
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [binding("bob", 3)]);
+}
+
+#[test]
+fn a_hundred_thousand_users_are_imported_and_read_page_by_page() {
+    let (_folder, mut store) = fresh();
+    let ha1 = user("x").ha1;
+    let many: Vec<User> = (0..100_000)
+        .map(|n| User { aor: format!("u{n:06}@example.com"), ha1: ha1.clone(), algorithms: None, site: None })
+        .collect();
+    assert_eq!(store.import_users(&many, &author()).unwrap(), vec![1; 100_000]);
+    assert_eq!(store.count_users().unwrap(), 100_000);
+    let page = store.users_after("u049999@example.com", 2).unwrap();
+    let names: Vec<_> = page.iter().map(|record| record.user.aor.as_str()).collect();
+    assert_eq!(names, ["u050000@example.com", "u050001@example.com"]);
+}
+
+#[test]
+fn the_newest_plan_holds_and_the_last_of_the_configuration_is_remembered() {
+    let (_folder, mut store) = fresh();
+    assert_eq!(store.plan().unwrap(), None);
+    assert_eq!(store.put_plan("base = \"lync\"", PlanSource::Configuration, &author()).unwrap(), 1);
+    assert_eq!(store.put_plan("base = \"teams\"", PlanSource::Admin, &author()).unwrap(), 2);
+    let store = reopened(&store);
+    let newest = store.plan().unwrap().unwrap();
+    assert_eq!(
+        (newest.version, newest.toml.as_str(), newest.source),
+        (2, "base = \"teams\"", PlanSource::Admin)
+    );
+    assert_eq!(store.configured_plan().unwrap().unwrap().version, 1);
+    assert_eq!(store.plan_version(1).unwrap().unwrap().toml, "base = \"lync\"");
+    assert_eq!(store.plan_version(3).unwrap(), None);
+    let audit = store.audit(None, 1).unwrap();
+    assert_eq!((audit[0].what.as_str(), audit[0].before, audit[0].after), ("plan.put", Some(1), Some(2)));
+}
+
+#[test]
+fn contacts_on_an_older_plan_are_counted_and_named() {
+    let (_folder, mut store) = fresh();
+    store.apply(&[bind("alice", 1), bind("bob", 2)]).unwrap();
+    assert_eq!(store.outdated(3, NOW, 10).unwrap(), (0, vec![]));
+    let (count, named) = store.outdated(4, NOW, 1).unwrap();
+    assert_eq!((count, named), (2, vec![("alice@example.com".to_owned(), 3)]));
+    assert_eq!(store.outdated(4, binding("bob", 2).expires, 10).unwrap().0, 0);
+}
+
+#[test]
+fn realm_and_seed_outlive_a_restart() {
+    let (_folder, mut store) = fresh();
+    assert_eq!((store.realm().unwrap(), store.seed().unwrap()), (None, None));
+    store.set_realm("a").unwrap();
+    store.set_realm("b").unwrap();
+    store.set_seed([7; 32]).unwrap();
+    let store = reopened(&store);
+    assert_eq!((store.realm().unwrap().as_deref(), store.seed().unwrap()), (Some("b"), Some([7; 32])));
+}

@@ -89,9 +89,10 @@ fn ffmpeg_hears(codec: Codec, suite: Option<Suite>) -> Result<()> {
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-y", "-protocol_whitelist", "file,rtp,udp,srtp,crypto", "-i"]);
     // It ends by itself when it has heard the speech; reading on, it would end only after a long silence.
-    command.arg(&description).args(["-t", "4.4"]).args(RAW).arg(&output);
+    command.arg(&description).args(["-t", "4.6"]).args(RAW).arg(&output);
     let mut ffmpeg = Process::start(&mut command, &work.path().join("ffmpeg.log"))?;
-    std::thread::sleep(Duration::from_millis(800));
+    let listens = format!(":{:04X} ", theirs.port());
+    wait_until("ffmpeg listening", LIMIT, || Ok(fs::read_to_string("/proc/net/udp")?.contains(&listens)))?;
     let frames = [vec![[0; 320]; 20], Voice::Alice.frames(), vec![[0; 320]; 40]].concat();
     drive(&mut leg(agreed), &socket, &frames, frames.len());
     ffmpeg.wait_for_end(LIMIT)?;

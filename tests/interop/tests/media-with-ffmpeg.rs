@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +38,7 @@ fn free_port() -> u16 {
     loop {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
-        if port % 2 == 0 && port < 65_000 && UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
+        if port.is_multiple_of(2) && port < 65_000 && UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
             return port;
         }
     }

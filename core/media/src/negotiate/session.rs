@@ -85,7 +85,10 @@ impl Shape {
 
 /// Port 0, with the formats as offered (RFC 3264, 6).
 fn refusal(media: &Media<'_>) -> String {
-    let or = |word, other| if word == "" { other } else { word };
     let (kind, protocol) = (or(media.kind, "audio"), or(media.protocol, "RTP/AVP"));
     format!("m={kind} 0 {protocol} {}", or(media.format_list, "0"))
+}
+
+fn or<'a>(word: &'a str, other: &'a str) -> &'a str {
+    if word.is_empty() { other } else { word }
 }

@@ -64,7 +64,8 @@ pub(crate) fn open(config: &Config, policy: &RolePolicy, desk: Desk) -> Result<A
     let socket = AdminSocket::listen(&config.admin_socket)
         .map_err(|error| OpenError::Socket(config.admin_socket.clone(), error))?;
     let mark = policy.mark(TrafficClass::Management);
-    let http = config.metrics.map(|address| listen_tcp(address, mark)).transpose().map_err(OpenError::Bind)?;
+    let http =
+        config.metrics.map(|address| listen_tcp(address, mark)).transpose().map_err(OpenError::Bind)?;
     let metrics = http.as_ref().and_then(|listener| listener.local_addr().ok());
     drop(inside);
     let (stop, stopped) = oneshot::channel();

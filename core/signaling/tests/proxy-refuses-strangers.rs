@@ -101,3 +101,21 @@ fn sips_stays_on_tls() {
     let sent = house.hear(udp(1), &secure("m2"));
     assert_eq!((sent[0].to, sent.len()), (tls.remote, 1));
 }
+
+/// Where a transaction is kept can be counted; the rest of our branch cannot be guessed.
+#[test]
+fn a_stranger_answers_no_call() {
+    let mut house = House::new();
+    house.register("bob", udp(2), "");
+    let invited = house.hear(udp(1), &invite(udp(1), "i1")).remove(1);
+    let taken = invited.answer("200 OK", "stranger", "");
+    let branch = invited.get("Via").split("branch=").nth(1).unwrap();
+    let (place, rest) = branch.strip_prefix("z9hG4bK-").unwrap().split_once('-').unwrap();
+    let (nonce, path) = rest.split_once('-').unwrap();
+    for guess in [format!("{place}-{:016x}-{path}", 0), format!("{place}-{path}-{nonce}")] {
+        let forged = taken.replace(branch, &format!("z9hG4bK-{guess}"));
+        assert!(house.hear(udp(9), &forged).is_empty(), "{guess}");
+    }
+    assert_eq!(house.front.counts().dropped["sip_stray_response"], 2);
+    assert_eq!(house.hear(udp(2), &taken)[0].start(), "SIP/2.0 200 OK");
+}

@@ -43,7 +43,7 @@ impl Proxy {
     fn asked(&self, incoming: &Incoming<'_>) -> Option<Id> {
         let branch = Branch::parse(incoming.routing.via.branch?)?;
         let (id, client) = self.clients.at(branch.place?)?;
-        if false {
+        if client.nonce != branch.nonce {
             return None;
         }
         match (incoming.method(), &client.cancel) {

@@ -119,3 +119,16 @@ fn a_stranger_answers_no_call() {
     assert_eq!(house.front.counts().dropped["sip_stray_response"], 2);
     assert_eq!(house.hear(udp(2), &taken)[0].start(), "SIP/2.0 200 OK");
 }
+
+/// RFC 3325, 5: phones believe what a proxy lets through.
+#[test]
+fn nobody_asserts_an_identity() {
+    let mut house = House::new();
+    house.register("bob", udp(2), "");
+    let lie = "P-Asserted-Identity: \"The Boss\" <sip:alice@example.com>\r\nSubject: s\r\n";
+    let asked = request("OPTIONS", "sip:bob@example.com", udp(1), "o1", 1, "", lie);
+    let asked = house.hear(udp(1), &asked).remove(0);
+    assert_eq!((asked.all("P-Asserted-Identity").len(), asked.get("Subject")), (0, "s"));
+    let told = house.hear(udp(2), &asked.answer("200 OK", "bob", lie)).remove(0);
+    assert_eq!((told.all("P-Asserted-Identity").len(), told.get("Subject")), (0, "s"));
+}

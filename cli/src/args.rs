@@ -453,7 +453,7 @@ pub struct Call {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<f64>,
     /// Leave after the first call.
-    #[arg(long, requires = "answer")]
+    #[arg(long, conflicts_with_all = ["to", "show_provisioning"])]
     pub once: bool,
     /// What to say: `alice`, `bob`, or a WAV file [default: alice calls, bob answers].
     #[arg(long, value_name = "SPEECH", value_hint = ValueHint::FilePath)]

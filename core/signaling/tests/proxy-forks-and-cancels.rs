@@ -174,6 +174,26 @@ fn nobody_rings_for_a_caller_who_has_gone() {
 }
 
 #[test]
+fn a_caller_who_gave_up_hears_that_and_not_who_was_busy() {
+    let (mut house, invited) = called(&[(2, ""), (3, "")]);
+    house.hear(udp(2), &invited[1].answer("486 Busy Here", "t2", ""));
+    house.hear(udp(3), &invited[0].answer("180 Ringing", "t3", ""));
+    house.hear(udp(1), &request("CANCEL", "sip:bob@example.com", udp(1), "i1", 1, "", ""));
+    let over = house.hear(udp(3), &invited[0].answer("487 Request Terminated", "t3", ""));
+    assert_eq!(over[1].start(), "SIP/2.0 487 Request Terminated");
+}
+
+#[test]
+fn a_message_is_answered_once_however_many_phones_took_it() {
+    let mut house = House::new();
+    house.register("bob", udp(2), "");
+    house.register("bob", udp(3), "");
+    let sent = house.hear(udp(1), &request("MESSAGE", "sip:bob@example.com", udp(1), "m1", 1, "", ""));
+    assert_eq!(house.hear(udp(3), &sent[0].answer("200 OK", "t3", "")).len(), 1);
+    assert!(house.hear(udp(2), &sent[1].answer("202 Accepted", "t2", "")).is_empty());
+}
+
+#[test]
 fn a_cancel_from_elsewhere_cancels_nothing() {
     let (mut house, invited) = called(&[(2, "")]);
     house.hear(udp(2), &invited[0].answer("180 Ringing", "t2", ""));

@@ -57,6 +57,23 @@ fn a_phone_that_came_back_on_a_new_connection_is_found() {
     );
 }
 
+/// Connections may be numbered anew after a restart; the seed is the same.
+#[test]
+fn a_connection_of_the_same_number_is_another_one_after_a_restart() {
+    let mut house = House::new();
+    let (alice, bob) = (stream(Transport::Tcp, 5, 1), stream(Transport::Tls, 6, 2));
+    let (_, taken) = up(&mut house, alice, bob);
+    let routes = caller_routes(&taken.text);
+    let mut house = House::new();
+    house.register("carol", stream(Transport::Tls, 6, 9), "");
+    let failed = [("SIP/2.0 430 Flow Failed", alice.remote.to_string())];
+    assert_eq!(starts(&bye_to_bob(&mut house, alice, bob, &routes)), failed);
+    let back = stream(Transport::Tls, 7, 2);
+    house.register("bob", back, "");
+    let bye = house.hear(alice, &request("BYE", &contact("bob", bob), alice, "b2", 4, "bob", &routes));
+    assert_eq!(bye[0].to, back.remote);
+}
+
 #[test]
 fn of_several_phones_the_one_of_the_dialog_is_found_by_its_contact() {
     let mut house = House::new();

@@ -63,6 +63,17 @@ fn a_message_again_waits_with_the_first_and_gets_its_answer() {
 }
 
 #[test]
+fn a_message_that_was_answered_is_soon_forgotten_on_our_way_out() {
+    let mut house = ready();
+    let sent = house.hear(udp(1), &request("MESSAGE", "sip:bob@example.com", udp(1), "m1", 1, "", ""));
+    house.hear(udp(2), &sent[0].answer("200 OK", "b", ""));
+    house.wait(SECOND * 5 - MS);
+    assert_eq!(house.front.counts().client_transactions, 1);
+    house.wait(MS);
+    assert_eq!((house.front.counts().client_transactions, house.front.counts().server_transactions), (0, 1));
+}
+
+#[test]
 fn a_refusal_again_is_acknowledged_again_and_not_passed_on() {
     let mut house = ready();
     let sent = house.hear(udp(1), &invite(udp(1), "i1"));

@@ -92,8 +92,11 @@ fn config(options: &Options) -> Config {
         Some(address) if address.is_unspecified() => host.clone(),
         _ => "localhost".to_owned(),
     };
-    let mut domains = vec!["localhost".to_owned()];
-    domains.extend(Some(host).filter(|host| host != "localhost"));
+    let mut domains = vec![name.clone(), "localhost".to_owned(), host];
+    domains.retain(|domain| domain.parse::<IpAddr>().is_err());
+    // The name comes first and stands there once.
+    domains.dedup();
+    domains.truncate(2);
     Config {
         realm: "carillon".to_owned(),
         domains,
@@ -152,7 +155,8 @@ fn passwords(file: &Path) -> Result<Vec<(String, String)>, DevError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_passwords(file)?,
         Err(error) => return Err(DevError::File(file.to_owned(), error)),
     };
-    let user = |line: &str| line.split_once(' ').map(|(name, password)| (name.to_owned(), password.to_owned()));
+    let user =
+        |line: &str| line.split_once(' ').map(|(name, password)| (name.to_owned(), password.to_owned()));
     Ok(text.lines().filter_map(user).collect())
 }
 
@@ -172,7 +176,11 @@ fn new_passwords(file: &Path) -> Result<String, DevError> {
 pub fn password() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 12];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32))).map(|letter| char::from(*letter)).collect())
+    Ok(bytes
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)))
+        .map(|letter| char::from(*letter))
+        .collect())
 }
 
 fn add_users(config: &Config, users: &[(String, String)]) -> Result<(), DevError> {

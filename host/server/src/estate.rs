@@ -73,17 +73,15 @@ pub(crate) fn adopt_plan(
     configured: &ConfiguredPlan,
     author: &Author,
 ) -> Result<(Arc<Plan>, u64), Error> {
-    let seen = store.configured_plan()?;
-    if seen.is_some_and(|seen| seen.toml == configured.toml) {
-        if let Some(newest) = store.plan()? {
-            match Plan::from_toml(&newest.toml) {
-                Ok(plan) => return Ok((Arc::new(plan), newest.version)),
-                Err(problems) => tracing::error!(
-                    version = newest.version,
-                    problems = problems.len(),
-                    "this program refuses the newest version of the plan; that of the configuration holds instead"
-                ),
-            }
+    let seen = store.configured_plan()?.is_some_and(|seen| seen.toml == configured.toml);
+    if let Some(newest) = store.plan()?.filter(|_| seen) {
+        match Plan::from_toml(&newest.toml) {
+            Ok(plan) => return Ok((Arc::new(plan), newest.version)),
+            Err(problems) => tracing::error!(
+                version = newest.version,
+                problems = problems.len(),
+                "this program refuses the newest version of the plan; that of the configuration holds instead"
+            ),
         }
     }
     let version = store.put_plan(&configured.toml, PlanSource::Configuration, author)?;

@@ -39,7 +39,12 @@ impl Server {
         let mut page = Page(String::new());
         let healthy = u8::from(self.health.trouble().is_none());
         page.one("healthy", "gauge", "1 while everything is saved that should be.", healthy);
-        page.one("start_time_seconds", "gauge", "When the server was started.", self.clock.started().as_secs());
+        page.one(
+            "start_time_seconds",
+            "gauge",
+            "When the server was started.",
+            self.clock.started().as_secs(),
+        );
         page.one("plan_version", "gauge", "Version of the plan that holds.", self.estate.plan_version);
         self.front_end_metrics(&mut page);
         self.transport_metrics(&mut page);
@@ -76,7 +81,13 @@ impl Server {
         page.one("connections_unproven", "gauge", "Of these, those without a message yet.", counts.unproven);
         page.one("connections_buffered_bytes", "gauge", "Bytes that connections hold.", counts.buffered);
         let happened = counts.iter().map(|(count, number)| (count.name(), number));
-        page.many("transport_total", "counter", "What happened to connections and sockets.", "event", happened);
+        page.many(
+            "transport_total",
+            "counter",
+            "What happened to connections and sockets.",
+            "event",
+            happened,
+        );
     }
 
     fn turn_metrics(&self, page: &mut Page) {
@@ -84,7 +95,12 @@ impl Server {
         page.one("turns_total", "counter", "Turns of the loop.", counts.turns);
         page.one("received_total", "counter", "Messages received.", counts.received);
         page.one("sent_total", "counter", "Messages sent.", counts.sent);
-        page.one("unmarkable_total", "counter", "Messages kept back: their mark was not the socket's.", counts.unmarkable);
+        page.one(
+            "unmarkable_total",
+            "counter",
+            "Messages kept back: their mark was not the socket's.",
+            counts.unmarkable,
+        );
         page.many("garbage_total", "counter", "What was no SIP.", "reason", &counts.garbage);
         page.many("events_total", "counter", "What happened.", "event", &counts.events);
         page.one("commits_total", "counter", "Transactions of the store.", commits.transactions);
@@ -98,6 +114,12 @@ impl Server {
             leases.iter().map(move |lease| (lease.class.as_str(), number(lease))).collect::<Vec<_>>()
         };
         page.many("leased_ports", "gauge", "Media ports in use.", "class", of(|lease| lease.leased as u64));
-        page.many("leases_refused_total", "counter", "Leases refused: the range ran out.", "class", of(|lease| lease.refused));
+        page.many(
+            "leases_refused_total",
+            "counter",
+            "Leases refused: the range ran out.",
+            "class",
+            of(|lease| lease.refused),
+        );
     }
 }

@@ -22,7 +22,8 @@ impl Offline {
     pub fn open(config: &Config) -> Result<Offline, StartError> {
         let mut store = Store::open(&config.store)?;
         check_realm(&mut store, config)?;
-        let uid = std::fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |me| format!("uid {}", me.uid()));
+        let uid = std::fs::metadata("/proc/self")
+            .map_or_else(|_| "unknown".to_owned(), |me| format!("uid {}", me.uid()));
         let author = Author { who: format!("{uid}, beside the server"), time: Clock::start().now() };
         Ok(Offline { store, rules: Rules::new(config, &config.plan.plan), author })
     }
@@ -42,14 +43,12 @@ impl Offline {
 
     /// What is wrong with each of these, by its place.
     pub fn check_users(&self, new: &[NewUser]) -> Vec<(usize, String)> {
-        self.rules.users(new).err().unwrap_or_default()
+        self.rules.check_all(new)
     }
 
     /// Adds or changes users: all of them or none.
     pub fn put_users(&mut self, new: &[NewUser]) -> Result<Imported, OfflineError> {
-        let users = self.rules.users(new).map_err(|wrong| {
-            OfflineError::Refused(wrong.into_iter().map(|(_, reason)| reason).collect::<Vec<_>>().join("\n"))
-        })?;
+        let users = self.rules.users(new).map_err(|wrong| OfflineError::Refused(wrong.join("\n")))?;
         let versions = self.store.import_users(&users, &self.author).map_err(OfflineError::Store)?;
         Ok(Imported::from_versions(&versions))
     }

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use carillon_net::bind_error::BindError;
+use carillon_net::notify::reloading;
 use carillon_signaling::Request;
+use carillon_wire::sip::Transport;
 use rustls::ServerConfig;
 use serde::Serialize;
 
 use crate::certificate::server_tls;
 use crate::config::{Config, ListenerConfig};
 use crate::estate::{Bound, adopt_plan};
+use crate::service::tell;
 use crate::start::listen;
 use crate::turn::Server;
-use carillon_wire::sip::Transport;
 
 /// What a reload has done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -27,20 +29,25 @@ pub(crate) struct Reloaded {
 impl Server {
     /// Reads the configuration again; the reasons if it is refused, one a line.
     pub(crate) fn reload(&mut self) -> Result<Reloaded, Vec<String>> {
+        tell(&reloading());
         let reloaded = self.read_again().and_then(|config| self.change_to(config));
         match &reloaded {
             Ok(done) if done.after_restart.is_empty() => tracing::info!("configuration reloaded"),
-            Ok(done) => tracing::warn!(keys = done.after_restart.join(", "), "reloaded; some keys need a restart"),
+            Ok(done) => {
+                tracing::warn!(keys = done.after_restart.join(", "), "reloaded; some keys need a restart")
+            }
             Err(reasons) => {
                 reasons.iter().for_each(|reason| tracing::error!("{reason}"));
                 tracing::error!("the configuration is refused; the old one stays in force");
             }
         }
+        tell("READY=1");
         reloaded
     }
 
     fn read_again(&self) -> Result<Config, Vec<String>> {
-        let file = self.estate.file.as_deref().ok_or_else(|| vec!["there is no file to read again".to_owned()])?;
+        let file =
+            self.estate.file.as_deref().ok_or_else(|| vec!["there is no file to read again".to_owned()])?;
         Config::load(file).map_err(|refusal| refusal.0.iter().map(ToString::to_string).collect())
     }
 
@@ -74,7 +81,11 @@ impl Server {
     }
 
     /// Opens the listeners that are not open yet; if one can't be, none of them stays.
-    fn open_new(&mut self, config: &Config, tls: Option<Arc<ServerConfig>>) -> Result<Vec<Bound>, Vec<String>> {
+    fn open_new(
+        &mut self,
+        config: &Config,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<Vec<Bound>, Vec<String>> {
         let before = self.estate.listeners.clone();
         let mut listeners = Vec::new();
         let mut errors: Vec<BindError> = Vec::new();

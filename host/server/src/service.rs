@@ -45,6 +45,7 @@ pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) ->
     let listeners =
         server.estate.listeners.iter().map(|bound| (bound.config.transport, bound.address)).collect();
     ready(&Ready { listeners, metrics: admin.metrics, admin_socket: config.admin_socket });
+    tracing::info!(listeners = server.estate.listeners.len(), plan = server.estate.plan_version, "serving");
     tell("READY=1");
     let over = server.run();
     tell("STOPPING=1");

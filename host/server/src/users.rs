@@ -76,32 +76,41 @@ impl Rules {
         Ok(format!("{user}@{domain}"))
     }
 
-    /// The user, with the password hashed.
-    pub fn user(&self, new: &NewUser) -> Result<User, String> {
+    /// The address of record of a user with whom nothing is wrong.
+    pub fn check(&self, new: &NewUser) -> Result<String, String> {
         let aor = self.aor(&new.name)?;
         if new.password.is_empty() || new.password.len() > LONGEST_PASSWORD {
-            return Err(format!("the password has {} bytes; 1 to {LONGEST_PASSWORD} are allowed", new.password.len()));
+            let length = new.password.len();
+            return Err(format!("the password has {length} bytes; 1 to {LONGEST_PASSWORD} are allowed"));
         }
         if new.password.chars().any(char::is_control) {
             return Err("the password holds a control character".to_owned());
         }
-        if let Some(site) = new.site.as_deref().filter(|site| !self.sites.iter().any(|known| known == site)) {
-            return Err(self.unknown_site(site));
+        match new.site.as_deref().filter(|site| !self.sites.iter().any(|known| known == site)) {
+            Some(site) => Err(self.unknown_site(site)),
+            None => Ok(aor),
         }
+    }
+
+    /// What is wrong with each of those that are wrong, by its place.
+    pub fn check_all(&self, new: &[NewUser]) -> Vec<(usize, String)> {
+        new.iter().enumerate().filter_map(|(place, new)| Some((place, self.check(new).err()?))).collect()
+    }
+
+    /// The user, with the password hashed.
+    pub fn user(&self, new: &NewUser) -> Result<User, String> {
+        let aor = self.check(new)?;
         let ha1 = Ha1::of(&aor, &self.realm, &new.password);
         Ok(User { aor, ha1, algorithms: new.digest.map(Algorithms::from), site: new.site.clone() })
     }
 
-    /// All the users, or what is wrong with each of those that are wrong, by its place.
-    pub fn users(&self, new: &[NewUser]) -> Result<Vec<User>, Vec<(usize, String)>> {
-        let (mut users, mut wrong) = (Vec::new(), Vec::new());
-        for (place, new) in new.iter().enumerate() {
-            match self.user(new) {
-                Ok(user) => users.push(user),
-                Err(reason) => wrong.push((place, reason)),
-            }
+    /// All the users, or why some are refused.
+    pub fn users(&self, new: &[NewUser]) -> Result<Vec<User>, Vec<String>> {
+        let wrong: Vec<String> = self.check_all(new).into_iter().map(|(_, reason)| reason).collect();
+        if !wrong.is_empty() {
+            return Err(wrong);
         }
-        if wrong.is_empty() { Ok(users) } else { Err(wrong) }
+        new.iter().map(|new| self.user(new).map_err(|reason| vec![reason])).collect()
     }
 
     fn unknown_site(&self, site: &str) -> String {

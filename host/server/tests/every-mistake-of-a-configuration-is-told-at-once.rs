@@ -1,4 +1,5 @@
 //! What is wrong with a configuration comes back whole, in the order of lines, each with what would be right.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +24,8 @@ fn wrong(text: &str) -> String {
 fn the_shortest_file_means_tls_on_every_address_and_nothing_plain() {
     let config = read(GOOD).unwrap();
     let address = "[::]:5061".parse().unwrap();
-    let tls = ListenerConfig { transport: Transport::Tls, address, advertised: None, algorithms: Algorithms::Md5 };
+    let tls =
+        ListenerConfig { transport: Transport::Tls, address, advertised: None, algorithms: Algorithms::Md5 };
     assert_eq!(config.listeners, [tls]);
     assert_eq!((config.domains, config.realm.as_str()), (vec!["example.com".to_owned()], "example.com"));
     assert_eq!(config.certificate, Certificate::Authority("/var/lib/carillon/authority".into()));
@@ -39,7 +41,8 @@ fn plain_listeners_are_switched_on_one_by_one() {
     let blocks = "[[listeners]]\ntransport = \"udp\"\naddress = \"192.0.2.1\"\ndigest = \"both\"\n\
                   [[listeners]]\ntransport = \"tls\"\nport = 15061\nadvertised = \"[2001:db8::1]:5061\"\n";
     let config = read(&format!("{GOOD}{blocks}")).unwrap();
-    let shown: Vec<_> = config.listeners.iter().map(|l| (l.transport, l.address.to_string(), l.algorithms)).collect();
+    let shown: Vec<_> =
+        config.listeners.iter().map(|l| (l.transport, l.address.to_string(), l.algorithms)).collect();
     let expected = [
         (Transport::Udp, "192.0.2.1:5060".to_owned(), Algorithms::Both),
         (Transport::Tls, "[::]:15061".to_owned(), Algorithms::Md5),
@@ -80,7 +83,7 @@ line 6: listeners[0].adress: unknown key; did you mean `address`?
 line 9: listeners[1].address: \"sip.example.com\" is no IP address (the port stands in `port`)
 line 10: listeners[1].port: expected a whole number from 1 to 65535, found 70000
 line 12: tls.certificate: needs a `key` beside it
-line 14: registrations.min: 7200 is more than default (3600)
+line 14: registrations.default: 3600 does not lie between min (7200) and max (86400)
 line 16: log.level: expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", found \"loud\"
 line 17: metric: unknown key; did you mean `metrics`?";
     assert_eq!(read(text).unwrap_err(), expected);
@@ -89,22 +92,52 @@ line 17: metric: unknown key; did you mean `metrics`?";
 #[test]
 fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
-        ("x-y-z = 1\n", "line 4: x-y-z: unknown key; known are domains, plan, name, realm, store, listeners, tls, registrations, limits, admin, metrics, log, service"),
+        (
+            "x-y-z = 1\n",
+            "line 4: x-y-z: unknown key; known are domains, plan, name, realm, store, listeners, tls, registrations, limits, admin, metrics, log, service",
+        ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),
-        ("[log]\nlevel = true\n", "line 5: log.level: expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", found true"),
-        ("[limits]\nconnections = 0\n", "line 5: limits.connections: expected a whole number from 1 to 1000000, found 0"),
-        ("[limits]\nconnections = 1.5\n", "line 5: limits.connections: expected a whole number from 1 to 1000000, found a TOML float"),
+        (
+            "[log]\nlevel = true\n",
+            "line 5: log.level: expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", found true",
+        ),
+        (
+            "[limits]\nconnections = 0\n",
+            "line 5: limits.connections: expected a whole number from 1 to 1000000, found 0",
+        ),
+        (
+            "[limits]\nconnections = 1.5\n",
+            "line 5: limits.connections: expected a whole number from 1 to 1000000, found a TOML float",
+        ),
         ("listeners = 5\n", "line 4: listeners: write it as [[listeners]], with the keys below"),
         ("listeners = [5]\n", "line 4: listeners[0]: write it as [[listeners]], with the keys below"),
         ("[[tls]]\n", "line 4: tls: write it as [tls], with the keys below"),
-        ("[[listeners]]\nport = 5061\n", "line 4: listeners[0].transport: is missing; for example transport = \"tls\""),
-        ("[[listeners]]\ntransport = \"tls\"\nadvertised = \"sip.example.com\"\n", "line 6: listeners[0].advertised: \"sip.example.com\" is no NAME:PORT, and no address with a port"),
-        ("[[listeners]]\ntransport = \"tls\"\n[[listeners]]\ntransport = \"tcp\"\nport = 5061\n", "line 6: listeners[1].port: [::]:5061 is taken by listeners[0]"),
+        (
+            "[[listeners]]\nport = 5061\n",
+            "line 4: listeners[0].transport: is missing; for example transport = \"tls\"",
+        ),
+        (
+            "[[listeners]]\ntransport = \"tls\"\nadvertised = \"sip.example.com\"\n",
+            "line 6: listeners[0].advertised: \"sip.example.com\" is no NAME:PORT, and no address with a port",
+        ),
+        (
+            "[[listeners]]\ntransport = \"tls\"\n[[listeners]]\ntransport = \"tcp\"\nport = 5061\n",
+            "line 6: listeners[1].port: [::]:5061 is taken by listeners[0]",
+        ),
         ("[tls]\nkey = \"a.pem\"\n", "line 5: tls.key: needs a `certificate` beside it"),
-        ("[tls]\nkey = \"a.pem\"\ncertificate = \"/nowhere/b.pem\"\n", "line 5: tls.key: `/etc/carillon/a.pem` cannot be read: No such file or directory (os error 2)\nline 6: tls.certificate: `/nowhere/b.pem` cannot be read: No such file or directory (os error 2)"),
-        ("[registrations]\ndefault = 90000\n", "line 5: registrations.max: 86400 is less than default (90000)"),
-        ("[metrics]\nlisten = \"localhost\"\n", "line 5: metrics.listen: \"localhost\" is no ADDRESS:PORT, such as 127.0.0.1:9061"),
+        (
+            "[tls]\nkey = \"a.pem\"\ncertificate = \"/nowhere/b.pem\"\n",
+            "line 5: tls.key: `/etc/carillon/a.pem` cannot be read: No such file or directory (os error 2)\nline 6: tls.certificate: `/nowhere/b.pem` cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "[registrations]\ndefault = 90000\n",
+            "line 5: registrations.default: 90000 does not lie between min (60) and max (86400)",
+        ),
+        (
+            "[metrics]\nlisten = \"localhost\"\n",
+            "line 5: metrics.listen: \"localhost\" is no ADDRESS:PORT, such as 127.0.0.1:9061",
+        ),
         ("[log\n", "line 4: unclosed table, expected `]`"),
     ] {
         assert_eq!(wrong(text), expected, "{text}");
@@ -118,7 +151,8 @@ fn a_name_is_a_host_or_an_address_without_a_port() {
         assert_eq!(named(good).unwrap().name, good);
     }
     for bad in ["sip.example.com:5061", "-x.example.com", "a..b", "ex_ample.com"] {
-        let expected = format!("line 3: name: {bad:?} is neither a host name nor an IP address (and has no port)");
+        let expected =
+            format!("line 3: name: {bad:?} is neither a host name nor an IP address (and has no port)");
         assert_eq!(named(bad).unwrap_err(), expected);
     }
 }
@@ -141,7 +175,8 @@ fn mistakes_of_the_plan_stand_behind_those_of_the_configuration() {
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let told = Config::load(Path::new("/nowhere/carillon.toml")).unwrap_err().to_string();
-    let expected = "/nowhere/carillon.toml: line 1: the file cannot be read: No such file or directory (os error 2)";
+    let expected =
+        "/nowhere/carillon.toml: line 1: the file cannot be read: No such file or directory (os error 2)";
     assert_eq!(told, expected);
 }
 
@@ -151,8 +186,10 @@ fn the_sample_is_a_good_file_and_says_what_holds_without_it() {
     let config = read(&text).unwrap();
     let bare = "domains = [\"example.com\"]\nplan = \"lync-kloud\"\nname = \"sip.example.com\"\n";
     assert_eq!(config, read(bare).unwrap());
-    for (section, setting) in SECTIONS.iter().flat_map(|s| s.settings.iter().map(move |setting| (s, setting))) {
-        let (Unset::Required(value) | Unset::Default(value) | Unset::Follows { example: value, .. }) = setting.unset;
+    for (section, setting) in SECTIONS.iter().flat_map(|s| s.settings.iter().map(move |setting| (s, setting)))
+    {
+        let (Unset::Required(value) | Unset::Default(value) | Unset::Follows { example: value, .. }) =
+            setting.unset;
         assert!(text.contains(&format!("{} = {value}\n", setting.key)), "{}.{}", section.name, setting.key);
     }
 }
@@ -160,7 +197,8 @@ fn the_sample_is_a_good_file_and_says_what_holds_without_it() {
 /// With every "#" before a key removed it is read as well: each default is what its own key would say.
 #[test]
 fn the_sample_with_every_key_set_is_a_good_file_too() {
-    let keys: Vec<&str> = SECTIONS.iter().flat_map(|s| s.settings.iter().map(|setting| setting.key)).collect();
+    let keys: Vec<&str> =
+        SECTIONS.iter().flat_map(|s| s.settings.iter().map(|setting| setting.key)).collect();
     let set: Vec<String> = sample()
         .lines()
         .map(|line| {

@@ -44,7 +44,12 @@ impl Store {
 
     /// Contacts that were given another version of the plan than this one: how many, and at most `limit` of them with the
     /// user and the version they have.
-    pub fn outdated(&self, version: u64, now: Duration, limit: usize) -> Result<(u64, Vec<(String, u64)>), Error> {
+    pub fn outdated(
+        &self,
+        version: u64,
+        now: Duration,
+        limit: usize,
+    ) -> Result<(u64, Vec<(String, u64)>), Error> {
         const OF: &str = "FROM bindings WHERE plan_version <> ?1 AND expires > ?2";
         let attempt = doing("read the bindings");
         let (version, now) = (version.cast_signed(), millis(now));
@@ -96,8 +101,7 @@ fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
 
 fn binding(row: &Row<'_>) -> Result<Binding, Error> {
     let aor: Arc<str> = field::<String>(row, "aor")?.into();
-    let strange =
-        |column| Error::Row { row: format!("the bindings of user {}", fingerprint(&aor)), column };
+    let strange = |column| Error::Row { row: format!("the bindings of user {}", fingerprint(&aor)), column };
     let address = |column| field::<String>(row, column)?.parse::<SocketAddr>().map_err(|_| strange(column));
     let flow = Flow {
         transport: Transport::from_name(field::<String>(row, "transport")?.as_bytes())

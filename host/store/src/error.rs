@@ -55,7 +55,11 @@ impl std::fmt::Display for Error {
         match self {
             Error::Open { path, .. } => write!(f, "cannot open the store `{}`", path.display()),
             Error::Foreign { path } => {
-                write!(f, "`{}` is no store of Carillon: name another file, or move this one away", path.display())
+                write!(
+                    f,
+                    "`{}` is no store of Carillon: name another file, or move this one away",
+                    path.display()
+                )
             }
             Error::Newer { path, version, known } => write!(
                 f,

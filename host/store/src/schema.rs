@@ -122,7 +122,9 @@ fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
 fn refused(path: &Path, source: rusqlite::Error) -> Error {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
-        Some(ErrorCode::DatabaseCorrupt) => Error::Corrupt { path: path.to_owned(), what: source.to_string() },
+        Some(ErrorCode::DatabaseCorrupt) => {
+            Error::Corrupt { path: path.to_owned(), what: source.to_string() }
+        }
         _ => Error::Database { attempt: "open the store", source },
     }
 }

@@ -75,7 +75,8 @@ impl Store {
 
     /// Adds a user, or changes one; the version that it has now.
     pub fn put_user(&mut self, user: &User, author: &Author) -> Result<u64, Error> {
-        self.import_users(std::slice::from_ref(user), author).map(|versions| versions.last().copied().unwrap_or(0))
+        self.import_users(std::slice::from_ref(user), author)
+            .map(|versions| versions.last().copied().unwrap_or(0))
     }
 
     /// Adds or changes all of them in one transaction: all, or after an error none. Their versions, in order.
@@ -114,7 +115,14 @@ fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Resul
     ];
     let version: i64 = connection.prepare_cached(PUT)?.query_row(values, |row| row.get(0))?;
     let version = version.cast_unsigned();
-    note(connection, author, "user.put", &user.aor, Some(version - 1).filter(|before| *before > 0), Some(version))?;
+    note(
+        connection,
+        author,
+        "user.put",
+        &user.aor,
+        Some(version - 1).filter(|before| *before > 0),
+        Some(version),
+    )?;
     Ok(version)
 }
 

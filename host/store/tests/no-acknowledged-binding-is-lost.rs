@@ -1,4 +1,5 @@
 //! A process that saves bindings and says so is killed (SIGKILL) in the middle of it: whatever it said it had saved is there.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Users, bindings, plans and the audit, written and read again by another `Store` on the same file.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 mod support;
 
@@ -80,7 +81,8 @@ fn users_come_back_with_their_versions_and_every_change_leaves_one_line() {
     assert_eq!(store.remove_user("bob@example.com", &author()).unwrap(), Some(1));
     assert_eq!(store.remove_user("bob@example.com", &author()).unwrap(), None);
     let audit = reopened(&store).audit(None, 10).unwrap();
-    let lines: Vec<_> = audit.iter().map(|e| (e.id, e.what.as_str(), e.object.as_str(), e.before, e.after)).collect();
+    let lines: Vec<_> =
+        audit.iter().map(|e| (e.id, e.what.as_str(), e.object.as_str(), e.before, e.after)).collect();
     let expected = [
         (4, "user.remove", "bob@example.com", Some(1), None),
         (3, "user.put", "alice@example.com", Some(1), Some(2)),
@@ -127,7 +129,10 @@ fn the_newest_plan_holds_and_the_last_of_the_configuration_is_remembered() {
     assert_eq!(store.put_plan("base = \"teams\"", PlanSource::Admin, &author()).unwrap(), 2);
     let store = reopened(&store);
     let newest = store.plan().unwrap().unwrap();
-    assert_eq!((newest.version, newest.toml.as_str(), newest.source), (2, "base = \"teams\"", PlanSource::Admin));
+    assert_eq!(
+        (newest.version, newest.toml.as_str(), newest.source),
+        (2, "base = \"teams\"", PlanSource::Admin)
+    );
     assert_eq!(store.configured_plan().unwrap().unwrap().version, 1);
     assert_eq!(store.plan_version(1).unwrap().unwrap().toml, "base = \"lync\"");
     assert_eq!(store.plan_version(3).unwrap(), None);

@@ -84,6 +84,11 @@ impl Process {
         Ok(Process { name, child, log: log.to_owned() })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it printed so far.
     pub fn printed(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();

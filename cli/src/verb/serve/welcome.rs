@@ -14,9 +14,8 @@ use crate::table::{Cell, Column, Table, terminal_width};
 
 /// Prints it, and lets it be seen at once.
 pub(super) fn print(prepared: &Prepared, ready: &Ready, out: &mut dyn Write) -> Result<(), Failure> {
-    let domain = prepared.config.domains.first().map_or("", String::as_str);
     writeln!(out, "{STRONG}Carillon serves.{STRONG:#} Type into a softphone:\n")?;
-    users(prepared, domain, out)?;
+    users(prepared, out)?;
     writeln!(out)?;
     ways(prepared, ready, out)?;
     writeln!(out)?;
@@ -25,11 +24,11 @@ pub(super) fn print(prepared: &Prepared, ready: &Ready, out: &mut dyn Write) -> 
     Ok(())
 }
 
-fn users(prepared: &Prepared, domain: &str, out: &mut dyn Write) -> Result<(), Failure> {
+fn users(prepared: &Prepared, out: &mut dyn Write) -> Result<(), Failure> {
     let mut table =
         Table::new([Column::left("SIP ADDRESS"), Column::left("USER NAME"), Column::left("PASSWORD")]);
     for (name, password) in &prepared.users {
-        let address = format!("sip:{name}@{domain}");
+        let address = format!("sip:{name}@{}", host(prepared));
         table.row([Cell::styled(address, NAME), name.into(), Cell::styled(password, NAME)]);
     }
     Ok(table.print(out, terminal_width())?)
@@ -49,15 +48,19 @@ fn ways(prepared: &Prepared, ready: &Ready, out: &mut dyn Write) -> Result<(), F
     // The safest way first.
     for (transport, addresses) in ways.iter().rev() {
         let port = addresses.first().map_or(0, |address| address.port());
-        let name = match prepared.config.name.parse() {
-            Ok(IpAddr::V6(address)) => format!("[{address}]"),
-            _ => prepared.config.name.clone(),
-        };
         let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let server = Cell::styled(format!("{name}:{port}"), NAME);
+        let server = Cell::styled(format!("{}:{port}", host(prepared)), NAME);
         table.row([transport.name().into(), server, all.join(", ").into()]);
     }
     Ok(table.print(out, terminal_width())?)
+}
+
+/// The server as it stands in an address.
+fn host(prepared: &Prepared) -> String {
+    match prepared.config.name.parse() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        _ => prepared.config.name.clone(),
+    }
 }
 
 fn notes(prepared: &Prepared, ready: &Ready, out: &mut dyn Write) -> Result<(), Failure> {

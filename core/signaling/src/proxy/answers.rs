@@ -154,7 +154,7 @@ impl Proxy {
         let key = calls::key(&self.secret, &incoming.routing);
         match incoming.method() {
             Method::Bye => {
-                let event: Option<Event> = self.calls.ended(key);
+                let event: Option<Event> = self.calls.ended(now, key);
                 self.tell(event);
             }
             _ => self.calls.heard(now, key),

@@ -61,6 +61,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whatever_decides_the_way_makes_another_path() {
+        let secret = Secret::new(&[0; 32]);
+        let text = "INVITE sip:b@x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\n\
+            To: <sip:b@x>;tag=2\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nRoute: <sip:p>\r\nProxy-Require: r\r\n\r\n";
+        let of = |text: &str| {
+            let message = carillon_wire::sip::Message::parse(text.as_bytes()).unwrap();
+            let local = "192.0.2.1:5060".parse().unwrap();
+            let transport = carillon_wire::sip::Transport::Udp;
+            let flow = carillon_wire::sip::Flow { transport, id: 1, local, remote: local };
+            path(&secret, &Incoming { flow, message: &message, routing: message.routing().unwrap() })
+        };
+        let one = of(text);
+        for (old, new) in [("UDP h", "UDP other"), ("z9hG4bK1", "z9hG4bK2"), ("1 INVITE", "1  INVITE")] {
+            assert_eq!(of(&text.replace(old, new)), one, "{new}");
+        }
+        for (old, new) in [
+            ("INVITE sip:b@x", "INVITE sip:c@x"),
+            ("tag=1", "tag=3"),
+            ("tag=2", "tag=3"),
+            ("Call-ID: c", "Call-ID: d"),
+            ("1 INVITE", "2 INVITE"),
+            ("<sip:p>", "<sip:q>"),
+            ("Require: r", "Require: s"),
+        ] {
+            assert_ne!(of(&text.replace(old, new)), one, "{new}");
+        }
+    }
+
+    #[test]
     fn a_branch_is_read_as_it_was_written() {
         for branch in [
             Branch { place: Some(0xabc), nonce: 1, path: u64::MAX },

@@ -257,7 +257,7 @@ impl Proxy {
     /// the flow of the phone it is for, whichever side speaks (RFC 5626, 5.3; RFC 5658).
     fn records(&self, incoming: &Incoming<'_>, caller: &str, target: &Target) -> Option<[String; 2]> {
         let begins = matches!(incoming.method(), Method::Invite | Method::Subscribe | Method::Refer);
-        if !begins || incoming.has_dialog() {
+        if !begins {
             return None;
         }
         let entry = |flow: Flow, aor: &str| {

@@ -126,6 +126,23 @@ mod tests {
     }
 
     #[test]
+    fn addresses_in_sent_by_count_with_their_ports() {
+        let of = |host: &str| {
+            of("BYE", 1, "sip:b@x", &format!("SIP/2.0/UDP {host};branch=z9hG4bK1"), "", Kind::Invite)
+        };
+        let hosts = [
+            "192.0.2.1",
+            "192.0.2.1:5070",
+            "192.0.2.2",
+            "[2001:db8::1]",
+            "[2001:db8::1]:5070",
+            "[2001:db8::2]",
+        ];
+        let keys: std::collections::BTreeSet<_> = hosts.iter().map(|host| of(host)).collect();
+        assert_eq!(keys.len(), hosts.len());
+    }
+
+    #[test]
     fn without_a_branch_the_fields_of_rfc_2543_tell_them_apart() {
         let via = "SIP/2.0/TLS 10.0.0.5:49152";
         let one = of("INVITE", 1, "sip:b@x", via, "", Kind::Invite);

@@ -48,10 +48,13 @@ impl Client {
         let failed = |error| ClientError::Socket(socket.to_owned(), error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let stream = runtime.block_on(AdminSocket::connect(socket)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning(socket.to_owned()),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ClientError::NotRunning(socket.to_owned())
+            }
             _ => ClientError::Socket(socket.to_owned(), error),
         })?;
-        let (sender, connection) = runtime.block_on(http1::handshake(TokioIo::new(stream))).map_err(broken)?;
+        let (sender, connection) =
+            runtime.block_on(http1::handshake(TokioIo::new(stream))).map_err(broken)?;
         let connection = runtime.spawn(async move { drop(connection.await) });
         Ok(Client { runtime, sender, _connection: connection })
     }
@@ -121,7 +124,8 @@ impl Client {
             sender.ready().await.map_err(broken)?;
             let response = sender.send_request(request).await.map_err(broken)?;
             let status = response.status();
-            let bytes = axum::body::to_bytes(Body::new(response.into_body()), LONGEST).await.map_err(broken)?;
+            let bytes =
+                axum::body::to_bytes(Body::new(response.into_body()), LONGEST).await.map_err(broken)?;
             Ok((status, bytes.to_vec()))
         })
     }
@@ -144,14 +148,18 @@ fn reasons(bytes: &[u8]) -> Vec<String> {
 /// As it may stand in a path or query (RFC 3986, 2.1).
 fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::NotRunning(path) => write!(f, "no server answers at `{}`", path.display()),
-            ClientError::Socket(path, error) => write!(f, "cannot speak to the server at `{}`: {error}", path.display()),
+            ClientError::Socket(path, error) => {
+                write!(f, "cannot speak to the server at `{}`: {error}", path.display())
+            }
             ClientError::Broken(what) => write!(f, "the server did not answer: {what}"),
             ClientError::Refused(_, reasons) => f.write_str(&reasons.join("\n")),
         }

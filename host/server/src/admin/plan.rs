@@ -36,9 +36,7 @@ pub(super) async fn put(
 
 pub(super) async fn versions(State(desk): State<Desk>) -> Result<Response, Refusal> {
     let versions = desk.ask(|server| server.store.plan_versions()).await??;
-    let row = |plan: &PlanVersion| {
-        json!({ "version": plan.version, "time": seconds(plan.time), "who": plan.who, "source": plan.source })
-    };
+    let row = |plan: &PlanVersion| json!({ "version": plan.version, "time": seconds(plan.time), "who": plan.who, "source": plan.source });
     Ok(Json(versions.iter().map(row).collect::<Vec<_>>()).into_response())
 }
 

@@ -35,13 +35,15 @@ impl Refusal {
 
     /// Somebody else was faster: this version holds now.
     pub(super) fn changed(version: u64) -> Refusal {
-        let reasons = vec![format!("it was changed meanwhile: version {version} holds; read it and try again")];
+        let reasons =
+            vec![format!("it was changed meanwhile: version {version} holds; read it and try again")];
         Refusal { status: StatusCode::PRECONDITION_FAILED, reasons, version: Some(version) }
     }
 
     /// The caller must say which version it has seen.
     pub(super) fn unseen() -> Refusal {
-        let reasons = vec!["say which version you have seen: If-Match: \"VERSION\", as GET answers in ETag".to_owned()];
+        let reasons =
+            vec!["say which version you have seen: If-Match: \"VERSION\", as GET answers in ETag".to_owned()];
         Refusal { status: StatusCode::PRECONDITION_REQUIRED, reasons, version: None }
     }
 }

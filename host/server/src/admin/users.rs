@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use carillon_signaling::User;
 use carillon_store::UserRecord;
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +73,8 @@ pub(super) async fn list(State(desk): State<Desk>, Query(page): Query<After>) ->
     let records = desk
         .ask(move |server| server.store.users_with_contacts(&page.after, limit, server.clock.now()))
         .await??;
-    let rows: Vec<UserRow> = records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect();
+    let rows: Vec<UserRow> =
+        records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect();
     Ok(Json(rows).into_response())
 }
 
@@ -131,7 +131,9 @@ pub(super) async fn remove(
             Ok::<_, Refusal>(server.remove_user(&aor, &who)?)
         })
         .await??;
-    removed.map(|_| StatusCode::NO_CONTENT.into_response()).ok_or_else(|| Refusal::unknown("there is no such user"))
+    removed
+        .map(|_| StatusCode::NO_CONTENT.into_response())
+        .ok_or_else(|| Refusal::unknown("there is no such user"))
 }
 
 /// What is to become of many users.
@@ -158,15 +160,13 @@ pub(super) async fn import(
     Query(How { check }): Query<How>,
     Json(new): Json<Vec<NewUser>>,
 ) -> Result<Response, Refusal> {
-    // Hashing happens here, beside the turn.
     let rules = desk.ask(|server| server.estate.rules()).await?;
-    let users: Result<Vec<User>, _> = rules.users(&new);
     if check {
-        let wrong = users.err().unwrap_or_default().into_iter();
-        let wrong: Vec<Wrong> = wrong.map(|(place, reason)| Wrong { place, reason }).collect();
-        return Ok(Json(wrong).into_response());
+        let wrong = rules.check_all(&new).into_iter().map(|(place, reason)| Wrong { place, reason });
+        return Ok(Json(wrong.collect::<Vec<_>>()).into_response());
     }
-    let users = users.map_err(|wrong| Refusal::wrong(wrong.into_iter().map(|(_, reason)| reason).collect()))?;
+    // Hashing happens here, beside the turn.
+    let users = rules.users(&new).map_err(Refusal::wrong)?;
     let versions = desk.ask(move |server| server.put_users(users, &who)).await??;
     Ok(Json(Imported::from_versions(&versions)).into_response())
 }

@@ -127,7 +127,8 @@ impl Config {
     /// Reads and checks a file with everything that it names.
     pub fn load(file: &Path) -> Result<Config, Refusal> {
         let text = std::fs::read_to_string(file).map_err(|error| {
-            let problem = Problem { line: 1, path: String::new(), text: format!("the file cannot be read: {error}") };
+            let problem =
+                Problem { line: 1, path: String::new(), text: format!("the file cannot be read: {error}") };
             Refusal(vec![Mistake { file: file.to_owned(), problem }])
         })?;
         Config::from_toml(&text, file)

@@ -142,7 +142,11 @@ impl Reader {
             }
             DeValue::Array(items) if section.many => self.items(section, items),
             _ => {
-                let brackets = if section.many { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
+                let brackets = if section.many {
+                    format!("[[{}]]", section.name)
+                } else {
+                    format!("[{}]", section.name)
+                };
                 self.complain(line, section.name, format!("write it as {brackets}, with the keys below"));
                 Vec::new()
             }
@@ -155,7 +159,11 @@ impl Reader {
             let (path, line) = (format!("{}[{number}]", section.name), self.line(item.span().start));
             match item.get_ref() {
                 DeValue::Table(table) => blocks.push(self.block(section, path, line, table)),
-                _ => self.complain(line, &path, format!("write it as [[{}]], with the keys below", section.name)),
+                _ => self.complain(
+                    line,
+                    &path,
+                    format!("write it as [[{}]], with the keys below", section.name),
+                ),
             }
         }
         blocks
@@ -217,11 +225,13 @@ impl Reader {
                 Some(Value::Text(text.to_string()))
             }
             (Kind::Texts, DeValue::Array(items)) => texts(items).map(Value::Texts),
-            (Kind::Number(most), DeValue::Integer(number)) => i64::from_str_radix(number.as_str(), number.radix())
-                .ok()
-                .and_then(|number| u64::try_from(number).ok())
-                .filter(|number| (1..=most).contains(number))
-                .map(Value::Number),
+            (Kind::Number(most), DeValue::Integer(number)) => {
+                i64::from_str_radix(number.as_str(), number.radix())
+                    .ok()
+                    .and_then(|number| u64::try_from(number).ok())
+                    .filter(|number| (1..=most).contains(number))
+                    .map(Value::Number)
+            }
             _ => None,
         };
         if found.is_none() {

@@ -87,7 +87,12 @@ impl Resolver {
         if is_host(&value) || value.parse::<IpAddr>().is_ok() {
             return Some(value);
         }
-        self.refuse(top, line, "name", format!("{value:?} is neither a host name nor an IP address (and has no port)"))
+        self.refuse(
+            top,
+            line,
+            "name",
+            format!("{value:?} is neither a host name nor an IP address (and has no port)"),
+        )
     }
 
     fn plan(&mut self, top: &Block) -> Option<ConfiguredPlan> {
@@ -120,7 +125,12 @@ impl Resolver {
         if blocks.is_empty() && self.mistakes.iter().all(|mistake| mistake.problem.path != "listeners") {
             let address = SocketAddr::from(([0u16; 8], Transport::Tls.default_port()));
             let algorithms = Algorithms::default();
-            return Some(vec![ListenerConfig { transport: Transport::Tls, address, advertised: None, algorithms }]);
+            return Some(vec![ListenerConfig {
+                transport: Transport::Tls,
+                address,
+                advertised: None,
+                algorithms,
+            }]);
         }
         let mut taken = BTreeMap::new();
         let mut listeners = Vec::new();
@@ -128,7 +138,12 @@ impl Resolver {
             let Some(listener) = self.listener(block) else { continue };
             let place = (listener.transport.is_stream(), listener.address);
             if let Some(other) = taken.insert(place, block.path.clone()) {
-                self.refuse::<()>(block, block.line, "port", format!("{} is taken by {other}", listener.address));
+                self.refuse::<()>(
+                    block,
+                    block.line,
+                    "port",
+                    format!("{} is taken by {other}", listener.address),
+                );
             }
             listeners.push(listener);
         }
@@ -153,7 +168,12 @@ impl Resolver {
         let At { value, line } = block.text("address")?;
         match value.parse() {
             Ok(address) => Some(address),
-            Err(_) => self.refuse(block, line, "address", format!("{value:?} is no IP address (the port stands in `port`)")),
+            Err(_) => self.refuse(
+                block,
+                line,
+                "address",
+                format!("{value:?} is no IP address (the port stands in `port`)"),
+            ),
         }
     }
 
@@ -165,7 +185,12 @@ impl Resolver {
         if named || value.parse::<SocketAddr>().is_ok() {
             return Some(value);
         }
-        self.refuse(block, line, "advertised", format!("{value:?} is no NAME:PORT, and no address with a port"))
+        self.refuse(
+            block,
+            line,
+            "advertised",
+            format!("{value:?} is no NAME:PORT, and no address with a port"),
+        )
     }
 
     fn certificate(&mut self, tls: &Block) -> Option<Certificate> {
@@ -185,18 +210,21 @@ impl Resolver {
         let path = self.beside(&at.value);
         match std::fs::File::open(&path) {
             Ok(_) => Some(path),
-            Err(error) => self.refuse(block, at.line, key, format!("`{}` cannot be read: {error}", path.display())),
+            Err(error) => {
+                self.refuse(block, at.line, key, format!("`{}` cannot be read: {error}", path.display()))
+            }
         }
     }
 
     fn registrations(&mut self, block: &Block) -> Option<Registrations> {
         let [min, default, max] = ["min", "default", "max"].map(|key| block.number(key));
         let (min, default, max) = (min?, default?, max?);
-        if min.value > default.value {
-            return self.refuse(block, min.line, "min", format!("{} is more than default ({})", min.value, default.value));
-        }
-        if default.value > max.value {
-            return self.refuse(block, max.line, "max", format!("{} is less than default ({})", max.value, default.value));
+        if !(min.value..=max.value).contains(&default.value) {
+            // Where a key is written at all: those that are not have the line of the block.
+            let line = min.line.max(default.line).max(max.line);
+            let text =
+                format!("{} does not lie between min ({}) and max ({})", default.value, min.value, max.value);
+            return self.refuse(block, line, "default", text);
         }
         let [min, default, max] = [min, default, max].map(|at| u32::try_from(at.value).unwrap_or(u32::MAX));
         Some(Registrations { min, default, max })
@@ -207,7 +235,12 @@ impl Resolver {
         let Some(At { value, line }) = block.text("listen") else { return Some(None) };
         match value.parse() {
             Ok(address) => Some(Some(address)),
-            Err(_) => self.refuse(block, line, "listen", format!("{value:?} is no ADDRESS:PORT, such as 127.0.0.1:9061")),
+            Err(_) => self.refuse(
+                block,
+                line,
+                "listen",
+                format!("{value:?} is no ADDRESS:PORT, such as 127.0.0.1:9061"),
+            ),
         }
     }
 

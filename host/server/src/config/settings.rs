@@ -67,12 +67,7 @@ pub const SECTIONS: &[Section] = &[
                Plain UDP and TCP are off until a block switches them on: whoever reads the network reads them too.",
         settings: LISTENERS,
     },
-    Section {
-        name: "tls",
-        many: false,
-        help: "The certificate that phones see.",
-        settings: TLS,
-    },
+    Section { name: "tls", many: false, help: "The certificate that phones see.", settings: TLS },
     Section {
         name: "registrations",
         many: false,
@@ -98,7 +93,12 @@ pub const SECTIONS: &[Section] = &[
         help: "Health for load balancers (/health) and numbers for Prometheus (/metrics), over plain HTTP.",
         settings: METRICS,
     },
-    Section { name: "log", many: false, help: "What is told while running, on standard error.", settings: LOG },
+    Section {
+        name: "log",
+        many: false,
+        help: "What is told while running, on standard error.",
+        settings: LOG,
+    },
     Section { name: "service", many: false, help: "How the service stops.", settings: SERVICE },
 ];
 
@@ -173,7 +173,10 @@ const TLS: &[Setting] = &[
     Setting {
         key: "certificate",
         kind: Kind::Text,
-        unset: Unset::Follows { from: "one of our own authority", example: "\"/etc/carillon/fullchain.pem\"" },
+        unset: Unset::Follows {
+            from: "one of our own authority",
+            example: "\"/etc/carillon/fullchain.pem\"",
+        },
         help: "File with the certificate and those between it and its root, as PEM. It is read again on reload.",
     },
     Setting {
@@ -212,14 +215,12 @@ const REGISTRATIONS: &[Setting] = &[
     },
 ];
 
-const LIMITS: &[Setting] = &[
-    Setting {
-        key: "connections",
-        kind: Kind::Number(1_000_000),
-        unset: Unset::Default("20000"),
-        help: "Connections over TCP and TLS together.",
-    },
-];
+const LIMITS: &[Setting] = &[Setting {
+    key: "connections",
+    kind: Kind::Number(1_000_000),
+    unset: Unset::Default("20000"),
+    help: "Connections over TCP and TLS together.",
+}];
 
 const ADMIN: &[Setting] = &[Setting {
     key: "socket",

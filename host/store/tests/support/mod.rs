@@ -1,4 +1,5 @@
 //! Things to store, and a folder of its own for each test.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
 
 use std::sync::Arc;
@@ -16,7 +17,12 @@ pub fn author() -> Author {
 
 pub fn user(name: &str) -> User {
     let ha1 = Ha1::of(name, "example.com", "secret");
-    User { aor: format!("{name}@example.com"), ha1, algorithms: Some(Algorithms::Both), site: Some("Prague".into()) }
+    User {
+        aor: format!("{name}@example.com"),
+        ha1,
+        algorithms: Some(Algorithms::Both),
+        site: Some("Prague".into()),
+    }
 }
 
 pub fn binding(name: &str, key: u64) -> Binding {

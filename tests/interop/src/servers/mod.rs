@@ -1,3 +1,4 @@
 //! SIP servers that phones sign in at: Carillon, and for comparison another one.
 
+pub mod carillon;
 pub mod kamailio;

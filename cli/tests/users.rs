@@ -1,0 +1,140 @@
+//! `carillon user import`, `check-config`, and the admin API underneath.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
+
+mod support;
+
+use support::server::Server;
+use support::{Folder, carillon};
+
+#[test]
+fn an_import_with_wrong_rows_names_them_all_and_imports_nothing() {
+    let server = Server::dev();
+    let folder = Folder::new("import");
+    let csv = "name,password,site\ncarol,sesame,\nda ve,x,\nerin,,\nfrank,x,Prag\ngrace@elsewhere.com,x,\ncarol,y,\nheidi,x\n";
+    let file = folder.file("users.csv", csv);
+    let refused = server.carillon(&["user", "import", &file], "");
+    assert_eq!(refused.status(), 1);
+    let expected = "\
+line 3: `da ve` is no user name: up to 64 letters, digits, and . - _ +
+line 4: the password has 0 bytes; 1 to 256 are allowed
+line 5: site `Prag` is not in the plan: it has no sites
+";
+    assert!(refused.out().starts_with(expected), "{}", refused.out());
+    assert!(refused.out().contains("line 6: `elsewhere.com` is not served here; domains are localhost"));
+    assert!(
+        refused.out().contains("line 7: `carol` stands in line 2 already\nline 8: has 2 fields, not 3\n")
+    );
+    assert!(refused.out().ends_with("6 rows are wrong; nothing was imported (--skip-bad leaves them out)\n"));
+    assert_eq!(server.status()["users"], 2);
+    let imported = server.carillon(&["user", "import", &file, "--skip-bad"], "");
+    assert!(
+        imported.out().ends_with("6 rows are wrong and left out\n1 user added, 0 changed\n"),
+        "{}",
+        imported.out()
+    );
+    assert_eq!(server.status()["users"], 3);
+}
+
+#[test]
+fn a_hundred_thousand_users_are_imported_into_a_running_server() {
+    let server = Server::dev();
+    let rows: String = (0..100_000).map(|n| format!("u{n:06},p{n}\n")).collect();
+    let imported = server.carillon(&["user", "import", "-"], &format!("name,password\n{rows}"));
+    assert_eq!(imported.out(), "100,000 users added, 0 changed\n", "{}", imported.err());
+    assert_eq!(server.status()["users"], 100_002);
+    let list = server.carillon(&["user", "list", "--json"], "").json();
+    assert_eq!(list.as_array().unwrap().len(), 100_002);
+}
+
+#[test]
+fn a_plan_is_replaced_only_by_who_has_seen_it() {
+    let server = Server::dev();
+    let shown = server.http("GET /plan", "");
+    assert!(shown.contains("etag: \"1\"") && shown.contains("name = \"lync-kloud\""), "{shown}");
+    let toml = carillon(&["plan", "show", "cisco", "--toml"]).out();
+    let blind = server.http("PUT /plan", &toml);
+    assert!(blind.starts_with("HTTP/1.1 428 "), "{blind}");
+    let put = server.http("PUT /plan\nIf-Match: \"1\"", &toml);
+    assert!(put.starts_with("HTTP/1.1 200 ") && put.ends_with("{\"version\":2}"), "{put}");
+    let late = server.http("PUT /plan\nIf-Match: \"1\"", &toml);
+    assert!(late.starts_with("HTTP/1.1 412 ") && late.contains("etag: \"2\""), "{late}");
+    let wrong = server.http("PUT /plan\nIf-Match: \"2\"", "base = \"cisko\"\nx = 1\n");
+    assert!(
+        wrong.starts_with("HTTP/1.1 422 ")
+            && wrong.contains("line 1: ")
+            && wrong.contains("line 2: x: unknown key")
+    );
+    let status = server.status();
+    assert_eq!((&status["plan"]["name"], &status["plan"]["version"]), (&"cisco".into(), &2.into()));
+    assert!(status["listeners"].as_array().unwrap().iter().all(|l| l["v4"] == l["planned"]), "{status}");
+    let versions = server.http("GET /plan/versions", "");
+    assert!(
+        versions.contains("\"source\":\"admin\",") && versions.contains("\"source\":\"configuration\","),
+        "{versions}"
+    );
+    assert!(server.http("GET /plan/versions/1", "").contains("lync-kloud"));
+    let audit = server.http("GET /audit?limit=1", "");
+    assert!(
+        audit.contains("\"what\":\"plan.put\"")
+            && audit.contains("\"before\":1")
+            && audit.contains("\"who\":\"uid ")
+    );
+}
+
+#[test]
+fn a_user_is_changed_only_by_who_has_seen_it() {
+    let server = Server::dev();
+    let put = |head: &str| server.http(head, "{\"password\":\"sesame\"}").lines().next().unwrap().to_owned();
+    let json = "\nContent-Type: application/json";
+    assert_eq!(put(&format!("PUT /users/carol{json}\nIf-None-Match: *")), "HTTP/1.1 201 Created");
+    assert_eq!(put(&format!("PUT /users/carol{json}\nIf-None-Match: *")), "HTTP/1.1 412 Precondition Failed");
+    assert_eq!(put(&format!("PUT /users/carol{json}\nIf-Match: \"1\"")), "HTTP/1.1 200 OK");
+    assert_eq!(put(&format!("PUT /users/carol{json}\nIf-Match: \"1\"")), "HTTP/1.1 412 Precondition Failed");
+    assert_eq!(put(&format!("PUT /users/dave{json}\nIf-Match: \"1\"")), "HTTP/1.1 404 Not Found");
+    let shown = server.http("GET /users/carol", "");
+    assert!(shown.contains("etag: \"2\"") && !shown.contains("sesame"), "{shown}");
+    let removed = server.http("DELETE /users/carol", "");
+    assert!(removed.starts_with("HTTP/1.1 204 "), "{removed}");
+    assert!(server.http("DELETE /users/carol", "").starts_with("HTTP/1.1 404 "));
+    let audit = server.http("GET /audit", "");
+    assert_eq!(audit.matches("\"object\":\"carol@localhost\"").count(), 3, "{audit}");
+}
+
+#[test]
+fn a_password_never_stands_in_the_audit_or_in_the_store() {
+    let server = Server::dev();
+    server.carillon(&["user", "add", "carol"], "sesame-open\n");
+    assert!(!server.http("GET /audit", "").contains("sesame"));
+    for file in ["carillon.db", "carillon.db-wal"] {
+        let bytes = std::fs::read(server.path(file)).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"sesame"), "{file}");
+    }
+}
+
+#[test]
+fn without_a_server_the_socket_is_named() {
+    let asked = carillon(&["status", "--socket", "/nowhere/admin.sock"]);
+    assert_eq!(asked.status(), 2);
+    assert!(asked.err().contains("no server answers at `/nowhere/admin.sock`"), "{}", asked.err());
+}
+
+#[test]
+fn a_configuration_is_checked_without_being_served() {
+    let folder = Folder::new("check-config");
+    let sample = carillon(&["check-config", "--sample"]);
+    let good = folder.file("good.toml", sample.out());
+    let checked = carillon(&["check-config", &good]);
+    assert_eq!(checked.status(), 0, "{}", checked.out());
+    let bad = folder.file("bad.toml", "domains = [\"a\"]\nplan = \"lync\"\nnaem = 1\n");
+    let checked = carillon(&["check-config", &bad]);
+    let expected = format!(
+        "{bad}: line 1: name: is missing; for example name = \"sip.example.com\"\n\
+         {bad}: line 3: naem: unknown key; did you mean `name`?\n2 mistakes\n"
+    );
+    assert_eq!((checked.status(), checked.out()), (1, expected.clone()));
+    let json = carillon(&["check-config", &bad, "--json"]).json();
+    assert_eq!((&json["valid"], &json["mistakes"][1]["line"]), (&false.into(), &3.into()));
+    let refused = carillon(&["serve", "--config", &bad]);
+    assert_eq!(refused.status(), 2);
+    assert!(refused.err().contains("line 3: naem: unknown key"), "{}", refused.err());
+}

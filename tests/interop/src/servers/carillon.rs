@@ -1,0 +1,155 @@
+//! `carillon serve --config` on the site's server, with users imported before it starts.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::process::{Process, run, wait_until};
+use crate::recording::captures_dir;
+use crate::site::{DOMAIN, Site};
+use crate::verdict::program;
+
+/// How long the server may take to start or to stop.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Where SIP in clear is spoken.
+const PLAIN: u16 = 5060;
+
+/// Where TLS is spoken.
+const TLS: u16 = 5061;
+
+/// Where numbers are served, to the server itself.
+const METRICS: u16 = 9061;
+
+/// How the server is configured.
+pub struct Settings<'a> {
+    /// Names and passwords.
+    pub users: &'a [(&'a str, &'a str)],
+    /// `md5`, `sha-256` or `both`, for every listener.
+    pub digest: &'a str,
+    /// What else stands in the configuration.
+    pub more: &'a str,
+}
+
+/// A server that runs.
+pub struct Carillon {
+    process: Process,
+    config: PathBuf,
+    work: PathBuf,
+
+    /// Whom phones must trust.
+    pub ca: PathBuf,
+    v4: IpAddr,
+}
+
+impl Carillon {
+    /// Imports the users and starts it: UDP, TCP and TLS, on both families.
+    pub fn start(site: &Site, settings: &Settings<'_>, work: &Path) -> Result<Carillon> {
+        let config = work.join("carillon.toml");
+        fs::write(&config, configuration(settings, work)?)?;
+        import(&config, settings.users, work)?;
+
+        let process = spawn(site, &config, work)?;
+        let ca = work.join("authority/ca.pem");
+        let mut server = Carillon { process, config, work: work.to_owned(), ca, v4: site.server.v4().into() };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Where a transport is spoken, over IPv4.
+    pub fn address(&self, transport: &str) -> SocketAddr {
+        SocketAddr::new(self.v4, if transport == "tls" { TLS } else { PLAIN })
+    }
+
+    /// What `carillon status --json` prints.
+    pub fn status(&self) -> Result<Value> {
+        let mut command = Command::new(program()?);
+        command.args(["status", "--json", "--config"]).arg(&self.config);
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{command:?}: {error}: {said}").into())
+    }
+
+    /// A number of the status, as `registrations`.
+    pub fn counted(&self, what: &str) -> Result<u64> {
+        self.status()?[what].as_u64().ok_or_else(|| format!("no number {what} in the status").into())
+    }
+
+    /// The sum of a metric over all its labels that contain the words; 0 if there is none.
+    pub fn metric(&self, site: &Site, name: &str, labels: &str) -> Result<u64> {
+        let page = site.server.run("bash", &["-c", FETCH, "bash", &METRICS.to_string()])?;
+        let lines = page.lines().filter(|line| line.starts_with(&format!("carillon_{name}")));
+        let values = lines.filter(|line| line.contains(labels)).filter_map(|line| line.rsplit(' ').next());
+        Ok(values.filter_map(|value| value.parse::<u64>().ok()).sum())
+    }
+
+    /// Ends it (`ip netns exec` has become the program) as a crash would, and starts it anew on what was saved.
+    pub fn kill_and_restart(&mut self, site: &Site) -> Result<()> {
+        run(Command::new("kill").args(["-KILL", &self.process.id().to_string()]))?;
+        self.process.wait_for_end(LIMIT)?;
+        self.process = spawn(site, &self.config, &self.work)?;
+        self.wait_until_ready()
+    }
+
+    /// Bytes of memory that are resident, and open descriptors.
+    pub fn size(&self) -> Result<(u64, usize)> {
+        let process = PathBuf::from(format!("/proc/{}", self.process.id()));
+        let status = fs::read_to_string(process.join("status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = resident.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let descriptors = fs::read_dir(process.join("fd"))?.count();
+        Ok((kilobytes.ok_or("no resident memory")? * 1024, descriptors))
+    }
+
+    /// Whether it still runs, and what it printed if not.
+    pub fn assert_unharmed(&self) -> Result<()> {
+        match self.status() {
+            Ok(status) if status["trouble"].is_null() => Ok(()),
+            Ok(status) => Err(format!("trouble: {}", status["trouble"]).into()),
+            Err(error) => Err(format!("{error}; it printed:\n{}", self.process.printed()).into()),
+        }
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let outcome = wait_until("carillon serving", LIMIT, || Ok(self.status().is_ok()));
+        outcome.map_err(|error| format!("{error}; it printed:\n{}", self.process.printed()).into())
+    }
+}
+
+/// Plain HTTP without a program for it.
+const FETCH: &str = r#"exec 3<>/dev/tcp/127.0.0.1/$1; printf 'GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3; cat <&3"#;
+
+fn spawn(site: &Site, config: &Path, work: &Path) -> Result<Process> {
+    let mut command = site.server.command(&program()?.to_string_lossy());
+    Process::start(command.args(["serve", "--config"]).arg(config), &work.join("carillon.log"))
+}
+
+fn configuration(settings: &Settings<'_>, work: &Path) -> Result<String> {
+    let plan = captures_dir().join("plans/phones.toml").canonicalize()?;
+    let mut text = format!(
+        "domains = [{DOMAIN:?}]\nname = {DOMAIN:?}\nplan = {plan:?}\nstore = {:?}\n{}\n",
+        work.join("carillon.db"),
+        settings.more
+    );
+    for (transport, port) in [("udp", PLAIN), ("tcp", PLAIN), ("tls", TLS)] {
+        writeln!(text, "[[listeners]]\ntransport = {transport:?}\naddress = \"::\"\nport = {port}")?;
+        writeln!(text, "digest = {:?}", settings.digest)?;
+    }
+    writeln!(text, "[tls]\nauthority = {:?}", work.join("authority"))?;
+    writeln!(text, "[admin]\nsocket = {:?}", work.join("admin.sock"))?;
+    writeln!(text, "[metrics]\nlisten = \"127.0.0.1:{METRICS}\"")?;
+    Ok(text)
+}
+
+fn import(config: &Path, users: &[(&str, &str)], work: &Path) -> Result<()> {
+    let file = work.join("users.csv");
+    let rows: Vec<String> = users.iter().map(|(name, password)| format!("{name},{password}\n")).collect();
+    fs::write(&file, format!("name,password\n{}", rows.concat()))?;
+    run(Command::new(program()?).args(["user", "import", "--config"]).arg(config).arg(&file)).map(drop)
+}

@@ -1,0 +1,133 @@
+//! Other people's phones, and Carillon's own, call each other through `carillon serve`. What they hear is compared with what was said, and
+//! tshark, not our own decoder, looks at every packet that Carillon sent.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use carillon_interop::Result;
+use carillon_interop::capture::Capture;
+use carillon_interop::phones::{Account, assert_heard, baresip::Baresip, linphone::Linphone};
+use carillon_interop::recording::Point;
+use carillon_interop::scenario::possible;
+use carillon_interop::servers::carillon::{Carillon, Settings};
+use carillon_interop::site::{SWITCH, Site};
+use carillon_interop::tshark;
+
+const PROGRAMS: &[&str] = &["baresip", "linphonec", "tshark"];
+const USERS: &[(&str, &str)] = &[("alice", "wonderland-7"), ("bob", "builder-8"), ("carol", "singer-9")];
+const TALK: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A site with a server that runs, and a capture of all that its switch carries.
+struct Stage {
+    site: Site,
+    server: Carillon,
+    capture: Capture,
+    work: tempfile::TempDir,
+}
+
+impl Stage {
+    fn set(digest: &str) -> Result<Stage> {
+        let work = tempfile::tempdir()?;
+        let site = Site::with_phones(&["a", "b", "c"])?;
+        let point = Point { interface: SWITCH.to_owned(), ..Point::link("switch") };
+        let capture = Capture::on(&site.switch, &point, work.path())?;
+        let server = Carillon::start(&site, &Settings { users: USERS, digest, more: "" }, work.path())?;
+        Ok(Stage { site, server, capture, work })
+    }
+
+    fn account(&self, user: usize, codec: &'static str, srtp: bool) -> Account {
+        let (name, password) = USERS[user];
+        Account {
+            user: name.to_owned(),
+            password: password.to_owned(),
+            server: self.server.address("tls"),
+            transport: "tls",
+            ca: self.server.ca.clone(),
+            codec,
+            srtp,
+            ports: [50000, 50010, 50000][user],
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.work.path()
+    }
+
+    /// Ends the capture, and has tshark look for a packet of these hosts with a wrong mark or from a wrong port.
+    fn judge(self, ours: &[std::net::IpAddr]) -> Result<PathBuf> {
+        self.server.assert_unharmed()?;
+        let file = self.capture.stop()?;
+        let mut packets = 0;
+        for (flow, marks) in tshark::marks(&file, &[])? {
+            if !ours.contains(&flow.source.ip()) {
+                continue;
+            }
+            let expected = match (flow.tcp, flow.source.port(), flow.destination.port()) {
+                (true, 5060..=5061, _) | (true, _, 5060..=5061) | (false, 5060, _) | (false, _, 5060) => 24,
+                (false, 50000..=50019, _) => 46,
+                _ => return Err(format!("outside of every range of the plan: {flow:?}").into()),
+            };
+            assert!(marks.keys().eq([&expected]), "{flow:?}: {marks:?}, not {expected}");
+            packets += marks.values().sum::<u64>();
+        }
+        assert!(packets > 10, "only {packets} packets of ours in the capture");
+        Ok(file)
+    }
+}
+
+#[test]
+fn baresip_calls_linphone_over_tls_with_srtp_and_both_are_heard() -> Result<()> {
+    if !possible("front-end-phones", PROGRAMS)? {
+        return Ok(());
+    }
+    let stage = Stage::set("md5")?;
+    let (alice, bob) = (stage.account(0, "PCMU/8000/1", true), stage.account(1, "PCMU/8000/1", true));
+    let mut linphone = Linphone::sign_in(&stage.site.phones[1], &bob, stage.path())?;
+    let mut baresip = Baresip::sign_in(&stage.site.phones[0], &alice, stage.path())?;
+    assert_eq!(stage.server.counted("registrations")?, 2);
+    baresip.call(&bob.address())?;
+    linphone.process.wait_for("Media streams established", LIMIT)?;
+    std::thread::sleep(TALK);
+    baresip.hang_up()?;
+    linphone.process.wait_for("ended (No error)", LIMIT)?;
+    assert_heard("bob", &linphone.heard()?, &alice)?;
+    assert_heard("alice", &baresip.heard()?, &bob)?;
+    let server = stage.site.server.addresses();
+    stage.judge(&server).map(drop)
+}
+
+#[test]
+fn linphone_calls_baresip_with_g722_in_clear() -> Result<()> {
+    if !possible("front-end-phones", PROGRAMS)? {
+        return Ok(());
+    }
+    let stage = Stage::set("md5")?;
+    let (alice, bob) = (stage.account(0, "G722/16000/1", false), stage.account(1, "G722/16000/1", false));
+    let mut linphone = Linphone::sign_in(&stage.site.phones[1], &bob, stage.path())?;
+    let baresip = Baresip::sign_in(&stage.site.phones[0], &alice, stage.path())?;
+    linphone.call(&alice.address())?;
+    std::thread::sleep(TALK);
+    linphone.hang_up()?;
+    linphone.process.wait_for("ended (No error)", LIMIT)?;
+    assert_heard("bob", &linphone.heard()?, &alice)?;
+    assert_heard("alice", &baresip.heard()?, &bob)?;
+    let server = stage.site.server.addresses();
+    stage.judge(&server).map(drop)
+}
+
+#[test]
+fn linphone_proves_its_password_by_sha_256() -> Result<()> {
+    if !possible("front-end-phones", PROGRAMS)? {
+        return Ok(());
+    }
+    let stage = Stage::set("sha-256")?;
+    let bob = stage.account(1, "PCMU/8000/1", true);
+    let _linphone = Linphone::sign_in(&stage.site.phones[1], &bob, stage.path())?;
+    assert_eq!(stage.server.counted("registrations")?, 1);
+    let wrong = Account { password: "not it".to_owned(), ..stage.account(2, "PCMU/8000/1", true) };
+    assert!(Linphone::sign_in(&stage.site.phones[2], &wrong, stage.path()).is_err());
+    assert_eq!(stage.server.counted("registrations")?, 1);
+    let server = stage.site.server.addresses();
+    stage.judge(&server).map(drop)
+}

@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::time::Duration;
+
+use carillon_signaling::Limits;
 use carillon_wire::sip::{Method, Transport};
 use support::*;
 
@@ -131,4 +134,16 @@ fn nobody_asserts_an_identity() {
     assert_eq!((asked.all("P-Asserted-Identity").len(), asked.get("Subject")), (0, "s"));
     let told = house.hear(udp(2), &asked.answer("200 OK", "bob", lie)).remove(0);
     assert_eq!((told.all("P-Asserted-Identity").len(), told.get("Subject")), (0, "s"));
+}
+
+/// The seed outlives a restart; what phones saw before it must tell them nothing about what comes after.
+#[test]
+fn branches_do_not_come_again_after_a_restart() {
+    let branch = |after: Duration| {
+        let mut house = House::begun(Duration::from_secs(1_800_000_000) + after, Limits::default());
+        house.register("bob", udp(2), "");
+        house.hear(udp(1), &invite(udp(1), "i1"))[1].get("Via").to_owned()
+    };
+    assert_eq!(branch(MS), branch(MS));
+    assert_ne!(branch(MS), branch(SECOND));
 }

@@ -85,7 +85,8 @@ impl Proxy {
             asking: BTreeSet::new(),
             waiting: BTreeSet::new(),
             flows: HashMap::default(),
-            sequence: 0,
+            // A seed that outlives a restart must not bring the same numbers again: phones have seen those of before.
+            sequence: now.as_nanos() as u64,
         }
     }
 
@@ -194,7 +195,7 @@ impl Proxy {
 
     /// A number that nobody outside can foretell.
     fn nonce(&mut self) -> u64 {
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
         self.secret.hash(usage::BRANCH, &[&self.sequence.to_be_bytes()])
     }
 

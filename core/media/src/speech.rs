@@ -52,8 +52,10 @@ pub struct Similarity {
     pub lag: usize,
 }
 
-/// Samples to one value of the coarse search: at 1 kHz the pitch of speech is left, which is enough to find its lag.
+/// Samples to one value where the lag of the whole is searched: 1 kHz leaves the pitch, enough to know it roughly.
 const COARSE: usize = 16;
+/// The same for a piece: 4 kHz tells one period of the pitch from the next.
+const FINER: usize = 4;
 /// The latest that speech is looked for: three seconds.
 const MOST_LAG: usize = 3 * RATE as usize;
 /// Speech is compared in pieces of half a second: a jitter buffer that stretches time moves them, and does not spoil them.
@@ -71,7 +73,7 @@ pub fn similarity(said: &[i16], heard: &[i16]) -> Similarity {
     if power(said) < SILENT || power(heard) < SILENT {
         return nothing;
     }
-    let whole = lag_of(&thinned(said), &thinned(heard), 0..MOST_LAG / COARSE) * COARSE;
+    let whole = lag_of(&thinned(said, COARSE), &thinned(heard, COARSE), 0..MOST_LAG / COARSE) * COARSE;
     let (mut alike, mut all, mut lags) = (0.0, 0.0, Vec::new());
     for (start, piece) in (0..).step_by(PIECE).zip(said.chunks(PIECE)) {
         let loudness = (power(piece) * piece.len() as f64) as f32;
@@ -87,10 +89,11 @@ pub fn similarity(said: &[i16], heard: &[i16]) -> Similarity {
 
 /// A piece around its lag: its correlation where that is highest, and how much later that is.
 fn find(piece: &[i16], heard: &[i16], around: usize) -> (f32, usize) {
-    let lags = around.saturating_sub(MOVED) / COARSE..(around + MOVED) / COARSE + 1;
-    let near = lag_of(&thinned(piece), &thinned(heard), lags) * COARSE;
+    let heard = heard.get(..heard.len().min(piece.len() + around + 2 * MOVED)).unwrap_or_default();
+    let lags = around.saturating_sub(MOVED) / FINER..(around + MOVED) / FINER + 1;
+    let near = lag_of(&thinned(piece, FINER), &thinned(heard, FINER), lags) * FINER;
     let (piece, heard) = (floats(piece), floats(heard));
-    let fine = near.saturating_sub(2 * COARSE)..near + 2 * COARSE;
+    let fine = near.saturating_sub(2 * FINER)..near + 2 * FINER;
     let scores = fine.map(|lag| (correlation(&piece, heard.get(lag..).unwrap_or_default()), lag));
     scores.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, near))
 }
@@ -114,9 +117,9 @@ fn correlation(said: &[f32], heard: &[f32]) -> f32 {
 }
 
 /// Means of so many samples each.
-fn thinned(samples: &[i16]) -> Vec<f32> {
-    let mean = |chunk: &[i16]| chunk.iter().map(|sample| f32::from(*sample)).sum::<f32>() / COARSE as f32;
-    samples.chunks_exact(COARSE).map(mean).collect()
+fn thinned(samples: &[i16], step: usize) -> Vec<f32> {
+    let mean = |chunk: &[i16]| chunk.iter().map(|sample| f32::from(*sample)).sum::<f32>() / step as f32;
+    samples.chunks_exact(step).map(mean).collect()
 }
 
 fn floats(samples: &[i16]) -> Vec<f32> {

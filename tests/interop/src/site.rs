@@ -1,13 +1,16 @@
 //! A site: one server and some phones on a switch, each a namespace of its own. Captures are made at the switch.
 //!
-//! Every host finds the site's domain in its own hosts file, since certificates are for names.
+//! Every host asks the site's name server, since certificates are for names.
 
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::Result;
 use crate::network::{Host, INTERFACE, connect_to_switch, prefix};
+use crate::process::Process;
+use crate::recording::asset;
 
 /// The domain of all users, and the name of the server.
 pub const DOMAIN: &str = "carillon.test";
@@ -23,7 +26,9 @@ pub struct Site {
     pub server: Host,
     /// The phones, in the order of their names.
     pub phones: Vec<Host>,
-    names: Vec<PathBuf>,
+    names: Option<Process>,
+    own: Vec<PathBuf>,
+    directory: tempfile::TempDir,
 }
 
 impl Site {
@@ -37,7 +42,8 @@ impl Site {
         )?;
         switch.run("ip", &["link", "set", SWITCH, "up"])?;
         let server = Host::create(&prefix, "s", 0, 1)?;
-        let mut site = Site { switch, server, phones: Vec::new(), names: Vec::new() };
+        let directory = tempfile::tempdir()?;
+        let mut site = Site { switch, server, phones: Vec::new(), names: None, own: Vec::new(), directory };
         for (number, name) in (10..).step_by(10).zip(phones) {
             site.phones.push(Host::create(&prefix, name, 0, number)?);
         }
@@ -46,14 +52,14 @@ impl Site {
     }
 
     /// From now on the domain's name means this address, for everybody.
-    pub fn resolve(&self, address: IpAddr) -> Result<()> {
-        // linphone asks a name server for the family that is missing here, and waits for it.
-        let other = match address {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_string(),
-            IpAddr::V6(_) => "127.0.0.1".to_owned(),
-        };
-        let hosts = format!("127.0.0.1 localhost\n{address} {DOMAIN}\n{other} {DOMAIN}\n");
-        self.names.iter().try_for_each(|own| Ok(fs::write(own.join("hosts"), &hosts)?))
+    pub fn resolve(&mut self, address: IpAddr) -> Result<()> {
+        self.names = None;
+        let mut command = self.server.command("python3");
+        command.arg(asset("names.py")).arg(address.to_string());
+        let mut names = Process::start(&mut command, &self.directory.path().join("names.log"))?;
+        names.wait_for("listening", Duration::from_secs(10))?;
+        self.names = Some(names);
+        Ok(())
     }
 
     fn join(&mut self) -> Result<()> {
@@ -68,8 +74,8 @@ impl Site {
             // What lies here, `ip netns exec` puts over /etc.
             let own = Path::new("/etc/netns").join(host.namespace());
             fs::create_dir_all(&own)?;
-            fs::write(own.join("resolv.conf"), "")?;
-            self.names.push(own);
+            fs::write(own.join("resolv.conf"), format!("nameserver {v4}\n"))?;
+            self.own.push(own);
         }
         self.resolve(v4.into())
     }
@@ -77,7 +83,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        for own in &self.names {
+        for own in &self.own {
             let _ = fs::remove_dir_all(own);
         }
     }

@@ -1,6 +1,6 @@
 //! baresip 1.0, told what to do on its standard input.
 //!
-//! It resolves names without the hosts file, so the server is given by address as its outbound proxy. `aufile` plays, `sndfile` records
+//! It asks name servers without the hosts file. The server is given by address, as its outbound proxy. `aufile` plays, `sndfile` records
 //! what goes out and what comes in; `aubridge` swallows the rest. `rtp_tos` reaches IPv4 only.
 
 use std::fs;

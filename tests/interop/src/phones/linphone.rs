@@ -1,7 +1,7 @@
 //! linphonec 5.1, told what to do on its standard input, with files instead of a sound card.
 //!
 //! It marks SIP (`dscp`) and media (`audio_dscp`) itself, the media only when bound to an address: on its dual-stack socket it sets the
-//! IPv6 option alone. It wants a DNS name in the server's certificate, and finds it in the hosts file.
+//! IPv6 option alone. It wants a DNS name in the server's certificate.
 
 use std::fs;
 use std::io::Write;

@@ -43,10 +43,10 @@ pub fn run(args: &Demo, out: &mut dyn Write) -> Result<Answer, Failure> {
         (Some(Part::Capture), [interface, file]) => {
             capture::record(interface, Path::new(file)).map(|()| Answer::Yes)
         }
-        (Some(Part::Flood), [from, to]) => {
-            flood::send(socket(from)?, socket(to)?).map(|()| Answer::Yes)
+        (Some(Part::Flood), [from, to]) => flood::send(socket(from)?, socket(to)?).map(|()| Answer::Yes),
+        (Some(part), _) => {
+            Err(Failure::Message(format!("`demo --part {part:?}` is started by the demo only")))
         }
-        (Some(part), _) => Err(Failure::Message(format!("`demo --part {part:?}` is started by the demo only"))),
     }
 }
 
@@ -84,13 +84,24 @@ fn show(args: &Demo, out: &mut dyn Write) -> Result<Answer, Failure> {
 /// Enters new user, mount, network and process namespaces; all processes in them end with the first.
 fn unshare() -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.args([
+        "--user",
+        "--map-root-user",
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]);
     command
 }
 
 /// Whether namespaces can be made, and what works in them is there; or else why not.
 fn namespaces() -> Result<(), String> {
-    for (program, argument, package) in [("ip", "-V", "iproute2"), ("tc", "-V", "iproute2"), ("nft", "-v", "nftables")] {
+    for (program, argument, package) in
+        [("ip", "-V", "iproute2"), ("tc", "-V", "iproute2"), ("nft", "-v", "nftables")]
+    {
         let found = quiet(Command::new(program).arg(argument));
         found.map_err(|error| format!("`{program}` is needed (package {package}): {error}"))?;
     }

@@ -34,7 +34,8 @@ impl Phone {
         arguments: &[&str],
         directory: &Path,
     ) -> Result<Phone, Failure> {
-        let errors = directory.join(format!("{user}-{}.log", arguments.first().unwrap_or(&"").trim_matches('-')));
+        let errors =
+            directory.join(format!("{user}-{}.log", arguments.first().unwrap_or(&"").trim_matches('-')));
         let log = File::create(&errors)
             .map_err(|error| Failure::new(format!("cannot make `{}`", errors.display()), error))?;
         let mut process = Process::start(node, |command| {

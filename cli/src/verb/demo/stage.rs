@@ -87,7 +87,10 @@ impl<'a> Stage<'a> {
 
     /// A call that was refused: nothing was wrong on the wire, and still the caller must be told.
     pub(super) fn refusal(&mut self, found: &Diagnosis) -> io::Result<()> {
-        self.say(&format!("{BAD}REFUSED{BAD:#}  {STRONG}{}{STRONG:#}  {NAME}{}{NAME:#}", found.summary, found.cause))?;
+        self.say(&format!(
+            "{BAD}REFUSED{BAD:#}  {STRONG}{}{STRONG:#}  {NAME}{}{NAME:#}",
+            found.summary, found.cause
+        ))?;
         self.words_of(found)
     }
 
@@ -117,7 +120,8 @@ impl<'a> Stage<'a> {
     pub(super) fn curtain(&mut self, acts: &[Seen]) -> io::Result<()> {
         self.title("What was shown")?;
         for seen in acts {
-            let (colour, word) = if seen.right { (GOOD, "as it should be") } else { (BAD, "NOT as it should be") };
+            let (colour, word) =
+                if seen.right { (GOOD, "as it should be") } else { (BAD, "NOT as it should be") };
             let verdict = style::verdict(seen.verdict);
             self.say(&format!(
                 "{verdict}{:<8}{verdict:#} {}  {colour}{word}{colour:#}",
@@ -163,7 +167,8 @@ fn table(rows: &[Row]) -> Table {
 }
 
 fn bar(what: &str, time: Duration) -> ProgressBar {
-    let style = ProgressStyle::with_template("  {msg} {bar:32}").ok().unwrap_or_else(ProgressStyle::default_bar);
+    let style =
+        ProgressStyle::with_template("  {msg} {bar:32}").ok().unwrap_or_else(ProgressStyle::default_bar);
     let length = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     ProgressBar::new(length).with_style(style).with_message(what.to_owned())
 }

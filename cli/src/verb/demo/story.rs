@@ -51,9 +51,15 @@ pub(super) fn tell(out: Option<&Path>, terminal: &mut dyn Write) -> Result<Answe
     account::write(&place.join("verdict.json"), &acts, elapsed, None)?;
     match out {
         Some(out) => {
-            fs::remove_dir_all(place.join("server")).map_err(|error| Failure::new("cannot tidy up", error))?;
-            stage.aside(&format!("Left in {}: call.pcapng (for Wireshark), report.html, verdict.json,", out.display()))?;
-            stage.aside("and the captures of the broken acts: bleached.pcapng, stray.pcapng, exhausted.pcapng.")?;
+            fs::remove_dir_all(place.join("server"))
+                .map_err(|error| Failure::new("cannot tidy up", error))?;
+            stage.aside(&format!(
+                "Left in {}: call.pcapng (for Wireshark), report.html, verdict.json,",
+                out.display()
+            ))?;
+            stage.aside(
+                "and the captures of the broken acts: bleached.pcapng, stray.pcapng, exhausted.pcapng.",
+            )?;
         }
         None => {
             fs::remove_dir_all(&place).map_err(|error| Failure::new("cannot tidy up", error))?;
@@ -95,7 +101,8 @@ impl Scene<'_, '_> {
         let alice = self.phone(ALICE, "alice", &["--show-provisioning"])?;
         let mut given = vec![("alice", alice.wait("provisioned")?)];
         let phones = self.answering(&mut given)?;
-        let mut table = Table::new(["USER", "AUDIO", "MARK", "VIDEO", "MARK", "PLAN", "FROM"].map(Column::left));
+        let mut table =
+            Table::new(["USER", "AUDIO", "MARK", "VIDEO", "MARK", "PLAN", "FROM"].map(Column::left));
         for (user, provisioned) in &given {
             let class = |name: &str, key: &str| class_fact(provisioned, name, key);
             let version = format!("{} v{}", fact(provisioned, "plan"), fact(provisioned, "version"));
@@ -119,7 +126,8 @@ impl Scene<'_, '_> {
     fn answering(&self, given: &mut Vec<(&'static str, Value)>) -> Result<Vec<Phone>, Failure> {
         let mut phones = Vec::new();
         for (node, user) in [(BOB, "bob"), (CAROL, "carol")] {
-            let (phone, provisioned) = Phone::answering(&self.front_end, node, user, &self.directory.join("server"))?;
+            let (phone, provisioned) =
+                Phone::answering(&self.front_end, node, user, &self.directory.join("server"))?;
             given.push((user, provisioned));
             phones.push(phone);
         }
@@ -176,7 +184,8 @@ impl Scene<'_, '_> {
             cause: "range-exhausted".to_owned(),
             summary: "The second call was refused; not one packet left from another port.".to_owned(),
             text: refusal,
-            fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux.".to_owned(),
+            fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux."
+                .to_owned(),
         };
         self.stage.refusal(&found)?;
         if let Some(seen) = self.acts.last_mut() {
@@ -208,7 +217,8 @@ impl Scene<'_, '_> {
 
     fn dial(&self, from: &'static str, to: &str, arguments: &[&str]) -> Result<Phone, Failure> {
         let (to, seconds) = (format!("{to}@{DOMAIN}"), SPEECH.as_secs().to_string());
-        let mut all = vec!["--to", &to, "--duration", &seconds, "--codec", "pcmu", "--srtp", "off", "--expect", "bob"];
+        let mut all =
+            vec!["--to", &to, "--duration", &seconds, "--codec", "pcmu", "--srtp", "off", "--expect", "bob"];
         all.extend(arguments);
         self.phone(ALICE, from, &all)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use carillon_media::codec::FRAME;
+use carillon_media::codec::{Codec, FRAME};
 use carillon_media::leg::{Component, Config, Leg, Output as Media};
 use carillon_media::negotiate::{Local, Negotiation, Wishes};
 use carillon_qos::plan::{RolePolicy, Scope};
@@ -105,7 +105,7 @@ impl Phone {
     /// RTP packets heard in the calls that are up.
     pub fn heard(&self) -> u64 {
         let legs = self.calls.values().filter_map(|call| call.leg.as_ref());
-        legs.map(|leg| leg.rtp_arrivals().marks.values().sum::<u64>()).sum()
+        legs.map(|leg| leg.report().rtp.marks.values().sum::<u64>()).sum()
     }
 
     /// Calls that it knows of.
@@ -160,7 +160,9 @@ impl Phone {
         let port = range.start() + self.next_port % u16::try_from(range.count()).unwrap_or(u16::MAX);
         self.next_port = self.next_port.wrapping_add(1);
         let rtp = SocketAddr::new(self.local.ip(), port);
-        (Negotiation::new(Wishes::default(), Local { rtp, rtcp: None }, &self.random.seed()), rtp)
+        // The cheapest codec: a run is about packets, not about sound.
+        let wishes = Wishes { codecs: vec![Codec::Pcmu], ..Wishes::default() };
+        (Negotiation::new(wishes, Local { rtp, rtcp: None }, &self.random.seed()), rtp)
     }
 
     fn drain(&mut self) {
@@ -212,7 +214,9 @@ impl Phone {
     fn take(&mut self, key: CallKey, offer: &[u8]) {
         let (mut negotiation, rtp) = self.negotiation();
         let Ok((answer, agreed)) = negotiation.answer(offer, Direction::SendRecv) else {
-            return self.agent.handle_request(self.now, Request::Reject { call: key, code: 488 });
+            return self
+                .agent
+                .handle_request(self.now, Request::Reject { call: key, code: 488, warning: None });
         };
         let leg = self.leg(agreed);
         self.calls.insert(key, Call { negotiation, rtp, leg });

@@ -12,6 +12,8 @@ use crate::transaction::{Id, Plain, Table};
 pub(crate) struct Calls {
     table: Table<Call>,
     places: HashMap<u128, Id, Plain>,
+    /// Calls that are up; the table also holds those that have just ended.
+    up: usize,
     /// How many fit.
     most: usize,
     silence: Duration,
@@ -21,34 +23,42 @@ struct Call {
     key: u128,
     call_id: Box<str>,
     silence: Duration,
+    /// A 2xx that was repeated may come after the BYE: it does not begin the call again.
+    has_ended: bool,
 }
+
+/// How long a 2xx may still be repeated: 64*T1 (RFC 3261, 13.3.1.4).
+const REPEATED: Duration = Duration::from_secs(32);
 
 impl Calls {
     pub(crate) fn new(now: Duration, most: usize, silence: Duration) -> Calls {
-        Calls { table: Table::new(now), places: HashMap::default(), most, silence }
+        Calls { table: Table::new(now), places: HashMap::default(), up: 0, most, silence }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.up
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= self.most
+        self.up >= self.most || self.table.len() >= 2 * self.most
     }
 
     /// A 2xx to an INVITE passes: a call begins, or goes on.
     pub(crate) fn answered(&mut self, now: Duration, key: u128, response: &Message<&[u8]>) -> Option<Event> {
         let silence = session(response).unwrap_or(self.silence);
         if let Some(id) = self.places.get(&key).copied() {
-            self.table.get_mut(id).into_iter().for_each(|call| call.silence = silence);
-            self.table.schedule(id, Some(now + silence));
+            if let Some(call) = self.table.get_mut(id).filter(|call| !call.has_ended) {
+                call.silence = silence;
+                self.table.schedule(id, Some(now + silence));
+            }
             return None;
         }
         if self.is_full() {
             return None;
         }
         let call_id = String::from_utf8_lossy(response.call_id().unwrap_or_default()).into_owned();
-        let id = self.table.insert(Call { key, call_id: call_id.as_str().into(), silence });
+        let id = self.table.insert(Call { key, call_id: call_id.as_str().into(), silence, has_ended: false });
+        self.up += 1;
         self.places.insert(key, id);
         self.table.schedule(id, Some(now + silence));
         Some(Event::CallStarted { call_id })
@@ -57,22 +67,33 @@ impl Calls {
     /// A request within a call passes.
     pub(crate) fn heard(&mut self, now: Duration, key: u128) {
         let Some(id) = self.places.get(&key).copied() else { return };
-        let due = self.table.get(id).map(|call| now + call.silence);
-        self.table.schedule(id, due);
+        if let Some(call) = self.table.get(id).filter(|call| !call.has_ended) {
+            let due = now + call.silence;
+            self.table.schedule(id, Some(due));
+        }
     }
 
     /// A BYE passes.
-    pub(crate) fn ended(&mut self, key: u128) -> Option<Event> {
-        let id = self.places.remove(&key)?;
-        let call = self.table.remove(id)?;
-        Some(Event::CallEnded { call_id: call.call_id.into() })
+    pub(crate) fn ended(&mut self, now: Duration, key: u128) -> Option<Event> {
+        let id = *self.places.get(&key)?;
+        let call = self.table.get_mut(id).filter(|call| !call.has_ended)?;
+        call.has_ended = true;
+        self.up -= 1;
+        let call_id = call.call_id.to_string();
+        self.table.schedule(id, Some(now + REPEATED));
+        Some(Event::CallEnded { call_id })
     }
 
-    /// A call that was silent for too long.
+    /// Forgets a call that was silent for too long, or that ended a while ago.
     pub(crate) fn lapsed(&mut self, now: Duration) -> Option<Event> {
-        let id = self.table.due(now)?;
-        let key = self.table.get(id)?.key;
-        self.ended(key)
+        loop {
+            let call = self.table.due(now).and_then(|id| self.table.remove(id))?;
+            self.places.remove(&call.key);
+            if !call.has_ended {
+                self.up -= 1;
+                return Some(Event::CallEnded { call_id: call.call_id.into() });
+            }
+        }
     }
 
     pub(crate) fn next(&self) -> Option<Duration> {

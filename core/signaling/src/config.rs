@@ -51,6 +51,9 @@ pub struct Limits {
     pub transactions: usize,
     /// Calls that are up; beyond it, new ones get 503.
     pub calls: usize,
+    /// Bytes of requests that wait for an answer, each copy counted; beyond it, new requests get 503. A quarter more serves
+    /// calls that are up.
+    pub waiting: usize,
     /// Outputs that wait to be taken; beyond it, new requests get 503.
     pub queue: usize,
     /// Contacts of one user.
@@ -66,6 +69,7 @@ impl Default for Limits {
         Limits {
             transactions: 500_000,
             calls: 50_000,
+            waiting: 256 << 20,
             queue: 10_000,
             contacts: 10,
             silence: Duration::from_secs(12 * 3600),

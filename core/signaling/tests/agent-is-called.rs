@@ -204,6 +204,10 @@ fn a_change_that_is_refused_leaves_the_call_as_it_was() {
         ["SIP/2.0 488 Not Acceptable Here"]
     );
     assert_eq!(phone.news(), []);
+    let again = b"v=0\r\nm=video\r\n";
+    assert_eq!(phone.hear(&invite(3, Some(&tag), again)), [""; 0]);
+    assert_eq!(phone.news(), [Event::Offered { call, offer: Some(again.to_vec()) }]);
+    phone.ask(Request::Reject { call, code: 488, warning: None });
     assert_eq!(starts(&phone.ask(Request::HangUp(call))), ["BYE sip:bob@198.51.100.3 SIP/2.0"]);
 }
 

@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::time::Duration;
+
+use carillon_signaling::Limits;
 use carillon_wire::sip::{Method, Transport};
 use support::*;
 
@@ -100,4 +103,47 @@ fn sips_stays_on_tls() {
     house.register("bob", tls, "");
     let sent = house.hear(udp(1), &secure("m2"));
     assert_eq!((sent[0].to, sent.len()), (tls.remote, 1));
+}
+
+/// Where a transaction is kept can be counted; the rest of our branch cannot be guessed.
+#[test]
+fn a_stranger_answers_no_call() {
+    let mut house = House::new();
+    house.register("bob", udp(2), "");
+    let invited = house.hear(udp(1), &invite(udp(1), "i1")).remove(1);
+    let taken = invited.answer("200 OK", "stranger", "");
+    let branch = invited.get("Via").split("branch=").nth(1).unwrap();
+    let (place, rest) = branch.strip_prefix("z9hG4bK-").unwrap().split_once('-').unwrap();
+    let (nonce, path) = rest.split_once('-').unwrap();
+    for guess in [format!("{place}-{:016x}-{path}", 0), format!("{place}-{path}-{nonce}")] {
+        let forged = taken.replace(branch, &format!("z9hG4bK-{guess}"));
+        assert!(house.hear(udp(9), &forged).is_empty(), "{guess}");
+    }
+    assert_eq!(house.front.counts().dropped["sip_stray_response"], 2);
+    assert_eq!(house.hear(udp(2), &taken)[0].start(), "SIP/2.0 200 OK");
+}
+
+/// RFC 3325, 5: phones believe what a proxy lets through.
+#[test]
+fn nobody_asserts_an_identity() {
+    let mut house = House::new();
+    house.register("bob", udp(2), "");
+    let lie = "P-Asserted-Identity: \"The Boss\" <sip:alice@example.com>\r\nSubject: s\r\n";
+    let asked = request("OPTIONS", "sip:bob@example.com", udp(1), "o1", 1, "", lie);
+    let asked = house.hear(udp(1), &asked).remove(0);
+    assert_eq!((asked.all("P-Asserted-Identity").len(), asked.get("Subject")), (0, "s"));
+    let told = house.hear(udp(2), &asked.answer("200 OK", "bob", lie)).remove(0);
+    assert_eq!((told.all("P-Asserted-Identity").len(), told.get("Subject")), (0, "s"));
+}
+
+/// The seed outlives a restart; what phones saw before it must tell them nothing about what comes after.
+#[test]
+fn branches_do_not_come_again_after_a_restart() {
+    let branch = |after: Duration| {
+        let mut house = House::begun(Duration::from_secs(1_800_000_000) + after, Limits::default());
+        house.register("bob", udp(2), "");
+        house.hear(udp(1), &invite(udp(1), "i1"))[1].get("Via").to_owned()
+    };
+    assert_eq!(branch(MS), branch(MS));
+    assert_ne!(branch(MS), branch(SECOND));
 }

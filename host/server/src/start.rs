@@ -203,3 +203,50 @@ impl From<CertificateError> for StartError {
         StartError::Certificate(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(transport: Transport, local: &str) -> Binding {
+        let (local, remote) = (local.parse().unwrap(), "192.0.2.7:5060".parse().unwrap());
+        Binding {
+            aor: "alice@example.com".into(),
+            key: String::new(),
+            contact: String::new(),
+            flow: Flow { transport, id: 7, local, remote },
+            path: Vec::new(),
+            call_id: String::new(),
+            cseq: 1,
+            q: 1000,
+            expires: Duration::from_secs(1),
+            user_agent: String::new(),
+            plan_version: None,
+        }
+    }
+
+    fn listening(id: u64, transport: Transport, address: &str) -> Listening {
+        let marks = Err(std::io::ErrorKind::Other.into());
+        Listening { id, transport, address: address.parse().unwrap(), marks }
+    }
+
+    #[test]
+    fn a_number_of_before_is_never_one_of_now() {
+        let now = [
+            listening(1, Transport::Tcp, "192.0.2.1:5060"),
+            listening(2, Transport::Udp, "192.0.2.1:5060"),
+            listening(3, Transport::Udp, "0.0.0.0:5070"),
+        ];
+        let id = |transport, local| revived(saved(transport, local), 5, &now).flow.id;
+        assert_eq!(id(Transport::Udp, "192.0.2.1:5060"), 2);
+        assert_eq!(id(Transport::Udp, "198.51.100.1:5070"), 3);
+        // Nobody listens there any more; connections have ended.
+        for (transport, local) in [
+            (Transport::Udp, "198.51.100.1:5060"),
+            (Transport::Tcp, "192.0.2.1:5060"),
+            (Transport::Tls, "192.0.2.1:5061"),
+        ] {
+            assert_eq!(id(transport, local), u64::MAX - 5, "{transport} {local}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Two phones and a Front End under the plan of the tests.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, clippy::expect_used, reason = "each test file uses its part")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ ports = ["5060-5061"]
 "#;
 
 pub fn plan() -> Plan {
-    Plan::from_toml(PLAN).unwrap()
+    Plan::from_toml(PLAN).expect("the plan of the tests is a plan")
 }
 
 /// A world with a server (host 0) and phones that sign in.

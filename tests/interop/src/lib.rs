@@ -13,6 +13,7 @@ pub mod recording;
 pub mod scenario;
 pub mod scenarios;
 pub mod servers;
+pub mod sipp;
 pub mod site;
 pub mod speech;
 pub mod tshark;

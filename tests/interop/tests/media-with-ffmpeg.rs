@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +38,7 @@ fn free_port() -> u16 {
     loop {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
-        if port % 2 == 0 && port < 65_000 && UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
+        if port.is_multiple_of(2) && port < 65_000 && UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
             return port;
         }
     }
@@ -89,9 +88,10 @@ fn ffmpeg_hears(codec: Codec, suite: Option<Suite>) -> Result<()> {
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-y", "-protocol_whitelist", "file,rtp,udp,srtp,crypto", "-i"]);
     // It ends by itself when it has heard the speech; reading on, it would end only after a long silence.
-    command.arg(&description).args(["-t", "4.4"]).args(RAW).arg(&output);
+    command.arg(&description).args(["-t", "4.6"]).args(RAW).arg(&output);
     let mut ffmpeg = Process::start(&mut command, &work.path().join("ffmpeg.log"))?;
-    std::thread::sleep(Duration::from_millis(800));
+    let listens = format!(":{:04X} ", theirs.port());
+    wait_until("ffmpeg listening", LIMIT, || Ok(fs::read_to_string("/proc/net/udp")?.contains(&listens)))?;
     let frames = [vec![[0; 320]; 20], Voice::Alice.frames(), vec![[0; 320]; 40]].concat();
     drive(&mut leg(agreed), &socket, &frames, frames.len());
     ffmpeg.wait_for_end(LIMIT)?;

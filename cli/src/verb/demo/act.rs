@@ -1,11 +1,13 @@
 //! What an act was to show, and what was seen: rows of a table, findings with their fixes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use carillon_qos::TrafficClass;
 use carillon_qos::verify::cause::{Cause, Severity};
 use carillon_qos::verify::report::{Content, FlowReport, Report, Verdict};
+use carillon_wire::ip::Dscp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::network::{ALICE, BOB, CAROL};
 use crate::words;
@@ -60,6 +62,24 @@ pub(super) struct Diagnosis {
     pub(super) fix: String,
 }
 
+impl Diagnosis {
+    /// A call that found no port, as the phone says it.
+    pub(super) fn exhausted(refusal: String) -> Diagnosis {
+        Diagnosis {
+            cause: "range-exhausted".to_owned(),
+            summary: "The second call was refused; not one packet left from another port.".to_owned(),
+            text: refusal,
+            fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux."
+                .to_owned(),
+        }
+    }
+
+    /// Whether the refusal says what ran out.
+    pub(super) fn names_the_range(&self, range: &str) -> bool {
+        self.text.contains("is left for audio") && self.text.contains(range)
+    }
+}
+
 /// What was seen in an act.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Seen {
@@ -105,6 +125,73 @@ impl Seen {
         };
         Seen { title, verdict: report.verdict, rows, diagnoses, right }
     }
+}
+
+impl Seen {
+    /// From what both ends of calls report: what each sent, and the mark of every packet as the receiver read it.
+    pub(super) fn in_reports(title: &'static str, expected: Expected, reports: &[Value]) -> Seen {
+        let rows: Vec<Row> = reports.iter().map(reported).collect();
+        let stray: Vec<&Row> = rows.iter().filter(|row| !row.in_range).collect();
+        let unmarked = rows.iter().any(|row| !row.as_planned);
+        let clear = rows.iter().all(|row| row.heard.is_none_or(|heard| heard > 0.9));
+        let broken = unmarked || !stray.is_empty();
+        let verdict = if broken { Verdict::Fail } else { Verdict::Pass };
+        let diagnoses: Vec<Diagnosis> = stray
+            .iter()
+            .map(|row| {
+                let info = Cause::PortOutsideRange.info();
+                let text = format!("{} leaves from port {}, outside {}", row.way, row.port, row.range);
+                Diagnosis {
+                    cause: info.name.to_owned(),
+                    summary: info.summary.to_owned(),
+                    text,
+                    fix: info.fix.to_owned(),
+                }
+            })
+            .collect();
+        let right = rows.len() >= 2
+            && match expected {
+                Expected::Green | Expected::Exhausted => !broken && clear,
+                Expected::Red(_) => !unmarked && diagnoses.len() == 1,
+            };
+        Seen { title, verdict, rows, diagnoses, right }
+    }
+}
+
+/// What one end says of the speech that it heard. The sender's port and the receiver's marks are what counts.
+fn reported(report: &Value) -> Row {
+    let text = |at: &str| report.pointer(at).and_then(Value::as_str).unwrap_or_default();
+    let number = |at: &str| report.pointer(at).and_then(Value::as_f64);
+    let whole = |at: &str| report.pointer(at).and_then(Value::as_u64).unwrap_or_default();
+    let user = |at: &str| text(at).split('@').next().unwrap_or_default().to_owned();
+    let remote: Option<SocketAddr> = text("/ports/remote").parse().ok();
+    let port = remote.map_or(0, |remote| remote.port());
+    let end = |key: &str| u16::try_from(whole(&format!("/ports/planned/{key}"))).unwrap_or_default();
+    let (planned, marks) = (whole("/marks/planned"), report.pointer("/marks/arrived"));
+    let marks: Vec<(u64, u64)> = marks
+        .and_then(Value::as_object)
+        .map(|marks| marks.iter().filter_map(|(mark, n)| Some((mark.parse().ok()?, n.as_u64()?))).collect())
+        .unwrap_or_default();
+    let arrived: Vec<String> = marks.iter().map(|(mark, _)| mark_name(*mark)).collect();
+    Row {
+        way: format!("{} → {}", user("/peer"), user("/user")),
+        codec: text("/codec").to_owned(),
+        packets: whole("/received/packets"),
+        port,
+        range: format!("{}-{}", end("start"), end("end")),
+        in_range: (end("start")..=end("end")).contains(&port),
+        planned: mark_name(planned),
+        arrived: arrived.join(", "),
+        as_planned: !marks.is_empty() && marks.iter().all(|(mark, _)| *mark == planned),
+        loss: number("/received/loss_percent").map(words::percent).unwrap_or_default(),
+        jitter: number("/quality/jitter_ms").map(words::milliseconds).unwrap_or_default(),
+        mos: number("/quality/mos").map(|mos| format!("{mos:.2}")).unwrap_or_default(),
+        heard: number("/quality/similarity"),
+    }
+}
+
+fn mark_name(number: u64) -> String {
+    u8::try_from(number).ok().and_then(Dscp::new).map(words::mark).unwrap_or_default()
 }
 
 /// Speech as it arrived at the site of whom it was for.

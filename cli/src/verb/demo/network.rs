@@ -38,6 +38,9 @@ const HOSTS: [(Node, Node); 5] = [
     (CAROL, SECOND_ROUTER),
 ];
 
+/// This machine itself, for the demo without namespaces.
+pub(super) const HERE: Node = Node { name: "", address: "127.0.0.1" };
+
 /// Where captures are made: the router's side of a site's network, which all of the site's machines share.
 pub(super) const FIRST_SITE: (Node, &str) = (FIRST_ROUTER, "site");
 /// The same at the second site.
@@ -132,8 +135,14 @@ impl Process {
     /// Starts this program inside a host.
     pub(super) fn start(node: Node, configure: impl FnOnce(&mut Command)) -> Result<Process, Failure> {
         let own = std::env::current_exe().map_err(|error| Failure::new("cannot find this program", error))?;
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", node.name]).arg(own).stdin(Stdio::null());
+        let mut command = if node == HERE {
+            Command::new(own)
+        } else {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", node.name]).arg(own);
+            command
+        };
+        command.stdin(Stdio::null());
         configure(&mut command);
         let child = command
             .spawn()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::network::{Node, Process, SERVER};
+use super::network::{Node, Process};
 use super::server::{DOMAIN, FrontEnd};
 use crate::answer::Failure;
 
@@ -39,8 +39,8 @@ impl Phone {
         let log = File::create(&errors)
             .map_err(|error| Failure::new(format!("cannot make `{}`", errors.display()), error))?;
         let mut process = Process::start(node, |command| {
-            command.args(["call", "--server", SERVER.address, "--events", "--user"]);
-            command.arg(format!("{user}@{DOMAIN}"));
+            command.args(["call", "--events", "--server"]).arg(front_end.address.to_string());
+            command.arg("--user").arg(format!("{user}@{DOMAIN}"));
             command.arg("--ca").arg(front_end.authority());
             command.arg("--password-file").arg(front_end.password_file());
             command.args(arguments).stdout(Stdio::piped()).stderr(log);
@@ -58,13 +58,15 @@ impl Phone {
     }
 
     /// A phone that answers calls, signed in and provisioned; gives what it was provisioned.
-    pub(super) fn answering(
+    pub(super) fn start_answering(
         front_end: &FrontEnd,
         node: Node,
         user: &'static str,
+        arguments: &[&str],
         directory: &Path,
     ) -> Result<(Phone, Value), Failure> {
-        let phone = Phone::start(front_end, node, user, &["--answer", "--ring", "0.3"], directory)?;
+        let all = [&["--answer", "--ring", "0.3"], arguments].concat();
+        let phone = Phone::start(front_end, node, user, &all, directory)?;
         let provisioned = phone.wait("provisioned")?;
         Ok((phone, provisioned))
     }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use carillon_server::admin::Client;
 
-use super::network::{Process, SERVER};
+use super::network::{Node, Process};
 use crate::answer::Failure;
 
 /// The domain of the demo's users.
@@ -22,26 +23,35 @@ pub(super) struct FrontEnd {
     /// Ends the server when it goes.
     process: Process,
     directory: PathBuf,
+    /// Where phones sign in.
+    pub(super) address: SocketAddr,
 }
 
 impl FrontEnd {
     /// Makes its files, adds the users, starts it.
-    pub(super) fn start(directory: &Path, users: &[&str]) -> Result<FrontEnd, Failure> {
+    pub(super) fn start(
+        node: Node,
+        port: u16,
+        plan: &str,
+        directory: &Path,
+        users: &[&str],
+    ) -> Result<FrontEnd, Failure> {
+        let ip = node.address.parse().map_err(|error| Failure::new(node.address, error))?;
+        let address = SocketAddr::new(ip, port);
         let directory = directory.join("server");
-        write(&directory, "plan.toml", PLAN)?;
+        write(&directory, "plan.toml", plan)?;
         write(&directory, "password", PASSWORD)?;
-        write(&directory, "carillon.toml", &configuration(&directory))?;
-        let front_end = |process| FrontEnd { process, directory: directory.clone() };
+        write(&directory, "carillon.toml", &configuration(&directory, address))?;
         for user in users {
             add(&directory.join("carillon.toml"), user)?;
         }
         let log = fs::File::create(directory.join("log"))
             .map_err(|error| Failure::new("cannot make the server's log", error))?;
-        let process = Process::start(SERVER, |command| {
+        let process = Process::start(node, |command| {
             command.arg("serve").arg("--config").arg(directory.join("carillon.toml"));
             command.stdout(Stdio::null()).stderr(log);
         })?;
-        let running = front_end(process);
+        let running = FrontEnd { process, directory, address };
         super::wait_for("the Front End", || running.socket().exists())?;
         Ok(running)
     }
@@ -75,16 +85,16 @@ impl FrontEnd {
     }
 }
 
-fn configuration(directory: &Path) -> String {
+fn configuration(directory: &Path, address: SocketAddr) -> String {
     let at = |name: &str| directory.join(name).display().to_string();
     format!(
         "domains = [\"{DOMAIN}\"]\nname = \"sip.{DOMAIN}\"\nplan = \"{}\"\nstore = \"{}\"\n\n\
-         [[listeners]]\ntransport = \"tls\"\naddress = \"{}\"\nadvertised = \"{}:5061\"\n\n\
+         [[listeners]]\ntransport = \"tls\"\naddress = \"{}\"\nport = {}\nadvertised = \"{address}\"\n\n\
          [tls]\nauthority = \"{}\"\n\n[admin]\nsocket = \"{}\"\n",
         at("plan.toml"),
         at("carillon.db"),
-        SERVER.address,
-        SERVER.address,
+        address.ip(),
+        address.port(),
         at("authority"),
         at("admin.sock"),
     )

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::act::{Diagnosis, Expected, Heard, Seen};
 use super::capture::{self, Captures};
-use super::network::{self, ALICE, BACKUP, BOB, CAROL, Process};
+use super::network::{self, ALICE, BACKUP, BOB, CAROL, Process, SERVER};
 use super::phone::Phone;
 use super::server::{DOMAIN, FrontEnd, PLAN};
 use super::stage::Stage;
@@ -42,7 +42,7 @@ pub(super) fn tell(out: Option<&Path>, terminal: &mut dyn Write) -> Result<Answe
     introduce(&mut stage)?;
     network::build()?;
     let plan = plan(PLAN)?;
-    let front_end = FrontEnd::start(&place, &["alice", "bob", "carol"])?;
+    let front_end = FrontEnd::start(SERVER, 5061, PLAN, &place, &["alice", "bob", "carol"])?;
     let mut scene = Scene { stage: &mut stage, directory: place.clone(), plan, front_end, acts: Vec::new() };
     scene.play()?;
     let Scene { acts, .. } = scene;
@@ -127,7 +127,7 @@ impl Scene<'_, '_> {
         let mut phones = Vec::new();
         for (node, user) in [(BOB, "bob"), (CAROL, "carol")] {
             let (phone, provisioned) =
-                Phone::answering(&self.front_end, node, user, &self.directory.join("server"))?;
+                Phone::start_answering(&self.front_end, node, user, &[], &self.directory.join("server"))?;
             given.push((user, provisioned));
             phones.push(phone);
         }
@@ -163,7 +163,7 @@ impl Scene<'_, '_> {
         let file = self.act_file("stray");
         let captures = Captures::start(&self.directory)?;
         let heard = self.call(&[("alice", "carol")], &["--misbehave", "ports=40000-40019"])?;
-        let expected = Expected::Red(Cause::PortOutsideRange);
+        let expected = Expected::Red(Cause::EndpointNotConfigured);
         self.judge("A phone outside its range", expected, captures, &file, &heard)
     }
 
@@ -179,17 +179,10 @@ impl Scene<'_, '_> {
         let refusal = second.complaint();
         first.ended()?;
         self.judge("A range runs out", Expected::Exhausted, captures, &file, &[])?;
-        let refused = refusal.contains("no even port") && refusal.contains("50000-50001");
-        let found = Diagnosis {
-            cause: "range-exhausted".to_owned(),
-            summary: "The second call was refused; not one packet left from another port.".to_owned(),
-            text: refusal,
-            fix: "Give the class a larger range in the plan: 20 ports carry 10 calls, or 20 with rtcp-mux."
-                .to_owned(),
-        };
+        let found = Diagnosis::exhausted(refusal);
         self.stage.refusal(&found)?;
         if let Some(seen) = self.acts.last_mut() {
-            seen.right &= refused;
+            seen.right &= found.names_the_range("50000-50001");
             seen.diagnoses.push(found);
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::style::{BAD, DOUBT, GOOD};
 use crate::words::{clean, some};
 
 /// Users of one request: between two requests the server has its turns.
-const CHUNK: usize = 500;
+const CHUNK: usize = 1000;
 /// Mistakes that are printed; the others are only counted.
 const SHOWN: usize = 50;
 

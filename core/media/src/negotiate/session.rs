@@ -85,10 +85,14 @@ impl Shape {
 
 /// Port 0, with the formats as offered (RFC 3264, 6).
 fn refusal(media: &Media<'_>) -> String {
-    let (kind, protocol) = (or(media.kind, "audio"), or(media.protocol, "RTP/AVP"));
-    format!("m={kind} 0 {protocol} {}", or(media.format_list, "0"))
+    format!(
+        "m={} 0 {} {}",
+        written_or(media.kind, "audio"),
+        written_or(media.protocol, "RTP/AVP"),
+        written_or(media.format_list, "0")
+    )
 }
 
-fn or<'a>(word: &'a str, other: &'a str) -> &'a str {
+fn written_or<'a>(word: &'a str, other: &'a str) -> &'a str {
     if word.is_empty() { other } else { word }
 }

@@ -118,6 +118,8 @@ impl Call {
     pub(super) fn answer(&mut self, now: Duration, line: &mut Line, sdp: Vec<u8>) {
         if let Some((invite, first)) = self.settle() {
             self.local = sdp;
+            // Not before: an offer that is refused describes nothing, and is no mere refresh when it comes again.
+            self.remote = invite.message.sdp().map(<[u8]>::to_vec).or(self.remote.take());
             self.accept(now, line, &invite, first);
         }
     }
@@ -308,9 +310,6 @@ impl Call {
         let offer = invite.message.sdp().map(<[u8]>::to_vec);
         if offer.is_some() && offer == self.remote {
             return self.accept(now, line, &invite, false);
-        }
-        if offer.is_some() {
-            self.remote.clone_from(&offer);
         }
         self.stage = Stage::Asked { invite, first: false };
         line.event(Event::Offered { call: self.key, offer });

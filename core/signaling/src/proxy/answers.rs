@@ -105,7 +105,8 @@ impl Proxy {
             return;
         }
         self.relay(now, owner, incoming, code);
-        if incoming.is_invite() {
+        // One INVITE makes one call: a phone that answers with ever new tags must not fill the table.
+        if incoming.is_invite() && !answered {
             self.call_answered(now, incoming);
         }
         if let Some(fork) = work {
@@ -154,7 +155,7 @@ impl Proxy {
         let key = calls::key(&self.secret, &incoming.routing);
         match incoming.method() {
             Method::Bye => {
-                let event: Option<Event> = self.calls.ended(key);
+                let event: Option<Event> = self.calls.ended(now, key);
                 self.tell(event);
             }
             _ => self.calls.heard(now, key),

@@ -71,6 +71,11 @@ impl Fork {
         }
     }
 
+    /// Bytes that it may hold: the request, and its copy for each target.
+    pub(crate) fn weight(&self) -> usize {
+        self.request.len() * (1 + self.waiting.len())
+    }
+
     /// The targets that are tried together now: all of the highest `q` that is left.
     pub(crate) fn group(&mut self) -> Vec<Target> {
         let rank = self.waiting.first().map(Target::q);

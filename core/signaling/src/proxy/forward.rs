@@ -50,6 +50,7 @@ pub(crate) fn request(
         }
     }
     strip_credentials(&mut edits, message, hop.realm)?;
+    strip_assertions(&mut edits);
     if let Some(breadth) = hop.breadth {
         let text = breadth.to_string();
         match message.named("Max-Breadth").next() {
@@ -65,6 +66,7 @@ pub(crate) fn request(
 pub(crate) fn response(message: &Message<&[u8]>) -> Option<Vec<u8>> {
     let mut edits = Edits::new(message);
     edits.pop(Name::Via).ok()?;
+    strip_assertions(&mut edits);
     close(&mut edits, message).ok()?;
     edits.finish().ok()
 }
@@ -95,6 +97,11 @@ fn strip_credentials(
         edits.append(b"Proxy-Authorization", &unfolded(value))?;
     }
     Ok(())
+}
+
+/// Who somebody is may only be asserted by those whom we trust (RFC 3325, 5), and no neighbour is.
+fn strip_assertions(edits: &mut Edits<'_, &[u8]>) {
+    edits.remove(Name::PAssertedIdentity);
 }
 
 /// A request of our own with its Via.

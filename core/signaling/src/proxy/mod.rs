@@ -46,6 +46,8 @@ pub(crate) struct Proxy {
     realm: String,
     limits: Limits,
     servers: Table<Server<Box<Fork>>>,
+    /// Bytes of requests that wait for an answer: the sum of what the server transactions weigh.
+    held: usize,
     /// Server transactions by what the requests of one have in common.
     keys: HashMap<Key, Id, Plain>,
     clients: Table<Client>,
@@ -77,22 +79,24 @@ impl Proxy {
             realm: config.realm.clone(),
             limits: config.limits,
             servers: Table::new(now),
+            held: 0,
             keys: HashMap::default(),
             clients: Table::new(now),
             asking: BTreeSet::new(),
             waiting: BTreeSet::new(),
             flows: HashMap::default(),
-            sequence: 0,
+            // A seed that outlives a restart must not bring the same numbers again: phones have seen those of before.
+            sequence: now.as_nanos() as u64,
         }
     }
 
     /// Whether there is room for a request: a new one, or one of a call that is up.
     pub(crate) fn has_room(&self, in_dialog: bool) -> bool {
         let used = self.servers.len() + self.clients.len();
-        let most = self.limits.transactions;
+        let Limits { transactions: most, waiting, .. } = self.limits;
         match in_dialog {
-            true => used < most + most / 4,
-            false => used < most && self.out.len() < self.limits.queue,
+            true => used < most + most / 4 && self.held < waiting + waiting / 4,
+            false => used < most && self.held < waiting && self.out.len() < self.limits.queue,
         }
     }
 
@@ -145,6 +149,7 @@ impl Proxy {
         server.answer(now, code, &bytes);
         let flow = server.flow;
         if code >= 200 {
+            self.held -= std::mem::take(&mut server.weight);
             self.asking.remove(&(flow.id, id.place()));
         }
         self.settle_server(now, id);
@@ -162,6 +167,7 @@ impl Proxy {
 
     fn end_server(&mut self, id: Id) {
         let Some(server) = self.servers.remove(id) else { return };
+        self.held -= server.weight;
         self.asking.remove(&(server.flow.id, id.place()));
         if self.keys.get(&server.key) == Some(&id) {
             self.keys.remove(&server.key);
@@ -189,7 +195,7 @@ impl Proxy {
 
     /// A number that nobody outside can foretell.
     fn nonce(&mut self) -> u64 {
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
         self.secret.hash(usage::BRANCH, &[&self.sequence.to_be_bytes()])
     }
 

@@ -20,6 +20,9 @@ use crate::transaction::{Client, Id, Key, Kind, Owner, Repeat, Server, key};
 
 /// Where UDP messages begin to be cut into fragments (RFC 3261, 18.1.1).
 const LARGE: usize = 1300;
+/// What fits into a datagram of either family, with room to spare. More would be refused by the kernel, and that looks
+/// as if the phone were gone.
+const DATAGRAM: usize = 65_000;
 /// Breadth of a request that does not say (RFC 5393, 5.3.1).
 const BREADTH: u32 = 60;
 
@@ -88,7 +91,10 @@ impl Proxy {
         way: &Route<'_>,
         fork: Fork,
     ) {
-        let id = self.servers.insert(Server::new(key, incoming.flow, incoming.is_invite()));
+        let weight = fork.weight();
+        self.held += weight;
+        let server = Server::new(key, incoming.flow, incoming.is_invite()).holding(weight);
+        let id = self.servers.insert(server);
         self.keys.insert(key, id);
         if incoming.is_invite() {
             if incoming.flow.transport.is_stream() {
@@ -180,6 +186,10 @@ impl Proxy {
             self.clients.remove(id);
             return Err(INTERNAL);
         };
+        if !to.transport().is_stream() && bytes.len() > DATAGRAM {
+            self.clients.remove(id);
+            return Err(Answer::TOO_LARGE);
+        }
         self.counts.forwarded += 1;
         self.dispatch(now, id, bytes);
         Ok(id)

@@ -21,7 +21,7 @@ pub(crate) fn destination(binding: &Binding) -> Option<Destination> {
             Some(Destination::Address { transport, remote, local: Some(flow.local) })
         }
         _ if flow.id != GONE => Some(Destination::Flow(flow)),
-        _ => first_hop(binding.path.first()?),
+        _ => first_hop(binding.path.first()?).filter(|hop| is_from_there(binding, hop)),
     }
 }
 
@@ -32,6 +32,13 @@ fn first_hop(path: &str) -> Option<Destination> {
     let transport = uri.params.get("transport").map_or(Some(Transport::Udp), Transport::from_name)?;
     let remote = SocketAddr::new(uri.host?.ip()?, uri.port.unwrap_or(transport.default_port()));
     Some(Destination::Address { transport, remote, local: None })
+}
+
+/// Whether the proxy that a Path names is where the REGISTER came from. Anybody can write a Path; it must not make us
+/// knock at doors of strangers.
+fn is_from_there(binding: &Binding, hop: &Destination) -> bool {
+    let Destination::Address { remote, .. } = hop else { return false };
+    remote.ip().to_canonical() == binding.flow.remote.ip().to_canonical()
 }
 
 /// The connection that the binding hangs on, if it hangs on one.

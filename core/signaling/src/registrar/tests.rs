@@ -542,11 +542,11 @@ fn after_a_restart_datagrams_still_reach_phones_and_connections_do_not() {
     let (udp, mut alice) = (flow(Transport::Udp, 4), Phone::new("alice@example.com"));
     alice.register(&mut world, udp, "Contact: <sip:a@udp>\r\n");
     alice.register(&mut world, tls(5), &outbound("sip:a@tls", 1));
-    let proxied = "Contact: <sip:a@far>\r\nPath: <sip:192.0.2.9:5070;transport=tcp;lr>, <sip:edge;lr>\r\n";
+    let proxied = "Contact: <sip:a@far>\r\nPath: <sip:192.0.2.7:5070;transport=tcp;lr>, <sip:edge;lr>\r\n";
     let reply = alice.register(&mut world, tls(5), proxied);
     assert_eq!(
         values(&reply, "Path").collect::<Vec<_>>(),
-        ["<sip:192.0.2.9:5070;transport=tcp;lr>, <sip:edge;lr>"]
+        ["<sip:192.0.2.7:5070;transport=tcp;lr>, <sip:edge;lr>"]
     );
     let mut again = World::restarted(world.stored("alice@example.com"), world.now);
     let ways = |world: &World| {
@@ -559,7 +559,7 @@ fn after_a_restart_datagrams_still_reach_phones_and_connections_do_not() {
         local,
     };
     let udp_way = to(Transport::Udp, "192.0.2.7:40004", Some("192.0.2.1:5061".parse().unwrap()));
-    let path_way = to(Transport::Tcp, "192.0.2.9:5070", None);
+    let path_way = to(Transport::Tcp, "192.0.2.7:5070", None);
     assert_eq!(ways(&again), [("sip:a@far".into(), path_way), ("sip:a@udp".into(), udp_way)]);
     // What was acknowledged is still there and gives way to what leads somewhere.
     assert_eq!(again.registrar.counts(), (3, 3));
@@ -580,14 +580,25 @@ fn a_contact_behind_a_proxy_outlives_the_proxys_connection() {
     alice.register(
         &mut world,
         tls(1),
-        "Contact: <sip:a@far>\r\nPath: <sip:192.0.2.9:5061;transport=tls;lr>\r\n",
+        "Contact: <sip:a@far>\r\nPath: <sip:192.0.2.7:5061;transport=tls;lr>\r\n",
     );
     alice.register(&mut world, tls(1), "Contact: <sip:a@near>\r\n");
     world.registrar.closed(&tls(1), &mut world.out);
     let ways: Vec<_> =
         world.registrar.contacts(world.now, "alice@example.com").iter().map(|b| destination(b)).collect();
-    let remote = "192.0.2.9:5061".parse().unwrap();
+    let remote = "192.0.2.7:5061".parse().unwrap();
     assert_eq!(ways, [Some(Destination::Address { transport: Transport::Tls, remote, local: None })]);
+}
+
+#[test]
+fn nobody_sends_us_to_others_by_a_path() {
+    let mut world = World::new();
+    let mut alice = Phone::new("alice@example.com");
+    let path = "Contact: <sip:a@far>\r\nPath: <sip:203.0.113.9:25;transport=tcp;lr>\r\n";
+    alice.register(&mut world, tls(1), path);
+    assert_eq!(world.registrar.contacts(world.now, "alice@example.com").len(), 1);
+    world.registrar.closed(&tls(1), &mut world.out);
+    assert_eq!(world.registrar.contacts(world.now, "alice@example.com"), []);
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Server<W> {
     /// Where the request came from; answers go back there.
     pub(crate) flow: Flow,
     pub(crate) work: Option<W>,
+    /// Bytes that the work holds; none from the final answer on.
+    pub(crate) weight: usize,
     invite: bool,
     /// How long the final answer is remembered: timers H, J and L.
     patience: Duration,
@@ -57,12 +59,26 @@ pub(crate) enum Due<'a> {
 
 impl<W> Server<W> {
     pub(crate) fn new(key: Key, flow: Flow, invite: bool) -> Server<W> {
-        Server { key, flow, work: None, invite, patience: PATIENCE, state: State::Open, reply: None }
+        Server {
+            key,
+            flow,
+            work: None,
+            weight: 0,
+            invite,
+            patience: PATIENCE,
+            state: State::Open,
+            reply: None,
+        }
     }
 
     /// For requests that do no harm if they come again much later.
     pub(crate) fn brief(self) -> Server<W> {
         Server { patience: BRIEF, ..self }
+    }
+
+    /// With work behind it that holds so many bytes.
+    pub(crate) fn holding(self, weight: usize) -> Server<W> {
+        Server { weight, ..self }
     }
 
     /// Whether a final answer is out.

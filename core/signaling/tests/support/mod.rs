@@ -38,7 +38,11 @@ impl House {
     }
 
     pub fn with(limits: Limits) -> House {
-        let now = Duration::from_secs(1_800_000_000);
+        House::begun(Duration::from_secs(1_800_000_000), limits)
+    }
+
+    /// The server begins at this moment.
+    pub fn begun(now: Duration, limits: Limits) -> House {
         let user = |name: &str| User {
             aor: format!("{name}@example.com"),
             ha1: Ha1::of(name, "example.com", "secret"),

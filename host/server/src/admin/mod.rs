@@ -124,11 +124,11 @@ async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
 /// 200 while phones are served; 503 from the moment on in which they should go elsewhere.
 async fn health(State(desk): State<Desk>) -> Response {
     let health: &Health = desk.health();
-    let trouble = match (health.trouble(), health.is_stopping()) {
-        (Some(trouble), _) => Some(trouble),
-        (None, true) => Some("the server is being stopped".to_owned()),
-        // A turn that is stuck answers nothing.
-        (None, false) => desk.ask(|_| ()).await.err().map(|busy| busy.to_string()),
+    let stopping = || health.is_stopping().then(|| "the server is being stopped".to_owned());
+    let trouble = match health.trouble().or_else(stopping) {
+        Some(trouble) => Some(trouble),
+        // A turn that is stuck answers nothing; by then it may have said why.
+        None => desk.ask(|_| ()).await.err().map(|busy| health.trouble().unwrap_or(busy.to_string())),
     };
     match trouble {
         None => axum::Json(json!({ "healthy": true })).into_response(),

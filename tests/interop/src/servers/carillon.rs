@@ -1,5 +1,6 @@
 //! `carillon serve --config` on the site's server, with users imported before it starts.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -76,6 +77,17 @@ impl Carillon {
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{command:?}: {error}: {said}").into())
     }
 
+    /// Names of the users with a phone that is signed in.
+    pub fn registered(&self) -> Result<BTreeSet<String>> {
+        let mut command = Command::new(program()?);
+        let printed = run(command.args(["user", "list", "--json", "--config"]).arg(&self.config))?;
+        let rows: Vec<Value> = serde_json::from_str(&printed)?;
+        let signed_in =
+            rows.iter().filter(|row| row["contacts"].as_u64().is_some_and(|contacts| contacts > 0));
+        let name = |row: &Value| row["name"].as_str()?.split('@').next().map(str::to_owned);
+        Ok(signed_in.filter_map(name).collect())
+    }
+
     /// A number of the status, as `registrations`.
     pub fn counted(&self, what: &str) -> Result<u64> {
         self.status()?[what].as_u64().ok_or_else(|| format!("no number {what} in the status").into())
@@ -89,17 +101,26 @@ impl Carillon {
         Ok(values.filter_map(|value| value.parse::<u64>().ok()).sum())
     }
 
-    /// Ends it (`ip netns exec` has become the program) as a crash would, and starts it anew on what was saved.
-    pub fn kill_and_restart(&mut self, site: &Site) -> Result<()> {
-        run(Command::new("kill").args(["-KILL", &self.process.id().to_string()]))?;
-        self.process.wait_for_end(LIMIT)?;
+    /// Its process id: `ip netns exec` has become the program.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) -> Result<()> {
+        run(Command::new("kill").args(["-KILL", &self.id().to_string()]))?;
+        self.process.wait_for_end(LIMIT)
+    }
+
+    /// Starts it anew on what was saved.
+    pub fn restart(&mut self, site: &Site) -> Result<()> {
         self.process = spawn(site, &self.config, &self.work)?;
         self.wait_until_ready()
     }
 
     /// Bytes of memory that are resident, and open descriptors.
     pub fn size(&self) -> Result<(u64, usize)> {
-        let process = PathBuf::from(format!("/proc/{}", self.process.id()));
+        let process = PathBuf::from(format!("/proc/{}", self.id()));
         let status = fs::read_to_string(process.join("status"))?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = resident.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());

@@ -7,6 +7,7 @@ mod phone;
 mod policy;
 mod provisioned;
 mod report;
+mod similarity;
 mod speech;
 mod talk;
 mod teller;

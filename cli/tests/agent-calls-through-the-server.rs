@@ -201,7 +201,11 @@ fn over_every_transport_the_ports_are_open_only_while_somebody_talks() {
         let (code, heard) = report(&alice.wait_with_output().unwrap());
         assert_eq!(code, Some(0), "{heard:#}");
         let heard = bob.until("report");
-        assert_eq!((&heard["keys"], &heard["faults"]), (&"12#A".into(), &Value::Array(Vec::new())), "{heard:#}");
+        assert_eq!(
+            (&heard["keys"], &heard["faults"]),
+            (&"12#A".into(), &Value::Array(Vec::new())),
+            "{heard:#}"
+        );
         assert_eq!(bob.ports().len(), own, "idle again");
         assert_eq!(bob.leave(), Some(0));
     }

@@ -12,6 +12,10 @@ from rust_source import blanked, paths, shipped, without_tests
 
 UNSAFE_ALLOWED = ("host/net/",)
 
+# Who makes sockets elsewhere makes unmarked ones. clippy.toml bans those of the standard library.
+SOCKETS = r"\bsocket2::|\bmio::net\b|\bTcpSocket\b|\b(Tcp|Udp|Unix)(Listener|Stream|Socket|Datagram)::(bind|connect|unbound|pair)\b"
+SOCKETS_ALLOWED = ("host/net/",)
+
 IMPURITIES = [
     (r"\bstd::(fs|thread|process|env|os)\b", "files, threads, processes and environment belong to host/ and cli/"),
     (r"\bstd::io::(stdin|stdout|stderr)\b", "standard streams belong to cli/"),
@@ -39,6 +43,9 @@ def faults_of(name, source):
     cut = without_tests(blanked(source))
     if not name.startswith(UNSAFE_ALLOWED) and re.search(r"\bunsafe\b", cut):
         yield f"{name}: `unsafe` is for host/net only"
+    made = not name.startswith(SOCKETS_ALLOWED) and re.search(SOCKETS, paths(cut))
+    if made:
+        yield f"{name}: `{made.group()}`: sockets are made in host/net, marked"
     if not name.startswith("core/"):
         return
     if name.endswith("src/lib.rs") and "#![forbid(unsafe_code)]" not in cut:

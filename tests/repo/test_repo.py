@@ -87,6 +87,11 @@ class Purity(unittest.TestCase):
         self.assertEqual(self.faults("unsafe { a() }", "host/net/src/a.rs"), [])
         self.assertEqual(len(self.faults("unsafe { a() }", "cli/src/main.rs")), 1)
 
+    def test_sockets_are_made_in_host_net_only(self):
+        for socket in ("use socket2::Socket;", "use mio::net::TcpStream;", "tokio::net::TcpListener::bind(a);", "UnixStream::pair();"):
+            self.assertEqual(self.faults(socket, "host/net/src/a.rs"), [])
+            self.assertEqual(len(self.faults(socket, "host/server/src/a.rs")), 1, socket)
+
     def test_a_core_must_forbid_unsafe(self):
         self.assertEqual(len(self.faults("//! A core.\n", "core/wire/src/lib.rs")), 1)
 

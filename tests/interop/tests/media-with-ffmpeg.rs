@@ -38,7 +38,8 @@ fn free_port() -> u16 {
     loop {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
-        if port.is_multiple_of(2) && port < 65_000 && UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
+        if port.is_multiple_of(2) && port < 65_000 && UdpSocket::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok()
+        {
             return port;
         }
     }

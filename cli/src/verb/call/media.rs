@@ -19,6 +19,8 @@ use crate::answer::Failure;
 
 /// The longest packet that is read.
 const LONGEST: usize = 2048;
+/// Batches of packets that are taken at a time from one port.
+const BATCHES: usize = 4;
 /// The most that is kept of what was heard: an hour.
 const MOST_HEARD: usize = 3600 * 16_000;
 /// Ticks before keys are pressed.
@@ -134,7 +136,9 @@ impl Running {
         let ports = [(Component::Rtp, Some(self.lease.rtp())), (Component::Rtcp, self.lease.rtcp())];
         for (component, port) in ports {
             let Some(port) = port else { continue };
-            while let Ok(1..) = port.receive(&mut self.batch) {
+            // Not without end: whoever floods the port must not keep the phone from speaking.
+            for _ in 0..BATCHES {
+                let Ok(1..) = port.receive(&mut self.batch) else { break };
                 for packet in self.batch.iter() {
                     let mut bytes = packet.bytes.to_vec();
                     // The kernel's time of arrival: how long it waited for this thread is no jitter of the network.

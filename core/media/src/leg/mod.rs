@@ -360,7 +360,7 @@ impl Leg {
         let skipped = if late > MOST_LATE { late } else { 0 };
         self.sender.skip(skipped);
         self.skipped += u64::from(skipped);
-        self.due = Some(due + TICK * (1 + skipped));
+        self.due = Some(due + TICK * skipped.saturating_add(1));
     }
 
     fn transmit(&mut self, component: Component, mut bytes: Vec<u8>) {

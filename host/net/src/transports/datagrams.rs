@@ -155,8 +155,11 @@ impl Port {
         let datagrams: Vec<_> = waiting.iter().map(|waiting| waiting.datagram(any)).collect();
         self.socket.send(&datagrams, |refused, error| {
             streams.count(Count::DatagramUnsent);
-            // A full buffer is like loss on the way: whoever wants an answer sends again.
-            if error.kind() != io::ErrorKind::WouldBlock {
+            // A full buffer is like loss on the way: whoever wants an answer sends again. And a message that fits into
+            // no datagram says nothing about the phone: others may be on their way to it.
+            let says_nothing =
+                error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EMSGSIZE);
+            if !says_nothing {
                 streams.notice(Notice::Failed(Transport::Udp, refused.to));
             }
         });

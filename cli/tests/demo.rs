@@ -1,5 +1,7 @@
 //! `carillon demo` as an ordinary user runs it: with namespaces, and where those are forbidden.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -135,7 +135,8 @@ fn directory(out: Option<&Path>) -> Result<PathBuf, Failure> {
         Some(directory) => directory.to_owned(),
         None => std::env::temp_dir().join(format!("carillon-demo-{}", std::process::id())),
     };
+    // Files name each other by whole paths: the server looks from its own configuration's place.
     std::fs::create_dir_all(&directory)
-        .map_err(|error| Failure::new(format!("cannot make `{}`", directory.display()), error))?;
-    Ok(directory)
+        .and_then(|()| directory.canonicalize())
+        .map_err(|error| Failure::new(format!("cannot make `{}`", directory.display()), error))
 }

@@ -49,8 +49,8 @@ pub(super) struct Row {
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     pub(super) way: String,
-    /// 1 is the same as what was said.
-    pub(super) likeness: f64,
+    /// 1 is the same as what was said; `None` if this machine was too busy to play everything in time.
+    pub(super) likeness: Option<f64>,
 }
 
 /// What is wrong, and what to do.
@@ -112,7 +112,7 @@ impl Seen {
         let first = grave.map(|finding| finding.cause).next();
         let mut rows = rows(report);
         for row in &mut rows {
-            row.heard = heard.iter().find(|heard| heard.way == row.way).map(|heard| heard.likeness);
+            row.heard = heard.iter().find(|heard| heard.way == row.way).and_then(|heard| heard.likeness);
         }
         let right = match expected {
             Expected::Green => {

@@ -228,8 +228,7 @@ impl Scene<'_, '_> {
         let mut heard = Vec::new();
         for (mut phone, way) in phones {
             let report = phone.wait("report")?;
-            let likeness = report.pointer("/quality/similarity").and_then(Value::as_f64).unwrap_or_default();
-            heard.push(Heard { way, likeness });
+            heard.push(Heard { way, likeness: likeness(&report) });
             phone.ended()?;
         }
         Ok(heard)
@@ -265,6 +264,15 @@ impl Scene<'_, '_> {
         self.acts.push(seen);
         Ok(())
     }
+}
+
+/// How like what was said: not said where frames were skipped, here or there, because the machine was too busy.
+fn likeness(report: &Value) -> Option<f64> {
+    let number = |at: &str| report.pointer(at).and_then(Value::as_f64).unwrap_or_default();
+    let spoken = SPEECH.as_secs_f64() * 50.0;
+    let in_time = number("/sent/ticks_skipped") == 0.0
+        && number("/received/packets") + number("/received/lost") >= spoken * 0.98;
+    in_time.then(|| number("/quality/similarity"))
 }
 
 fn fact(value: &Value, key: &str) -> String {

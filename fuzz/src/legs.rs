@@ -80,7 +80,8 @@ fn answers(offer: &[u8], answer: &str, agreed: &Agreed) {
     assert_eq!(media.direction(), agreed.direction);
     let numbers: Vec<u8> = media.codecs().map(|(number, _)| number).collect();
     assert_eq!(numbers.first(), Some(&agreed.send.payload_type));
-    assert!(numbers.len() <= 2 && agreed.keys.is_some() == answer.contains("a=crypto"));
+    let is_crypto = |attribute| matches!(attribute, Attribute::Crypto(_));
+    assert!(numbers.len() <= 2 && agreed.keys.is_some() == media.attributes().any(is_crypto));
 }
 
 /// A script for the jitter buffer, three bytes a step. It never plays backwards, and what it holds is bounded.

@@ -79,6 +79,8 @@ impl FrontEnd {
         let to = self.aor(incoming, &way.uri);
         let caller: Arc<str> = match self.is_from_us(incoming) {
             true => self.authenticate(now, incoming, true)?,
+            // The same for each user and for nobody: who asks learns nothing.
+            false if !self.config.strangers => return Err(Reply::new(403, "Forbidden")),
             false if to.is_some() => "".into(),
             false => return Err(Reply::new(403, "Relaying Denied")),
         };

@@ -13,6 +13,9 @@ use crate::contract::Listener;
 pub struct Config {
     /// Domains whose users are ours, in lower case; the first one is meant where a listener's own address is written.
     pub domains: Vec<String>,
+    /// Whether callers from other domains may reach our users without proof. They ring phones and learn who exists, and
+    /// nothing but their word says where they come from: `false` until the Edge vouches for other domains (federation).
+    pub strangers: bool,
     /// Realm of the challenges.
     pub realm: String,
     /// Where the Front End is reached.

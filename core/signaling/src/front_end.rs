@@ -11,7 +11,7 @@ use carillon_wire::sip::{
 use crate::config::Config;
 use crate::contract::{Binding, Output, Request};
 use crate::counts::Counts;
-use crate::incoming::{Incoming, tag};
+use crate::incoming::{Incoming, tag, way_back};
 use crate::provisioning::{self, Provisioning};
 use crate::proxy::{Ends, Fork, Proxy, route};
 use crate::registrar::{Registrar, Settings};
@@ -71,6 +71,7 @@ impl FrontEnd {
         };
         match (checked, message.start()) {
             (Ok(routing), StartLine::Request { .. }) => {
+                let flow = way_back(flow, &routing.via);
                 self.request(now, &Incoming { flow, message: &message, routing });
             }
             (Ok(routing), StartLine::Response { code, .. }) => {
@@ -170,6 +171,8 @@ impl FrontEnd {
     fn wrong(&mut self, flow: Flow, message: &Message<&[u8]>, fault: Fault) {
         match fault {
             Fault::Answer(Answer { code, reason }) => {
+                let via = message.vias().next().and_then(Result::ok);
+                let flow = via.map_or(flow, |via| way_back(flow, &via));
                 self.proxy.refuse(flow, message, &Reply::new(code, reason))
             }
             Fault::Drop(garbage) => self.drop(garbage),

@@ -31,6 +31,23 @@ impl<'a> Incoming<'a> {
     }
 }
 
+/// The flow by which the sender of a request hears. On a datagram transport that is the port that it came from if its Via
+/// asks for that (RFC 3581, 4), else the one of sent-by (RFC 3261, 18.2.2): some phones listen on another port than the one
+/// that they send from. Where sent-by is not the source there is a NAT between, and only the source port leads through it.
+pub(crate) fn way_back(flow: Flow, via: &Via<'_>) -> Flow {
+    let direct = via.host == Host::Ip(flow.remote.ip().to_canonical());
+    if flow.transport.is_stream() || via.rport.is_some() || !direct {
+        return flow;
+    }
+    let mut remote = flow.remote;
+    match via.port.unwrap_or(flow.transport.default_port()) {
+        // Nobody listens there.
+        0 => {}
+        port => remote.set_port(port),
+    }
+    Flow { remote, ..flow }
+}
+
 /// The top Via as it is to be repeated: with the address that the request really came from (RFC 3261, 18.2.1; RFC
 /// 3581, 4). `None` if nothing is to be added.
 pub(crate) fn stamped(via: &Via<'_>, flow: &Flow) -> Option<Vec<u8>> {
@@ -143,6 +160,27 @@ mod tests {
     fn stamp(via: &str, remote: &str) -> Option<String> {
         let stamped = stamped(&Via::parse(via.as_bytes()).unwrap(), &flow(remote))?;
         Some(String::from_utf8(stamped).unwrap())
+    }
+
+    #[test]
+    fn a_sender_hears_at_its_sent_by_unless_it_asks_for_more_or_is_behind_a_nat() {
+        let cases = [
+            ("SIP/2.0/UDP 192.0.2.9:5070;branch=b", "192.0.2.9:99", "192.0.2.9:5070"),
+            ("SIP/2.0/UDP 192.0.2.9;branch=b", "192.0.2.9:99", "192.0.2.9:5060"),
+            ("SIP/2.0/UDP 192.0.2.9:5070", "[::ffff:192.0.2.9]:99", "[::ffff:192.0.2.9]:5070"),
+            ("SIP/2.0/UDP [2001:db8::9]:5070", "[2001:db8::9]:99", "[2001:db8::9]:5070"),
+            ("SIP/2.0/UDP 192.0.2.9:5070;rport", "192.0.2.9:99", "192.0.2.9:99"),
+            ("SIP/2.0/UDP 192.0.2.9:5070;rport=7", "192.0.2.9:99", "192.0.2.9:99"),
+            ("SIP/2.0/UDP 10.0.0.9:5070;branch=b", "192.0.2.9:99", "192.0.2.9:99"),
+            ("SIP/2.0/UDP h:5070;received=192.0.2.9", "192.0.2.9:99", "192.0.2.9:99"),
+            ("SIP/2.0/UDP 192.0.2.9:0", "192.0.2.9:99", "192.0.2.9:99"),
+        ];
+        for (text, remote, expected) in cases {
+            let via = Via::parse(text.as_bytes()).unwrap();
+            assert_eq!(way_back(flow(remote), &via), flow(expected), "{text}");
+            let connection = Flow { transport: Transport::Tcp, ..flow(remote) };
+            assert_eq!(way_back(connection, &via), connection, "{text}");
+        }
     }
 
     #[test]

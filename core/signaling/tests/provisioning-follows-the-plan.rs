@@ -36,6 +36,7 @@ fn front_end(bindings: Vec<Binding>, now: Duration) -> FrontEnd {
     };
     let config = Config {
         domains: vec!["example.com".to_owned()],
+        strangers: false,
         realm: "example.com".to_owned(),
         listeners: vec![listener],
         plan: plan("20000-20039"),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use carillon_wire::sip::{Flow, Transport};
+use carillon_wire::sip::{Flow, Method, Transport};
 use support::*;
 
 /// A call from alice's TCP phone to bob's TLS phone: the request and the answer that made the dialog.
@@ -15,7 +15,7 @@ fn up(house: &mut House, alice: Flow, bob: Flow) -> (Sent, Sent) {
             .replace("sip:ann@other.org", "sip:alice@example.com")
     };
     let challenge = house.hear(alice, &invite("i1", 1, ""));
-    let method = carillon_wire::sip::Method::Invite;
+    let method = Method::Invite;
     let proof = authorization("alice", &challenge[0].text, method, "sip:bob@example.com");
     let invited = house.hear(alice, &invite("i2", 2, &proof)).remove(1);
     let taken = house.hear(bob, &invited.answer("200 OK", "bob", "")).remove(0);
@@ -146,4 +146,54 @@ fn a_call_that_falls_silent_is_forgotten() {
     house.wait(SECOND * 2);
     assert_eq!(house.front.counts().calls, 0);
     house.assert_quiet();
+}
+
+/// RFC 3261, 18.2.2, and RFC 3581, 4: a phone that sends from another port than the one that it listens on is reached where
+/// it listens, one behind a NAT where it came from; with its answers, with calls to it, and within them.
+#[test]
+fn datagrams_go_where_their_sender_hears() {
+    for (sent_by, hears) in [
+        ("198.51.100.2:5070;branch", "198.51.100.2:5070"),
+        ("198.51.100.2;branch", "198.51.100.2:5060"),
+        ("198.51.100.2:5070;rport;branch", "198.51.100.2:49152"),
+        ("10.0.0.2:5070;branch", "198.51.100.2:49152"),
+        ("phone.example.com:5070;branch", "198.51.100.2:49152"),
+    ] {
+        let mut house = House::new();
+        let bob = Flow { remote: "198.51.100.2:49152".parse().unwrap(), ..udp(2) };
+        let from_bob = |text: String| text.replace("198.51.100.2:49152;branch", sent_by);
+        let wrong = from_bob(request("REGISTER", "sip:example.com", bob, "w", 1, "", ""));
+        let register = |cseq: u32, proof: &str| {
+            let head = format!("Contact: <sip:bob@198.51.100.2:5070>\r\n{proof}");
+            from_bob(request("REGISTER", "sip:example.com", bob, &format!("r{cseq}"), cseq, "", &head))
+                .replace("sip:ann@other.org", "sip:bob@example.com")
+        };
+        let challenge = house.hear(bob, &register(1, "")).remove(0);
+        let proof = authorization("bob", &challenge.text, Method::Register, "sip:example.com");
+        let done = house.hear(bob, &register(2, &proof)).remove(0);
+        let again = house.hear(bob, &register(2, &proof)).remove(0);
+        let refused = house.hear(bob, &wrong.replace("CSeq: 1", "CSeq: x")).remove(0);
+        let invited = house.hear(udp(1), &invite(udp(1), "i1")).remove(1);
+        let taken = house.hear(bob, &invited.answer("200 OK", "bob", "")).remove(0);
+        let ack =
+            request("ACK", "sip:bob@198.51.100.2:5070", udp(1), "a1", 1, "bob", &caller_routes(&taken.text));
+        let acknowledged = house.hear(udp(1), &ack).remove(0);
+        let sent = [challenge, done, again, refused, invited, acknowledged];
+        let to = |sent: &Sent| {
+            (sent.start().split(' ').take(2).collect::<Vec<_>>().join(" "), sent.to.to_string())
+        };
+        let expected = [
+            "SIP/2.0 401",
+            "SIP/2.0 200",
+            "SIP/2.0 200",
+            "SIP/2.0 400",
+            "INVITE sip:bob@198.51.100.2:5070",
+            "ACK sip:bob@198.51.100.2:5070",
+        ];
+        assert_eq!(
+            sent.each_ref().map(to),
+            expected.map(|start| (start.to_owned(), hears.to_owned())),
+            "{sent_by}"
+        );
+    }
 }

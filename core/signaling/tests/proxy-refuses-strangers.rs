@@ -73,6 +73,51 @@ fn our_users_reach_only_those_whom_we_know() {
     house.assert_quiet();
 }
 
+#[test]
+fn without_strangers_a_caller_from_elsewhere_learns_nothing_and_rings_nobody() {
+    let mut house = House::closed();
+    house.register("bob", udp(2), "");
+    house.wait(PATIENCE);
+    let uris = ["sip:bob@example.com", "sip:carol@example.com", "sip:nobody@example.com", "sip:x@victim.org"];
+    for (at, (method, uri)) in ["INVITE", "OPTIONS", "MESSAGE", "BYE"]
+        .into_iter()
+        .flat_map(|method| uris.map(|uri| (method, uri)))
+        .enumerate()
+    {
+        let to_tag = if method == "BYE" { "t" } else { "" };
+        let sent = house.hear(udp(1), &request(method, uri, udp(1), &format!("s{at}"), 1, to_tag, ""));
+        assert_eq!(starts(&sent), [("SIP/2.0 403 Forbidden", "198.51.100.1:5060".into())], "{method} {uri}");
+    }
+    house.assert_quiet();
+    // Whoever says to be one of ours has to prove it; the server itself answers whether it is there.
+    let ours = invite(udp(1), "i1").replace("sip:ann@other.org", "sip:alice@example.com");
+    assert_eq!(house.hear(udp(1), &ours)[0].start(), "SIP/2.0 407 Proxy Authentication Required");
+    let alive = request("OPTIONS", "sip:example.com", udp(1), "o1", 1, "", "");
+    assert_eq!(house.hear(udp(1), &alive)[0].start(), "SIP/2.0 200 OK");
+}
+
+#[test]
+fn without_strangers_those_whom_our_users_call_still_answer_within_the_call() {
+    let mut house = House::closed();
+    for (user, host) in [("alice", 1), ("bob", 2)] {
+        house.register(user, udp(host), "");
+    }
+    let ask = |branch: &str, proof: &str| {
+        let head = format!("Contact: <{}>\r\n{proof}", contact("alice", udp(1)));
+        request("INVITE", "sip:bob@example.com", udp(1), branch, 1, "", &head)
+            .replace("sip:ann@other.org", "sip:alice@example.com")
+    };
+    let challenge = house.hear(udp(1), &ask("i1", "")).remove(0).text;
+    let proof = authorization("alice", &challenge, Method::Invite, "sip:bob@example.com");
+    let invited = house.hear(udp(1), &ask("i2", &proof)).remove(1);
+    assert_eq!(house.hear(udp(2), &invited.answer("200 OK", "bob", ""))[0].start(), "SIP/2.0 200 OK");
+    // Bob's phone writes another address of its own than the one that was called.
+    let routes = callee_routes(&invited.text);
+    let bye = request("BYE", &contact("alice", udp(1)), udp(2), "b1", 1, "ann", &routes)
+        .replace("<sip:ann@other.org>;tag=ann", "<sip:bob@198.51.100.2>;tag=bob");
+    assert_eq!(house.hear(udp(2), &bye)[0].to, udp(1).remote);
+}
+
 /// A token of a call is good for that call only.
 #[test]
 fn the_route_of_one_call_opens_no_other() {

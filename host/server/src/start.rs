@@ -121,6 +121,7 @@ fn front_end(
     let registrations = estate.config.registrations;
     let config = carillon_signaling::Config {
         domains: estate.config.domains.clone(),
+        strangers: false,
         realm: estate.config.realm.clone(),
         listeners: estate.front_end_listeners(),
         plan: estate.plan.clone(),

@@ -61,6 +61,7 @@ impl Estate {
         };
         let config = Config {
             domains: vec!["sim.example".into()],
+            strangers: false,
             realm: "sim.example".into(),
             listeners: vec![listener],
             plan: Arc::new(plan()),

@@ -17,7 +17,8 @@ pub const MS: Duration = Duration::from_millis(1);
 /// 64 * T1.
 pub const PATIENCE: Duration = Duration::from_secs(32);
 
-/// `example.com`, with the users alice, bob and carol, on UDP and TCP 192.0.2.1:5060 and TLS 192.0.2.1:5061.
+/// `example.com`, with the users alice, bob and carol, on UDP and TCP 192.0.2.1:5060 and TLS 192.0.2.1:5061. Callers from
+/// other domains are let in, unless it is said otherwise: they need no proof, so that cases are short.
 pub struct House {
     pub front: FrontEnd,
     pub now: Duration,
@@ -41,8 +42,17 @@ impl House {
         House::begun(Duration::from_secs(1_800_000_000), limits)
     }
 
+    /// Nobody from elsewhere is let in.
+    pub fn closed() -> House {
+        House::open(false, Duration::from_secs(1_800_000_000), Limits::default())
+    }
+
     /// The server begins at this moment.
     pub fn begun(now: Duration, limits: Limits) -> House {
+        House::open(true, now, limits)
+    }
+
+    fn open(strangers: bool, now: Duration, limits: Limits) -> House {
         let user = |name: &str| User {
             aor: format!("{name}@example.com"),
             ha1: Ha1::of(name, "example.com", "secret"),
@@ -51,6 +61,7 @@ impl House {
         };
         let config = Config {
             domains: vec!["example.com".into()],
+            strangers,
             realm: "example.com".into(),
             listeners: listeners(),
             plan: Arc::new(Plan::preset("lync").unwrap()),

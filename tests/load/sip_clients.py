@@ -36,7 +36,7 @@ def write_users(directory, count):
     users = Users(*(directory / name for name in ("everybody.csv", "callers.csv", "callee.csv", "accounts.csv")))
     for path, some in ((users.everybody, rows[1:]), (users.callers, rows[1:1001]), (users.callee, rows[:1])):
         path.write_text("\n".join(["SEQUENTIAL", *some]) + "\n")
-    users.accounts.write_text("".join(f"{name}@{DOMAIN},{PASSWORD}\n" for name in ("callee", *names)))
+    users.accounts.write_text("name,password\n" + "".join(f"{name},{PASSWORD}\n" for name in ("callee", *names)))
     return users
 
 

@@ -68,10 +68,7 @@ class Kamailio:
             config = Path(directory, "kamailio.cfg")
             words = {"ADDRESS": ADDRESS, "PORT": PORT, "TLS_PORT": TLS_PORT, "DOMAIN": DOMAIN, "PASSWORD": PASSWORD}
             words |= {"KEY": key, "CERTIFICATE": certificate, "MODULES": module_directory()}
-            text = Path(__file__).with_name("kamailio.cfg").read_text()
-            for word, value in words.items():
-                text = text.replace(f"@{word}@", str(value))
-            config.write_text(text)
+            config.write_text(filled("kamailio.cfg", words))
             command = ["kamailio", "-f", config, "-m", "1024", "-M", "32", "-DD", "-E"]
             with running(command, Path(directory, "log")) as process:
                 yield Running(process, certificate)
@@ -81,6 +78,7 @@ class Carillon:
     """`carillon serve`, with users imported before it starts."""
 
     name = "carillon"
+    store = None
 
     def prepare(self):
         self.program = build()
@@ -90,8 +88,33 @@ class Carillon:
     def version(self):
         return subprocess.run([self.program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
 
+    @contextmanager
+    def started(self, users):
+        with tempfile.TemporaryDirectory() as directory:
+            config = Path(directory, "carillon.toml")
+            words = {"ADDRESS": ADDRESS, "PORT": PORT, "TLS_PORT": TLS_PORT, "DOMAIN": DOMAIN, "DIRECTORY": directory}
+            config.write_text(filled("carillon.toml", words))
+            # Hashing passwords is not what is measured, so the same users serve all rounds.
+            if not self.store:
+                self.store = tempfile.mkdtemp()
+                command = [self.program, "user", "import", "--config", config, users.accounts]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                shutil.copy(Path(directory, "carillon.db"), self.store)
+            shutil.copy(Path(self.store, "carillon.db"), directory)
+            command = [self.program, "serve", "--config", config]
+            with running(command, Path(directory, "log")) as process:
+                yield Running(process, Path(directory, "authority", "ca.pem"))
+
 
 ALL = [Carillon(), Kamailio()]
+
+
+def filled(name, words):
+    """A configuration of this directory with its @WORDS@ filled in."""
+    text = Path(__file__).with_name(name).read_text()
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", str(value))
+    return text
 
 
 def module_directory():

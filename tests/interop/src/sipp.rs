@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::network::Host;
-use crate::process::Process;
+use crate::process::{Process, wait_until};
 use crate::site::DOMAIN;
 
 /// Who acts: name, password, and the one who is called.
@@ -37,18 +37,25 @@ impl Sipp<'_> {
         let mut process = self.start(scenario, rows, &[&["-m", &count.to_string()], more].concat())?;
         let outcome = process.wait_for_success(limit);
         outcome.map_err(|error| {
-            let wrong = fs::read_to_string(self.file(scenario, "errors")).unwrap_or_default();
-            let wrong: String = wrong.chars().take(3000).collect();
-            format!("sipp {scenario} over {}: {wrong}\n{}", self.transport, last_screen(&error.to_string()))
-                .into()
+            let read = |end| fs::read_to_string(self.file(scenario, end)).unwrap_or_default();
+            let (wrong, messages) = (read("errors"), read("messages"));
+            let wrong: String = wrong.chars().take(2000).collect();
+            let last: Vec<&str> = messages.lines().rev().take(20).collect();
+            let screen = last_screen(&error.to_string()).to_owned();
+            format!("sipp {scenario} over {}: {wrong}\n{last:#?}\n{screen}", self.transport).into()
         })
     }
 
     /// Starts a callee: signed in, and taking what comes by another scenario, until it is dropped.
-    pub fn callee(&self, scenario: &str, row: Row<'_>) -> Result<Process> {
+    pub fn callee(&self, scenario: &str, row: Row<'_>, more: &[&str]) -> Result<Process> {
         let takes = scenario_file(scenario).to_string_lossy().into_owned();
-        let mut process = self.start("signed-in", &[row], &["-oocsf", &takes, "-aa", "-m", "1"])?;
-        process.wait_for("1 Paused", Duration::from_secs(10)).map(|()| process)
+        let log = self.file("signed-in", "messages");
+        let own = ["-oocsf", &takes, "-aa", "-m", "1"];
+        let process = self.start("signed-in", &[row], &[&own[..], more].concat())?;
+        wait_until("sipp signing in", Duration::from_secs(10), || {
+            Ok(fs::read_to_string(&log).unwrap_or_default().contains("SIP/2.0 200"))
+        })?;
+        Ok(process)
     }
 
     /// Starts a scenario.
@@ -64,8 +71,14 @@ impl Sipp<'_> {
         let address = self.host.v4().to_string();
         command.args(["-i", &address, "-p", &self.port.to_string(), "-f", "1"]);
         command.args(["-t", if self.transport == "udp" { "u1" } else { "t1" }, "-trace_err", "-error_file"]);
-        command.arg(self.file(scenario, "errors")).args(more);
+        command.arg(self.file(scenario, "errors")).args(["-trace_shortmsg", "-shortmessage_file"]);
+        command.arg(self.file(scenario, "messages")).args(more);
         Process::start(&mut command, &self.file(scenario, "log"))
+    }
+
+    /// Where it writes what it sends and receives: time, direction, Call-ID, CSeq, first line.
+    pub fn messages(&self, scenario: &str) -> PathBuf {
+        self.file(scenario, "messages")
     }
 
     fn file(&self, scenario: &str, end: &str) -> PathBuf {

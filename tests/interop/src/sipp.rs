@@ -40,7 +40,7 @@ impl Sipp<'_> {
             let read = |end| fs::read_to_string(self.file(scenario, end)).unwrap_or_default();
             let (wrong, messages) = (read("errors"), read("messages"));
             let wrong: String = wrong.chars().take(2000).collect();
-            let last: Vec<&str> = messages.lines().rev().take(20).collect();
+            let last: Vec<&str> = messages.lines().rev().take(60).collect();
             let screen = last_screen(&error.to_string()).to_owned();
             format!("sipp {scenario} over {}: {wrong}\n{last:#?}\n{screen}", self.transport).into()
         })

@@ -114,6 +114,27 @@ fn a_phone_that_ignores_its_cancel_is_not_waited_for() {
     assert_eq!((last.0, last.1.start()), (PATIENCE, "SIP/2.0 487 Request Terminated"));
 }
 
+/// On a connection nothing waits for the answer to a CANCEL, and yet it was asked for.
+#[test]
+fn an_answer_to_our_cancel_is_no_stray() {
+    for bob in [udp(2), stream(Transport::Tcp, 6, 2), stream(Transport::Tls, 6, 2)] {
+        let mut house = House::new();
+        house.register("bob", bob, "");
+        let invited = house.hear(udp(1), &invite(udp(1), "i1")).remove(1);
+        house.hear(bob, &invited.answer("180 Ringing", "t2", ""));
+        let early = invited.answer("200 OK", "t2", "").replace("1 INVITE", "1 CANCEL");
+        assert!(house.hear(bob, &early).is_empty());
+        assert_eq!(house.front.counts().dropped["sip_stray_response"], 1);
+        let cancel = request("CANCEL", "sip:bob@example.com", udp(1), "i1", 1, "", "");
+        let cancelled = house.hear(udp(1), &cancel).remove(1);
+        assert!(house.hear(bob, &cancelled.answer("200 OK", "t2", "")).is_empty());
+        assert_eq!(house.front.counts().dropped["sip_stray_response"], 1, "{}", bob.transport);
+        house.hear(bob, &invited.answer("487 Request Terminated", "t2", ""));
+        house.wait(PATIENCE);
+        house.assert_quiet();
+    }
+}
+
 #[test]
 fn a_cancel_for_nothing_is_told_so() {
     let mut house = House::new();

@@ -18,8 +18,8 @@ impl Proxy {
     /// A response came.
     pub(crate) fn response(&mut self, now: Duration, incoming: &Incoming<'_>, code: u16) {
         self.counts.response(code);
-        let Some(id) = self.asked(incoming) else { return self.counts.drop("sip_stray_response") };
-        let Some(client) = self.clients.get_mut(id) else { return };
+        let Some(asked) = self.asked(incoming) else { return self.counts.drop("sip_stray_response") };
+        let Some((id, client)) = asked.and_then(|id| Some((id, self.clients.get_mut(id)?))) else { return };
         let (heard, owner) = (client.hear(now, code), client.owner.clone());
         match heard {
             Heard::Pass | Heard::Refused => {
@@ -39,18 +39,19 @@ impl Proxy {
         }
     }
 
-    /// The client transaction that a response answers (RFC 3261, 17.1.3).
-    fn asked(&self, incoming: &Incoming<'_>) -> Option<Id> {
+    /// The client transaction that a response answers (RFC 3261, 17.1.3); none inside if it is for a CANCEL of ours on a
+    /// connection, where nothing waits for it.
+    fn asked(&self, incoming: &Incoming<'_>) -> Option<Option<Id>> {
         let branch = Branch::parse(incoming.routing.via.branch?)?;
         let (id, client) = self.clients.at(branch.place?)?;
         if client.nonce != branch.nonce {
             return None;
         }
         match (incoming.method(), &client.cancel) {
-            (Method::Cancel, Cancel::Sent(cancel)) => *cancel,
+            (Method::Cancel, Cancel::Sent(cancel)) => Some(*cancel),
             (Method::Cancel, _) => None,
-            (Method::Invite, _) => client.is_invite().then_some(id),
-            _ => (!client.is_invite()).then_some(id),
+            (Method::Invite, _) => client.is_invite().then_some(Some(id)),
+            _ => (!client.is_invite()).then_some(Some(id)),
         }
     }
 

@@ -51,13 +51,15 @@ impl<'a> Contact<'a> {
         Ok(Contact { text, uri, instance, expires, q })
     }
 
-    /// Whether this contact means that binding.
+    /// Whether this contact means that binding. The URI that a binding began with means it for ever, whatever the URI has
+    /// become since by steps of which each was a small one: so no two have the same key.
     pub(super) fn is(&self, binding: &Binding) -> bool {
         match &self.instance {
             Some(instance) => binding.key == *instance,
             None => {
                 let known = Uri::parse(binding.contact.as_bytes());
-                !is_instance(&binding.key) && known.is_ok_and(|known| address::same(&known, &self.uri))
+                let same = || known.is_ok_and(|known| address::same(&known, &self.uri));
+                !is_instance(&binding.key) && (binding.key == self.text || same())
             }
         }
     }

@@ -80,9 +80,11 @@ impl<'a> Asked<'a> {
             None => Vec::new(),
         };
         for contact in self.contacts.iter().flatten() {
-            let known = bindings.iter().position(|known| contact.is(known)).map(|at| bindings.remove(at));
+            // It takes the place of all that it means: there may be several, since equality of URIs is not transitive.
+            let (mut known, others) = bindings.into_iter().partition::<Vec<_>, _>(|known| contact.is(known));
+            bindings = others;
             if let Some(expires) = contact.expires {
-                bindings.push(Arc::new(self.binding(aor, flow, contact, known, now + secs(expires))));
+                bindings.push(Arc::new(self.binding(aor, flow, contact, known.pop(), now + secs(expires))));
             }
         }
         within(bindings, most)

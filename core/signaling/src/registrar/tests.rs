@@ -468,6 +468,28 @@ fn a_refresh_is_saved_and_keeps_the_binding() {
     assert_eq!((binding.expires, binding.plan_version), (START + Duration::from_secs(800), Some(7)));
 }
 
+/// RFC 3261, 19.1.4: `;p=1` and `;p=2` are not the same, and what says nothing of `p` is the same as either; a URI that
+/// contradicts itself is not even the same as itself.
+#[test]
+fn no_two_bindings_have_the_same_key() {
+    for (uris, keys, contacts) in [
+        (&["a@h;p=1", "a@h", "a@h;p=2", "a@h;p=1"][..], &["a@h;p=1"][..], &["a@h;p=1"][..]),
+        (&["a@h;p=1", "a@h;p=2"], &["a@h;p=1", "a@h;p=2"], &["a@h;p=1", "a@h;p=2"]),
+        (&["a@h;p=1", "a@h;p=2", "a@h"], &["a@h;p=2"], &["a@h"]),
+        (&["a@h;p=1;p=2", "a@h;p=1;p=2"], &["a@h;p=1;p=2"], &["a@h;p=1;p=2"]),
+    ] {
+        let mut world = World::new();
+        let mut alice = Phone::new("alice@example.com");
+        for uri in uris {
+            alice.register(&mut world, tls(1), &format!("Contact: <sip:{uri}>\r\n"));
+        }
+        let stored = world.stored("alice@example.com");
+        let read = |texts: &[&str]| texts.iter().map(|text| format!("sip:{text}")).collect::<Vec<_>>();
+        assert_eq!(stored.iter().map(|b| b.key.clone()).collect::<Vec<_>>(), read(keys), "{uris:?}");
+        assert_eq!(stored.iter().map(|b| b.contact.clone()).collect::<Vec<_>>(), read(contacts), "{uris:?}");
+    }
+}
+
 #[test]
 fn bindings_end_when_their_time_is_over_and_not_before() {
     let mut world = World::new();

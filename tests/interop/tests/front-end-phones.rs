@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use carillon_interop::Result;
 use carillon_interop::capture::Capture;
+use carillon_interop::network::AUDIO_MARKS;
 use carillon_interop::phones::{Account, assert_heard, baresip::Baresip, linphone::Linphone, own::Own};
 use carillon_interop::process::{run, wait_until};
 use carillon_interop::recording::Point;
@@ -179,6 +180,8 @@ fn carillon_calls_baresip_over_ipv6_and_plain_tcp() -> Result<()> {
     let (alice, bob) =
         (over(stage.account(0, "PCMU/8000/1", false)), over(stage.account(1, "PCMU/8000/1", false)));
     let [own, phone] = [&stage.site.phones[0], &stage.site.phones[1]];
+    // It marks IPv4 alone.
+    phone.mark(&AUDIO_MARKS)?;
     let baresip = Baresip::sign_in(phone, &bob, stage.path())?;
     let to = ["--to", "bob@carillon.test", "--duration", "5"];
     let mut carillon = Own::start(own, &alice, &to, stage.path())?;

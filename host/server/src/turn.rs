@@ -178,7 +178,13 @@ impl Server {
     }
 
     fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| until <= self.clock.now() || self.front_end.counts().calls == 0)
+        self.until.is_some_and(|until| until <= self.clock.now() || self.is_quiet())
+    }
+
+    /// No call is up, and nobody waits for an answer: a call is over with its BYE, whose 200 is still to come.
+    fn is_quiet(&self) -> bool {
+        let counts = self.front_end.counts();
+        counts.calls == 0 && counts.unanswered == 0
     }
 }
 

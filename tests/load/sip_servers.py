@@ -23,8 +23,8 @@ class Running:
 
     port, tls_port = PORT, TLS_PORT
 
-    def __init__(self, process, ca):
-        self.process, self.ca = process, ca
+    def __init__(self, process, ca, config):
+        self.process, self.ca, self.config = process, ca, config
 
     def tree(self):
         """Ids of the process and all its descendants."""
@@ -71,7 +71,7 @@ class Kamailio:
             config.write_text(filled("kamailio.cfg", words))
             command = ["kamailio", "-f", config, "-m", "1024", "-M", "32", "-DD", "-E"]
             with running(command, Path(directory, "log")) as process:
-                yield Running(process, certificate)
+                yield Running(process, certificate, config)
 
 
 class Carillon:
@@ -103,7 +103,7 @@ class Carillon:
             shutil.copy(Path(self.store, "carillon.db"), directory)
             command = [self.program, "serve", "--config", config]
             with running(command, Path(directory, "log")) as process:
-                yield Running(process, Path(directory, "authority", "ca.pem"))
+                yield Running(process, Path(directory, "authority", "ca.pem"), config)
 
 
 ALL = [Carillon(), Kamailio()]

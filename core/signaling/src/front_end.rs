@@ -172,7 +172,9 @@ impl FrontEnd {
         match fault {
             Fault::Answer(Answer { code, reason }) => {
                 // Without a Via nobody could tell what the answer is to.
-                let Some(via) = message.vias().next() else { return self.proxy.counts.drop("sip_without_via") };
+                let Some(via) = message.vias().next() else {
+                    return self.proxy.counts.drop("sip_without_via");
+                };
                 let flow = via.map_or(flow, |via| way_back(flow, &via));
                 self.proxy.refuse(flow, message, &Reply::new(code, reason))
             }

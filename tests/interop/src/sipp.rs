@@ -2,6 +2,7 @@
 //!
 //! Debian's build has no TLS, knows MD5 alone, and marks nothing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,11 +39,17 @@ impl Sipp<'_> {
         let outcome = process.wait_for_success(limit);
         outcome.map_err(|error| {
             let read = |end| fs::read_to_string(self.file(scenario, end)).unwrap_or_default();
-            let (wrong, messages) = (read("errors"), read("messages"));
-            let wrong: String = wrong.chars().take(2000).collect();
-            let last: Vec<&str> = messages.lines().rev().take(20).collect();
+            let wrong: String = read("errors").chars().take(2000).collect();
+            let messages = read("messages");
+            let last: BTreeMap<&str, &str> =
+                messages.lines().filter_map(|line| Some((line.split('\t').nth(4)?, line))).collect();
+            let last: Vec<&&str> = last.values().filter(|line| !line.contains("SIP/2.0 200")).collect();
             let screen = last_screen(&error.to_string()).to_owned();
-            format!("sipp {scenario} over {}: {wrong}\n{last:#?}\n{screen}", self.transport).into()
+            format!(
+                "sipp {scenario} over {}: {wrong}\nlast of each call: {last:#?}\n{screen}",
+                self.transport
+            )
+            .into()
         })
     }
 
@@ -50,6 +57,8 @@ impl Sipp<'_> {
     pub fn callee(&self, scenario: &str, row: Row<'_>, more: &[&str]) -> Result<Process> {
         let takes = scenario_file(scenario).to_string_lossy().into_owned();
         let log = self.file("signed-in", "messages");
+        // Of the callee before, whose log has the same name, nothing may be left.
+        let _ = fs::remove_file(&log);
         let own = ["-oocsf", &takes, "-aa", "-m", "1"];
         let process = self.start("signed-in", &[row], &[&own[..], more].concat())?;
         wait_until("sipp signing in", Duration::from_secs(10), || {

@@ -2,18 +2,21 @@
 //! tshark, not our own decoder, looks at every packet that Carillon sent.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use carillon_interop::Result;
 use carillon_interop::capture::Capture;
-use carillon_interop::phones::{Account, assert_heard, baresip::Baresip, linphone::Linphone};
+use carillon_interop::network::AUDIO_MARKS;
+use carillon_interop::phones::{Account, assert_heard, baresip::Baresip, linphone::Linphone, own::Own};
+use carillon_interop::process::{run, wait_until};
 use carillon_interop::recording::Point;
 use carillon_interop::scenario::possible;
 use carillon_interop::servers::carillon::{Carillon, Settings};
 use carillon_interop::site::{SWITCH, Site};
 use carillon_interop::tshark;
 
-const PROGRAMS: &[&str] = &["baresip", "linphonec", "tshark"];
+const PROGRAMS: &[&str] = &["baresip", "linphonec", "tshark", "xmllint", "python3"];
 const USERS: &[(&str, &str)] = &[("alice", "wonderland-7"), ("bob", "builder-8"), ("carol", "singer-9")];
 const TALK: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(10);
@@ -27,13 +30,17 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(digest: &str) -> Result<Stage> {
+    /// Nothing if the programs are not there.
+    fn set(digest: &str) -> Result<Option<Stage>> {
+        if !possible("front-end-phones", PROGRAMS)? {
+            return Ok(None);
+        }
         let work = tempfile::tempdir()?;
         let site = Site::with_phones(&["a", "b", "c"])?;
         let point = Point { interface: SWITCH.to_owned(), ..Point::link("switch") };
         let capture = Capture::on(&site.switch, &point, work.path())?;
         let server = Carillon::start(&site, &Settings { users: USERS, digest, more: "" }, work.path())?;
-        Ok(Stage { site, server, capture, work })
+        Ok(Some(Stage { site, server, capture, work }))
     }
 
     fn account(&self, user: usize, codec: &'static str, srtp: bool) -> Account {
@@ -54,14 +61,19 @@ impl Stage {
         self.work.path()
     }
 
+    fn wait_for_registrations(&self, count: u64) -> Result<()> {
+        wait_until("signing in", LIMIT, || Ok(self.server.counted("registrations")? == count))
+    }
+
     /// Ends the capture, and has tshark look for a packet of these hosts with a wrong mark or from a wrong port.
     fn judge(self, ours: &[std::net::IpAddr]) -> Result<PathBuf> {
         self.server.assert_unharmed()?;
         let file = self.capture.stop()?;
         let mut packets = 0;
         for (flow, marks) in tshark::marks(&file, &[])? {
-            // The site's name server is not ours.
-            if !ours.contains(&flow.source.ip()) || flow.source.port() == 53 {
+            // Questions to the site's name server and its answers are not ours.
+            let names = [flow.source.port(), flow.destination.port()].contains(&53);
+            if names || !ours.contains(&flow.source.ip()) {
                 continue;
             }
             let expected = match (flow.tcp, flow.source.port(), flow.destination.port()) {
@@ -79,10 +91,7 @@ impl Stage {
 
 #[test]
 fn baresip_calls_linphone_over_tls_with_srtp_and_both_are_heard() -> Result<()> {
-    if !possible("front-end-phones", PROGRAMS)? {
-        return Ok(());
-    }
-    let stage = Stage::set("md5")?;
+    let Some(stage) = Stage::set("md5")? else { return Ok(()) };
     let (alice, bob) = (stage.account(0, "PCMU/8000/1", true), stage.account(1, "PCMU/8000/1", true));
     let mut linphone = Linphone::sign_in(&stage.site.phones[1], &bob, stage.path())?;
     let mut baresip = Baresip::sign_in(&stage.site.phones[0], &alice, stage.path())?;
@@ -100,10 +109,7 @@ fn baresip_calls_linphone_over_tls_with_srtp_and_both_are_heard() -> Result<()> 
 
 #[test]
 fn linphone_calls_baresip_with_g722_in_clear() -> Result<()> {
-    if !possible("front-end-phones", PROGRAMS)? {
-        return Ok(());
-    }
-    let stage = Stage::set("md5")?;
+    let Some(stage) = Stage::set("md5")? else { return Ok(()) };
     let (alice, bob) = (stage.account(0, "G722/16000/1", false), stage.account(1, "G722/16000/1", false));
     let mut linphone = Linphone::sign_in(&stage.site.phones[1], &bob, stage.path())?;
     let baresip = Baresip::sign_in(&stage.site.phones[0], &alice, stage.path())?;
@@ -119,16 +125,89 @@ fn linphone_calls_baresip_with_g722_in_clear() -> Result<()> {
 
 #[test]
 fn linphone_proves_its_password_by_sha_256() -> Result<()> {
-    if !possible("front-end-phones", PROGRAMS)? {
-        return Ok(());
-    }
-    let stage = Stage::set("sha-256")?;
+    let Some(stage) = Stage::set("sha-256")? else { return Ok(()) };
     let bob = stage.account(1, "PCMU/8000/1", true);
     let _linphone = Linphone::sign_in(&stage.site.phones[1], &bob, stage.path())?;
     assert_eq!(stage.server.counted("registrations")?, 1);
     let wrong = Account { password: "not it".to_owned(), ..stage.account(2, "PCMU/8000/1", true) };
-    assert!(Linphone::sign_in(&stage.site.phones[2], &wrong, stage.path()).is_err());
+    let _carol = Linphone::start(&stage.site.phones[2], &wrong, stage.path())?;
+    let denied = || stage.server.metric(&stage.site, "denied_total", "password");
+    wait_until("a wrong password", LIMIT, || Ok(denied()? > 0))?;
     assert_eq!(stage.server.counted("registrations")?, 1);
     let server = stage.site.server.addresses();
     stage.judge(&server).map(drop)
+}
+
+#[test]
+fn baresip_calls_carillon_over_tls_with_srtp() -> Result<()> {
+    let Some(stage) = Stage::set("md5")? else { return Ok(()) };
+    let (alice, bob) = (stage.account(0, "PCMU/8000/1", true), stage.account(1, "PCMU/8000/1", true));
+    let [phone, own] = [&stage.site.phones[0], &stage.site.phones[1]];
+    let mut carillon = Own::start(own, &bob, &["--answer", "--once", "--ring", "0"], stage.path())?;
+    stage.wait_for_registrations(1)?;
+    let mut baresip = Baresip::sign_in(phone, &alice, stage.path())?;
+    baresip.call(&bob.address())?;
+    std::thread::sleep(TALK);
+    baresip.hang_up()?;
+    carillon.process.wait_for_success(LIMIT)?;
+    assert_heard("bob", carillon.heard(), &alice)?;
+    assert_heard("alice", &baresip.heard()?, &bob)?;
+    let ours = [stage.site.server.addresses(), own.addresses()].concat();
+    stage.judge(&ours).map(drop)
+}
+
+#[test]
+fn carillon_calls_linphone_with_opus() -> Result<()> {
+    let Some(stage) = Stage::set("md5")? else { return Ok(()) };
+    let (alice, bob) = (stage.account(0, "opus/48000/2", true), stage.account(1, "opus/48000/2", true));
+    let [own, phone] = [&stage.site.phones[0], &stage.site.phones[1]];
+    let mut linphone = Linphone::sign_in(phone, &bob, stage.path())?;
+    let to = ["--to", "bob@carillon.test", "--duration", "5"];
+    let mut carillon = Own::start(own, &alice, &to, stage.path())?;
+    carillon.process.wait_for_success(LIMIT + TALK)?;
+    linphone.process.wait_for("ended (No error)", LIMIT)?;
+    assert_heard("bob", &linphone.heard()?, &alice)?;
+    assert_heard("alice", carillon.heard(), &bob)?;
+    let ours = [stage.site.server.addresses(), own.addresses()].concat();
+    stage.judge(&ours).map(drop)
+}
+
+#[test]
+fn carillon_calls_baresip_over_ipv6_and_plain_tcp() -> Result<()> {
+    let Some(mut stage) = Stage::set("md5")? else { return Ok(()) };
+    let v6 = stage.site.server.v6();
+    stage.site.resolve(v6.into())?;
+    let server = std::net::SocketAddr::new(v6.into(), 5060);
+    let over = |account| Account { server, transport: "tcp", ..account };
+    let (alice, bob) =
+        (over(stage.account(0, "PCMU/8000/1", false)), over(stage.account(1, "PCMU/8000/1", false)));
+    let [own, phone] = [&stage.site.phones[0], &stage.site.phones[1]];
+    // It marks IPv4 alone.
+    phone.mark(&AUDIO_MARKS)?;
+    let baresip = Baresip::sign_in(phone, &bob, stage.path())?;
+    let to = ["--to", "bob@carillon.test", "--duration", "5"];
+    let mut carillon = Own::start(own, &alice, &to, stage.path())?;
+    carillon.process.wait_for_success(LIMIT + TALK)?;
+    assert_heard("bob", &baresip.heard()?, &alice)?;
+    assert_heard("alice", carillon.heard(), &bob)?;
+    let ours = [stage.site.server.addresses(), own.addresses()].concat();
+    stage.judge(&ours).map(drop)
+}
+
+#[test]
+fn xmllint_reads_what_a_phone_is_provisioned_with() -> Result<()> {
+    let Some(stage) = Stage::set("md5")? else { return Ok(()) };
+    let own = &stage.site.phones[2];
+    let given = Own::provisioning(own, &stage.account(2, "PCMU/8000/1", true), stage.path())?;
+    let file = stage.path().join("provisioning.xml");
+    std::fs::write(&file, given["document"].as_str().ok_or("no document")?)?;
+    let count = |path: &str| run(Command::new("xmllint").args(["--xpath", path]).arg(&file));
+    let groups = "count(//*[local-name()='provisionGroup'][@name='ServerConfiguration'])";
+    assert_eq!(count(groups)?.trim(), "1");
+    assert!(
+        count("//*[local-name()='provisionGroup']")?.contains("50000"),
+        "the first audio port of the plan"
+    );
+    let ours = [stage.site.server.addresses(), own.addresses()].concat();
+    stage.judge(&ours).map(drop)
 }

@@ -1,7 +1,8 @@
-//! Other people's phones, signed in at a server: how each is configured, told what to do, and what it heard.
+//! Phones, most of them other people's, signed in at a server: how each is configured, told what to do, and what it heard.
 
 pub mod baresip;
 pub mod linphone;
+pub mod own;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,11 @@ impl Account {
         let mut parts = self.codec.split('/').skip(1);
         let rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or(8000);
         (rate, parts.next().and_then(|channels| channels.parse().ok()).unwrap_or(1))
+    }
+
+    /// The codec as Carillon names it.
+    fn name(&self) -> Result<String> {
+        Ok(self.codec.split('/').next().ok_or("no codec")?.to_lowercase())
     }
 
     fn write_voice(&self, path: &Path) -> Result<()> {

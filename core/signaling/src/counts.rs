@@ -20,8 +20,6 @@ pub struct Counts {
     pub server_transactions: usize,
     /// Client transactions, now.
     pub client_transactions: usize,
-    /// Bytes of requests that wait for their final answer, now.
-    pub unanswered: usize,
     /// Outputs that wait to be taken, now.
     pub queued: usize,
     /// Requests received by method, first arrivals and retransmissions; unknown methods together as `other`.

@@ -171,7 +171,8 @@ impl FrontEnd {
     fn wrong(&mut self, flow: Flow, message: &Message<&[u8]>, fault: Fault) {
         match fault {
             Fault::Answer(Answer { code, reason }) => {
-                let via = message.vias().next().and_then(Result::ok);
+                // Without a Via nobody could tell what the answer is to.
+                let Some(via) = message.vias().next() else { return self.proxy.counts.drop("sip_without_via") };
                 let flow = via.map_or(flow, |via| way_back(flow, &via));
                 self.proxy.refuse(flow, message, &Reply::new(code, reason))
             }

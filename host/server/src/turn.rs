@@ -69,6 +69,9 @@ pub(crate) struct TurnCounts {
     pub(crate) events: BTreeMap<&'static str, u64>,
 }
 
+/// How long, after the last call, answers that are still on their way are waited for.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 impl Server {
     /// Turns until the service is stopped and running calls have ended. An error ends the service too: the sockets
     /// can't be waited for any more.
@@ -177,14 +180,15 @@ impl Server {
         *self.counts.events.entry(name(event)).or_default() += 1;
     }
 
-    fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| until <= self.clock.now() || self.is_quiet())
-    }
-
-    /// No call is up, and nobody waits for an answer: a call is over with its BYE, whose 200 is still to come.
-    fn is_quiet(&self) -> bool {
-        let counts = self.front_end.counts();
-        counts.calls == 0 && counts.unanswered == 0
+    /// A call is over when its BYE has passed; the answer to it shall pass too.
+    fn is_over(&mut self) -> bool {
+        let Some(until) = self.until else { return false };
+        let (now, counts) = (self.clock.now(), self.front_end.counts());
+        if counts.calls == 0 {
+            let patience = if counts.client_transactions == 0 { Duration::ZERO } else { LAST_ANSWERS };
+            self.until = Some(until.min(now + patience));
+        }
+        self.until.is_some_and(|until| until <= now)
     }
 }
 

@@ -211,7 +211,6 @@ impl Proxy {
         Counts {
             calls: self.calls.len(),
             server_transactions: self.servers.len(),
-            unanswered: self.held,
             client_transactions: self.clients.len(),
             queued: self.out.len(),
             ..self.counts.clone()

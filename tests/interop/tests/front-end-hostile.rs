@@ -64,17 +64,12 @@ impl Stage {
 }
 
 #[test]
-fn garbage_is_counted_and_at_most_refused() -> Result<()> {
+fn garbage_is_counted_and_not_answered() -> Result<()> {
     let Some(stage) = Stage::set()? else { return Ok(()) };
     let (memory, descriptors) = stage.server.size()?;
-    // What begins like a request may be told that it is none.
-    let answers = stage.peer("garbage", &[])?;
-    let answers = answers["answers"].as_array().ok_or("no answers")?;
-    assert!(
-        answers.iter().all(|answer| answer.as_str().is_some_and(|text| text.starts_with("SIP/2.0 400 "))),
-        "{answers:?}"
-    );
-    assert!(stage.metric("dropped_total", "")? + answers.len() as u64 > 1900);
+    assert_eq!(stage.peer("garbage", &[])?, json!({ "answers": [] }));
+    // All 2000, but for those that the kernel or a random keep-alive took.
+    assert!(stage.metric("dropped_total", "")? > 1900);
     let (more, after) = stage.server.size()?;
     assert!(more < memory + (8 << 20) && after == descriptors, "{memory} {more} {descriptors} {after}");
     stage.assert_unharmed()

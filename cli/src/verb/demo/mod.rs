@@ -1,6 +1,6 @@
 //! `carillon demo`: two sites, a congested WAN, real server and phones; the verdict goes green, red three times, green.
 //!
-//! The story is in [`story`], told over a [`stage`]; [`network`] and [`capture`] make what it needs.
+//! The story is in `story`, told over a `stage`; `network` and `capture` make what it needs.
 
 mod account;
 mod act;

@@ -1,6 +1,6 @@
 //! Digest authentication (RFC 3261, 22; RFC 7616; RFC 8760): MD5 and SHA-256 with `qop=auth`.
 //!
-//! [`Verifier`] is the server's end, [`Challenge`] the client's. A password is hashed with the *user part* of the
+//! `Verifier` is the server's end, [`Challenge`] the client's. A password is hashed with the *user part* of the
 //! address: `alice`, which is what phones send as their user name unless told otherwise. Credentials that say
 //! `alice@example.com` prove nothing here, because no hash of that name is kept.
 

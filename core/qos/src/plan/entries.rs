@@ -141,13 +141,14 @@ impl Plan {
 impl Rule {
     /// The rule as lines of a `[[rules]]` table.
     pub(super) fn lines(&self) -> Vec<String> {
+        let rule = &self.marking;
         let mut lines =
-            vec![format!("name = {}", quoted(&self.name)), format!("role = {}", quoted(self.role.name()))];
-        lines.extend(self.application.iter().map(|name| format!("application = {}", quoted(name))));
-        lines.push(format!("protocol = {}", quoted(self.protocol.name())));
-        lines.extend(self.source_ports.iter().map(|range| format!("source-ports = {}", range_text(range))));
-        lines.extend(self.destination_ports.iter().map(|r| format!("destination-ports = {}", range_text(r))));
-        lines.push(format!("dscp = {}", mark_text(self.mark)));
+            vec![format!("name = {}", quoted(&rule.name)), format!("role = {}", quoted(self.role.name()))];
+        lines.extend(rule.application.iter().map(|name| format!("application = {}", quoted(name))));
+        lines.push(format!("protocol = {}", quoted(rule.protocol.name())));
+        lines.extend(rule.source_ports.iter().map(|range| format!("source-ports = {}", range_text(range))));
+        lines.extend(rule.destination_ports.iter().map(|r| format!("destination-ports = {}", range_text(r))));
+        lines.push(format!("dscp = {}", mark_text(rule.mark)));
         lines
     }
 }

@@ -29,7 +29,7 @@ pub use policy::{ClassPolicy, RolePolicy};
 pub use preset::{PRESETS, Preset};
 pub use problem::{Problem, nearest};
 pub use queues::QueueMap;
-pub use raw::{EdgeExternal, Protocol, Rule, WifiMapping};
+pub use raw::{EdgeExternal, Rule, WifiMapping};
 
 use std::collections::BTreeMap;
 

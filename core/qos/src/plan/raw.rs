@@ -15,6 +15,7 @@ pub use super::section::At;
 use crate::class::TrafficClass;
 use crate::ports::PortRange;
 use crate::role::Role;
+use crate::rule::MarkingRule;
 
 /// What the Edge does with marks on packets to the Internet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -56,47 +57,14 @@ impl WifiMapping {
     }
 }
 
-/// Transport protocols that a rule covers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// UDP and TCP.
-    Both,
-    /// UDP only.
-    Udp,
-    /// TCP only.
-    Tcp,
-}
-
-impl Protocol {
-    /// The word in plans.
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Both => "both",
-            Protocol::Udp => "udp",
-            Protocol::Tcp => "tcp",
-        }
-    }
-}
-
-/// A marking rule that is deployed somewhere, as Windows policies state them.
+/// A marking rule that is deployed somewhere.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Rule {
-    /// Name of the policy.
-    pub name: String,
     /// The role of the hosts that have it.
     pub role: Role,
-    /// Program name; `None` means every program.
-    pub application: Option<String>,
-    /// Transport protocols.
-    pub protocol: Protocol,
-    /// Source ports; `None` means any.
-    pub source_ports: Option<PortRange>,
-    /// Destination ports; `None` means any.
-    pub destination_ports: Option<PortRange>,
-    /// The mark it sets.
-    #[serde(with = "crate::dscp::number")]
-    pub mark: Dscp,
+    /// The rule.
+    #[serde(flatten)]
+    pub marking: MarkingRule,
 }
 
 /// The values of one scope.

@@ -11,11 +11,12 @@ use super::layer::Ports;
 use super::phones::{FAMILIES, PhoneFamily};
 use super::problem::{Problem, suggest};
 use super::queues::{self, QueueMap};
-use super::raw::{At, EdgeExternal, Protocol, RawEdge, RawLayer, RawPhone, RawPlan, Rule, WifiMapping};
+use super::raw::{At, EdgeExternal, RawEdge, RawLayer, RawPhone, RawPlan, Rule, WifiMapping};
 use super::section::{Field, RANGE_KEYS, Reader, Section};
 use crate::class::TrafficClass;
 use crate::ports::PortRange;
 use crate::role::Role;
+use crate::rule::{MarkingRule, Protocol};
 
 const TOP: [&str; 18] = [
     "name",
@@ -314,15 +315,15 @@ fn rule(section: &Section<'_>, reader: &mut Reader) -> Option<Rule> {
     let source_ports = section.field(reader, "source-ports").and_then(|f| f.range(reader));
     let destination_ports = section.field(reader, "destination-ports").and_then(|f| f.range(reader));
     let mark = section.field(reader, "dscp").and_then(|field| field.mark(reader));
-    Some(Rule {
+    let marking = MarkingRule {
         name: name?.value,
-        role: role?.value,
         application: application.map(|name| name.value).filter(|name| name != "*"),
         protocol: protocol.map_or(Protocol::Both, |protocol| protocol.value),
         source_ports,
         destination_ports,
         mark: mark?,
-    })
+    };
+    Some(Rule { role: role?.value, marking })
 }
 
 /// The ports in a class's table, under `ports` or as `start` and `count` beside the other keys.

@@ -2,7 +2,7 @@
 
 use carillon_wire::ip::Dscp;
 
-use super::super::raw::{Protocol, Rule};
+use super::super::raw::Rule;
 use super::super::{Plan, Scope};
 use super::Findings;
 use super::kinds::*;
@@ -10,6 +10,7 @@ use crate::class::TrafficClass;
 use crate::dscp;
 use crate::ports::PortRange;
 use crate::role::Role;
+use crate::rule::Protocol;
 
 const TURN: u16 = 3478;
 
@@ -21,8 +22,12 @@ impl Plan {
         for rule in self.rules() {
             check_shape(rule, findings);
             if self.is_signaling(rule) {
-                if rule.source_ports.is_some() {
-                    let text = format!("{}: {} matches source ports", rule.name, dscp::label(rule.mark));
+                if rule.marking.source_ports.is_some() {
+                    let text = format!(
+                        "{}: {} matches source ports",
+                        rule.marking.name,
+                        dscp::label(rule.marking.mark)
+                    );
                     findings.add(RULE_SIGNALING, text);
                 }
             } else {
@@ -32,7 +37,7 @@ impl Plan {
         if !self.rules().is_empty() {
             self.check_unimplemented(findings);
         }
-        let programs = self.rules().iter().filter_map(|rule| rule.application.as_deref());
+        let programs = self.rules().iter().filter_map(|rule| rule.marking.application.as_deref());
         let programs = self.executables().iter().map(String::as_str).chain(programs);
         let programs: Vec<String> = programs.map(str::to_lowercase).collect();
         for (old, new) in GENERATIONS {
@@ -45,30 +50,36 @@ impl Plan {
     /// A rule that carries signalling's mark, which no media class has.
     fn is_signaling(&self, rule: &Rule) -> bool {
         let policy = self.planned(rule.role, &Scope::default());
-        let media = TrafficClass::MEDIA.into_iter().any(|class| policy.mark(class) == rule.mark);
-        policy.mark(TrafficClass::Signaling) == rule.mark && !media
+        let media = TrafficClass::MEDIA.into_iter().any(|class| policy.mark(class) == rule.marking.mark);
+        policy.mark(TrafficClass::Signaling) == rule.marking.mark && !media
     }
 
     fn check_media_rule(&self, rule: &Rule, findings: &mut Findings) {
-        if rule.protocol != Protocol::Both {
-            findings.add(RULE_PROTOCOL, format!("{}: covers {} only", rule.name, rule.protocol.name()));
+        if rule.marking.protocol != Protocol::Both {
+            findings.add(
+                RULE_PROTOCOL,
+                format!("{}: covers {} only", rule.marking.name, rule.marking.protocol.name()),
+            );
         }
-        let Some(ports) = rule.source_ports.or(rule.destination_ports) else { return };
+        let Some(ports) = rule.marking.source_ports.or(rule.marking.destination_ports) else { return };
         let Some((role, class, planned)) = self.nearest_range(rule, ports) else { return };
         if planned != ports {
             findings.add(RULE_RANGE, difference(rule, ports, role, class, planned));
         }
         let mark = self.planned(role, &Scope::default()).mark(class);
-        if mark != rule.mark {
-            let (set, wanted) = (dscp::label(rule.mark), dscp::label(mark));
-            findings.add(RULE_MARK, format!("{}: {set} on {ports}, plan {role} {class} {wanted}", rule.name));
+        if mark != rule.marking.mark {
+            let (set, wanted) = (dscp::label(rule.marking.mark), dscp::label(mark));
+            findings.add(
+                RULE_MARK,
+                format!("{}: {set} on {ports}, plan {role} {class} {wanted}", rule.marking.name),
+            );
         }
     }
 
     /// The range of the plan that a rule means: the one with which it shares most ports. Destination
     /// ports are those of the other side.
     fn nearest_range(&self, rule: &Rule, ports: PortRange) -> Option<(Role, TrafficClass, PortRange)> {
-        let roles: &[Role] = match rule.source_ports {
+        let roles: &[Role] = match rule.marking.source_ports {
             Some(_) => &[rule.role],
             None => &[Role::Client, Role::Conferencing],
         };
@@ -85,7 +96,7 @@ impl Plan {
         let policy = self.planned(Role::Client, &Scope::default());
         for class in TrafficClass::ALL {
             let mark = policy.mark(class);
-            if mark != Dscp::DEFAULT && self.rules().iter().all(|rule| rule.mark != mark) {
+            if mark != Dscp::DEFAULT && self.rules().iter().all(|rule| rule.marking.mark != mark) {
                 let text = format!("class {class} declared {}, no rule implements it", dscp::label(mark));
                 findings.add(NO_RULE, text);
             }
@@ -95,25 +106,28 @@ impl Plan {
 
 /// What is wrong with a rule whatever the plan.
 fn check_shape(rule: &Rule, findings: &mut Findings) {
-    if let (Some(source), Some(destination)) = (rule.source_ports, rule.destination_ports) {
+    if let (Some(source), Some(destination)) = (rule.marking.source_ports, rule.marking.destination_ports) {
         let text = format!(
             "{}: source {source} and destination {destination}: packets from {} to port 2230 stay unmarked",
-            rule.name,
+            rule.marking.name,
             source.start()
         );
         findings.add(RULE_TWO_SIDED, text);
     }
-    if rule.role == Role::Edge && rule.source_ports.is_some_and(|ports| ports.contains(TURN)) {
-        let text =
-            format!("{}: source {TURN} puts all relayed media into {}", rule.name, dscp::label(rule.mark));
+    if rule.role == Role::Edge && rule.marking.source_ports.is_some_and(|ports| ports.contains(TURN)) {
+        let text = format!(
+            "{}: source {TURN} puts all relayed media into {}",
+            rule.marking.name,
+            dscp::label(rule.marking.mark)
+        );
         findings.add(EDGE_3478, text);
     }
-    if rule.source_ports.is_none() && rule.destination_ports.is_none() {
-        let text = format!("{}: {} on every port", rule.name, dscp::label(rule.mark));
+    if rule.marking.source_ports.is_none() && rule.marking.destination_ports.is_none() {
+        let text = format!("{}: {} on every port", rule.marking.name, dscp::label(rule.marking.mark));
         findings.add(RULE_EVERYTHING, text);
     }
-    if rule.role == Role::Client && rule.application.is_none() {
-        findings.add(RULE_ANY_PROGRAM, format!("{}: applies to every program", rule.name));
+    if rule.role == Role::Client && rule.marking.application.is_none() {
+        findings.add(RULE_ANY_PROGRAM, format!("{}: applies to every program", rule.marking.name));
     }
 }
 
@@ -126,5 +140,5 @@ fn difference(rule: &Rule, ports: PortRange, role: Role, class: TrafficClass, pl
             parts.push(format!("{ports} {word} ({range})"));
         }
     }
-    format!("{}: {ports} is {} than {role} {class} {planned}", rule.name, parts.join(" and "))
+    format!("{}: {ports} is {} than {role} {class} {planned}", rule.marking.name, parts.join(" and "))
 }

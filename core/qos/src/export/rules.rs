@@ -1,0 +1,126 @@
+//! The marking rules that the hosts of one role need: decided here once, spelt by every target.
+
+use carillon_wire::ip::Dscp;
+
+use super::{Order, Unfit};
+use crate::class::TrafficClass;
+use crate::plan::RolePolicy;
+use crate::ports::PortRange;
+use crate::role::Role;
+use crate::rule::{MarkingRule, Protocol};
+
+/// The relay's program on an Edge.
+const RELAY: &str = "MediaRelaySvc.exe";
+
+/// The rules of one role. Unmarked classes have none: the absence of a rule is no mark.
+///
+/// Clients mark their own programs by source port, so that media is marked whatever port the other side uses, and
+/// signaling by destination, whose source port is random. Servers mark by source port, whatever the program. The Edge
+/// has one port for all classes and marks towards the inside by the destination's port.
+///
+/// # Errors
+/// A plan that is not in force in this scope has nothing to install.
+pub fn of_role(order: &Order<'_>, role: Role) -> Result<Vec<MarkingRule>, Unfit> {
+    let (plan, scope) = (order.plan, &order.scope);
+    if !plan.enabled_in(scope).value {
+        return Err(Unfit(format!(
+            "plan `{}` is not in force here, so there is nothing to install; set `enabled = true`",
+            plan.name()
+        )));
+    }
+    let policy = plan.policy(role, scope);
+    Ok(match role {
+        Role::Client | Role::Phone => client(order, &policy),
+        Role::Conferencing | Role::Application | Role::Gateway => server(&policy, &TrafficClass::MEDIA),
+        Role::Mediation => server(&policy, &[TrafficClass::Audio]),
+        Role::Edge => edge(order),
+    })
+}
+
+fn client(order: &Order<'_>, policy: &RolePolicy) -> Vec<MarkingRule> {
+    let programs: Vec<Option<&str>> = match order.plan.executables() {
+        [] => vec![None],
+        names => names.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    let mut rules = Vec::new();
+    for program in programs {
+        let named = |class: TrafficClass| name(Role::Client, class, program);
+        for (class, ports) in media(policy) {
+            rules.push(MarkingRule {
+                application: program.map(str::to_owned),
+                source_ports: Some(ports),
+                ..rule(named(class), policy.mark(class))
+            });
+        }
+        let mark = policy.mark(TrafficClass::Signaling);
+        for ports in order.plan.signaling_ports().iter().filter(|_| mark != Dscp::DEFAULT) {
+            rules.push(MarkingRule {
+                application: program.map(str::to_owned),
+                protocol: Protocol::Tcp,
+                destination_ports: Some(*ports),
+                ..rule(signaling_name(order, *ports, program), mark)
+            });
+        }
+    }
+    rules
+}
+
+fn server(policy: &RolePolicy, classes: &[TrafficClass]) -> Vec<MarkingRule> {
+    let of_class = |(class, ports)| MarkingRule {
+        source_ports: Some(ports),
+        ..rule(name(policy.role(), class, None), policy.mark(class))
+    };
+    media(policy).filter(|(class, _)| classes.contains(class)).map(of_class).collect()
+}
+
+/// Audio and video towards clients and towards conferencing servers, by their ports and with their marks.
+fn edge(order: &Order<'_>) -> Vec<MarkingRule> {
+    let mut rules = Vec::new();
+    for class in [TrafficClass::Audio, TrafficClass::Video] {
+        for role in [Role::Client, Role::Conferencing] {
+            let policy = order.plan.policy(role, &order.scope);
+            let Some((_, ports)) = media(&policy).find(|(other, _)| *other == class) else { continue };
+            rules.push(MarkingRule {
+                application: Some(RELAY.to_owned()),
+                destination_ports: Some(ports),
+                ..rule(format!("{} to {role}", name(Role::Edge, class, None)), policy.mark(class))
+            });
+        }
+    }
+    rules
+}
+
+/// The media classes that have a range and a mark. Where the product's documents print another end than the product
+/// has, rules use the printed one: it is what estates have deployed, and the port more belongs to no other class.
+fn media(policy: &RolePolicy) -> impl Iterator<Item = (TrafficClass, PortRange)> + '_ {
+    TrafficClass::MEDIA.into_iter().filter_map(|class| {
+        let of_class = policy.class(class);
+        let ports = policy.ports(class).filter(|_| of_class.mark.value != Dscp::DEFAULT)?;
+        let end = of_class.documented_end.unwrap_or(ports.end());
+        Some((class, PortRange::from_ends(ports.start(), end).unwrap_or(ports)))
+    })
+}
+
+fn rule(name: String, mark: Dscp) -> MarkingRule {
+    MarkingRule {
+        name,
+        application: None,
+        protocol: Protocol::Both,
+        source_ports: None,
+        destination_ports: None,
+        mark,
+    }
+}
+
+/// `Carillon client audio (lync.exe)`: unique among all rules of a plan, and only characters that every device takes.
+fn name(role: Role, class: TrafficClass, program: Option<&str>) -> String {
+    match program {
+        Some(program) => format!("Carillon {role} {class} ({program})"),
+        None => format!("Carillon {role} {class}"),
+    }
+}
+
+fn signaling_name(order: &Order<'_>, ports: PortRange, program: Option<&str>) -> String {
+    let base = name(Role::Client, TrafficClass::Signaling, program);
+    if order.plan.signaling_ports().len() == 1 { base } else { format!("{base} {ports}") }
+}

@@ -1,0 +1,5 @@
+//! nftables rule sets.
+
+use super::Format;
+
+pub(super) const FORMATS: &[Format] = &[];

@@ -1,0 +1,165 @@
+//! What is deployed: reads the spellings of `export` and what administrators paste, and says what each line means.
+//!
+//! Nothing is compared with a plan here (`drift` does) and nothing is guessed: a file that cannot be read whole gives
+//! its errors with their places, and no facts.
+
+mod cmdlet;
+mod linux;
+mod network;
+mod phone;
+mod windows;
+
+use serde::Serialize;
+
+use crate::class::TrafficClass;
+use crate::plan::QueueMap;
+use crate::ports::PortRange;
+use crate::role::Role;
+use crate::rule::MarkingRule;
+use carillon_wire::ip::Dscp;
+
+/// What one file says.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Deployed {
+    /// The file's name, as given.
+    pub source: String,
+    /// The spelling: `Registry.pol`, `Polycom XML`.
+    pub format: &'static str,
+    /// What it says, in the order of the file.
+    pub facts: Vec<Fact>,
+    /// What was mended or passed over, each with its place.
+    pub notes: Vec<Note>,
+}
+
+/// One statement of a file.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Fact {
+    /// Where it stands: `line 12`, `offset 0x1f4`, a key's path.
+    pub place: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What a device can be told.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum What {
+    /// Packets that look like this get this mark.
+    Rule(MarkingRule),
+    /// Whether the ranges of this scope (`global`, `site:X`) are in force.
+    Enabled {
+        /// Whose.
+        scope: String,
+        /// Whether.
+        enabled: bool,
+    },
+    /// The ports of a role's class; without a class the single range of old clients.
+    Ports {
+        /// Whose: `global`, `site:X`, a service.
+        scope: String,
+        /// The role.
+        role: Role,
+        /// The class.
+        class: Option<TrafficClass>,
+        /// The ports.
+        ports: PortRange,
+    },
+    /// The mark of a role's class, told to the device itself.
+    Mark {
+        /// The role.
+        role: Role,
+        /// The class.
+        class: TrafficClass,
+        /// The mark.
+        #[serde(with = "crate::dscp::number")]
+        mark: Dscp,
+    },
+    /// What is set on phones of a family.
+    Phone {
+        /// The family's name in plans.
+        family: &'static str,
+        /// The class that it is about.
+        class: TrafficClass,
+        /// First port, if set.
+        start: Option<u16>,
+        /// Last port, if set.
+        end: Option<u16>,
+        /// The mark, if set.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mark: Option<Mark>,
+    },
+    /// A switch's table from mark to queue.
+    #[serde(skip)]
+    Queues(QueueMap),
+    /// Ports that a firewall lets pass.
+    Open {
+        /// From whom.
+        from: Role,
+        /// To whom.
+        to: Role,
+        /// The rule without a mark that counts.
+        rule: MarkingRule,
+    },
+}
+
+/// A mark as a number in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Mark(#[serde(with = "crate::dscp::number")] pub Dscp);
+
+/// Something to know about a place in a file: what is wrong with it, or what was made of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Note {
+    /// Where: `line 12`, `offset 0x1f4`.
+    pub place: String,
+    /// What.
+    pub text: String,
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
+    }
+}
+
+/// A spelling that can be read.
+struct Format {
+    name: &'static str,
+    /// Whether the file looks like it; cheap, and never wrong about another format's files.
+    recognise: fn(&[u8]) -> bool,
+    read: fn(&[u8]) -> Result<Read, Vec<Note>>,
+}
+
+/// What a reader found.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// The first that recognises a file reads it.
+fn formats() -> impl Iterator<Item = &'static Format> {
+    let groups = [windows::FORMATS, cmdlet::FORMATS, phone::FORMATS, network::FORMATS, linux::FORMATS];
+    groups.into_iter().flatten()
+}
+
+/// Largest file that is read, in bytes.
+pub const MAX_FILE: usize = 16 << 20;
+
+/// Reads a file of any known spelling, told by its content.
+///
+/// # Errors
+/// Everything that is wrong with the file, each with its place; nothing of it counts then.
+pub fn read(source: &str, bytes: &[u8]) -> Result<Deployed, Vec<Note>> {
+    let whole = |text: String| vec![Note { place: "file".to_owned(), text }];
+    if bytes.len() > MAX_FILE {
+        return Err(whole(format!("{} bytes; at most {MAX_FILE} are read", bytes.len())));
+    }
+    let Some(format) = formats().find(|format| (format.recognise)(bytes)) else {
+        let names: Vec<&str> = formats().map(|format| format.name).collect();
+        return Err(whole(format!("is in none of the spellings that are known: {}", names.join(", "))));
+    };
+    let Read { facts, notes } = (format.read)(bytes)?;
+    Ok(Deployed { source: source.to_owned(), format: format.name, facts, notes })
+}

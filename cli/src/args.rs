@@ -1,5 +1,7 @@
 //! The one table of flags: parser, help, man pages and completions are all made from it.
 
+mod plan;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -11,6 +13,8 @@ use carillon_qos::verify::RoleAssignment;
 use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+
+pub use plan::{Export, Plan, Show};
 
 use crate::verb::call::Misbehaviour;
 use crate::verb::demo::Part;
@@ -55,7 +59,7 @@ pub enum Verb {
     Demo(Demo),
     /// Judge captures against a plan: ports, marks, loss, jitter; with a cause and a fix for what is wrong.
     Verify(Verify),
-    /// Show, check and compare plans.
+    /// Show, check and compare plans; spell them for devices.
     #[command(subcommand)]
     Plan(Plan),
     /// Run the server.
@@ -161,60 +165,6 @@ pub struct Verify {
     /// Keep so many flows in detail; further ones are only counted [default: 65536].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit_flows: Option<u32>,
-}
-
-/// `carillon plan`.
-#[derive(Subcommand, Debug)]
-pub enum Plan {
-    /// List the plans that Carillon brings along.
-    Presets {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what a plan means: ranges and marks of every role and class.
-    Show(Show),
-    /// Check plans; exit status 1 if one has an error.
-    Lint {
-        /// Preset names or files.
-        #[arg(value_name = "PRESET|FILE", required = true, value_hint = ValueHint::FilePath)]
-        plans: Vec<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Compare two plans; exit status 1 if they differ.
-    Diff {
-        /// The plan before: a preset name or a file.
-        #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
-        before: String,
-        /// The plan after: a preset name or a file.
-        #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
-        after: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// `carillon plan show`.
-#[derive(Args, Debug)]
-pub struct Show {
-    /// The name of a preset, or a file.
-    #[arg(value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
-    pub plan: String,
-    /// Print the plan as a file to edit.
-    #[arg(long, conflicts_with_all = ["json", "explain", "site", "service"])]
-    pub toml: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Whose values to show.
-    #[command(flatten)]
-    pub scope: ScopeArgs,
-    /// Say for every value which scope it comes from, and why that one wins.
-    #[arg(long)]
-    pub explain: bool,
 }
 
 /// `carillon serve`.

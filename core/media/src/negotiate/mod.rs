@@ -139,7 +139,7 @@ pub enum Refusal {
     NoAudio,
     /// The transport is not one of `RTP/AVP`, `RTP/AVPF`, `RTP/SAVP`, `RTP/SAVPF`, or not the one offered.
     Transport,
-    /// The peer's address is missing, a name, or of another family than ours.
+    /// The peer's address is missing, a name, of another family than ours, or not that of one reachable machine.
     Address,
     /// No codec is common.
     Codec,

@@ -299,6 +299,38 @@ fn what_cannot_be_agreed_is_refused_by_name() {
 }
 
 #[test]
+fn media_goes_to_one_machine_that_is_not_us() {
+    let offered = |address: &str| {
+        let family = if address.contains(':') { "IP6" } else { "IP4" };
+        PHONE.replace("IP4 198.51.100.7\r\nt", &format!("{family} {address}\r\nt"))
+    };
+    let outcome = |local_address: &str, address: &str| {
+        let mut callee = Negotiation::new(Wishes::default(), local(local_address, Some(50_021)), &[4; 32]);
+        callee
+            .answer(offered(address).as_bytes(), SendRecv)
+            .map(|(_, agreed)| agreed.remote_rtp.ip().to_string())
+    };
+    let v4 = ["224.0.0.1", "239.1.2.3/127", "255.255.255.255", "127.0.0.1", "0.1.2.3", "::ffff:127.0.0.1"];
+    for address in v4 {
+        assert_eq!(outcome("192.0.2.1:50020", address), Err(Refusal::Address), "{address}");
+    }
+    for address in ["ff02::1", "::", "::1", "::ffff:192.0.2.7"] {
+        assert_eq!(outcome("[2001:db8::1]:50020", address), Err(Refusal::Address), "{address}");
+    }
+    for (ours, address) in [
+        ("192.0.2.1:50020", "198.51.100.7"),
+        ("127.0.0.1:50020", "127.0.0.1"),
+        ("[::1]:50020", "::1"),
+        ("[2001:db8::1]:50020", "2001:db8::2"),
+    ] {
+        assert_eq!(outcome(ours, address), Ok(address.to_owned()));
+    }
+    let elsewhere = PHONE.replace("a=rtcp:6010", "a=rtcp:6010 IN IP4 224.0.0.1");
+    let (_, agreed) = end(Wishes::default(), 50_020).answer(elsewhere.as_bytes(), SendRecv).unwrap();
+    assert_eq!(agreed.remote_rtcp, "198.51.100.7:6010".parse().unwrap(), "reports go where media goes");
+}
+
+#[test]
 fn words_of_an_offer_cannot_end_a_line_of_the_answer() {
     let offer = PHONE.replace("a=mid:v", "a=mid:v\ra=sendonly").replace("m=video 6006", "m=vi\rdeo 6006");
     let (answer, _) =

@@ -89,6 +89,7 @@ impl Server {
         let (clock, core, counts) = (&self.clock, &mut self.front_end, &mut self.counts);
         let next = [core.poll_timeout(), self.until].into_iter().flatten().min();
         let wait = next.map(|at| at.saturating_sub(clock.now()));
+        let wait = if self.orders.are_waiting() { Some(Duration::ZERO) } else { wait };
         counts.turns += 1;
         self.transports.poll(wait, &mut |incoming| {
             let now = clock.now();
@@ -106,10 +107,11 @@ impl Server {
         })
     }
 
-    /// 2. **Decide.** The core has seen the messages; now come orders and deadlines. Then all of its wishes are taken, and
-    ///    sorted into what must be saved and what is to leave. Their order within each stays as it is.
+    /// 2. **Decide.** The core has seen the messages; now come deadlines and one order: the next waits for a turn of its
+    ///    own, so that administrators never hold up calls. Then all of the core's wishes are taken, and sorted into what
+    ///    must be saved and what is to leave. Their order within each stays as it is.
     fn decide(&mut self) {
-        while let Some(order) = self.orders.take() {
+        if let Some(order) = self.orders.take() {
             order(self);
         }
         let now = self.clock.now();
@@ -200,3 +202,6 @@ fn name(event: &Event) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests;

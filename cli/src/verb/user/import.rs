@@ -131,15 +131,29 @@ fn check(directory: &mut Users, users: &mut Vec<Line>, mistakes: &mut Mistakes) 
 
 fn put(directory: &mut Users, users: &[Line]) -> Result<Imported, Failure> {
     let bar = bar(users.len());
-    let mut all = Imported { added: 0, changed: 0 };
+    let mut all = Imported::default();
     for chunk in users.chunks(CHUNK) {
         let new: Vec<NewUser> = chunk.iter().map(|(_, user)| user.clone()).collect();
-        let Imported { added, changed } = directory.put(&new)?;
-        (all.added, all.changed) = (all.added + added, all.changed + changed);
+        match directory.put(&new) {
+            Ok(imported) => all = all.and(&imported),
+            Err(failure) => return Err(interrupted(&all, users, failure)),
+        }
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
     Ok(all)
+}
+
+/// What is stored stays: importing the same file again changes those users to what they are.
+fn interrupted(all: &Imported, users: &[Line], failure: Failure) -> Failure {
+    let Failure::Message(why) = failure else { return failure };
+    let behind = users.get(all.stored()).map_or(0, |(line, _)| *line);
+    Failure::Message(format!(
+        "{why}\nthe import was interrupted: at least {} of {} are stored, those before line {behind}; \
+         import the same file again when this works",
+        all.stored(),
+        some(users.len() as u64, "user", "users")
+    ))
 }
 
 /// Only on a terminal, and not for what is done in a blink.

@@ -46,6 +46,12 @@ impl Refusal {
             vec!["say which version you have seen: If-Match: \"VERSION\", as GET answers in ETag".to_owned()];
         Refusal { status: StatusCode::PRECONDITION_REQUIRED, reasons, version: None }
     }
+
+    /// The same with another line.
+    pub(super) fn with(mut self, reason: String) -> Refusal {
+        self.reasons.push(reason);
+        self
+    }
 }
 
 impl From<Busy> for Refusal {

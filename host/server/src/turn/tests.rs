@@ -1,0 +1,100 @@
+//! The turn with what administrators do beside it, in one process.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use carillon_qos::Plan;
+
+use super::Server;
+use crate::admin::{self, Client, ClientError};
+use crate::dev::{Options, prepare};
+use crate::users::NewUser;
+use crate::{Desk, start};
+
+/// Long enough for everything here; who waits for it has failed.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// A server of `--dev` in a folder of its own.
+fn server(folder: &tempfile::TempDir) -> (Server, Desk) {
+    let plan = Arc::new(Plan::preset("lync-kloud").unwrap());
+    let directory = folder.path().to_owned();
+    let log = "error".to_owned();
+    let options = Options { listen: None, port: 0, plain: false, plan, directory, metrics: None, log };
+    let (mut server, desk) = start(prepare(&options).unwrap().config, None).unwrap();
+    server.until = Some(server.clock.now() + NEVER);
+    (server, desk)
+}
+
+fn turn(server: &mut Server) {
+    server.receive().unwrap();
+    server.decide();
+    server.mark();
+    server.save();
+    server.send();
+}
+
+/// Has the server take turns while an administrator imports users from u0 on; what he hears.
+fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, ClientError> {
+    let config = server.estate.config.clone();
+    let _admin = admin::open(&config, &server.policy, desk.clone()).unwrap();
+    let (told, heard) = channel();
+    let desk = desk.clone();
+    std::thread::spawn(move || {
+        let users: Vec<NewUser> = (0..users).map(user).collect();
+        let imported = Client::connect(&config.admin_socket).unwrap().put_users(&users);
+        told.send(imported.map(|imported| imported.stored())).unwrap();
+        desk.leave(|_| ()).unwrap();
+    });
+    loop {
+        turn(server);
+        assert!(server.until.unwrap() > server.clock.now());
+        if let Ok(imported) = heard.try_recv() {
+            return imported;
+        }
+    }
+}
+
+fn user(number: usize) -> NewUser {
+    NewUser { name: format!("u{number}"), password: "sesame".to_owned(), site: None, digest: None }
+}
+
+#[test]
+fn an_order_has_a_turn_of_its_own_and_the_next_does_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, desk) = server(&folder);
+    let (did, done) = channel();
+    for order in 0..3 {
+        let did = did.clone();
+        desk.leave(move |_| did.send(order).unwrap()).unwrap();
+    }
+    for order in 0..3 {
+        turn(&mut server);
+        assert_eq!(done.try_iter().collect::<Vec<_>>(), [order]);
+    }
+    assert!(server.until.unwrap() > server.clock.now(), "no turn waited for a message");
+}
+
+#[test]
+fn a_long_list_of_users_leaves_turns_for_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, desk) = server(&folder);
+    assert_eq!(import(&mut server, &desk, 10_000).unwrap(), 10_000);
+    assert!(server.counts.turns >= 10, "{} turns", server.counts.turns);
+    assert_eq!(server.front_end.counts().users, 10_002);
+}
+
+#[test]
+fn an_import_that_is_interrupted_says_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, desk) = server(&folder);
+    let store = rusqlite::Connection::open(folder.path().join("carillon.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON users WHEN new.aor = 'u2500@localhost'
+                BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    store.execute_batch(full).unwrap();
+    let told = import(&mut server, &desk, 5000).unwrap_err().to_string();
+    let stored = "the first 2000 of 5000 users are stored, the next 1000 perhaps: send the same list again when this works";
+    assert!(told.starts_with("cannot save users: disk full") && told.ends_with(stored), "{told}");
+    assert_eq!((server.store.count_users().unwrap(), server.front_end.counts().users), (2002, 2002));
+}

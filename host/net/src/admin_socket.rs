@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::Transport;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::bind_error::{BindError, bind_error};
@@ -31,17 +31,20 @@ impl AdminSocket {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there"));
         }
-        // Nobody may connect before the rights are set: the socket gets its name only then.
         let unborn = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_file(&unborn);
-        let listener = UnixListener::bind(&unborn)?;
-        let named = fs::set_permissions(&unborn, Permissions::from_mode(0o600))
-            .and_then(|()| fs::rename(&unborn, path));
-        if let Err(error) = named {
-            let _ = fs::remove_file(&unborn);
-            return Err(error);
+        let named = bound_for_owner(&unborn).and_then(|socket| {
+            socket.listen(128)?;
+            fs::rename(&unborn, path)?;
+            UnixListener::from_std(socket.into())
+        });
+        match named {
+            Ok(listener) => Ok(AdminSocket { listener, path: path.to_owned() }),
+            Err(error) => {
+                let _ = fs::remove_file(&unborn);
+                Err(error)
+            }
         }
-        Ok(AdminSocket { listener, path: path.to_owned() })
     }
 
     /// Connects to the server that listens there; needs a runtime.
@@ -54,6 +57,15 @@ impl Drop for AdminSocket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// A Unix socket that does not listen yet: its file is made with the rights that the umask leaves, and nobody may connect
+/// before it has its own.
+fn bound_for_owner(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(socket)
 }
 
 /// Listens over TCP, with the mark on every packet from the first on; needs a runtime.
@@ -98,6 +110,20 @@ mod tests {
         drop(socket);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
         fs::remove_dir(folder).unwrap();
+    }
+
+    #[test]
+    fn nobody_may_connect_before_the_rights_are_set() {
+        let folder = folder("umask");
+        let path = folder.join("admin.sock");
+        let socket = bound_for_owner(&path).unwrap();
+        let connect =
+            || std::os::unix::net::UnixStream::connect(&path).map(drop).map_err(|error| error.kind());
+        assert_eq!(connect(), Err(io::ErrorKind::ConnectionRefused));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        socket.listen(1).unwrap();
+        assert_eq!(connect(), Ok(()));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -10,7 +10,7 @@ use carillon_net::bind_error::BindError;
 use carillon_net::lease::Leases;
 use carillon_net::transports::{self, Listening, Transports};
 use carillon_signaling::{Binding, Expires, FrontEnd};
-use carillon_store::{Author, Store};
+use carillon_store::{Author, Bindings, Store};
 use carillon_wire::sip::{Flow, Transport};
 use rustls::ServerConfig;
 
@@ -66,7 +66,9 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         listeners.push(listen(&mut transports, listener, tls.clone())?);
     }
     let estate = Estate { config, file, plan, plan_version, listeners, mark };
-    let front_end = front_end(&estate, &mut store, &transports.listening(), clock.now())?;
+    let bindings = load_bindings(&store, clock.now())?;
+    let counts = TurnCounts { unreadable: bindings.unreadable.len() as u64, ..TurnCounts::default() };
+    let front_end = front_end(&estate, &mut store, bindings.readable, &transports.listening(), clock.now())?;
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
@@ -80,7 +82,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         clock,
         health,
         orders,
-        counts: TurnCounts::default(),
+        counts,
         until: None,
         changes: Vec::new(),
         leaving: Vec::new(),
@@ -112,9 +114,23 @@ pub(crate) fn check_realm(store: &mut Store, config: &Config) -> Result<(), Star
     }
 }
 
+/// Registrations that can't be read are left out: their phones register again.
+fn load_bindings(store: &Store, now: Duration) -> Result<Bindings, StartError> {
+    let bindings = store.load_bindings(now)?;
+    if let Some(first) = bindings.unreadable.first() {
+        let (rows, first) = (bindings.unreadable.len(), crate::chain(first));
+        tracing::error!(
+            rows,
+            "registrations in the store can't be read and are left out; the first: {first}"
+        );
+    }
+    Ok(bindings)
+}
+
 fn front_end(
     estate: &Estate,
     store: &mut Store,
+    bindings: Vec<Binding>,
     listening: &[Listening],
     now: Duration,
 ) -> Result<FrontEnd, StartError> {
@@ -129,7 +145,7 @@ fn front_end(
         expires: Expires { min: registrations.min, max: registrations.max, default: registrations.default },
         limits: carillon_signaling::Limits::default(),
     };
-    let bindings = store.load_bindings(now)?.into_iter().enumerate();
+    let bindings = bindings.into_iter().enumerate();
     let bindings = bindings.map(|(number, binding)| revived(binding, number as u64, listening)).collect();
     Ok(FrontEnd::new(config, store.load_users()?, bindings, seed(store)?, now))
 }

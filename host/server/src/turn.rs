@@ -65,6 +65,8 @@ pub(crate) struct TurnCounts {
     pub(crate) garbage: BTreeMap<&'static str, u64>,
     /// Messages that did not leave because their class has another mark than the sockets.
     pub(crate) unmarkable: u64,
+    /// Registrations that could not be read when the server started.
+    pub(crate) unreadable: u64,
     /// What happened, by the name of the event.
     pub(crate) events: BTreeMap<&'static str, u64>,
 }

@@ -98,3 +98,16 @@ fn an_import_that_is_interrupted_says_what_is_stored() {
     assert!(told.starts_with("cannot save users: disk full") && told.ends_with(stored), "{told}");
     assert_eq!((server.store.count_users().unwrap(), server.front_end.counts().users), (2002, 2002));
 }
+
+#[test]
+fn a_registration_that_cannot_be_read_does_not_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(server(&folder));
+    let store = rusqlite::Connection::open(folder.path().join("carillon.db")).unwrap();
+    let spoiled = "INSERT INTO bindings VALUES
+        ('alice@localhost', 'k', '', 'CARRIER PIGEON', 1, '', '', '', '', 1, 1, 9e15, '', NULL)";
+    store.execute(spoiled, []).unwrap();
+    let (server, _) = server(&folder);
+    assert_eq!((server.counts.unreadable, server.front_end.counts().registrations), (1, 0));
+    assert!(server.metrics().contains("\ncarillon_bindings_unreadable 1\n"));
+}

@@ -14,7 +14,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::bind_error::{BindError, bind_error};
-use crate::mark;
+use crate::mark::{self, Marks};
 
 /// A Unix socket that listens; its file goes when it is dropped.
 #[derive(Debug)]
@@ -68,12 +68,41 @@ fn bound_for_owner(path: &Path) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Listens over TCP, with the mark on every packet from the first on; needs a runtime.
-pub fn listen_tcp(address: SocketAddr, mark: Dscp) -> Result<TcpListener, BindError> {
-    bound(address, mark).map_err(|error| bind_error(address, Transport::Tcp, error))
+/// A place over TCP where numbers are served, with the mark on every packet from the first on.
+#[derive(Debug)]
+pub struct MarkedListener {
+    socket: Socket,
+    address: SocketAddr,
 }
 
-fn bound(address: SocketAddr, mark: Dscp) -> io::Result<TcpListener> {
+impl MarkedListener {
+    /// Listens there.
+    pub fn listen(address: SocketAddr, mark: Dscp) -> Result<MarkedListener, BindError> {
+        bound(address, mark).map_err(|error| bind_error(address, Transport::Tcp, error))
+    }
+
+    /// With the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on new connections carry this mark; those that are open keep theirs.
+    pub fn set_mark(&self, mark: Dscp) -> io::Result<()> {
+        mark::apply(&self.socket, mark)
+    }
+
+    /// What the kernel says that it marks.
+    pub fn marks(&self) -> io::Result<Marks> {
+        mark::read_back(&self.socket)
+    }
+
+    /// A way to take connections; needs a runtime. It may end and another one be made, while the place stays open.
+    pub fn accepting(&self) -> io::Result<TcpListener> {
+        TcpListener::from_std(self.socket.try_clone()?.into())
+    }
+}
+
+fn bound(address: SocketAddr, mark: Dscp) -> io::Result<MarkedListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // Connections of the process before this one may still be dying; a second listener is refused all the same.
@@ -81,7 +110,8 @@ fn bound(address: SocketAddr, mark: Dscp) -> io::Result<TcpListener> {
     mark::apply(&socket, mark)?;
     socket.bind(&address.into())?;
     socket.listen(128)?;
-    TcpListener::from_std(socket.into())
+    let address = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok(MarkedListener { socket, address })
 }
 
 #[cfg(test)]
@@ -144,14 +174,27 @@ mod tests {
     }
 
     #[test]
-    fn what_listens_over_tcp_is_marked() {
+    fn what_listens_over_tcp_is_marked_and_marked_anew() {
         let runtime = runtime();
         let _inside = runtime.enter();
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let listener = listen_tcp(address.parse().unwrap(), Dscp::EF).unwrap();
-            assert_eq!(mark::read_back(&listener).unwrap().v4, Some(Dscp::EF));
-            let taken = listener.local_addr().unwrap();
-            let error = listen_tcp(taken, Dscp::EF).unwrap_err().to_string();
+            let listener = MarkedListener::listen(address.parse().unwrap(), Dscp::EF).unwrap();
+            assert_eq!(listener.marks().unwrap().v4, Some(Dscp::EF));
+            let accepting = listener.accepting().unwrap();
+            let taken_mark = || {
+                let connecting = tokio::net::TcpStream::connect(listener.address());
+                let (_client, taken) =
+                    runtime.block_on(async { tokio::join!(connecting, accepting.accept()) });
+                mark::read_back(&taken.unwrap().0).unwrap().v4
+            };
+            assert_eq!(taken_mark(), Some(Dscp::EF));
+            listener.set_mark(Dscp::DEFAULT).unwrap();
+            assert_eq!(
+                (listener.marks().unwrap().v4, taken_mark()),
+                (Some(Dscp::DEFAULT), Some(Dscp::DEFAULT))
+            );
+            let taken = listener.address();
+            let error = MarkedListener::listen(taken, Dscp::EF).unwrap_err().to_string();
             assert!(error.starts_with(&format!("can't open {taken} (TCP): the port is held by ")), "{error}");
         }
     }

@@ -9,16 +9,18 @@ use std::time::Duration;
 use carillon_net::bind_error::BindError;
 use carillon_net::lease::Leases;
 use carillon_net::transports::{self, Listening, Transports};
+use carillon_qos::TrafficClass;
 use carillon_signaling::{Binding, Expires, FrontEnd};
-use carillon_store::{Author, Bindings, Store};
+use carillon_store::{Author, Bindings, PlanSource, Store};
 use carillon_wire::sip::{Flow, Transport};
 use rustls::ServerConfig;
+use tokio::sync::watch;
 
 use crate::certificate::{CertificateError, server_tls};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerConfig};
 use crate::desk::{Desk, Health};
-use crate::estate::{Bound, Estate, adopt_plan, policy, signaling_mark};
+use crate::estate::{Bound, Estate, choose_plan, policy, signaling_mark};
 use crate::turn::{Server, TurnCounts};
 
 /// Media serves both families from one socket.
@@ -55,7 +57,11 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let author = Author { who: "configuration".to_owned(), time: clock.now() };
     let mut store = Store::open(&config.store)?;
     check_realm(&mut store, &config)?;
-    let (plan, plan_version) = adopt_plan(&mut store, &config.plan, &author)?;
+    let (plan, stored) = choose_plan(&store, &config.plan)?;
+    let plan_version = match stored {
+        Some(version) => version,
+        None => store.put_plan(&config.plan.toml, PlanSource::Configuration, &author)?,
+    };
     let policy = policy(&plan);
     let mark = signaling_mark(&policy);
     let limits = transports::Limits { connections: config.connections, ..transports::Limits::default() };
@@ -71,6 +77,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let front_end = front_end(&estate, &mut store, bindings.readable, &transports.listening(), clock.now())?;
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
+    let management = watch::Sender::new(policy.mark(TrafficClass::Management));
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
     let server = Server {
         transports,
@@ -79,6 +86,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         policy,
         store,
         estate,
+        management,
         clock,
         health,
         orders,

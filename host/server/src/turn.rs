@@ -21,6 +21,8 @@ use carillon_net::transports::{Incoming, Transports};
 use carillon_qos::plan::RolePolicy;
 use carillon_signaling::{Change, Event, FrontEnd, Output};
 use carillon_store::Store;
+use carillon_wire::ip::Dscp;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::desk::{Health, Orders};
@@ -43,6 +45,8 @@ pub struct Server {
     pub(crate) store: Store,
     /// What the server was told to be: configuration, plan, listeners.
     pub(crate) estate: Estate,
+    /// The mark of health and metrics, for the thread that serves them.
+    pub(crate) management: watch::Sender<Dscp>,
     pub(crate) clock: Clock,
     pub(crate) health: Arc<Health>,
     /// What administrators want, see `desk`.
@@ -206,4 +210,4 @@ fn name(event: &Event) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -28,6 +28,11 @@ impl Refusal {
         Refusal::wrong(problems.iter().map(Problem::to_string).collect())
     }
 
+    /// It should have worked.
+    pub(super) fn failed(reason: String) -> Refusal {
+        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, reasons: vec![reason], version: None }
+    }
+
     /// There is no such thing.
     pub(super) fn unknown(what: impl Into<String>) -> Refusal {
         Refusal { status: StatusCode::NOT_FOUND, reasons: vec![what.into()], version: None }
@@ -62,8 +67,7 @@ impl From<Busy> for Refusal {
 
 impl From<carillon_store::Error> for Refusal {
     fn from(error: carillon_store::Error) -> Refusal {
-        let reasons = vec![crate::chain(&error)];
-        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, reasons, version: None }
+        Refusal::failed(crate::chain(&error))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use carillon_qos::Plan;
+use carillon_wire::ip::Dscp;
 
 use super::Server;
 use crate::admin::{self, Client, ClientError};
@@ -17,11 +18,12 @@ use crate::{Desk, start};
 const NEVER: Duration = Duration::from_secs(60);
 
 /// A server of `--dev` in a folder of its own.
-fn server(folder: &tempfile::TempDir) -> (Server, Desk) {
+pub(crate) fn server(folder: &tempfile::TempDir) -> (Server, Desk) {
     let plan = Arc::new(Plan::preset("lync-kloud").unwrap());
+    let metrics = Some("127.0.0.1:0".parse().unwrap());
     let directory = folder.path().to_owned();
     let log = "error".to_owned();
-    let options = Options { listen: None, port: 0, plain: false, plan, directory, metrics: None, log };
+    let options = Options { listen: None, port: 0, plain: false, plan, directory, metrics, log };
     let (mut server, desk) = start(prepare(&options).unwrap().config, None).unwrap();
     server.until = Some(server.clock.now() + NEVER);
     (server, desk)
@@ -38,7 +40,7 @@ fn turn(server: &mut Server) {
 /// Has the server take turns while an administrator imports users from u0 on; what he hears.
 fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, ClientError> {
     let config = server.estate.config.clone();
-    let _admin = admin::open(&config, &server.policy, desk.clone()).unwrap();
+    let _admin = admin::open(&config, server.management.subscribe(), desk.clone()).unwrap();
     let (told, heard) = channel();
     let desk = desk.clone();
     std::thread::spawn(move || {
@@ -110,4 +112,49 @@ fn a_registration_that_cannot_be_read_does_not_stop_the_start() {
     let (server, _) = server(&folder);
     assert_eq!((server.counts.unreadable, server.front_end.counts().registrations), (1, 0));
     assert!(server.metrics().contains("\ncarillon_bindings_unreadable 1\n"));
+}
+
+/// Waits for another thread.
+fn until(holds: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < NEVER);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn another_plan_marks_health_and_metrics_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, desk) = server(&folder);
+    let config = server.estate.config.clone();
+    let admin = admin::open(&config, server.management.subscribe(), desk).unwrap();
+    assert_eq!(admin.metrics_mark(), Some(Dscp::DEFAULT));
+    for (mark, value) in [("CS2", 16), ("CS1", 8)] {
+        let toml = format!("base = \"lync-kloud\"\n[classes]\nmanagement = {{ dscp = \"{mark}\" }}\n");
+        let seen = server.estate.plan_version;
+        server.put_plan(&toml, seen, "uid 7").map_err(|refused| refused.to_string()).unwrap();
+        until(|| admin.metrics_mark() == Dscp::new(value));
+    }
+}
+
+#[test]
+fn a_plan_that_cannot_be_stored_leaves_the_old_marks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, _) = server(&folder);
+    let store = rusqlite::Connection::open(folder.path().join("carillon.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON plans BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    store.execute_batch(full).unwrap();
+    let marks = |server: &Server| -> Vec<_> {
+        let marks = server.transports.listening().into_iter().map(|listening| listening.marks.unwrap().v4);
+        marks.chain([Some(server.estate.mark)]).collect()
+    };
+    let (before, toml) =
+        (marks(&server), "base = \"lync-kloud\"\n[classes]\nsignaling = { dscp = \"CS5\" }\n");
+    let refused = server.put_plan(toml, 1, "uid 7").unwrap_err().to_string();
+    assert!(refused.starts_with("cannot save the plan: disk full"), "{refused}");
+    assert_eq!(marks(&server), before);
+    store.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(server.put_plan(toml, 1, "uid 7").map_err(|refused| refused.to_string()), Ok(2));
+    assert_eq!(marks(&server), vec![Dscp::new(40); before.len()]);
 }

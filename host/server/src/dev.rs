@@ -105,6 +105,7 @@ fn config(options: &Options) -> Config {
         store: directory.join("carillon.db"),
         listeners: listeners(options),
         certificate: Certificate::Authority(directory.clone()),
+        trusted: Vec::new(),
         registrations: Registrations { min: 60, default: 3600, max: 86_400 },
         connections: 1000,
         admin_socket: directory.join("admin.sock"),

@@ -9,10 +9,10 @@ use carillon_qos::Plan;
 use carillon_signaling::Request;
 use carillon_store::PlanSource;
 use carillon_wire::sip::Transport;
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 use serde::Serialize;
 
-use crate::certificate::server_tls;
+use crate::certificate::{CertificateError, client_tls, server_tls};
 use crate::changes::PlanRefused;
 use crate::config::{Config, ConfiguredPlan, ListenerConfig};
 use crate::estate::{Bound, choose_plan};
@@ -56,10 +56,7 @@ impl Server {
 
     /// Everything that may fail comes first.
     fn change_to(&mut self, config: Config) -> Result<Reloaded, Vec<String>> {
-        let tls = match config.needs_certificate().then(|| server_tls(&config)).transpose() {
-            Ok(tls) => tls,
-            Err(error) => return Err(vec![crate::chain(&error)]),
-        };
+        let (tls, client_tls) = certificates(&config).map_err(|error| vec![crate::chain(&error)])?;
         let listeners = self.open_new(&config, tls.clone())?;
         let (plan, version) = match self.adopt_plan(&config.plan) {
             Ok(adopted) => adopted,
@@ -70,6 +67,7 @@ impl Server {
         };
         self.close_but(&listeners, &self.estate.listeners.clone());
         self.greet_with(tls, &listeners);
+        self.transports.set_client_tls(client_tls, None);
         let after_restart = self.estate.config.differs_until_restart(&config);
         self.estate.config = self.estate.config.clone().reloaded(config);
         self.estate.listeners = listeners;
@@ -137,6 +135,12 @@ impl Server {
             self.transports.reload_tls(bound.address, tls.clone());
         }
     }
+}
+
+/// What others see, and whom we trust.
+fn certificates(config: &Config) -> Result<(Option<Arc<ServerConfig>>, Arc<ClientConfig>), CertificateError> {
+    let tls = config.needs_certificate().then(|| server_tls(config)).transpose()?;
+    Ok((tls, client_tls(config)?))
 }
 
 fn same_place(one: &ListenerConfig, other: &ListenerConfig) -> bool {

@@ -16,7 +16,7 @@ use carillon_wire::sip::{Flow, Transport};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
-use crate::certificate::{CertificateError, server_tls};
+use crate::certificate::{CertificateError, client_tls, server_tls};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerConfig};
 use crate::desk::{Desk, Health};
@@ -67,6 +67,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let limits = transports::Limits { connections: config.connections, ..transports::Limits::default() };
     let mut transports = Transports::new(mark, limits).map_err(StartError::Kernel)?;
     let tls = if config.needs_certificate() { Some(server_tls(&config)?) } else { None };
+    transports.set_client_tls(client_tls(&config)?, None);
     let mut listeners = Vec::new();
     for listener in &config.listeners {
         listeners.push(listen(&mut transports, listener, tls.clone())?);

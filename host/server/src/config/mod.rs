@@ -40,6 +40,8 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// What phones see when they connect over TLS.
     pub certificate: Certificate,
+    /// Files with the authorities of servers that this one connects to, beside our own.
+    pub trusted: Vec<PathBuf>,
     /// How long registrations last, in seconds.
     pub registrations: Registrations,
     /// Connections over TCP and TLS together.
@@ -147,8 +149,8 @@ impl Config {
 
     /// This one with what a reload changes; the rest waits for a restart.
     pub(crate) fn reloaded(self, new: Config) -> Config {
-        let Config { name, plan, listeners, certificate, drain, .. } = new;
-        Config { name, plan, listeners, certificate, drain, ..self }
+        let Config { name, plan, listeners, certificate, trusted, drain, .. } = new;
+        Config { name, plan, listeners, certificate, trusted, drain, ..self }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.

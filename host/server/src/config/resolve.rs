@@ -53,6 +53,7 @@ impl Resolver {
         let plan = self.plan(&top);
         let listeners = self.listeners(raw);
         let certificate = self.certificate(&raw.block("tls"));
+        let trusted = self.trusted(&raw.block("tls"));
         let registrations = self.registrations(&raw.block("registrations"));
         let metrics = self.metrics(&raw.block("metrics"));
         let log = raw.block("log");
@@ -65,6 +66,7 @@ impl Resolver {
             store: self.path(&top, "store")?,
             listeners: listeners?,
             certificate: certificate?,
+            trusted,
             registrations: registrations?,
             connections: usize::try_from(raw.block("limits").number("connections")?.value).ok()?,
             admin_socket: self.path(&raw.block("admin"), "socket")?,
@@ -204,6 +206,12 @@ impl Resolver {
             (Some(at), None) => self.refuse(tls, at.line, "certificate", "needs a `key` beside it"),
             (None, Some(at)) => self.refuse(tls, at.line, "key", "needs a `certificate` beside it"),
         }
+    }
+
+    fn trusted(&mut self, tls: &Block) -> Vec<PathBuf> {
+        let Some(At { value, line }) = tls.texts("trusted") else { return Vec::new() };
+        let files = value.into_iter().filter_map(|value| self.readable(tls, "trusted", &At { value, line }));
+        files.collect()
     }
 
     fn readable(&mut self, block: &Block, key: &str, at: &At<String>) -> Option<PathBuf> {

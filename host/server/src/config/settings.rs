@@ -192,6 +192,16 @@ const TLS: &[Setting] = &[
         help: "Directory of our own authority, made on the first start if no certificate is named.\n\
                Phones must trust its ca.pem.",
     },
+    Setting {
+        key: "trusted",
+        kind: Kind::Texts,
+        unset: Unset::Follows {
+            from: "our own authority, if the certificate is of it; otherwise no server is connected to over TLS",
+            example: "[\"/etc/carillon/peers.pem\"]",
+        },
+        help: "Files with the authorities of servers that this one connects to, as PEM: proxies that phones registered\n\
+               through (Path). Our own is trusted too. Such a server must prove the address at which it is reached.",
+    },
 ];
 
 const REGISTRATIONS: &[Setting] = &[

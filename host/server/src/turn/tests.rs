@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use carillon_net::authority::Authority;
+use carillon_net::tls::{Identity, server_config};
+use carillon_net::transports::{Incoming, Limits, Transports};
 use carillon_qos::Plan;
 use carillon_wire::ip::Dscp;
+use carillon_wire::sip::{Destination, Transport};
 
 use super::Server;
 use crate::admin::{self, Client, ClientError};
@@ -112,6 +116,43 @@ fn a_registration_that_cannot_be_read_does_not_stop_the_start() {
     let (server, _) = server(&folder);
     assert_eq!((server.counts.unreadable, server.front_end.counts().registrations), (1, 0));
     assert!(server.metrics().contains("\ncarillon_bindings_unreadable 1\n"));
+}
+
+/// What became of a message that this server sent to a TLS server with that certificate: whether it came.
+fn reaches(server: &mut Server, peer: &Identity) -> bool {
+    let mut other = Transports::new(Dscp::DEFAULT, Limits::default()).unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let remote = other.listen(Transport::Tls, address, Some(server_config(peer).unwrap())).unwrap();
+    let to = Destination::Address { transport: Transport::Tls, remote, local: None };
+    server.transports.send(to, b"OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r\n".to_vec());
+    let (mut came, mut failed) = (false, false);
+    while !came && !failed {
+        assert!(server.until.unwrap() > server.clock.now());
+        let wait = Some(Duration::from_millis(5));
+        other.poll(wait, &mut |incoming| came |= matches!(incoming, Incoming::Message { .. })).unwrap();
+        let failure = |incoming: Incoming<'_>| matches!(incoming, Incoming::Failed { .. });
+        server.transports.poll(Some(Duration::ZERO), &mut |incoming| failed |= failure(incoming)).unwrap();
+    }
+    came
+}
+
+#[test]
+fn a_tls_connection_of_the_server_trusts_its_own_authority_and_those_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = server(&folder);
+    let own = Authority::open(folder.path(), "").unwrap();
+    let [given, stranger] = [(); 2].map(|()| Authority::create("Carillon test").unwrap());
+    let config = server.estate.config.clone();
+    std::fs::write(folder.path().join("peers.pem"), given.pem()).unwrap();
+    let trusted = vec![folder.path().join("peers.pem")];
+    let (mut server, _) = start(crate::config::Config { trusted, ..config }, None).unwrap();
+    server.until = Some(server.clock.now() + NEVER);
+    let here =
+        |authority: &Authority| authority.issue(&["localhost"], &["127.0.0.1".parse().unwrap()]).unwrap();
+    assert!(reaches(&mut server, &here(&own)) && reaches(&mut server, &here(&given)));
+    assert!(!reaches(&mut server, &here(&stranger)));
+    let elsewhere = given.issue(&["localhost", "sip.example.com"], &["192.0.2.1".parse().unwrap()]).unwrap();
+    assert!(!reaches(&mut server, &elsewhere), "it must prove the address");
 }
 
 /// Waits for another thread.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use carillon_net::bind_error::BindError;
 use carillon_net::lease::Leases;
-use carillon_net::transports::{self, Listening, Transports};
+use carillon_net::transports::{Listening, Transports};
 use carillon_qos::TrafficClass;
 use carillon_signaling::{Binding, Expires, FrontEnd};
 use carillon_store::{Author, Bindings, PlanSource, Store};
@@ -64,8 +64,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     };
     let policy = policy(&plan);
     let mark = signaling_mark(&policy);
-    let limits = transports::Limits { connections: config.connections, ..transports::Limits::default() };
-    let mut transports = Transports::new(mark, limits).map_err(StartError::Kernel)?;
+    let mut transports = Transports::new(mark, config.limits.transports()).map_err(StartError::Kernel)?;
     let tls = if config.needs_certificate() { Some(server_tls(&config)?) } else { None };
     transports.set_client_tls(client_tls(&config)?, None);
     let mut listeners = Vec::new();
@@ -152,7 +151,7 @@ fn front_end(
         plan: estate.plan.clone(),
         plan_version: estate.plan_version,
         expires: Expires { min: registrations.min, max: registrations.max, default: registrations.default },
-        limits: carillon_signaling::Limits::default(),
+        limits: estate.config.limits.front_end(),
     };
     let bindings = bindings.into_iter().enumerate();
     let bindings = bindings.map(|(number, binding)| revived(binding, number as u64, listening)).collect();

@@ -3,6 +3,7 @@
 //! A [`Config`] has passed every check; whatever is wrong with a file comes back at once, with lines. Nothing is opened here
 //! but the files that it names.
 
+mod limits;
 mod raw;
 mod resolve;
 mod sample;
@@ -19,6 +20,7 @@ use carillon_qos::plan::Problem;
 use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
 
+pub use limits::Limits;
 pub(crate) use resolve::is_host;
 pub use sample::sample;
 pub use settings::{Kind, SECTIONS, Section, Setting, Unset};
@@ -44,8 +46,8 @@ pub struct Config {
     pub trusted: Vec<PathBuf>,
     /// How long registrations last, in seconds.
     pub registrations: Registrations,
-    /// Connections over TCP and TLS together.
-    pub connections: usize,
+    /// What is refused beyond a number.
+    pub limits: Limits,
     /// The socket of the admin API.
     pub admin_socket: PathBuf,
     /// Where health and metrics are served.
@@ -160,7 +162,7 @@ impl Config {
             ("realm", self.realm != other.realm),
             ("store", self.store != other.store),
             ("registrations", self.registrations != other.registrations),
-            ("limits", self.connections != other.connections),
+            ("limits", self.limits != other.limits),
             ("admin.socket", self.admin_socket != other.admin_socket),
             ("metrics.listen", self.metrics != other.metrics),
             ("log", self.log != other.log),

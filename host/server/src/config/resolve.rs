@@ -12,7 +12,9 @@ use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
 
 use super::raw::{At, Block, Raw};
-use super::{Certificate, Config, ConfiguredPlan, ListenerConfig, Log, Mistake, Refusal, Registrations};
+use super::{
+    Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Mistake, Refusal, Registrations,
+};
 
 /// The configuration, if nothing is wrong with it.
 pub(super) fn resolve(raw: &Raw, problems: Vec<Problem>, file: &Path) -> Result<Config, Refusal> {
@@ -68,7 +70,7 @@ impl Resolver {
             certificate: certificate?,
             trusted,
             registrations: registrations?,
-            connections: usize::try_from(raw.block("limits").number("connections")?.value).ok()?,
+            limits: limits(&raw.block("limits"))?,
             admin_socket: self.path(&raw.block("admin"), "socket")?,
             metrics: metrics?,
             log: Log { level: log.text("level")?.value, json: log.text("format")?.value == "json" },
@@ -260,6 +262,18 @@ impl Resolver {
     fn beside(&self, path: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
+}
+
+fn limits(block: &Block) -> Option<Limits> {
+    let number = |key| usize::try_from(block.number(key)?.value).ok();
+    Some(Limits {
+        connections: number("connections")?,
+        unproven_per_source: number("unproven-per-source")?,
+        calls: number("calls")?,
+        transactions: number("transactions")?,
+        waiting: number("waiting")?.checked_mul(1 << 20)?,
+        body: number("body")?,
+    })
 }
 
 /// A host name (RFC 1123): labels of letters, digits and hyphens.

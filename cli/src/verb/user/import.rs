@@ -5,10 +5,9 @@ use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 
 use carillon_server::admin::Imported;
-use carillon_server::users::NewUser;
+use carillon_server::users::{NewUser, UserList};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::csv::{Row, rows};
 use super::reach::Users;
 use crate::answer::{Answer, Failure};
 use crate::args;
@@ -33,7 +32,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<Answer, Failure> {
     let text = read(file)?;
-    let (mut users, mut mistakes) = parse(&text)?;
+    let UserList { mut users, mut mistakes } = UserList::read(&text).map_err(Failure::Message)?;
     let mut directory = Users::open(server)?;
     check(&mut directory, &mut users, &mut mistakes)?;
     for (line, mistake) in mistakes.iter().take(SHOWN) {
@@ -60,58 +59,6 @@ fn read(file: &str) -> Result<String, Failure> {
         file => fs::read_to_string(file),
     };
     read.map_err(|error| Failure::new(format!("cannot read `{file}`"), error))
-}
-
-/// The users of the file, and what is wrong with other rows.
-fn parse(text: &str) -> Result<(Vec<Line>, Mistakes), Failure> {
-    let mut rows = rows(text).into_iter();
-    let head = rows.next().and_then(|row| row.fields.ok()).unwrap_or_default();
-    let columns = Columns::of(&head).map_err(Failure::Message)?;
-    let (mut users, mut mistakes, mut seen) = (Vec::new(), Mistakes::new(), BTreeMap::new());
-    for Row { line, fields } in rows {
-        match fields.and_then(|fields| columns.user(fields)) {
-            Err(mistake) => drop(mistakes.insert(line, mistake)),
-            Ok(user) => match seen.insert(user.name.to_ascii_lowercase(), line) {
-                Some(first) => {
-                    drop(mistakes.insert(line, format!("`{}` stands in line {first} already", user.name)))
-                }
-                None => users.push((line, user)),
-            },
-        }
-    }
-    Ok((users, mistakes))
-}
-
-/// Where the columns stand.
-struct Columns {
-    count: usize,
-    name: usize,
-    password: usize,
-    site: Option<usize>,
-}
-
-impl Columns {
-    fn of(head: &[String]) -> Result<Columns, String> {
-        let known = ["name", "password", "site"];
-        let at = |name: &str| head.iter().position(|column| column.eq_ignore_ascii_case(name));
-        let strange =
-            head.iter().find(|column| !known.iter().any(|known| column.eq_ignore_ascii_case(known)));
-        match (at("name"), at("password"), strange) {
-            (Some(name), Some(password), None) => {
-                Ok(Columns { count: head.len(), name, password, site: at("site") })
-            }
-            _ => Err("the first line must name the columns: name,password or name,password,site".to_owned()),
-        }
-    }
-
-    fn user(&self, fields: Vec<String>) -> Result<NewUser, String> {
-        if fields.len() != self.count {
-            return Err(format!("has {} fields, not {}", fields.len(), self.count));
-        }
-        let field = |at: usize| fields.get(at).cloned().unwrap_or_default();
-        let site = self.site.map(field).filter(|site| !site.is_empty());
-        Ok(NewUser { name: field(self.name), password: field(self.password), site, digest: None })
-    }
 }
 
 /// Moves what the server would refuse from the users to the mistakes.

@@ -114,6 +114,9 @@ pub struct Log {
     pub json: bool,
 }
 
+/// How files that a configuration names are read.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
+
 /// Why a configuration is refused: everything that is wrong with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal(pub Vec<Mistake>);
@@ -140,8 +143,13 @@ impl Config {
 
     /// Checks a text as if it stood in that file.
     pub fn from_toml(text: &str, file: &Path) -> Result<Config, Refusal> {
+        Config::from_toml_with(text, file, &|path| std::fs::read(path))
+    }
+
+    /// The same, with the files that it names read in this way.
+    pub fn from_toml_with(text: &str, file: &Path, read: ReadFile<'_>) -> Result<Config, Refusal> {
         let (raw, problems) = raw::read(text);
-        resolve::resolve(&raw, problems, file)
+        resolve::resolve(&raw, problems, file, read)
     }
 
     /// Whether TLS is spoken anywhere.

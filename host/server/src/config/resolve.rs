@@ -1,6 +1,7 @@
 //! What the file means: texts become addresses, names become files and plans, and values must agree with each other.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,12 +14,18 @@ use carillon_wire::sip::Transport;
 
 use super::raw::{At, Block, Raw};
 use super::{
-    Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Mistake, Refusal, Registrations,
+    Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Mistake, ReadFile, Refusal,
+    Registrations,
 };
 
 /// The configuration, if nothing is wrong with it.
-pub(super) fn resolve(raw: &Raw, problems: Vec<Problem>, file: &Path) -> Result<Config, Refusal> {
-    let mut resolver = Resolver { file: file.to_owned(), mistakes: Vec::new() };
+pub(super) fn resolve(
+    raw: &Raw,
+    problems: Vec<Problem>,
+    file: &Path,
+    read: ReadFile<'_>,
+) -> Result<Config, Refusal> {
+    let mut resolver = Resolver { file: file.to_owned(), read, mistakes: Vec::new() };
     resolver.add(file, problems);
     let config = resolver.config(raw);
     let mut mistakes = resolver.mistakes;
@@ -30,12 +37,13 @@ pub(super) fn resolve(raw: &Raw, problems: Vec<Problem>, file: &Path) -> Result<
     }
 }
 
-struct Resolver {
+struct Resolver<'a> {
     file: PathBuf,
+    read: ReadFile<'a>,
     mistakes: Vec<Mistake>,
 }
 
-impl Resolver {
+impl Resolver<'_> {
     fn add(&mut self, file: &Path, problems: impl IntoIterator<Item = Problem>) {
         let file = file.to_owned();
         self.mistakes.extend(problems.into_iter().map(|problem| Mistake { file: file.clone(), problem }));
@@ -105,7 +113,8 @@ impl Resolver {
             return Some(ConfiguredPlan { toml: format!("base = \"{value}\"\n"), plan: Arc::new(plan) });
         }
         let path = self.beside(&value);
-        let toml = match std::fs::read_to_string(&path) {
+        let text = (self.read)(&path).and_then(|text| String::from_utf8(text).map_err(io::Error::other));
+        let toml = match text {
             Ok(toml) => toml,
             Err(error) => {
                 let hint = nearest(&value, PRESETS.iter().map(|preset| preset.name))
@@ -218,7 +227,7 @@ impl Resolver {
 
     fn readable(&mut self, block: &Block, key: &str, at: &At<String>) -> Option<PathBuf> {
         let path = self.beside(&at.value);
-        match std::fs::File::open(&path) {
+        match (self.read)(&path) {
             Ok(_) => Some(path),
             Err(error) => {
                 self.refuse(block, at.line, key, format!("`{}` cannot be read: {error}", path.display()))

@@ -80,12 +80,17 @@ impl Server {
     /// can't be waited for any more.
     pub fn run(mut self) -> io::Result<()> {
         while !self.is_over() {
-            self.receive()?;
-            self.decide();
-            self.mark();
-            self.save();
-            self.send();
+            self.turn()?;
         }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        self.receive()?;
+        self.decide();
+        self.mark();
+        self.save();
+        self.send();
         Ok(())
     }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 use carillon_net::authority::Authority;
 use carillon_net::tls::{Identity, server_config};
 use carillon_net::transports::{Incoming, Limits, Transports};
-use carillon_qos::Plan;
+use carillon_net::udp::UdpPort;
+use carillon_qos::{Plan, TrafficClass};
+use carillon_signaling::{Binding, Change, Output, Transmit};
 use carillon_wire::ip::Dscp;
-use carillon_wire::sip::{Destination, Transport};
+use carillon_wire::sip::{Destination, Flow, Transport};
 
 use super::Server;
 use crate::admin::{self, Client, ClientError};
@@ -33,14 +35,6 @@ pub(crate) fn server(folder: &tempfile::TempDir) -> (Server, Desk) {
     (server, desk)
 }
 
-fn turn(server: &mut Server) {
-    server.receive().unwrap();
-    server.decide();
-    server.mark();
-    server.save();
-    server.send();
-}
-
 /// Has the server take turns while an administrator imports users from u0 on; what he hears.
 fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, ClientError> {
     let config = server.estate.config.clone();
@@ -54,7 +48,7 @@ fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, Clien
         desk.leave(|_| ()).unwrap();
     });
     loop {
-        turn(server);
+        server.turn().unwrap();
         assert!(server.until.unwrap() > server.clock.now());
         if let Ok(imported) = heard.try_recv() {
             return imported;
@@ -76,7 +70,7 @@ fn an_order_has_a_turn_of_its_own_and_the_next_does_not_wait() {
         desk.leave(move |_| did.send(order).unwrap()).unwrap();
     }
     for order in 0..3 {
-        turn(&mut server);
+        server.turn().unwrap();
         assert_eq!(done.try_iter().collect::<Vec<_>>(), [order]);
     }
     assert!(server.until.unwrap() > server.clock.now(), "no turn waited for a message");
@@ -116,6 +110,98 @@ fn a_registration_that_cannot_be_read_does_not_stop_the_start() {
     let (server, _) = server(&folder);
     assert_eq!((server.counts.unreadable, server.front_end.counts().registrations), (1, 0));
     assert!(server.metrics().contains("\ncarillon_bindings_unreadable 1\n"));
+}
+
+/// A wish of the core to save a binding and to send a message, as after a REGISTER.
+fn wish(server: &mut Server, class: TrafficClass) {
+    let remote = "127.0.0.1:9".parse().unwrap();
+    let flow = Flow { transport: Transport::Udp, id: 1, local: remote, remote };
+    let binding = Binding {
+        aor: "alice@localhost".into(),
+        key: "k".to_owned(),
+        contact: "sip:alice@127.0.0.1:9".to_owned(),
+        flow,
+        path: Vec::new(),
+        call_id: "c".to_owned(),
+        cseq: 1,
+        q: 1000,
+        expires: server.clock.now() + NEVER,
+        user_agent: String::new(),
+        plan_version: None,
+    };
+    server.changes.push(Change::Bind(Arc::new(binding)));
+    let to = Destination::Address { transport: Transport::Udp, remote, local: None };
+    server.leaving.push(Output::Transmit(Transmit { to, class, bytes: b"SIP/2.0 200 OK\r\n\r\n".to_vec() }));
+}
+
+/// A store in which nothing can be added to a table.
+fn full(folder: &tempfile::TempDir, table: &str) -> rusqlite::Connection {
+    let store = rusqlite::Connection::open(folder.path().join("carillon.db")).unwrap();
+    let trigger =
+        format!("CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'disk full'); END");
+    store.execute_batch(&trigger).unwrap();
+    store
+}
+
+#[test]
+fn nothing_leaves_that_was_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, desk) = server(&folder);
+    let store = full(&folder, "bindings");
+    // Being stopped, the server tries only once.
+    desk.stop();
+    server.until = Some(server.clock.now() + NEVER);
+    wish(&mut server, TrafficClass::Signaling);
+    server.turn().unwrap();
+    assert_eq!((server.counts.sent, server.store.commits().failures), (0, 1));
+    store.execute_batch("DROP TRIGGER full").unwrap();
+    wish(&mut server, TrafficClass::Signaling);
+    desk.leave(|_| ()).unwrap();
+    server.turn().unwrap();
+    assert_eq!((server.counts.sent, server.health.trouble()), (1, None));
+    // What could not be saved before was not forgotten.
+    assert_eq!((server.store.commits().transactions, server.store.commits().changes), (1, 2));
+}
+
+#[test]
+fn a_message_whose_class_has_another_mark_than_the_sockets_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, desk) = server(&folder);
+    wish(&mut server, TrafficClass::Audio);
+    desk.leave(|_| ()).unwrap();
+    server.turn().unwrap();
+    assert_eq!((server.counts.sent, server.counts.unmarkable), (0, 1));
+}
+
+#[test]
+fn a_reload_that_fails_at_its_last_step_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, _) = server(&folder);
+    let file = folder.path().join("carillon.toml");
+    let listener = "[[listeners]]\ntransport = \"udp\"\naddress = \"127.0.0.1\"\nport = 0\n";
+    let text = format!("domains = [\"localhost\"]\nplan = \"cisco\"\nname = \"localhost\"\n{listener}")
+        .replace("port = 0", &format!("port = {}", free_port()));
+    std::fs::write(&file, text).unwrap();
+    server.estate.file = Some(file);
+    let store = full(&folder, "plans");
+    let places = |server: &Server| -> Vec<_> {
+        server.transports.listening().iter().map(|l| (l.transport, l.address)).collect()
+    };
+    let picture = |server: &Server| {
+        let estate = &server.estate;
+        (places(server), estate.listeners.clone(), estate.config.clone(), estate.plan_version, estate.mark)
+    };
+    let before = picture(&server);
+    let refused = server.reload().unwrap_err();
+    assert!(refused[0].starts_with("cannot save the plan: disk full"), "{refused:?}");
+    assert_eq!(picture(&server), before);
+    store.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(server.reload().unwrap().plan_version, 2);
+    assert_eq!((places(&server).len(), server.estate.plan.name()), (1, "cisco"));
+}
+
+fn free_port() -> u16 {
+    UdpPort::bind("127.0.0.1:0".parse().unwrap(), Dscp::DEFAULT).unwrap().local().port()
 }
 
 /// What became of a message that this server sent to a TLS server with that certificate: whether it came.
@@ -183,9 +269,7 @@ fn another_plan_marks_health_and_metrics_anew() {
 fn a_plan_that_cannot_be_stored_leaves_the_old_marks() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, _) = server(&folder);
-    let store = rusqlite::Connection::open(folder.path().join("carillon.db")).unwrap();
-    let full = "CREATE TRIGGER full BEFORE INSERT ON plans BEGIN SELECT RAISE(ABORT, 'disk full'); END";
-    store.execute_batch(full).unwrap();
+    let store = full(&folder, "plans");
     let marks = |server: &Server| -> Vec<_> {
         let marks = server.transports.listening().into_iter().map(|listening| listening.marks.unwrap().v4);
         marks.chain([Some(server.estate.mark)]).collect()

@@ -3,6 +3,7 @@
 //! is not fuzzed.
 
 mod captures;
+mod files;
 mod legs;
 mod media;
 mod packets;
@@ -13,6 +14,7 @@ mod traffic;
 mod verify;
 
 pub use captures::{capture, fragment, stream};
+pub use files::{configuration, user_list};
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
@@ -27,6 +29,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("capture", capture),
+    ("configuration", configuration),
     ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
@@ -45,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     ("stream", stream),
     ("stun", stun),
     ("stun_stream", stun_stream),
+    ("user_list", user_list),
     ("verify", verify),
     ("verify_packets", verify_packets),
 ];

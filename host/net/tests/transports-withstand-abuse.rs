@@ -12,7 +12,7 @@ use carillon_net::authority::Authority;
 use carillon_net::transports::{Count, Limits};
 use carillon_wire::sip::{Destination, Transport};
 use socket2::Socket;
-use transports::{Hub, at, client, connect, connect_tls, message, open_files};
+use transports::{Hub, at, client, connect, connect_tls, generous, message, open_files};
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -194,9 +194,39 @@ fn a_peer_that_never_reads_is_cut_off_when_its_queue_is_full() {
     }
 }
 
+/// Those that have proven themselves keep their room, whatever the others send.
+#[test]
+fn strangers_hold_little_each_and_little_together() {
+    let limits = Limits { unproven_buffered: 25_000, ..Limits::default() };
+    let (mut hub, address) = Hub::tcp(limits);
+    let part = |promised: usize, sent: usize| {
+        [format!("MESSAGE sip:a SIP/2.0\r\nl: {promised}\r\n\r\n").into_bytes(), vec![b'x'; sent]].concat()
+    };
+    let mut large = connect(address);
+    large.write_all(&part(16_385, 0)).unwrap();
+    hub.until("answer", |hub| !hub.seen.wrong.is_empty());
+    assert_eq!(hub.seen.wrong[0].1, 513);
+    let mut phone = connect(address);
+    phone.write_all(&message("known")).unwrap();
+    hub.until_messages(1);
+    let strangers: Vec<Socket> = (0..3).map(|_| connect(address)).collect();
+    for mut stranger in &strangers {
+        stranger.write_all(&part(16_384, 12_000)).unwrap();
+    }
+    hub.until("limit", |hub| hub.count(Count::MemoryFull) == 1 && hub.transports.counts().buffered > 24_000);
+    phone.write_all(&part(60_000, 60_000)).unwrap();
+    hub.until_messages(2);
+    // Room that a stranger has left is free again.
+    drop(strangers);
+    hub.until("room", |hub| hub.transports.counts().buffered == 0);
+    let mut later = connect(address);
+    later.write_all(&part(16_384, 12_000)).unwrap();
+    hub.until("held", |hub| hub.transports.counts().buffered > 12_000);
+}
+
 #[test]
 fn all_connections_together_hold_no_more_than_allowed() {
-    let limits = Limits { buffered: 100_000, ..Limits::default() };
+    let limits = Limits { buffered: 100_000, ..generous() };
     let (mut hub, address) = Hub::tcp(limits);
     let part = [b"MESSAGE sip:a SIP/2.0\r\nl: 60000\r\n\r\n".to_vec(), vec![b'x'; 59_000]].concat();
     let peers: Vec<Socket> = (0..4).map(|_| connect(address)).collect();

@@ -101,6 +101,12 @@ impl Server {
             "Messages kept back: their mark was not the socket's.",
             counts.unmarkable,
         );
+        page.one(
+            "bindings_unreadable",
+            "gauge",
+            "Registrations in the store that could not be read at the start.",
+            counts.unreadable,
+        );
         page.many("garbage_total", "counter", "What was no SIP.", "reason", &counts.garbage);
         page.many("events_total", "counter", "What happened.", "event", &counts.events);
         page.one("commits_total", "counter", "Transactions of the store.", commits.transactions);

@@ -254,8 +254,9 @@ impl Connection {
         let (bytes, input) = self.channel.open(received, plain);
         let Ok(input) = input else { return Progress::Ends(Count::TlsFailed) };
         let (held, mut whole) = (self.framer.held(), false);
+        let largest = if self.unproven.is_some() { limits.unproven_message } else { limits.message };
         let (flow, known) = (&self.flow, &mut self.known);
-        let reading = self.framer.feed(bytes, limits.message, &mut |framed| {
+        let reading = self.framer.feed(bytes, largest, &mut |framed| {
             whole = true;
             *known |= matches!(framed, Framed::Message(_) | Framed::Wrong(..));
             see(flow, framed);

@@ -44,6 +44,8 @@ const EVENTS: usize = 1024;
 pub struct Limits {
     /// Largest message on a stream.
     pub message: sip::Limits,
+    /// The same of a peer that is not proven: what it takes to prove oneself is much smaller.
+    pub unproven_message: sip::Limits,
     /// Connections at a time.
     pub connections: usize,
     /// Connections of one IPv4 address or IPv6 network of 64 bits that have not sent a message yet.
@@ -52,6 +54,8 @@ pub struct Limits {
     pub queue: usize,
     /// Bytes that all connections may hold together: parts of messages, and what waits to be sent.
     pub buffered: usize,
+    /// Of these, bytes that peers that are not proven may hold together: strangers take no room from phones.
+    pub unproven_buffered: usize,
     /// For connecting and the handshake of TLS together.
     pub handshake: Duration,
     /// For a message from its first byte to its last, and for the first message of a connection.
@@ -64,10 +68,12 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             message: sip::Limits::default(),
+            unproven_message: sip::Limits { head: 16 << 10, body: 16 << 10 },
             connections: 100_000,
             unproven_per_source: 1_000,
             queue: 2 << 20,
             buffered: 256 << 20,
+            unproven_buffered: 32 << 20,
             handshake: Duration::from_secs(10),
             message_time: Duration::from_secs(30),
             idle: Duration::from_secs(2 * 3600),

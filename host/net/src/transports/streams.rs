@@ -32,6 +32,8 @@ pub(super) struct Streams {
     by_remote: BTreeMap<(Transport, SocketAddr), u64>,
     /// Connections of a source that have not sent a message.
     unproven: BTreeMap<IpAddr, usize>,
+    /// Bytes that these hold together.
+    unproven_buffered: usize,
     timers: Timers,
     /// Sockets that there may be something to read from; edges are told once.
     ready: BTreeSet<u64>,
@@ -57,6 +59,7 @@ impl Streams {
             connections: BTreeMap::new(),
             by_remote: BTreeMap::new(),
             unproven: BTreeMap::new(),
+            unproven_buffered: 0,
             timers: Timers::default(),
             ready: BTreeSet::new(),
             unsent: BTreeSet::new(),
@@ -267,10 +270,15 @@ impl Streams {
     ) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let (held, established) = (connection.buffered(), connection.is_established());
+        if connection.unproven.is_some() {
+            self.unproven_buffered -= held;
+        }
         let mut progress = act(connection, &mut self.buffers, &self.limits);
         self.counts.buffered = self.counts.buffered.saturating_sub(held);
         let holds = connection.buffered();
-        if holds > held && self.counts.buffered + holds > self.limits.buffered {
+        let of_strangers = self.unproven_buffered + holds > self.limits.unproven_buffered;
+        let is_full = self.counts.buffered + holds > self.limits.buffered;
+        if holds > held && (is_full || of_strangers && connection.unproven.is_some()) {
             progress = Progress::Over(Count::MemoryFull);
         }
         if !established && connection.is_established() && connection.origin == Origin::Opened {
@@ -295,6 +303,9 @@ impl Streams {
             self.unsent.insert(id);
         }
         self.counts.buffered += connection.buffered();
+        if connection.unproven.is_some() {
+            self.unproven_buffered += connection.buffered();
+        }
         let (deadline, _) = connection.deadline(&self.limits);
         self.timers.arm(id, &mut connection.armed, deadline);
     }

@@ -1,6 +1,6 @@
 //! Comma-separated values (RFC 4180): rows of fields, each with the line it begins in.
 //!
-//! What the columns mean is `import`'s.
+//! What the columns mean is `list`'s.
 
 /// A row.
 #[derive(Clone, PartialEq, Eq, Debug)]

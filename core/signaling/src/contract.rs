@@ -30,6 +30,9 @@ pub enum Output {
     Save(Change),
     /// Send this.
     Transmit(Transmit),
+    /// A connection may stay: one of our users has proven to be behind it, or is in a call with whoever is. Connections of
+    /// which this is not said may be ended soon; it is said as often as it is proven.
+    Trust(Flow),
     /// Close a connection: what came on it cannot be trusted any more, or its user has gone.
     Close(Flow),
     /// Something that an administrator may want to know.

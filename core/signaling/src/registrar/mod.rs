@@ -112,7 +112,10 @@ impl Registrar {
             verdict = self.verifier.verify(now, &claim);
         }
         match (verdict, user) {
-            (Verdict::Proven, Some((aor, _))) => return Ok(Arc::clone(aor)),
+            (Verdict::Proven, Some((aor, _))) => {
+                out.extend(flow.transport.is_stream().then_some(Output::Trust(*flow)));
+                return Ok(Arc::clone(aor));
+            }
             (Verdict::Refused { why: Some(why), .. }, _) => {
                 *self.denied.entry(why).or_default() += 1;
                 out.push_back(Output::Event(Event::Denied { aor, remote: flow.remote, why }));

@@ -96,7 +96,8 @@ impl World {
             Output::Event(Event::Denied { why, .. }) => format!("{why:?}"),
             other => format!("{other:?}"),
         };
-        self.out.drain(..).map(told).collect()
+        let said = self.out.drain(..).filter(|output| !matches!(output, Output::Trust(_)));
+        said.map(told).collect()
     }
 
     fn contacts(&self, aor: &str) -> Vec<String> {

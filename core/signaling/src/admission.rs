@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_wire::sip::{Method, Name, Scheme, Transport, Uri};
 
 use crate::address;
+use crate::calls;
 use crate::contract::Binding;
 use crate::front_end::FrontEnd;
 use crate::incoming::Incoming;
@@ -40,6 +41,12 @@ impl FrontEnd {
             true => Err(Reply::new(482, "Loop Detected")),
             false => Ok(path),
         }
+    }
+
+    /// Whether a request is of a dialog that began here too long ago. A call that is known to be up may last for ever.
+    pub(crate) fn is_over(&self, now: Duration, incoming: &Incoming<'_>, way: &Route<'_>) -> bool {
+        let call = || calls::key(&self.proxy.secret, &incoming.routing);
+        way.token.as_ref().is_some_and(|token| token.is_over(now) && !self.proxy.calls.is_up(call()))
     }
 
     /// A request of a dialog that began here: it goes where our own Record-Route says.

@@ -51,6 +51,19 @@ impl Secret {
         proof.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
         proof
     }
+
+    /// Makes bytes unreadable, and readable again: two that have not the same proof have nothing in common.
+    pub(crate) fn masked(&self, proof: &[u8], bytes: &[u8]) -> Vec<u8> {
+        let block = |(number, block): (usize, &[u8])| {
+            let mut mac = self.mac.clone();
+            mac.update(b"mask");
+            mac.update(&(number as u64).to_be_bytes());
+            mac.update(proof);
+            let mask: [u8; 32] = mac.finalize().into_bytes().into();
+            block.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect::<Vec<u8>>()
+        };
+        bytes.chunks(32).enumerate().flat_map(block).collect()
+    }
 }
 
 /// What a hash is for; the same input gives other values for other uses. Less than 128, see [`Secret::wide`].

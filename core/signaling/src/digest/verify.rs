@@ -1,5 +1,6 @@
 //! The server's end: who may be believed.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use carillon_wire::sip::Credentials;
@@ -23,6 +24,8 @@ pub(crate) struct Verifier {
 /// What a request is to be judged by.
 pub(crate) struct Claim<'a> {
     pub(crate) credentials: Credentials<'a>,
+    /// Where the request came from.
+    pub(crate) from: IpAddr,
     pub(crate) method: &'a [u8],
     /// Whether the `uri` of the credentials is what was requested (RFC 3261, 22.4).
     pub(crate) fits: bool,
@@ -38,9 +41,9 @@ pub(crate) enum Verdict {
     Proven,
     /// Challenge again.
     Refused {
-        /// The password was right and only the nonce was not: the phone need not ask its user.
+        /// The nonce was not good, and nothing else was looked at: the phone need not ask its user.
         stale: bool,
-        /// What an administrator is told. An expired nonce is nothing to tell.
+        /// What an administrator is told. A nonce that has expired, or was given to another address, is nothing to tell.
         why: Option<Failure>,
     },
 }
@@ -57,8 +60,14 @@ impl Verifier {
     }
 
     /// The values of WWW-Authenticate or Proxy-Authenticate, one field each.
-    pub(crate) fn challenge(&mut self, now: Duration, algorithms: Algorithms, stale: bool) -> Vec<String> {
-        let (realm, nonce) = (&self.realm, self.nonces.make(now));
+    pub(crate) fn challenge(
+        &mut self,
+        now: Duration,
+        to: IpAddr,
+        algorithms: Algorithms,
+        stale: bool,
+    ) -> Vec<String> {
+        let (realm, nonce) = (&self.realm, self.nonces.make(now, to));
         let stale = if stale { ", stale=true" } else { "" };
         let challenge = |algorithm: &Algorithm| {
             let algorithm = algorithm.name();
@@ -73,10 +82,16 @@ impl Verifier {
             && credentials.get("realm").is_some_and(|realm| realm == self.realm.as_bytes())
     }
 
-    /// Judges credentials that [`Verifier::is_for_us`]. The password comes before the nonce, so that `stale` is only
-    /// said to who knows it (RFC 7616, 3.3).
+    /// Judges credentials that [`Verifier::is_for_us`]. The nonce comes before the password: with one that was given to
+    /// somebody else nobody learns whether a password is right, nor makes it look as if somebody else had guessed.
     pub(crate) fn verify(&mut self, now: Duration, claim: &Claim<'_>) -> Verdict {
         let refused = |stale, why| Verdict::Refused { stale, why: Some(why) };
+        let nonce = claim.credentials.get("nonce").unwrap_or_default();
+        let id = match self.nonces.look(now, claim.from, nonce) {
+            Nonce::Ours(id) => id,
+            Nonce::Stale => return Verdict::Refused { stale: true, why: None },
+            Nonce::Foreign => return refused(true, Failure::ForeignNonce),
+        };
         let Some(written) = Written::read(claim).filter(|_| claim.fits) else {
             return refused(false, Failure::Unfit);
         };
@@ -85,17 +100,11 @@ impl Verifier {
             Some(_) => (&self.nobody, Err(Failure::WrongUser)),
             None => (&self.nobody, Err(Failure::UnknownUser)),
         };
-        let proven = written.proves(ha1);
-        let nonce = self.nonces.look(now, written.parts.nonce);
-        match (named, proven, nonce) {
-            (Err(why), _, _) => refused(false, why),
-            (_, false, _) => refused(false, Failure::WrongPassword),
-            (_, _, Nonce::Foreign) => refused(true, Failure::ForeignNonce),
-            (_, _, Nonce::Expired) => Verdict::Refused { stale: true, why: None },
-            (_, _, Nonce::Ours(id)) => match self.nonces.count(now, id, written.nc) {
-                true => Verdict::Proven,
-                false => refused(true, Failure::Replay),
-            },
+        match (named, written.proves(ha1)) {
+            (Err(why), _) => refused(false, why),
+            (_, false) => refused(false, Failure::WrongPassword),
+            (_, true) if self.nonces.count(now, id, written.nc) => Verdict::Proven,
+            (_, true) => refused(true, Failure::Replay),
         }
     }
 }

@@ -108,7 +108,8 @@ impl Registrar {
         if let Some(credentials) = request.credentials(name).find(|c| self.verifier.is_for_us(*c)) {
             let fits = self.fits(credentials.get("uri"), uri, flow, listener);
             let user = user.map(|(_, user)| (user_part(&user.aor), &user.ha1));
-            let claim = Claim { credentials, method: method.as_bytes(), fits, user, algorithms };
+            let from = flow.remote.ip();
+            let claim = Claim { credentials, from, method: method.as_bytes(), fits, user, algorithms };
             verdict = self.verifier.verify(now, &claim);
         }
         match (verdict, user) {
@@ -123,7 +124,7 @@ impl Registrar {
             _ => {}
         }
         let stale = matches!(verdict, Verdict::Refused { stale: true, .. });
-        Err(challenge(self.verifier.challenge(now, algorithms, stale), as_proxy))
+        Err(challenge(self.verifier.challenge(now, flow.remote.ip(), algorithms, stale), as_proxy))
     }
 
     /// Whether there is such a user.

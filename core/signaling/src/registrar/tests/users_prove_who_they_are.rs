@@ -164,17 +164,36 @@ fn an_expired_nonce_is_stale_and_no_failure() {
     assert_eq!(world.told(), Vec::<String>::new());
 }
 
+/// Else a nonce of somebody else would be good for trying passwords with.
 #[test]
-fn a_foreign_nonce_is_stale_only_to_who_knows_the_password() {
+fn with_a_nonce_that_is_not_good_nobody_learns_whether_the_password_is() {
     let mut alice = Phone::new("alice@example.com");
     let mut other = World::new();
     other.registrar = Registrar::new(settings(), users(), Vec::new(), [8; 32], START);
     alice.challenge = Some(challenge(&other.send(tls(1), &alice.text(""))));
     let mut world = World::new();
-    assert!(challenge(&world.send(tls(1), &alice.clone().text(""))).is_stale());
-    alice.password = "guessed".into();
-    assert!(!challenge(&world.send(tls(1), &alice.text(""))).is_stale());
-    assert_eq!(world.told(), ["ForeignNonce", "WrongPassword"]);
+    for password in ["secret of alice@example.com", "guessed"] {
+        alice.password = password.into();
+        assert!(challenge(&world.send(tls(1), &alice.text(""))).is_stale(), "{password}");
+    }
+    assert_eq!(world.told(), ["ForeignNonce", "ForeignNonce"]);
+}
+
+/// Whoever writes another address into its datagrams would have calls sent there.
+#[test]
+fn a_nonce_of_one_address_proves_nothing_at_another_and_a_new_one_is_given() {
+    let mut world = World::new();
+    let (here, port) = (flow(Transport::Udp, 4), flow(Transport::Udp, 5));
+    let there = Flow { remote: "198.51.100.9:5060".parse().unwrap(), ..here };
+    let mut alice = Phone::new("alice@example.com");
+    alice.challenge = Some(challenge(&world.send(here, &alice.text(""))));
+    let spoofed = world.send(there, &alice.text("Contact: <sip:a@h>\r\n"));
+    assert_eq!((code(&spoofed), challenge(&spoofed).is_stale()), ((401, "Unauthorized"), true));
+    assert_eq!((world.told(), world.registrar.counts()), (Vec::<String>::new(), (3, 0)));
+    let same = world.send(port, &alice.text("Contact: <sip:a@h>\r\n"));
+    assert_eq!(code(&same), (200, "OK"), "a NAT may choose another port");
+    (alice.challenge, alice.nc) = (Some(challenge(&spoofed)), 0);
+    assert_eq!(code(&world.send(there, &alice.text(""))), (200, "OK"), "it was there");
 }
 
 #[test]

@@ -166,8 +166,8 @@ pub enum Failure {
     Replay,
     /// Credentials for somebody else.
     WrongUser,
-    /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered, for
-    /// another request.
+    /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered or is not taken
+    /// from this user, for another request.
     Unfit,
 }
 

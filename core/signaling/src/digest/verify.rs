@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 use super::Parts;
 use super::nonce::{Nonce, Nonces, keyed};
 use crate::contract::Failure;
-use crate::user::{Algorithm, Algorithms, Ha1};
+use crate::user::{Algorithm, Algorithms, Ha1, User, user_part};
 
 /// Makes challenges and judges the answers.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ pub(crate) struct Claim<'a> {
     pub(crate) method: &'a [u8],
     /// Whether the `uri` of the credentials is what was requested (RFC 3261, 22.4).
     pub(crate) fits: bool,
-    /// The user's name and hashes, if there is such a user.
-    pub(crate) user: Option<(&'a str, &'a Ha1)>,
-    /// What this user is challenged with.
-    pub(crate) algorithms: Algorithms,
+    /// Whom the request says it is from, if there is such a user.
+    pub(crate) user: Option<&'a User>,
+    /// What everybody is challenged with there.
+    pub(crate) offered: Algorithms,
 }
 
 /// The judgement.
@@ -96,8 +96,11 @@ impl Verifier {
             return refused(false, Failure::Unfit);
         };
         let (ha1, named) = match claim.user {
-            Some((name, ha1)) if name.as_bytes() == written.username => (ha1, Ok(())),
-            Some(_) => (&self.nobody, Err(Failure::WrongUser)),
+            Some(user) if user_part(&user.aor).as_bytes() != written.username => {
+                (&self.nobody, Err(Failure::WrongUser))
+            }
+            Some(user) if !user.takes(written.algorithm) => (&self.nobody, Err(Failure::Unfit)),
+            Some(user) => (&user.ha1, Ok(())),
             None => (&self.nobody, Err(Failure::UnknownUser)),
         };
         match (named, written.proves(ha1)) {
@@ -122,7 +125,7 @@ impl<'a> Written<'a> {
     fn read(claim: &Claim<'a>) -> Option<Written<'a>> {
         let get = |name| claim.credentials.get(name);
         let algorithm = Algorithm::named(get("algorithm"))?;
-        if !claim.algorithms.offered().contains(&algorithm) || !get("qop")?.eq_ignore_ascii_case(b"auth") {
+        if !claim.offered.offered().contains(&algorithm) || !get("qop")?.eq_ignore_ascii_case(b"auth") {
             return None;
         }
         let (nc, cnonce) = (get("nc")?, get("cnonce")?);

@@ -31,20 +31,44 @@ fn a_phone_is_challenged_proves_itself_and_is_found() {
     assert_eq!(world.contacts("alice@example.net"), Vec::<String>::new());
 }
 
+/// Else a challenge would tell who exists.
 #[test]
-fn the_order_of_challenges_is_the_listeners_unless_the_user_has_an_own() {
+fn the_order_of_challenges_is_the_listeners_for_everybody() {
     let mut world = World::new();
-    let algorithms = |world: &mut World| {
-        let reply = world.send(tls(1), &Phone::new("alice@example.com").text(""));
-        let of = |v: &str| v.split("algorithm=").nth(1).unwrap().split(',').next().unwrap().to_owned();
-        values(&reply, "WWW-Authenticate").map(of).collect::<Vec<_>>()
-    };
-    assert_eq!(algorithms(&mut world), ["MD5"]);
-    world.listener.algorithms = Algorithms::Both;
-    assert_eq!(algorithms(&mut world), ["SHA-256", "MD5"]);
     world.registrar.put_user(User { algorithms: Some(Algorithms::Sha256), ..user("alice@example.com") });
-    assert_eq!(algorithms(&mut world), ["SHA-256"]);
-    assert_eq!(code(&Phone::new("alice@example.com").register(&mut world, tls(1), "")), (200, "OK"));
+    world.registrar.put_user(User { algorithms: Some(Algorithms::Md5), ..user("bob@example.com") });
+    for (algorithms, expected) in [
+        (Algorithms::Md5, &["MD5"][..]),
+        (Algorithms::Both, &["SHA-256", "MD5"]),
+        (Algorithms::Sha256, &["SHA-256"]),
+    ] {
+        world.listener.algorithms = algorithms;
+        for aor in ["alice@example.com", "bob@example.com", "alice@example.net", "nobody@example.com"] {
+            let reply = world.send(tls(1), &Phone::new(aor).text(""));
+            let of = |v: &str| v.split("algorithm=").nth(1).unwrap().split(',').next().unwrap().to_owned();
+            let offered: Vec<_> = values(&reply, "WWW-Authenticate").map(of).collect();
+            assert_eq!(offered, expected, "{aor}");
+        }
+    }
+}
+
+#[test]
+fn a_user_may_be_held_to_one_algorithm_of_those_that_are_offered() {
+    let mut world = World::new();
+    for (offered, own, proven) in [
+        (Algorithms::Both, Some(Algorithms::Sha256), true),
+        (Algorithms::Both, Some(Algorithms::Md5), false),
+        (Algorithms::Both, None, true),
+        (Algorithms::Md5, Some(Algorithms::Both), true),
+        (Algorithms::Md5, Some(Algorithms::Sha256), false),
+    ] {
+        world.listener.algorithms = offered;
+        world.registrar.put_user(User { algorithms: own, ..user("alice@example.com") });
+        // The phone takes the strongest.
+        let reply = Phone::new("alice@example.com").register(&mut world, tls(1), "");
+        assert_eq!(reply.answer.code == 200, proven, "{offered:?} {own:?}");
+        assert_eq!(world.told(), if proven { vec![] } else { vec!["Unfit".to_owned()] });
+    }
 }
 
 #[test]

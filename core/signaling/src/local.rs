@@ -63,9 +63,9 @@ impl FrontEnd {
         let end = self.proxy.ends.of(&incoming.flow).ok_or(Reply::new(403, "No Such Listener"))?;
         let (listener, out) = (&end.listener, &mut self.proxy.out);
         let reply = self.registrar.register(now, &incoming.flow, listener, incoming.message, out);
-        // A challenge is the same the second time; a change of bindings must not be made twice.
+        // A challenge may be given a second time; a change of bindings must not be made twice.
         match reply.answer.code {
-            401 => Err(reply),
+            401 | 503 => Err(reply),
             _ => {
                 self.proxy.answer(now, incoming, key, &reply);
                 Ok(())

@@ -15,6 +15,12 @@ pub(crate) struct Secret {
     mac: Hmac<Sha256>,
 }
 
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
 impl Secret {
     pub(crate) fn new(seed: &[u8; 32]) -> Secret {
         let mut hasher = DefaultHasher::new();
@@ -74,6 +80,7 @@ pub(crate) mod usage {
     pub(crate) const TAG: u8 = 4;
     pub(crate) const CALL: u8 = 5;
     pub(crate) const ACK: u8 = 6;
+    pub(crate) const USER: u8 = 7;
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod contact;
 mod proof;
 mod request;
 mod route;
+mod throttle;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::user::{User, user_part};
 use book::Book;
 use request::Asked;
 pub(crate) use route::destination;
+use throttle::Throttle;
 
 /// Seconds within which a phone must send something on a connection (RFC 5626, 10).
 const FLOW_TIMER: u32 = 120;
@@ -58,6 +60,7 @@ pub(crate) struct Registrar {
     settings: Settings,
     verifier: Verifier,
     book: Book,
+    throttle: Throttle,
     denied: BTreeMap<Failure, u64>,
 }
 
@@ -71,7 +74,8 @@ impl Registrar {
         now: Duration,
     ) -> Registrar {
         let verifier = Verifier::new(&settings.realm, settings.nonce, &seed, now);
-        Registrar { settings, verifier, book: Book::new(users, bindings), denied: BTreeMap::new() }
+        let (book, throttle) = (Book::new(users, bindings), Throttle::new(&seed));
+        Registrar { settings, verifier, book, throttle, denied: BTreeMap::new() }
     }
 
     /// Answers a REGISTER.

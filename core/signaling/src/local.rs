@@ -42,6 +42,7 @@ impl FrontEnd {
         incoming: &Incoming<'_>,
         key: Key,
     ) -> Result<(), Reply> {
+        unsupported(incoming, Name::Require, &[])?;
         let aor = self.authenticate(now, incoming, false)?;
         let tag = tag(&self.proxy.secret, incoming.message);
         let end = self.proxy.ends.of(&incoming.flow).ok_or(Reply::new(403, "No Such Listener"))?;

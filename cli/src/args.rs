@@ -264,7 +264,7 @@ pub struct AddUser {
     /// The site of the plan that the user belongs to.
     #[arg(long)]
     pub site: Option<String>,
-    /// How the password is proved, if not as the listener says.
+    /// Take no other proof of the password, of those that the listener offers.
     #[arg(long, value_parser = ["md5", "sha-256", "both"])]
     pub digest: Option<String>,
     /// Make a password up and print it.

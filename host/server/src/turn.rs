@@ -133,7 +133,7 @@ impl Server {
             match output {
                 Output::Save(change) => self.changes.push(change),
                 Output::Event(event) => self.note(&event),
-                Output::Transmit(_) | Output::Close(_) => self.leaving.push(output),
+                Output::Transmit(_) | Output::Trust(_) | Output::Close(_) => self.leaving.push(output),
             }
         }
     }
@@ -177,6 +177,7 @@ impl Server {
                     self.counts.sent += 1;
                     self.transports.send(message.to, message.bytes);
                 }
+                Output::Trust(flow) => self.transports.trust(flow),
                 Output::Close(flow) => self.transports.close(flow),
                 Output::Save(_) | Output::Event(_) => {}
             }

@@ -48,7 +48,8 @@ pub struct Limits {
     pub unproven_message: sip::Limits,
     /// Connections at a time.
     pub connections: usize,
-    /// Connections of one IPv4 address or IPv6 network of 64 bits that have not sent a message yet.
+    /// Connections of one source (see [`sip::source`]) that are not trusted yet: a hundredth of all by default. It is room
+    /// for the phones behind one address that all come back after the power did.
     pub unproven_per_source: usize,
     /// Bytes that may wait for one peer to read them.
     pub queue: usize,
@@ -60,6 +61,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// For a message from its first byte to its last, and for the first message of a connection.
     pub message_time: Duration,
+    /// Until a connection of a peer must have been trusted, see [`Transports::trust`].
+    pub unproven: Duration,
     /// Without a byte received. Longer than phones take to register again.
     pub idle: Duration,
 }
@@ -76,6 +79,7 @@ impl Default for Limits {
             unproven_buffered: 32 << 20,
             handshake: Duration::from_secs(10),
             message_time: Duration::from_secs(30),
+            unproven: Duration::from_secs(60),
             idle: Duration::from_secs(2 * 3600),
         }
     }
@@ -302,6 +306,12 @@ impl Transports {
     pub fn flush(&mut self) {
         self.datagrams.flush(&mut self.streams);
         self.streams.flush(Instant::now());
+    }
+
+    /// Whoever is behind this connection has proven who it is: it may stay as long as it likes. A message alone proves
+    /// nothing, for anybody can write one.
+    pub fn trust(&mut self, flow: Flow) {
+        self.streams.trust(flow.id, Instant::now());
     }
 
     /// Ends a connection as soon as what waits for it is sent.

@@ -7,12 +7,14 @@ mod browser;
 mod firewall;
 mod guide;
 mod linux;
-mod network;
-mod phone;
+pub(crate) mod network;
+pub(crate) mod phone;
 pub mod rules;
+mod stamp;
 mod windows;
 
 pub use guide::Guide;
+pub use network::rules as network_rules;
 
 use crate::plan::{Plan, Scope};
 

@@ -1,0 +1,2 @@
+# Carillon, plan estate
+Set-CsUCPhoneConfiguration -VoiceDiffServTag 46

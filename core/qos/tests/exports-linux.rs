@@ -37,3 +37,8 @@ fn marks_are_as_kept() {
 fn queues_are_as_kept() {
     compare("tc", "lync-kloud");
 }
+
+#[test]
+fn firewall_rules_are_as_kept() {
+    compare("firewall", "lync-kloud");
+}

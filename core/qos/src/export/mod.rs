@@ -12,6 +12,7 @@ mod phone;
 pub mod rules;
 mod windows;
 
+pub use firewall::Zone;
 pub use guide::Guide;
 
 use crate::plan::{Plan, Scope};

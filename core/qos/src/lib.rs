@@ -11,6 +11,7 @@ pub mod drift;
 pub mod dscp;
 pub mod export;
 pub mod import;
+pub mod path;
 pub mod plan;
 pub mod ports;
 pub mod role;

@@ -10,6 +10,8 @@ pub mod authority;
 pub mod bind_error;
 pub mod capture;
 #[cfg(target_os = "linux")]
+pub mod icmp;
+#[cfg(target_os = "linux")]
 pub mod lease;
 #[cfg(target_os = "linux")]
 pub mod live;
@@ -23,6 +25,8 @@ pub mod route;
 #[cfg(target_os = "linux")]
 mod syscall;
 pub mod tls;
+#[cfg(target_os = "linux")]
+pub mod tracer;
 #[cfg(target_os = "linux")]
 pub mod transports;
 #[cfg(target_os = "linux")]

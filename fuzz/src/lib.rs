@@ -2,7 +2,9 @@
 //! with the fuzzer's inputs, `tests/replay.rs` with the committed corpora; a decoder without a function here
 //! is not fuzzed.
 
+mod agents;
 mod captures;
+mod front_end;
 mod legs;
 mod media;
 mod packets;
@@ -12,7 +14,9 @@ mod sip;
 mod traffic;
 mod verify;
 
+pub use agents::agent;
 pub use captures::{capture, fragment, stream};
+pub use front_end::{front_end, provisioning};
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
@@ -26,15 +30,18 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("agent", agent),
     ("capture", capture),
     ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
+    ("front_end", front_end),
     ("jitter", jitter),
     ("leg", leg),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),
+    ("provisioning", provisioning),
     ("queues", queues),
     ("rtcp", rtcp),
     ("rtp", rtp),

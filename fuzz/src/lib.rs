@@ -2,8 +2,10 @@
 //! with the fuzzer's inputs, `tests/replay.rs` with the committed corpora; a decoder without a function here
 //! is not fuzzed.
 
+mod agents;
 mod captures;
 mod files;
+mod front_end;
 mod legs;
 mod media;
 mod packets;
@@ -13,8 +15,10 @@ mod sip;
 mod traffic;
 mod verify;
 
+pub use agents::agent;
 pub use captures::{capture, fragment, stream};
 pub use files::{configuration, user_list};
+pub use front_end::{front_end, provisioning};
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
@@ -28,16 +32,19 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("agent", agent),
     ("capture", capture),
     ("configuration", configuration),
     ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
+    ("front_end", front_end),
     ("jitter", jitter),
     ("leg", leg),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),
+    ("provisioning", provisioning),
     ("queues", queues),
     ("rtcp", rtcp),
     ("rtp", rtp),

@@ -315,7 +315,7 @@ fn a_hostile_registry_pol_gives_the_offset() {
     assert_eq!(error(b"PReg\x01\0"), "offset 0x4: the file ends inside of the version");
     assert_eq!(error(&pol(&[b"x".to_vec()])), "offset 0x8: expected `[`");
     assert_eq!(error(&good[..40]), "offset 0xa: a key has no end");
-    assert_eq!(error(&good[..good.len() - 1]), "offset 0x80: expected `]`");
+    assert_eq!(error(&good[..good.len() - 1]), "offset 0x86: expected `]`");
     let surrogate = pol(&[[b"[\0".as_slice(), b"\x00\xd8", b"\0\0"].concat()]);
     assert_eq!(error(&surrogate), "offset 0xa: a key is no UTF-16");
 }

@@ -168,7 +168,13 @@ const FLOWS: &[Flow] = &[
         PLAN,
     ),
     row((Client, Edge), Protocol::Udp, Fixed(STUN), "relay (STUN, TURN)", EDGE),
-    row((Client, Edge), Protocol::Tcp, Fixed(HTTPS), "relay where UDP is blocked; sharing and files", EDGE),
+    row(
+        (Client, Edge),
+        Protocol::Tcp,
+        Fixed(HTTPS),
+        "relay where UDP is blocked, for sharing and files",
+        EDGE,
+    ),
     row(
         (Conferencing, Application),
         Protocol::Tcp,
@@ -210,7 +216,7 @@ const FLOWS: &[Flow] = &[
     row((Conferencing, Edge), Protocol::Tcp, Fixed(&[(23456, 23456)]), "XMPP", EDGE),
     row((Conferencing, Edge), Protocol::Tcp, Fixed(&[(50001, 50003)]), "central logging", EDGE),
     row((Conferencing, Edge), Protocol::Udp, Fixed(STUN), "relay (STUN, TURN)", EDGE),
-    row((Conferencing, Edge), Protocol::Tcp, Fixed(HTTPS), "relay where UDP is blocked; sharing", EDGE),
+    row((Conferencing, Edge), Protocol::Tcp, Fixed(HTTPS), "relay where UDP is blocked, for sharing", EDGE),
     row((Edge, Conferencing), Protocol::Tcp, Signaling, "SIP from Access Edge", EDGE),
     row((Application, Edge), Protocol::Udp, Fixed(STUN), "relay (STUN, TURN)", EDGE),
     row((Application, Edge), Protocol::Tcp, Fixed(HTTPS), "relay where UDP is blocked", EDGE),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::Order;
-use super::super::linux::{origin, plain};
+use super::super::linux::origin;
 use super::flows::{Opening, Reading};
 use super::zone::Zone;
 use crate::ports::PortRange;
@@ -110,7 +110,7 @@ fn end(zone: Zone, family: &str, side: &str, suffix: &str) -> String {
 fn chain(from: Zone, to: Zone, rows: &[&Opening]) -> String {
     let mut text = format!("\n    chain {} {{\n", name(from, to));
     for row in rows {
-        text.push_str(&format!("        # {}: {}\n", row.wire(), plain(row.service)));
+        text.push_str(&format!("        # {}: {}\n", row.wire(), row.service));
     }
     for (protocol, word) in [(Protocol::Udp, "udp"), (Protocol::Tcp, "tcp")] {
         let same = || rows.iter().filter(|row| row.protocol == protocol || row.protocol == Protocol::Both);

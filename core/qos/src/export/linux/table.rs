@@ -61,19 +61,26 @@ pub(super) fn answered(rule: &MarkingRule) -> MarkingRule {
     }
 }
 
-/// For hosts where rules match no program: what is left of rules that differ in their programs only. A range of one
-/// port is a range.
+/// For hosts where rules match no program: what is left of rules that differ in their programs only.
 pub(super) fn without_programs(rules: Vec<MarkingRule>) -> Vec<MarkingRule> {
     let mut kept: Vec<MarkingRule> = Vec::new();
     for mut rule in rules {
-        if let Some(program) = rule.application.take() {
-            rule.name = rule.name.replace(&format!(" ({program})"), "");
+        if rule.application.take().is_some() {
+            rule.name = without_parentheses(&rule.name);
         }
         if !kept.iter().any(|other| same_packets(other, &rule)) {
             kept.push(rule);
         }
     }
     kept
+}
+
+/// A rule's name carries its program in parentheses.
+fn without_parentheses(name: &str) -> String {
+    match (name.find(" ("), name.rfind(')')) {
+        (Some(start), Some(end)) if start < end => format!("{}{}", &name[..start], &name[end + 1..]),
+        _ => name.to_owned(),
+    }
 }
 
 /// Whether the later of two rules would never be reached.

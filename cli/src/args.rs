@@ -14,7 +14,7 @@ use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub use plan::{Export, Plan, Show};
+pub use plan::{Check, Export, Import, Plan, Show};
 
 use crate::verb::call::Misbehaviour;
 use crate::verb::demo::Part;
@@ -59,7 +59,7 @@ pub enum Verb {
     Demo(Demo),
     /// Judge captures against a plan: ports, marks, loss, jitter; with a cause and a fix for what is wrong.
     Verify(Verify),
-    /// Show, check and compare plans; spell them for devices.
+    /// Show, check and compare plans; spell them for devices, read devices back.
     #[command(subcommand)]
     Plan(Plan),
     /// Run the server.

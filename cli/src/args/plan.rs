@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use carillon_qos::Role;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::ScopeArgs;
@@ -28,6 +29,10 @@ pub enum Plan {
     },
     /// Write what each device has to be told, from the plan, with a page that says how.
     Export(Export),
+    /// Make a plan of what is deployed.
+    Import(Import),
+    /// Compare what is deployed with the plan; exit status 1 if they differ.
+    Check(Check),
     /// Compare two plans; exit status 1 if they differ.
     Diff {
         /// The plan before: a preset name or a file.
@@ -89,4 +94,45 @@ pub struct Export {
     /// Print JSON: the files written, and what to do with each.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `carillon plan import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// Files of any known spelling: `.reg`, `Registry.pol`, listings, phone and switch configurations.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Where to write the plan [default: standard output].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+    /// Print what each file says as JSON instead of a plan.
+    #[arg(long, conflicts_with = "out")]
+    pub json: bool,
+}
+
+/// `carillon plan check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Files of any known spelling: `.reg`, `Registry.pol`, listings, phone and switch configurations.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// The plan: the name of a preset, or a file.
+    #[arg(long, value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
+    pub plan: String,
+    /// The role of the hosts that the files come from, where it cannot be told from them.
+    #[arg(long, value_name = "ROLE", value_parser = role)]
+    pub role: Option<Role>,
+    /// Whose values to compare with.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Role::ALL.into_iter().map(Role::name).collect();
+        format!("there is no role `{text}`; roles are {}", names.join(", "))
+    })
 }

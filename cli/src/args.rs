@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use carillon_media::codec::Codec;
 use carillon_media::dtmf::Key;
 use carillon_media::negotiate::Encryption;
-use carillon_qos::Role;
 use carillon_qos::verify::RoleAssignment;
+use carillon_qos::{Role, TrafficClass};
 use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -67,6 +67,8 @@ pub enum Verb {
     Status(Status),
     /// Say what is wrong with a configuration; exit status 1 if something is.
     CheckConfig(CheckConfig),
+    /// Name the hop after which the mark of a class changes on the way to a host.
+    Trace(Trace),
     /// Translate a mark between name, decimal, hexadecimal, binary and traffic byte.
     Dscp(Dscp),
     /// Explain a finding of `verify` or a lint of `plan lint`.
@@ -385,6 +387,55 @@ pub struct Dscp {
     pub json: bool,
 }
 
+/// `carillon trace`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Needs the right CAP_NET_RAW. Every router quotes the header of a packet as it received it; all probes are of one flow.
+Exit status: 0 if the mark arrives at the host, 1 if it changes, 2 if the hops do not tell.
+
+Examples:
+  sudo carillon trace phone.example.com --class audio --plan plan.toml
+  sudo carillon trace 2001:db8::20 --class video --port 50039 --json")]
+#[command(group = clap::ArgGroup::new("family").args(["ipv4", "ipv6"]))]
+pub struct Trace {
+    /// Name or address of the other end.
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: String,
+    /// Whose port and mark probes have: audio, video, sharing or file-transfer.
+    #[arg(long, value_name = "CLASS", default_value = "audio", value_parser = media_class)]
+    pub class: TrafficClass,
+    /// The plan: the name of a preset or a file.
+    #[arg(long, value_name = "PRESET|FILE", default_value = "lync-kloud", value_hint = ValueHint::FilePath)]
+    pub plan: String,
+    /// Who sends: client, conferencing, application, mediation, edge, gateway or phone.
+    #[arg(long, value_name = "ROLE", default_value = "client", value_parser = role)]
+    pub role: Role,
+    /// Whose values of the plan hold.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Port of the other end; best is one on which nobody listens [default: the last of the class].
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Ask no further than this hop.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u8).range(1..))]
+    pub max_hops: u8,
+    /// Probes per hop.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub queries: u8,
+    /// Wait so long for an answer.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub wait: f64,
+    /// Use IPv4.
+    #[arg(short = '4', long)]
+    pub ipv4: bool,
+    /// Use IPv6.
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `carillon explain`.
 #[derive(Subcommand, Debug)]
 pub enum Explain {
@@ -519,6 +570,18 @@ fn keys(text: &str) -> Result<String, String> {
         None => Ok(text.to_owned()),
         Some(other) => Err(format!("`{other}` is no key of a telephone")),
     }
+}
+
+fn media_class(text: &str) -> Result<TrafficClass, String> {
+    let class = TrafficClass::from_name(text).filter(|class| class.is_media());
+    class.ok_or_else(|| "it is none of audio, video, sharing, file-transfer".to_owned())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_name(text).ok_or_else(|| {
+        let known: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
+        format!("roles are {}", known.join(", "))
+    })
 }
 
 /// Reads `ROLE=ADDRESS` or `ROLE=ADDRESS/PREFIX`.

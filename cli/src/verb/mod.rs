@@ -10,6 +10,7 @@ pub mod man;
 pub mod plan;
 pub mod serve;
 pub mod status;
+pub mod trace;
 pub mod user;
 pub mod verify;
 
@@ -30,6 +31,7 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Status(args) => status::run(&args, out),
         Verb::CheckConfig(args) => check_config::run(&args, out),
         Verb::Demo(args) => demo::run(&args, out),
+        Verb::Trace(args) => trace::run(&args, out),
         Verb::Dscp(args) => dscp::run(&args, out),
         Verb::Explain(what) => explain::run(&what, out),
         Verb::Call(args) => call::run(&args, out),

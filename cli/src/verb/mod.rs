@@ -8,8 +8,10 @@ pub mod dscp;
 pub mod explain;
 pub mod man;
 pub mod plan;
+pub mod probe;
 pub mod serve;
 pub mod status;
+pub mod trace;
 pub mod user;
 pub mod verify;
 
@@ -30,6 +32,8 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Status(args) => status::run(&args, out),
         Verb::CheckConfig(args) => check_config::run(&args, out),
         Verb::Demo(args) => demo::run(&args, out),
+        Verb::Trace(args) => trace::run(&args, out),
+        Verb::Probe(what) => probe::run(&what, out),
         Verb::Dscp(args) => dscp::run(&args, out),
         Verb::Explain(what) => explain::run(&what, out),
         Verb::Call(args) => call::run(&args, out),

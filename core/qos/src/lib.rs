@@ -14,6 +14,7 @@ pub mod import;
 pub mod path;
 pub mod plan;
 pub mod ports;
+pub mod probe;
 pub mod role;
 pub mod rule;
 pub mod verify;

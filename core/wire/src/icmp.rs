@@ -58,15 +58,21 @@ pub fn decode(number: u8, message: &[u8]) -> Option<IcmpError<'_>> {
     let (head, rest) = message.split_first_chunk::<8>()?;
     let [kind, code, _, _, fifth, sixth, ..] = *head;
     // RFC 4884, 4: how long the quote is, in 32-bit words (ICMP) or 64-bit words (ICMPv6); 0 if it is all the rest.
-    let (reason, length) = match number {
-        protocol::ICMP => (reason_v4(kind, code)?, usize::from(sixth) * 4),
-        protocol::ICMPV6 => (reason_v6(kind, code)?, usize::from(fifth) * 8),
-        _ => return None,
-    };
+    let length = if number == protocol::ICMP { usize::from(sixth) * 4 } else { usize::from(fifth) * 8 };
+    let reason = reason(number, kind, code)?;
     // In these the same bytes say something else: the longest packet, a gateway, a pointer.
     let extensible = !matches!(reason, Reason::TooBig | Reason::Other(..));
     let quoted = if length == 0 || !extensible { rest } else { rest.get(..length).unwrap_or(rest) };
     Some(IcmpError { reason, quote: quote(number, quoted) })
+}
+
+/// What a type and code mean; `None` for what is no error.
+pub fn reason(number: u8, kind: u8, code: u8) -> Option<Reason> {
+    match number {
+        protocol::ICMP => reason_v4(kind, code),
+        protocol::ICMPV6 => reason_v6(kind, code),
+        _ => None,
+    }
 }
 
 /// RFC 792, 1122, 1812.

@@ -21,6 +21,8 @@ pub mod mark;
 pub mod notify;
 #[cfg(target_os = "linux")]
 mod packet_socket;
+#[cfg(target_os = "linux")]
+pub mod probe;
 pub mod route;
 #[cfg(target_os = "linux")]
 mod syscall;

@@ -7,6 +7,7 @@ mod legs;
 mod media;
 mod packets;
 mod plans;
+mod probes;
 mod sdp;
 mod sip;
 mod traffic;
@@ -15,8 +16,9 @@ mod verify;
 pub use captures::{capture, fragment, stream};
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
-pub use packets::frame;
+pub use packets::{frame, icmp};
 pub use plans::{plan, queues};
+pub use probes::probe;
 pub use sdp::sdp;
 pub use sip::{sip, sip_stream};
 pub use verify::{verify, verify_packets};
@@ -30,11 +32,13 @@ pub const TARGETS: &[Target] = &[
     ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
+    ("icmp", icmp),
     ("jitter", jitter),
     ("leg", leg),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),
+    ("probe", probe),
     ("queues", queues),
     ("rtcp", rtcp),
     ("rtp", rtp),

@@ -79,7 +79,7 @@ pub enum Verb {
     Probe(Probe),
     /// Translate a mark between name, decimal, hexadecimal, binary and traffic byte.
     Dscp(Dscp),
-    /// Explain a finding of `verify` or a lint of `plan lint`.
+    /// Explain a finding of `verify`, a lint of `plan lint`, a port, a flow, or a number of an event log.
     #[command(subcommand)]
     Explain(Explain),
     /// A phone without a face: signs in, calls or answers, and reports what was planned, sent and received.
@@ -514,6 +514,57 @@ pub enum Explain {
         #[arg(long)]
         json: bool,
     },
+    /// Explain a port: who listens there, what breaks if it is closed, what the plan uses it for.
+    Port {
+        /// The port: `8057`.
+        #[arg(value_name = "PORT")]
+        port: String,
+        /// The plan whose ranges are looked through: a preset or a file.
+        #[arg(long, value_name = "PRESET|FILE", default_value = "lync-kloud", value_hint = ValueHint::FilePath)]
+        plan: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain a flow: class, role and mark that the plan gives it, in each direction.
+    Flow {
+        /// Where it comes from: `10.1.0.7:20003`, or `:20003` for any address.
+        #[arg(value_name = "SRC:PORT", value_parser = flow_end)]
+        source: FlowEnd,
+        /// Where it goes.
+        #[arg(value_name = "DST:PORT", value_parser = flow_end)]
+        destination: FlowEnd,
+        /// udp or tcp.
+        #[arg(value_name = "PROTO", value_parser = probe_transport)]
+        transport: probe::Transport,
+        /// The plan: a preset or a file.
+        #[arg(long, value_name = "PRESET|FILE", default_value = "lync-kloud", value_hint = ValueHint::FilePath)]
+        plan: String,
+        /// Who is what: `conferencing=10.1.0.0/24`. Without it every role is looked at.
+        #[arg(long = "role", value_name = "ROLE=ADDR[/PREFIX]", value_parser = role_assignment)]
+        roles: Vec<RoleAssignment>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain a number of an event log: HRESULT, Windows, Winsock, QoS policies.
+    Event {
+        /// In any spelling: `-2147014848`, `0x80072740`, `10048`, `WSAEADDRINUSE`.
+        #[arg(value_name = "CODE", allow_hyphen_values = true)]
+        code: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowEnd {
+    /// The address, if it was given.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
 }
 
 /// `carillon call`.
@@ -625,6 +676,17 @@ fn keys(text: &str) -> Result<String, String> {
     match text.chars().find(|key| Key::new(*key).is_none()) {
         None => Ok(text.to_owned()),
         Some(other) => Err(format!("`{other}` is no key of a telephone")),
+    }
+}
+
+fn flow_end(text: &str) -> Result<FlowEnd, String> {
+    let wrong = || "write ADDRESS:PORT, [ADDRESS]:PORT or :PORT".to_owned();
+    let (address, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    let bare = address.strip_prefix('[').and_then(|address| address.strip_suffix(']')).unwrap_or(address);
+    match bare {
+        "" | "*" => Ok(FlowEnd { address: None, port }),
+        bare => bare.parse().map(|address| FlowEnd { address: Some(address), port }).map_err(|_| wrong()),
     }
 }
 

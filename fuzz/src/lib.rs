@@ -10,6 +10,7 @@ mod legs;
 mod media;
 mod packets;
 mod plans;
+mod probes;
 mod sdp;
 mod sip;
 mod traffic;
@@ -21,8 +22,9 @@ pub use files::{configuration, user_list};
 pub use front_end::{front_end, provisioning};
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
-pub use packets::frame;
+pub use packets::{frame, icmp};
 pub use plans::{plan, queues};
+pub use probes::probe;
 pub use sdp::sdp;
 pub use sip::{sip, sip_stream};
 pub use verify::{verify, verify_packets};
@@ -39,12 +41,14 @@ pub const TARGETS: &[Target] = &[
     ("fragment", fragment),
     ("frame", frame),
     ("front_end", front_end),
+    ("icmp", icmp),
     ("jitter", jitter),
     ("leg", leg),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),
     ("provisioning", provisioning),
+    ("probe", probe),
     ("queues", queues),
     ("rtcp", rtcp),
     ("rtp", rtp),

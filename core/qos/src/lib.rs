@@ -15,6 +15,7 @@ pub mod path;
 pub mod plan;
 pub mod ports;
 pub mod probe;
+pub mod reference;
 pub mod role;
 pub mod rule;
 pub mod verify;

@@ -51,8 +51,8 @@ impl Sweep {
         let mut done = Vec::new();
         for (transport, direction, asker, asked) in tests {
             let mut outcomes = BTreeMap::new();
-            // No more at once than there are ports to ask from.
-            let at_once = MOST_PORTS.min(asker.ports.count() as usize);
+            // Half of the ports to ask from stay in reserve: other programs may hold some.
+            let at_once = MOST_PORTS.min(asker.ports.count().div_ceil(2) as usize);
             for ports in self.sample(asked.ports).chunks(at_once) {
                 bar.set_message(format!("{} {transport} {}", asked.class, asked.ports));
                 outcomes.extend(match direction {

@@ -145,7 +145,7 @@ impl Service {
                 .to_ascii_lowercase()
                 .windows(5)
                 .take(512)
-                .any(|part| part == b"<html" || part == b"http/") =>
+                .any(|part| [&b"<html"[..], b"http/", b"<!doc"].contains(&part)) =>
             {
                 Service::Http
             }

@@ -39,6 +39,6 @@ mod tests {
         let plan = Plan::from_toml(r#"name = "a-->b*/c--d\n!e\u0027\"$(x)é""#).unwrap();
         let scope = Scope { site: Some("Köln\r\n; <x>".to_owned()), service: None };
         let line = stamp(&Order { plan: &plan, scope });
-        assert_eq!(line, "Carillon, plan a-??b??c-?d??e???x???, site K?ln??? ?x?");
+        assert_eq!(line, "Carillon, plan a-??b??c-?d??e????x??, site K?ln??? ?x?");
     }
 }

@@ -32,25 +32,30 @@ fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
     Ok(vec![table(4), table(8)])
 }
 
-/// Audio in the highest queue, then video, then signaling; what has no mark of the plan is served last.
+/// Routing in the highest queue, then what the plan marks; what has no mark of the plan is served last.
 fn map(queues: &[Queue], count: u8) -> QueueMap {
     let mut map = QueueMap::uniform(0);
     for mark in (48..64).filter_map(Dscp::new) {
         map.set(mark, count - 1);
     }
-    for (position, queue) in queues.iter().enumerate() {
-        let number = (count - 1).saturating_sub(position as u8);
+    place(queues, count, &mut map);
+    map
+}
+
+/// Audio in the highest queue, then video, then signaling, each in one of its own while there are any.
+fn place(queues: &[Queue], count: u8, map: &mut QueueMap) {
+    let numbers = || (0..count).rev().chain(std::iter::repeat(0));
+    for (queue, number) in queues.iter().zip(numbers()) {
         for mark in queue.marks.iter().flat_map(|mark| with_drop_precedences(*mark)) {
             map.set(mark, number);
         }
     }
-    // A mark of the plan stays where its own class is, whatever shares its assured forwarding class.
-    for (position, queue) in queues.iter().enumerate() {
+    // The plan's own marks after those that only share an assured forwarding class with one of them.
+    for (queue, number) in queues.iter().zip(numbers()) {
         for mark in &queue.marks {
-            map.set(*mark, (count - 1).saturating_sub(position as u8));
+            map.set(*mark, number);
         }
     }
-    map
 }
 
 /// The marks of one assured forwarding class must not overtake each other (RFC 2597, 2): they share a queue.
@@ -75,13 +80,7 @@ fn correct(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
     let queues = queues::of_plan(order)?;
     let factory = QueueMap::preset("netgear-gs110tp").ok_or_else(|| Unfit("no table".to_owned()))?;
     let mut corrected = factory.clone();
-    let mut next = 3u8;
-    for queue in &queues {
-        for mark in &queue.marks {
-            corrected.set(*mark, next);
-        }
-        next = next.saturating_sub(1);
-    }
+    place(&queues, 4, &mut corrected);
     let text = text(&stamp(order), &corrected, Some(&factory));
     let mut limits = shared(&queues, 4);
     limits.extend(lines([

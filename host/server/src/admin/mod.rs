@@ -30,7 +30,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::oneshot;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, PlanFile, PlanRow};
 pub use users::{Imported, UserRow, Wrong};
 
 use crate::config::Config;

@@ -65,6 +65,8 @@ pub enum Verb {
     Plan(Plan),
     /// Run the server.
     Serve(Serve),
+    /// The management shell: the documented cmdlets of Lync and NetQos, verbatim.
+    Shell(ManagementShell),
     /// Add, import, list, change and remove users.
     #[command(subcommand)]
     User(User),
@@ -291,6 +293,43 @@ pub struct Reach {
     /// The running server with this admin socket.
     #[arg(long, value_name = "SOCKET", conflicts_with = "config", value_hint = ValueHint::FilePath)]
     pub socket: Option<PathBuf>,
+}
+
+/// `carillon shell`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status: 0 if everything was done, 1 if something was not, 2 if the text could not be read or the server not reached.
+
+Examples:
+  carillon shell
+  carillon shell -c 'Get-CsConferencingConfiguration | fl client*'
+  carillon shell --plan plan.toml -c 'Set-CsUCPhoneConfiguration -Identity global -VoiceDiffServTag 46'
+  carillon shell --plan plan.toml changes.ps1")]
+pub struct ManagementShell {
+    /// Do what this file says; `-` is standard input. Without it and without -c, lines are asked for.
+    #[arg(value_name = "FILE.ps1", value_hint = ValueHint::FilePath)]
+    pub script: Option<PathBuf>,
+    /// Do this.
+    #[arg(
+        short = 'c',
+        long = "command",
+        value_name = "TEXT",
+        conflicts_with = "script",
+        allow_hyphen_values = true
+    )]
+    pub command: Option<String>,
+    /// Act on this plan file instead of a server.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "socket"], value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+    /// Read only what PowerShell reads, and add no sites or services that the plan doesn't know.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print objects as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Reach,
 }
 
 /// `carillon status`.

@@ -10,6 +10,7 @@ pub mod man;
 pub mod plan;
 pub mod probe;
 pub mod serve;
+pub mod shell;
 pub mod status;
 pub mod trace;
 pub mod user;
@@ -28,6 +29,7 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Verify(args) => verify::run(args, out),
         Verb::Plan(what) => plan::run(&what, out),
         Verb::Serve(args) => serve::run(args, out),
+        Verb::Shell(args) => shell::run(&args, out),
         Verb::User(what) => user::run(what, out),
         Verb::Status(args) => status::run(&args, out),
         Verb::CheckConfig(args) => check_config::run(&args, out),

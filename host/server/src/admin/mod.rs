@@ -31,7 +31,7 @@ use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, PlanFile, PlanRow};
 pub use users::{Imported, UserRow, Wrong};
 
 use crate::config::Config;

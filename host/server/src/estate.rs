@@ -110,10 +110,11 @@ mod tests {
         let mut change = |old, new, refused: Option<Dscp>| {
             let mut set = |mark| {
                 sockets[..2].fill(mark);
-                match refused {
-                    Some(refused) if refused == mark => Err(io::Error::other("refused")),
-                    _ => Ok(sockets[2] = mark),
+                if refused == Some(mark) {
+                    return Err(io::Error::other("refused"));
                 }
+                sockets[2] = mark;
+                Ok(())
             };
             let changed = change_mark(old, new, &mut set).is_ok();
             (changed, sockets)

@@ -223,8 +223,10 @@ fn keys_and_session_stay_through_a_dialog_and_the_version_counts() {
 fn answering_key(callee: &mut Negotiation, suite: Option<Suite>) -> Option<Key> {
     let key = suite.map(|suite| Key::random(suite, &mut Random::new(&[5; 32], *b"test-key")));
     let line = key.map(|key| format!("a=crypto:1 {}", key.attribute(1).split_once(' ').unwrap().1));
-    let (protocol, line) =
-        if line.is_some() { ("RTP/SAVP", line.unwrap() + "\r\n") } else { ("RTP/AVP", String::new()) };
+    let (protocol, line) = match line {
+        Some(line) => ("RTP/SAVP", line + "\r\n"),
+        None => ("RTP/AVP", String::new()),
+    };
     let offer = format!("v=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 6004 {protocol} 0\r\n{line}");
     let (answer, agreed) = callee.answer(offer.as_bytes(), SendRecv).unwrap();
     let key = agreed.keys.map(|keys| keys.send);

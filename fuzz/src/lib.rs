@@ -3,6 +3,7 @@
 //! is not fuzzed.
 
 mod captures;
+mod imports;
 mod legs;
 mod media;
 mod packets;
@@ -13,6 +14,7 @@ mod traffic;
 mod verify;
 
 pub use captures::{capture, fragment, stream};
+pub use imports::import;
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
@@ -30,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
+    ("import", import),
     ("jitter", jitter),
     ("leg", leg),
     ("negotiate", negotiate),

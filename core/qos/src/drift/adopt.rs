@@ -122,22 +122,28 @@ impl Draft {
                     self.media(role, class, ports, rule.mark);
                 }
             }
-            (role, TrafficClass::Signaling) => {
-                if insert(&mut self.marks, (String::new(), role, class), rule.mark) {
-                    self.signaling
-                        .extend(rule.destination_ports.filter(|ports| !self.signaling.contains(ports)));
-                }
-            }
+            (role, TrafficClass::Signaling) => self.signaling(role, rule),
             (role, class) => {
                 let Some(ports) = rule.source_ports else { return };
                 self.media(role, class, ports, rule.mark);
             }
         }
         if let Some(program) = rule.application.as_ref().filter(|_| sorted.role == Role::Client) {
-            let sound = !program.is_empty() && !program.contains(['\n', '\r', '\0']);
-            if sound && !self.programs.contains(program) {
-                self.programs.push(program.clone());
-            }
+            self.program(program);
+        }
+    }
+
+    fn signaling(&mut self, role: Role, rule: &MarkingRule) {
+        let first = insert(&mut self.marks, (String::new(), role, TrafficClass::Signaling), rule.mark);
+        let ports = rule.destination_ports.filter(|ports| first && !self.signaling.contains(ports));
+        self.signaling.extend(ports);
+    }
+
+    /// Unless no plan can name it.
+    fn program(&mut self, program: &str) {
+        let sound = !program.is_empty() && !program.contains(['\n', '\r', '\0']);
+        if sound && !self.programs.iter().any(|known| known == program) {
+            self.programs.push(program.to_owned());
         }
     }
 

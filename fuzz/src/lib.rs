@@ -6,6 +6,7 @@ mod agents;
 mod captures;
 mod files;
 mod front_end;
+mod imports;
 mod legs;
 mod media;
 mod packets;
@@ -20,6 +21,7 @@ pub use agents::agent;
 pub use captures::{capture, fragment, stream};
 pub use files::{configuration, user_list};
 pub use front_end::{front_end, provisioning};
+pub use imports::import;
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::{frame, icmp};
@@ -42,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     ("frame", frame),
     ("front_end", front_end),
     ("icmp", icmp),
+    ("import", import),
     ("jitter", jitter),
     ("leg", leg),
     ("negotiate", negotiate),

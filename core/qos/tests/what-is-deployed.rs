@@ -311,6 +311,17 @@ fn a_plan_is_made_of_what_others_deployed() {
 }
 
 #[test]
+fn a_rule_that_does_not_say_what_it_is_for_is_guessed_and_noted() {
+    let (text, notes) = drift::plan_from(&[deployed("mediation", &[("Carillon mediation audio", "QoS 1")])]);
+    let plan = Plan::from_toml(&text).unwrap();
+    assert_eq!(plan.policy(Role::Conferencing, &Scope::default()).mark(TrafficClass::Audio).value(), 46);
+    assert_eq!(
+        notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["there.reg: line 6: `QoS 1` does not say what it is for: taken for audio of conferencing"]
+    );
+}
+
+#[test]
 fn what_no_plan_gives_is_kept_as_a_rule_and_noted() {
     let odd = [("\"Local Port\"=\"20000:20039\"", "\"Local Port\"=\"*\""), ("\"46\"", "\"7\"")];
     let (text, notes) = drift::plan_from(&[deployed("client", &odd)]);

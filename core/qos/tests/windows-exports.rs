@@ -201,6 +201,15 @@ fn names_that_differ_in_case_only_stay_apart() {
 }
 
 #[test]
+fn names_that_a_path_cannot_tell_apart_get_paths_of_their_own() {
+    let plan = "base = \"lync-kloud\"\n[clients]\nexecutables = [\"a.b.exe\", \"a_b.exe\"]\n";
+    let removal = text(&export(&Plan::from_toml(plan).unwrap(), "intune")[3]);
+    for node in ["Carillon_client_audio__a_b_exe_<", "Carillon_client_audio__a_b_exe__2<"] {
+        assert_eq!(removal.matches(node).count(), 1, "{removal}");
+    }
+}
+
+#[test]
 fn a_browser_gets_the_ports_around_audio_without_a_gap() {
     let of = |plan: &str| text(&export(&Plan::from_toml(plan).unwrap(), "browser")[3]);
     assert_eq!(of("base = \"lync-kloud\""), "{\n  \"WebRtcUdpPortRange\": \"20000-20159\"\n}\n");

@@ -34,7 +34,13 @@ pub fn plan_from(files: &[Deployed]) -> (String, Vec<Note>) {
     for file in files {
         let roles = guess::roles(file);
         let all = rules_of(file).into_iter().zip(roles);
-        sorted.extend(all.map(|((place, rule), role)| Sorted { file, place, rule, role }));
+        sorted.extend(all.map(|((place, rule), role)| Sorted {
+            file,
+            place,
+            rule,
+            role: role.value,
+            sure: role.sure,
+        }));
     }
     // An Edge's rules speak of the ports of others, which their own rules tell better.
     sorted.sort_by_key(|sorted| sorted.role == Role::Edge);
@@ -50,6 +56,7 @@ struct Sorted<'f> {
     place: &'f str,
     rule: &'f MarkingRule,
     role: Role,
+    sure: bool,
 }
 
 /// A class of a role in a scope, which is the text of tables: empty, or `sites."X".`.
@@ -101,29 +108,42 @@ impl Draft {
     fn rule(&mut self, sorted: &Sorted<'_>) {
         let rule = sorted.rule;
         let Some(class) = guess::class(sorted.role, rule) else { return };
-        match (sorted.role, class) {
+        if !(sorted.sure && class.sure) {
+            let text = format!(
+                "`{}` does not say what it is for: taken for {} of {}",
+                rule.name, class.value, sorted.role
+            );
+            self.note(sorted.file, sorted.place, &text);
+        }
+        match (sorted.role, class.value) {
             (Role::Edge, class) => {
                 self.edge = true;
                 if let Some((role, ports)) = self.relayed_to(rule, class).zip(rule.destination_ports) {
                     self.media(role, class, ports, rule.mark);
                 }
             }
-            (role, TrafficClass::Signaling) => {
-                if insert(&mut self.marks, (String::new(), role, class), rule.mark) {
-                    self.signaling
-                        .extend(rule.destination_ports.filter(|ports| !self.signaling.contains(ports)));
-                }
-            }
+            (role, TrafficClass::Signaling) => self.signaling(role, rule),
             (role, class) => {
                 let Some(ports) = rule.source_ports else { return };
                 self.media(role, class, ports, rule.mark);
             }
         }
         if let Some(program) = rule.application.as_ref().filter(|_| sorted.role == Role::Client) {
-            let sound = !program.is_empty() && !program.contains(['\n', '\r', '\0']);
-            if sound && !self.programs.contains(program) {
-                self.programs.push(program.clone());
-            }
+            self.program(program);
+        }
+    }
+
+    fn signaling(&mut self, role: Role, rule: &MarkingRule) {
+        let first = insert(&mut self.marks, (String::new(), role, TrafficClass::Signaling), rule.mark);
+        let ports = rule.destination_ports.filter(|ports| first && !self.signaling.contains(ports));
+        self.signaling.extend(ports);
+    }
+
+    /// Unless no plan can name it.
+    fn program(&mut self, program: &str) {
+        let sound = !program.is_empty() && !program.contains(['\n', '\r', '\0']);
+        if sound && !self.programs.iter().any(|known| known == program) {
+            self.programs.push(program.to_owned());
         }
     }
 

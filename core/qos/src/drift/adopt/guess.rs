@@ -36,18 +36,27 @@ const CLASS_WORDS: [(&str, TrafficClass); 9] = [
     ("call control", TrafficClass::Signaling),
 ];
 
-/// The role of each rule of a file. The program and the rule's own name say more than the file's name.
-pub(super) fn roles(file: &Deployed) -> Vec<Role> {
-    let of_file = word(&file.source, &ROLE_WORDS);
-    let role = |rule: &MarkingRule| {
-        own(rule).or_else(|| by_program(rule)).or_else(|| word(&rule.name, &ROLE_WORDS)).or(of_file)
-    };
-    rules_of(file).into_iter().map(|(_, rule)| role(rule).unwrap_or(Role::Conferencing)).collect()
+/// What was found out, and whether a name or program says it; else it is the likeliest.
+pub(super) struct Guess<T> {
+    pub(super) value: T,
+    pub(super) sure: bool,
 }
 
-/// The class that a rule is about, if it can be told.
-pub(super) fn class(role: Role, rule: &MarkingRule) -> Option<TrafficClass> {
-    let class = own_class(rule).or_else(|| word(&rule.name, &CLASS_WORDS)).or_else(|| by_mark(rule))?;
+/// The role of each rule of a file. The program and the rule's own name say more than the file's name.
+pub(super) fn roles(file: &Deployed) -> Vec<Guess<Role>> {
+    let of_file = word(&file.source, &ROLE_WORDS);
+    let role = |rule: &MarkingRule| {
+        let said =
+            own(rule).or_else(|| by_program(rule)).or_else(|| word(&rule.name, &ROLE_WORDS)).or(of_file);
+        Guess { value: said.unwrap_or(Role::Conferencing), sure: said.is_some() }
+    };
+    rules_of(file).into_iter().map(|(_, rule)| role(rule)).collect()
+}
+
+/// The class that a rule is about, if it can be told and a plan can say so.
+pub(super) fn class(role: Role, rule: &MarkingRule) -> Option<Guess<TrafficClass>> {
+    let said = own_class(rule).or_else(|| word(&rule.name, &CLASS_WORDS));
+    let class = said.or_else(|| by_mark(rule))?;
     let two_sided = rule.source_ports.is_some() && rule.destination_ports.is_some();
     let fits = match (role, class) {
         (Role::Edge, class) => class.is_media() && rule.destination_ports.is_some(),
@@ -56,7 +65,7 @@ pub(super) fn class(role: Role, rule: &MarkingRule) -> Option<TrafficClass> {
         }
         (_, class) => class.is_media() && rule.source_ports.is_some() && rule.protocol == Protocol::Both,
     };
-    (fits && !two_sided).then_some(class)
+    (fits && !two_sided).then_some(Guess { value: class, sure: said.is_some() })
 }
 
 /// To whom an Edge's rule is, by its name.

@@ -28,7 +28,9 @@ enum Datum {
 fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
     let mut files = Vec::new();
     for hosts in hosts(order, &[Role::Client])? {
-        let rows: Vec<Row> = hosts.rules.iter().flat_map(rows).collect();
+        let nodes = nodes(&hosts.rules);
+        let rows: Vec<Row> =
+            hosts.rules.iter().zip(&nodes).flat_map(|(rule, node)| rows(rule, node)).collect();
         let file = |name: &str, text: String, guide| File {
             path: format!("intune/{name}"),
             bytes: text.into_bytes(),
@@ -37,13 +39,12 @@ fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
         files.push(file("client.json", profile(&hosts, &rows), Some(guides::intune(&hosts))));
         files.push(file("client.csv", table(&rows), Some(guides::intune_table(&hosts))));
         files.push(file("client.syncml", added(&rows), Some(guides::syncml(&hosts))));
-        files.push(file("client-remove.syncml", deleted(&hosts.rules), None));
+        files.push(file("client-remove.syncml", deleted(&nodes), None));
     }
     Ok(files)
 }
 
-fn rows(rule: &MarkingRule) -> Vec<Row> {
-    let node = node(rule);
+fn rows(rule: &MarkingRule, node: &str) -> Vec<Row> {
     let row = |leaf: &str, value| Row {
         name: format!("{}: {leaf}", rule.name),
         uri: format!("{BASE}/{node}/{leaf}"),
@@ -63,10 +64,17 @@ fn rows(rule: &MarkingRule) -> Vec<Row> {
     rows
 }
 
-/// The rule's name as a part of a path.
-fn node(rule: &MarkingRule) -> String {
+/// The rules' names as parts of a path, no two alike.
+fn nodes(rules: &[MarkingRule]) -> Vec<String> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    rule.name.chars().map(plain).collect()
+    let mut nodes: Vec<String> = Vec::new();
+    for rule in rules {
+        let base: String = rule.name.chars().map(plain).collect();
+        let taken = |name: &String| nodes.iter().any(|node| node.eq_ignore_ascii_case(name));
+        let others = (2..).map(|number| format!("{base}_{number}"));
+        nodes.extend(std::iter::once(base.clone()).chain(others).find(|name| !taken(name)));
+    }
+    nodes
 }
 
 /// A custom profile as Microsoft Graph takes it.
@@ -113,12 +121,12 @@ fn added(rows: &[Row]) -> String {
     document(rows.iter().enumerate().map(command).collect())
 }
 
-fn deleted(rules: &[MarkingRule]) -> String {
-    let command = |(number, rule): (usize, &MarkingRule)| {
-        let item = format!("<Target><LocURI>{BASE}/{}</LocURI></Target>", node(rule));
+fn deleted(nodes: &[String]) -> String {
+    let command = |(number, node): (usize, &String)| {
+        let item = format!("<Target><LocURI>{BASE}/{node}</LocURI></Target>");
         format!("    <Delete><CmdID>{}</CmdID><Item>{item}</Item></Delete>\n", number + 1)
     };
-    document(rules.iter().enumerate().map(command).collect())
+    document(nodes.iter().enumerate().map(command).collect())
 }
 
 fn document(commands: String) -> String {

@@ -109,7 +109,7 @@ impl Reading<'_> {
         }
         self.note_the_rest(&name);
         let Some(mark) = mark.filter(|_| self.errors.0.len() == before) else { return Vec::new() };
-        let application = self.value("apppathname").map(str::to_owned);
+        let application = self.value("apppathname").filter(|name| *name != "*").map(str::to_owned);
         let rule = |source_ports, destination_ports| MarkingRule {
             name: name.clone(),
             application: application.clone(),

@@ -72,8 +72,7 @@ fn section(files: &[File]) -> String {
     for (file, guide) in files.iter().filter_map(|file| Some((file, file.guide.as_ref()?))) {
         text += &format!("| `{}` | {} |\n", file.path, guide.purpose.replace('|', "\\|"));
         let name = file.path.rsplit('/').next().unwrap();
-        match kinds.iter_mut().find(|(_, kind)| (&kind.check, &kind.limits) == (&guide.check, &guide.limits))
-        {
+        match kinds.iter_mut().find(|(_, kind)| same_steps(kind, guide)) {
             Some((names, _)) => names.push(name),
             None => kinds.push((vec![name], guide)),
         }
@@ -89,6 +88,11 @@ fn section(files: &[File]) -> String {
         text += &steps("Limits", &guide.limits);
     }
     text
+}
+
+/// Whether two files are handled alike but for their names.
+fn same_steps(a: &Guide, b: &Guide) -> bool {
+    (a.install.len(), &a.check, &a.limits) == (b.install.len(), &b.check, &b.limits)
 }
 
 fn steps(title: &str, steps: &[String]) -> String {

@@ -160,14 +160,20 @@ impl Settings {
         Ok(Read { facts, notes: self.notes })
     }
 
-    fn range(&mut self, key: Key, start: u32, count: u32, line: u32) -> Option<(u32, What)> {
+    /// An Edge relays all media through one range.
+    fn range(&mut self, key: Key, start: u32, count: u32, line: u32) -> Vec<(u32, What)> {
         let range = u16::try_from(start).ok().and_then(|start| PortRange::from_count(start, count));
         let Some(ports) = range else {
             self.error(line, format!("{}: {count} ports from {start} on pass 65535", told(&key)));
-            return None;
+            return Vec::new();
         };
         let (scope, role, class) = key;
-        Some((line, What::Ports { scope, role, class, ports }))
+        let classes: Vec<Option<TrafficClass>> = match (role, class) {
+            (Role::Edge, None) => TrafficClass::MEDIA.map(Some).to_vec(),
+            _ => vec![class],
+        };
+        let of_class = |class| (line, What::Ports { scope: scope.clone(), role, class, ports });
+        classes.into_iter().map(of_class).collect()
     }
 }
 

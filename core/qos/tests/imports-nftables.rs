@@ -69,8 +69,8 @@ fn sets_definitions_and_single_commands_are_followed() {
         [
             "line 7: t c, line 7 udp 20000-20019 any 46",
             "line 7: t c, line 7 udp 20020-20039 any 46",
-            "line 9: t c, line 9 udp 20040-20079 any 34",
             "line 9: t c, line 9 udp 5004 any 34",
+            "line 9: t c, line 9 udp 20040-20079 any 34",
             "line 10: c, line 10 tcp any 5061 24",
         ]
     );

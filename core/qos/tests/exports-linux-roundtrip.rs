@@ -102,3 +102,42 @@ proptest! {
         }
     }
 }
+
+/// A file that damage is done to: a rule set, or a paste with its typical faults.
+const FILES: [&str; 2] = [
+    "define v = 20040-20079\ntable inet t {\n set s { type inet_service; elements = { 1, 2-3 } }\n chain c {\n\
+     type filter hook output priority 0; policy accept;\n meta l4proto { tcp, udp } th sport @s ip dscp set ef\n\
+     udp dport { $v, 5004 } ip6 dscp set 0x22 comment \"x\"\n }\n}\nadd rule inet t c tcp dport 5061 ip dscp set cs3\n",
+    "Identity : Site:X\nClientAudioPort : 5350\nClientAudioPortRange : 40\n\nPS C:\\> Set-CsConferenceServer \u{2013}Identity:\"a b\" `\n\
+     - AudioPortStart 1 -AudioPortCount 2\n-VideoPortStart 3\nGet-CsService | % { Set-CsEdgeServer -Media 'x }\n",
+];
+
+proptest! {
+    #[test]
+    fn no_damage_to_a_file_panics(
+        file in 0..FILES.len(),
+        at in 0usize..600,
+        without in 0usize..40,
+        with in "[\\-{}\"'`#;:,@$|\u{2013}\u{201d} \n0-9a-z]{0,6}",
+    ) {
+        let text = FILES[file];
+        let cut = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+        let damaged = format!("{}{with}{}", &text[..cut(at)], &text[cut(at + without)..]);
+        if let Err(errors) = import::read("x", damaged.as_bytes()) {
+            prop_assert!(!errors.is_empty());
+        }
+    }
+}
+
+#[test]
+fn names_for_names_for_names_end_soon() {
+    let many = |name: &str| vec![name; 4000].join(", ");
+    let text = format!(
+        "define a = {{ 1, 2 }}\ndefine b = {{ {} }}\ndefine c = {{ {} }}\nadd rule inet t c udp sport {{ {} }} ip dscp set ef\n",
+        many("$a"),
+        many("$b"),
+        many("$c")
+    );
+    let errors = import::read("x", text.as_bytes()).unwrap_err();
+    assert_eq!(errors[0].to_string(), "line 4: the file lists more ports than any plan has");
+}

@@ -116,7 +116,10 @@ AppSharingPortStart : 49152
             "line 4: ConferencingServer:pool.litwareinc.com conferencing video 57501-65534",
             "line 6: ConferencingServer:pool.litwareinc.com conferencing sharing 40803-49150",
             "line 13: MediationServer:med mediation audio 60000-60999",
-            "line 18: EdgeServer:edge edge all 50000-59999",
+            "line 18: EdgeServer:edge edge audio 50000-59999",
+            "line 18: EdgeServer:edge edge video 50000-59999",
+            "line 18: EdgeServer:edge edge sharing 50000-59999",
+            "line 18: EdgeServer:edge edge file-transfer 50000-59999",
             "line 22: phone audio 40",
         ]
     );

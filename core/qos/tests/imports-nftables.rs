@@ -69,8 +69,8 @@ fn sets_definitions_and_single_commands_are_followed() {
         [
             "line 7: t c, line 7 udp 20000-20019 any 46",
             "line 7: t c, line 7 udp 20020-20039 any 46",
-            "line 9: t c, line 9 udp 20040-20079 any 34",
             "line 9: t c, line 9 udp 5004 any 34",
+            "line 9: t c, line 9 udp 20040-20079 any 34",
             "line 10: c, line 10 tcp any 5061 24",
         ]
     );
@@ -124,7 +124,7 @@ fn what_a_plan_cannot_say_is_named() {
             "line 6: sets unmarked (0) by more than ports (ip dscp != cs0): no rule of a plan, passed over",
             "line 7: sets EF (46) by more than ports (the service `sip` (list the rules without -S)): no rule of a plan, passed over",
             "line 11: chain t jumped is reached by jumps only: its marks depend on them and are passed over",
-            "line 13: table off is dormant: none of its rules is in force",
+            "line 14: table off is dormant: none of its rules is in force",
             "line 3: marks only where also `oifname \"eth0\"` holds",
         ]
     );

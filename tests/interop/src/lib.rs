@@ -6,6 +6,7 @@
 
 pub mod agreement;
 pub mod capture;
+pub mod exports;
 pub mod network;
 pub mod phones;
 pub mod process;

@@ -182,11 +182,10 @@ fn host_guide(order: &Order<'_>, role: Role) -> Guide {
         install.insert(1, "Write the inner interfaces into the line `define inside`.".to_owned());
     }
     Guide {
-        purpose: format!(
-            "Marks, over IPv4 and IPv6, what Linux hosts with the role {role} send (nftables 0.9.8 or newer)."
-        ),
+        purpose: format!("Marks, over IPv4 and IPv6, what Linux hosts with the role {role} send."),
         install,
         ..marks_guide(texts([
+            "Tried with nftables 1.0.6.",
             "Every program's packets are matched, by their ports; nftables knows no names of programs.",
             "A host needs the kernel's nftables with `inet` tables; in a container the rules belong to its own network.",
         ]))

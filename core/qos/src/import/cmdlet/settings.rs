@@ -13,6 +13,9 @@ use crate::role::Role;
 /// Longest file in statements; an estate of a thousand pools has ten thousand.
 const MAX_STATEMENTS: usize = 100_000;
 
+/// Notes and errors that are told; a file with more has been told enough.
+const MAX_NOTES: usize = 1000;
+
 /// A number with the line where it stands.
 type Told = (u32, u32);
 
@@ -33,11 +36,11 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn note(&mut self, line: u32, text: impl Into<String>) {
-        self.notes.push(Note { place: format!("line {line}"), text: text.into() });
+        tell(&mut self.notes, line, text.into());
     }
 
     pub(super) fn error(&mut self, line: u32, text: impl Into<String>) {
-        self.errors.push(Note { place: format!("line {line}"), text: text.into() });
+        tell(&mut self.errors, line, text.into());
     }
 
     /// One property of an object gets a value.
@@ -157,15 +160,30 @@ impl Settings {
         Ok(Read { facts, notes: self.notes })
     }
 
-    fn range(&mut self, key: Key, start: u32, count: u32, line: u32) -> Option<(u32, What)> {
+    /// An Edge relays all media through one range.
+    fn range(&mut self, key: Key, start: u32, count: u32, line: u32) -> Vec<(u32, What)> {
         let range = u16::try_from(start).ok().and_then(|start| PortRange::from_count(start, count));
         let Some(ports) = range else {
             self.error(line, format!("{}: {count} ports from {start} on pass 65535", told(&key)));
-            return None;
+            return Vec::new();
         };
         let (scope, role, class) = key;
-        Some((line, What::Ports { scope, role, class, ports }))
+        let classes: Vec<Option<TrafficClass>> = match (role, class) {
+            (Role::Edge, None) => TrafficClass::MEDIA.map(Some).to_vec(),
+            _ => vec![class],
+        };
+        let of_class = |class| (line, What::Ports { scope: scope.clone(), role, class, ports });
+        classes.into_iter().map(of_class).collect()
     }
+}
+
+fn tell(list: &mut Vec<Note>, line: u32, text: String) {
+    let text = match list.len() {
+        ..MAX_NOTES => text,
+        MAX_NOTES => "from here on nothing is listed any more".to_owned(),
+        _ => return,
+    };
+    list.push(Note { place: format!("line {line}"), text });
 }
 
 fn told((scope, role, class): &Key) -> String {

@@ -1,8 +1,10 @@
 //! The marking rules of a rule set: those for both IP versions and, where both have one, both protocols are one rule.
 
+use std::collections::BTreeSet;
+
 use carillon_wire::ip::Dscp;
 
-use super::rule::{self, Marking, Named};
+use super::rule::{self, Context, Marking, Named};
 use super::syntax::{Item, Statement};
 use super::{Note, Read, at};
 use crate::dscp;
@@ -15,10 +17,9 @@ use crate::rule::{MarkingRule, Protocol};
 /// # Errors
 /// Every rule with ports or marks that are none, and rules that contradict each other.
 pub(super) fn of_ruleset(statements: &[Statement]) -> Result<Read, Vec<Note>> {
-    let mut collected = Collected::default();
-    let mut named = Named::new();
+    let mut collected = Collected { ports_left: MAX_PORTS, ..Collected::default() };
     for statement in statements {
-        collected.statement(statement, &mut named);
+        collected.statement(statement);
     }
     collected.finish()
 }
@@ -37,21 +38,30 @@ struct Group {
 
 #[derive(Default)]
 struct Collected {
+    definitions: Named,
+    ports_left: u32,
     groups: Vec<Group>,
     notes: Vec<Note>,
     errors: Vec<Note>,
 }
 
 /// More rules than any plan has; a rule set of a large site has a few hundred.
-const MAX_RULES: usize = 4096;
+const MAX_RULES: usize = 1024;
+
+/// Ports and names of ports in a whole file.
+const MAX_PORTS: u32 = 20_000;
+
+/// Notes and errors that are told; a file with more has been told enough.
+const MAX_NOTES: usize = 1000;
 
 impl Collected {
-    fn statement(&mut self, statement: &Statement, named: &mut Named) {
+    fn statement(&mut self, statement: &Statement) {
         let words: Vec<&str> = statement.words().collect();
         match (words.as_slice(), statement.items.last()) {
-            (["table", ..], Some(Item::Block(body))) => self.table(words.last().unwrap_or(&""), body, named),
+            (["table", ..], Some(Item::Block(body))) => self.table(words.last().unwrap_or(&""), body),
             (["define", name, "=", ..], _) => {
-                named.insert(format!("${name}"), statement.items.get(3..).unwrap_or_default().to_vec());
+                self.definitions
+                    .insert(format!("${name}"), statement.items.get(3..).unwrap_or_default().to_vec());
             }
             (["add" | "insert", "rule", rest @ ..], _) => {
                 let family =
@@ -59,14 +69,23 @@ impl Collected {
                 let skipped = if family { 5 } else { 4 };
                 let items = statement.items.get(skipped..).unwrap_or_default();
                 let chain = rest.get(usize::from(family) + 1).copied().unwrap_or_default();
-                self.rule(statement, items, chain, named);
+                self.rule(statement, items, chain, &Named::new());
             }
             _ => {}
         }
     }
 
-    fn table(&mut self, table: &str, body: &[Statement], named: &Named) {
-        let mut named = named.clone();
+    fn note(&mut self, note: Note) {
+        if self.notes.len() < MAX_NOTES {
+            self.notes.push(note);
+        } else if self.notes.len() == MAX_NOTES {
+            let text = "from here on, what is passed over is not listed any more".to_owned();
+            self.notes.push(Note { text, ..note });
+        }
+    }
+
+    fn table(&mut self, table: &str, body: &[Statement]) {
+        let mut sets = Named::new();
         let dormant = body.iter().any(|s| s.words().eq(["flags", "dormant"]));
         if let Some(first) = body.first().filter(|_| dormant) {
             self.notes
@@ -78,22 +97,22 @@ impl Collected {
             if let (["set", name], Some(Item::Block(inside))) = (words.as_slice(), statement.items.last()) {
                 let elements = inside.iter().find(|statement| statement.words().next() == Some("elements"));
                 let items = elements.and_then(|statement| statement.items.get(2..)).unwrap_or_default();
-                named.insert(format!("@{name}"), items.to_vec());
+                sets.insert(format!("@{name}"), items.to_vec());
             }
         }
         for statement in body {
             let words: Vec<&str> = statement.words().collect();
             if let (["chain", name], Some(Item::Block(rules))) = (words.as_slice(), statement.items.last()) {
-                self.chain(&format!("{table} {name}"), rules, &named);
+                self.chain(&format!("{table} {name}"), rules, &sets);
             }
         }
     }
 
-    fn chain(&mut self, chain: &str, rules: &[Statement], named: &Named) {
+    fn chain(&mut self, chain: &str, rules: &[Statement], sets: &Named) {
         let base = rules.iter().any(|statement| statement.words().any(|word| word == "hook"));
         let before = self.groups.len();
         for statement in rules {
-            self.rule(statement, &statement.items, chain, named);
+            self.rule(statement, &statement.items, chain, sets);
         }
         if !base && self.groups.len() > before {
             let line = self.groups.get(before).map_or(0, |group| group.line);
@@ -101,12 +120,16 @@ impl Collected {
             let text = format!(
                 "chain {chain} is reached by jumps only: its marks depend on them and are passed over"
             );
-            self.notes.push(at(line, text));
+            self.note(at(line, text));
         }
     }
 
-    fn rule(&mut self, statement: &Statement, items: &[Item], chain: &str, named: &Named) {
-        match rule::read(statement, items, named) {
+    fn rule(&mut self, statement: &Statement, items: &[Item], chain: &str, sets: &Named) {
+        if self.errors.len() >= MAX_NOTES || self.ports_left == 0 {
+            return;
+        }
+        let mut context = Context { definitions: &self.definitions, sets, ports_left: &mut self.ports_left };
+        match rule::read(statement, items, &mut context) {
             Ok(None) => {}
             Ok(Some(marking)) if !marking.unknown.is_empty() => self.pass_over(&marking),
             Ok(Some(marking)) => self.add(&marking, chain),
@@ -120,15 +143,23 @@ impl Collected {
             dscp::label(marking.mark),
             marking.unknown.join(" ")
         );
-        self.notes.push(at(marking.line, text));
+        self.note(at(marking.line, text));
     }
 
     fn add(&mut self, marking: &Marking, chain: &str) {
-        let any_or = |ranges: &[PortRange]| -> Vec<Option<PortRange>> {
-            if ranges.is_empty() { vec![None] } else { ranges.iter().copied().map(Some).collect() }
+        let any_or = |ranges: &[PortRange]| -> BTreeSet<Option<PortRange>> {
+            if ranges.is_empty() {
+                BTreeSet::from([None])
+            } else {
+                ranges.iter().copied().map(Some).collect()
+            }
         };
         for source_ports in any_or(&marking.source_ports) {
             for destination_ports in any_or(&marking.destination_ports) {
+                if self.groups.len() >= MAX_RULES {
+                    self.errors.push(at(marking.line, format!("more than {MAX_RULES} marking rules")));
+                    return;
+                }
                 self.cover(marking, chain, source_ports, destination_ports);
             }
         }
@@ -141,9 +172,6 @@ impl Collected {
         source: Option<PortRange>,
         destination: Option<PortRange>,
     ) {
-        if self.groups.len() >= MAX_RULES {
-            return self.errors.push(at(marking.line, format!("more than {MAX_RULES} marking rules")));
-        }
         let (four, six) = (marking.version == 4, marking.version == 6);
         let covered = [marking.udp && four, marking.udp && six, marking.tcp && four, marking.tcp && six];
         let same =
@@ -185,23 +213,23 @@ impl Collected {
         }
     }
 
-    fn finish(mut self) -> Result<Read, Vec<Note>> {
+    fn finish(self) -> Result<Read, Vec<Note>> {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
-        let mut facts = Vec::new();
+        let (mut facts, mut notes) = (Vec::new(), self.notes);
         for group in self.groups {
             let place = || format!("line {}", group.line);
             if !group.place.is_empty() {
                 let text = format!("marks only where also `{}` holds", group.place.join("` or `"));
-                self.notes.push(Note { place: place(), text });
+                notes.push(Note { place: place(), text });
             }
             let protocol = match group.covered {
                 [true, true, true, true] => Protocol::Both,
                 [true, true, false, false] => Protocol::Udp,
                 [false, false, true, true] => Protocol::Tcp,
                 covered => {
-                    self.notes.push(Note { place: place(), text: half(covered) });
+                    notes.push(Note { place: place(), text: half(covered) });
                     continue;
                 }
             };
@@ -217,7 +245,7 @@ impl Collected {
                 }),
             });
         }
-        Ok(Read { facts, notes: self.notes })
+        Ok(Read { facts, notes })
     }
 }
 

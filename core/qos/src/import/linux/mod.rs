@@ -1,6 +1,6 @@
 //! nftables: rule sets as people write them and as `nft list ruleset` prints them.
 //!
-//! Read are rules that set a mark, and our own firewall. What else a host filters is not looked at.
+//! Read are rules that set a mark; what else a host filters is not looked at.
 
 mod marks;
 mod rule;
@@ -37,7 +37,11 @@ fn read(bytes: &[u8]) -> Result<Read, Vec<Note>> {
         }]
     })?;
     let statements = syntax::parse(text).map_err(|note| vec![note])?;
-    marks::of_ruleset(&statements)
+    let mut read = marks::of_ruleset(&statements)?;
+    if read.facts.is_empty() && read.notes.is_empty() {
+        read.notes.push(at(1, "no rule here sets a mark"));
+    }
+    Ok(read)
 }
 
 /// A place in a text.

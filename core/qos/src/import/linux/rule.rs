@@ -9,8 +9,15 @@ use super::{Note, at};
 use crate::dscp;
 use crate::ports::PortRange;
 
-/// Sets of a table and definitions of a file, by `@name` and `$name`.
+/// Sets of a table, or definitions of a file, by `@name` or `$name`.
 pub(super) type Named = BTreeMap<String, Vec<Item>>;
+
+/// What rules refer to, and how many ports may still be listed in the whole file: names may stand for names.
+pub(super) struct Context<'a> {
+    pub(super) definitions: &'a Named,
+    pub(super) sets: &'a Named,
+    pub(super) ports_left: &'a mut u32,
+}
 
 /// What a rule marks. Several ranges stand for as many rules.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,7 +42,11 @@ pub(super) struct Marking {
 ///
 /// # Errors
 /// Ports and marks that are none.
-pub(super) fn read(statement: &Statement, items: &[Item], named: &Named) -> Result<Option<Marking>, Note> {
+pub(super) fn read(
+    statement: &Statement,
+    items: &[Item],
+    context: &mut Context<'_>,
+) -> Result<Option<Marking>, Note> {
     let sets_mark =
         |pair: &[Item]| matches!(pair, [a, b] if a.word() == Some("dscp") && b.word() == Some("set"));
     if !items.windows(2).any(sets_mark) {
@@ -44,7 +55,7 @@ pub(super) fn read(statement: &Statement, items: &[Item], named: &Named) -> Resu
     let mut reader = Reader {
         items,
         at: 0,
-        named,
+        context,
         protocols: None,
         set: None,
         marking: Marking {
@@ -66,16 +77,16 @@ pub(super) fn read(statement: &Statement, items: &[Item], named: &Named) -> Resu
     Ok(reader.finish())
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'c, 'n> {
     items: &'a [Item],
     at: usize,
-    named: &'a Named,
+    context: &'c mut Context<'n>,
     protocols: Option<(bool, bool)>,
     set: Option<(u8, Dscp)>,
     marking: Marking,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, '_, '_> {
     fn next(&mut self) -> Option<&'a Item> {
         let item = self.items.get(self.at);
         self.at += 1;
@@ -202,26 +213,20 @@ impl<'a> Reader<'a> {
 
     /// Ports of a value: `20000-20039`, `{ 5061, 6000-6010 }`, `@set`, `$name`.
     fn ranges(&mut self, item: &Item, ranges: &mut Vec<PortRange>, depth: u8) -> Result<(), Note> {
+        *self.context.ports_left = self.context.ports_left.saturating_sub(1);
+        if *self.context.ports_left == 0 {
+            return Err(at(self.marking.line, "the file lists more ports than any plan has"));
+        }
         match item {
             Item::Word(word) if word == "," => {}
-            Item::Word(word) if word.starts_with(['@', '$']) => match self.named.get(word) {
-                // A definition may use others, but none itself.
-                Some(items) if depth < 4 => {
-                    for item in items {
-                        self.ranges(item, ranges, depth + 1)?;
-                    }
-                }
-                _ => self.strange(word),
-            },
+            Item::Word(word) if word.starts_with(['@', '$']) => self.named(word, ranges, depth)?,
             Item::Word(word) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => {
                 self.strange(&format!("the service `{word}` (list the rules without -S)"));
             }
             Item::Word(word) => {
                 let range = PortRange::parse(word);
-                ranges.push(
-                    range
-                        .ok_or_else(|| at(self.marking.line, format!("`{word}` is no port and no range")))?,
-                );
+                let wrong = || at(self.marking.line, format!("`{word}` is no port and no range"));
+                ranges.push(range.ok_or_else(wrong)?);
             }
             Item::Block(statements) => {
                 for item in statements.iter().flat_map(|statement| &statement.items) {
@@ -231,6 +236,20 @@ impl<'a> Reader<'a> {
             Item::Text(text) => self.strange(text),
         }
         Ok(())
+    }
+
+    /// A definition may use others, but none itself.
+    fn named(&mut self, word: &str, ranges: &mut Vec<PortRange>, depth: u8) -> Result<(), Note> {
+        let (definitions, sets) = (self.context.definitions, self.context.sets);
+        match sets.get(word).or_else(|| definitions.get(word)) {
+            Some(items) if depth < 4 => {
+                items.iter().try_for_each(|item| self.ranges(item, ranges, depth + 1))
+            }
+            _ => {
+                self.strange(word);
+                Ok(())
+            }
+        }
     }
 
     /// The next value, without `==`.

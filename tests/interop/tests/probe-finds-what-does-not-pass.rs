@@ -222,7 +222,8 @@ fn strangers_on_the_ports_are_told_by_what_they_say() -> Result<()> {
     let new =
         ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", &file, "-out", &file];
     site.chain.bob.run("openssl", &new)?;
-    let _tls = site.stranger("openssl", &["s_server", "-accept", "20005", "-cert", &file, "-key", &file])?;
+    let _tls =
+        site.stranger("openssl", &["s_server", "-accept", "20005", "-cert", &file, "-key", &file, "-www"])?;
     for v6 in BOTH {
         let (status, report) = site.probe(v6, &["--class", "audio", "--transport", "tcp"])?;
         assert_eq!(

@@ -34,7 +34,8 @@ pub struct Asked<'a> {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 struct Given {
     class: TrafficClass,
-    role: Role,
+    /// Who may be its sender.
+    roles: Vec<Role>,
     /// The range of the sender's port, or of the signaling port.
     ports: PortRange,
     mark: u8,
@@ -59,33 +60,46 @@ pub fn run(asked: &Asked<'_>, plan: &str, json: bool, out: &mut dyn Write) -> Re
     Ok(if known { Answer::Yes } else { Answer::No })
 }
 
-/// Signaling is known by the listener's port, media by the sender's. Roles that give the same are told once.
+/// Signaling is known by the listener's port, media by the sender's. Roles that give the same are told together.
 fn given(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) -> Vec<Given> {
-    let scope = Scope::default();
     let mut found: Vec<Given> = Vec::new();
-    let signaling =
-        plan.signaling_ports().iter().find(|ports| ports.contains(to.port) || ports.contains(from.port));
+    let signaling = |port: u16| plan.signaling_ports().iter().find(move |ports| ports.contains(port));
     for role in Role::ALL.into_iter().filter(|role| may_be(asked.roles, from.address, *role)) {
-        let policy = plan.policy(role, &scope);
-        if let Some(ports) = signaling {
-            let end = if ports.contains(to.port) { "destination" } else { "source" };
-            let because = format!("its {end} port is a signaling port");
-            let class = TrafficClass::Signaling;
-            found.push(Given { class, role, ports: *ports, mark: policy.mark(class).value(), because });
-            continue;
-        }
-        for class in policy.classes_of_port(from.port) {
-            let Some(ports) = policy.ports(class).filter(|ports| *ports != PortRange::UNRESTRICTED) else {
-                continue;
-            };
-            let because = format!("its source port is {role} {class} {ports}");
-            found.push(Given { class, role, ports, mark: policy.mark(class).value(), because });
+        let policy = plan.policy(role, &Scope::default());
+        let classes: Vec<(TrafficClass, PortRange, &str)> = match (signaling(to.port), signaling(from.port)) {
+            (Some(ports), _) => vec![(TrafficClass::Signaling, *ports, "destination")],
+            (None, Some(ports)) => vec![(TrafficClass::Signaling, *ports, "source")],
+            (None, None) => {
+                let media = policy.classes_of_port(from.port);
+                media.filter_map(|class| Some((class, policy.ports(class)?, "source"))).collect()
+            }
+        };
+        for (class, ports, end) in
+            classes.into_iter().filter(|(_, ports, _)| *ports != PortRange::UNRESTRICTED)
+        {
+            let mark = policy.mark(class).value();
+            match found.iter_mut().find(|of| (of.class, of.ports, of.mark) == (class, ports, mark)) {
+                Some(alike) => alike.roles.push(role),
+                None => {
+                    let because = format!("its {end} port lies in {ports}");
+                    found.push(Given { class, roles: vec![role], ports, mark, because });
+                }
+            }
         }
     }
-    found.dedup_by(|next, first| {
-        (next.class, next.ports, next.mark) == (first.class, first.ports, first.mark)
-    });
     found
+}
+
+/// `client, phone or gateway`.
+pub(super) fn listed(roles: &[Role]) -> String {
+    match roles {
+        [] => String::new(),
+        [only] => only.name().to_owned(),
+        [first @ .., last] => {
+            let first: Vec<&str> = first.iter().map(|role| role.name()).collect();
+            format!("{} or {last}", first.join(", "))
+        }
+    }
 }
 
 /// The longest network that holds an address says its role; an address that nobody named may be anything.
@@ -104,14 +118,15 @@ fn direction(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     writeln!(out, "{STRONG}{word}{STRONG:#}  {transport} {} to {}", end(from), end(to))?;
-    for Given { class, role, mark, because, .. } in given {
+    for Given { class, roles, mark, because, .. } in given {
         let mark = carillon_wire::ip::Dscp::new(*mark).map_or(String::new(), dscp::label);
-        writeln!(out, "  {NAME}{class}{NAME:#} of a {role}, marked {mark}: {because}")?;
+        writeln!(out, "  {NAME}{class}{NAME:#} of {}, marked {mark}: {because}", listed(roles))?;
     }
     if given.is_empty() {
         writeln!(out, "  {DOUBT}no class of the plan{DOUBT:#}: best effort, unmarked (0)")?;
     }
-    for service in Service::at_port(to.port) {
+    let listens = |service: &&Service| service.transport.contains(transport.name());
+    for service in Service::at_port(to.port).filter(listens) {
         writeln!(out, "  {FAINT}port {} at {}: {}{FAINT:#}", to.port, service.at, service.name)?;
     }
     Ok(())

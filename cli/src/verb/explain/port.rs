@@ -16,8 +16,10 @@ use crate::verb::print_json;
 /// A use of a port in a plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Planned {
-    /// `client audio`, `signaling`.
-    pub what: String,
+    /// The class.
+    pub class: TrafficClass,
+    /// Who uses it so.
+    pub roles: Vec<Role>,
     /// The range that the port lies in.
     pub ports: PortRange,
     /// The mark of what leaves from there.
@@ -44,20 +46,21 @@ pub fn run(text: &str, plan: &str, json: bool, out: &mut dyn Write) -> Result<An
     Ok(if known { Answer::Yes } else { Answer::No })
 }
 
-/// What a plan uses a port for: media of every role that has ranges of its own, and signaling.
+/// What a plan uses a port for: signaling, and media of every role that has a range of its own. Roles that use it
+/// alike are told together.
 pub fn planned(plan: &Plan, port: u16) -> Vec<Planned> {
-    let scope = Scope::default();
-    let mut found = Vec::new();
-    for ports in plan.signaling_ports().iter().filter(|ports| ports.contains(port)) {
-        let mark = plan.policy(Role::Client, &scope).mark(TrafficClass::Signaling).value();
-        found.push(Planned { what: "signaling".to_owned(), ports: *ports, mark });
-    }
+    let mut found: Vec<Planned> = Vec::new();
     for role in Role::ALL {
-        let policy = plan.policy(role, &scope);
-        for class in policy.classes_of_port(port) {
-            let range = policy.ports(class).filter(|ports| *ports != PortRange::UNRESTRICTED);
-            let Some(ports) = range else { continue };
-            found.push(Planned { what: format!("{role} {class}"), ports, mark: policy.mark(class).value() });
+        let policy = plan.policy(role, &Scope::default());
+        let signaling = plan.signaling_ports().iter().filter(|ports| ports.contains(port));
+        let signaling = signaling.map(|ports| (TrafficClass::Signaling, *ports));
+        let media = policy.classes_of_port(port).filter_map(|class| Some((class, policy.ports(class)?)));
+        for (class, ports) in signaling.chain(media).filter(|(_, ports)| *ports != PortRange::UNRESTRICTED) {
+            let mark = policy.mark(class).value();
+            match found.iter_mut().find(|of| (of.class, of.ports, of.mark) == (class, ports, mark)) {
+                Some(alike) => alike.roles.push(role),
+                None => found.push(Planned { class, roles: vec![role], ports, mark }),
+            }
         }
     }
     found
@@ -81,9 +84,10 @@ fn print(
         writeln!(out, "{STRONG}{name}{STRONG:#}  {transport} {range}, {at}: {direction}\n  {purpose}")?;
         writeln!(out, "  {FAINT}if closed{FAINT:#}  {closed}\n  {FAINT}source{FAINT:#}     {source}")?;
     }
-    for Planned { what, ports, mark } in planned {
+    for Planned { class, roles, ports, mark } in planned {
         let mark = carillon_wire::ip::Dscp::new(*mark).map_or(String::new(), dscp::label);
-        writeln!(out, "{NAME}{what}{NAME:#}  inside {ports} of plan {plan}, marked {mark}")?;
+        let roles = super::flow::listed(roles);
+        writeln!(out, "{NAME}{class}{NAME:#} of {roles}  inside {ports} of plan {plan}, marked {mark}")?;
     }
     if services.is_empty() && planned.is_empty() {
         let near: Vec<String> = Service::nearest(port).iter().map(u16::to_string).collect();

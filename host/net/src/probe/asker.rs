@@ -42,8 +42,26 @@ const PAUSE: Duration = Duration::from_millis(20);
 const NUDGE: &[u8] = b"\r\n\r\n";
 
 impl Asker {
-    /// Asks and waits; every port has an outcome.
+    /// Asks and waits; every port has an outcome. Who takes a connection and says nothing is asked once more, in TLS:
+    /// its servers hang up on everything else without a word.
     pub fn ask(&self, transport: Transport, ports: &[u16]) -> io::Result<BTreeMap<u16, Outcome>> {
+        let mut found = self.round(transport, ports, &|port| self.question(port, 0).to_vec())?;
+        let silent = |outcome: &Outcome| *outcome == Outcome::Foreign(Service::Silent);
+        let silent: Vec<u16> = found.iter().filter(|(_, of)| silent(of)).map(|(port, _)| *port).collect();
+        if transport == Transport::Tcp && !silent.is_empty() {
+            let again = self.round(transport, &silent, &|_| client_hello())?;
+            found.extend(again.into_iter().filter(|(_, of)| *of == Outcome::Foreign(Service::Tls)));
+        }
+        Ok(found)
+    }
+
+    /// Asks all ports at once; `greeting` is what is said first over TCP.
+    fn round(
+        &self,
+        transport: Transport,
+        ports: &[u16],
+        greeting: &dyn Fn(u16) -> Vec<u8>,
+    ) -> io::Result<BTreeMap<u16, Outcome>> {
         let mut used = BTreeSet::new();
         let mut asked: Vec<Asked> = ports.iter().map(|port| self.open(transport, *port, &mut used)).collect();
         let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(64));
@@ -57,7 +75,7 @@ impl Asker {
         let (start, mut batch) = (Instant::now(), Batch::new(2048));
         loop {
             let since = start.elapsed();
-            asked.iter_mut().for_each(|one| one.step(self, since, &mut batch));
+            asked.iter_mut().for_each(|one| one.step(self, greeting, since, &mut batch));
             if since >= self.wait || asked.iter().all(|one| one.outcome.is_some()) {
                 break;
             }
@@ -143,7 +161,7 @@ impl Asked {
         }
     }
 
-    fn step(&mut self, asker: &Asker, since: Duration, batch: &mut Batch) {
+    fn step(&mut self, asker: &Asker, greeting: &dyn Fn(u16) -> Vec<u8>, since: Duration, batch: &mut Batch) {
         if self.outcome.is_some() {
             return;
         }
@@ -152,7 +170,7 @@ impl Asked {
                 self.step_udp(&port, asker, since, batch);
                 self.line = Line::Udp(port);
             }
-            Line::Connecting(socket) => self.line = self.finish_connect(socket, asker),
+            Line::Connecting(socket) => self.line = finish_connect(socket, &greeting(self.port)),
             Line::Talking(socket) => {
                 self.listen(&socket, asker, since);
                 self.line = Line::Talking(socket);
@@ -191,21 +209,10 @@ impl Asked {
         }
     }
 
-    fn finish_connect(&mut self, mut socket: Socket, asker: &Asker) -> Line {
-        match socket.take_error() {
-            Ok(None) if socket.peer_addr().is_err() => Line::Connecting(socket),
-            Ok(None) => match socket.write_all(&asker.question(self.port, 0)) {
-                Ok(()) => Line::Talking(socket),
-                Err(error) => Line::Failed(failed(&error)),
-            },
-            Ok(Some(error)) | Err(error) => Line::Failed(failed(&error)),
-        }
-    }
-
     fn listen(&mut self, mut socket: &Socket, asker: &Asker, since: Duration) {
         let mut bytes = [0; 1024];
         match socket.read(&mut bytes) {
-            Ok(0) => self.outcome = Some(Outcome::Foreign(self.service())),
+            Ok(0) => self.outcome = Some(Outcome::Foreign(Service::of(&self.heard))),
             Ok(len) => {
                 self.heard.extend_from_slice(bytes.get(..len).unwrap_or_default());
                 self.outcome = match Message::read(&self.heard, &asker.key) {
@@ -222,13 +229,8 @@ impl Asked {
                     let _ = socket.write_all(NUDGE);
                 }
             }
-            Err(_) => self.outcome = Some(Outcome::Foreign(self.service())),
+            Err(_) => self.outcome = Some(Outcome::Foreign(Service::of(&self.heard))),
         }
-    }
-
-    /// What ended a conversation that was none of ours.
-    fn service(&self) -> Service {
-        if self.heard.is_empty() { Service::Other } else { Service::of(&self.heard) }
     }
 
     fn give_up(self) -> Outcome {
@@ -238,6 +240,25 @@ impl Asked {
         };
         self.outcome.unwrap_or(silence)
     }
+}
+
+fn finish_connect(mut socket: Socket, greeting: &[u8]) -> Line {
+    match socket.take_error() {
+        Ok(None) if socket.peer_addr().is_err() => Line::Connecting(socket),
+        Ok(None) => match socket.write_all(greeting) {
+            Ok(()) => Line::Talking(socket),
+            Err(error) => Line::Failed(failed(&error)),
+        },
+        Ok(Some(error)) | Err(error) => Line::Failed(failed(&error)),
+    }
+}
+
+/// The shortest ClientHello of TLS 1.2 (RFC 5246, 7.4.1.2): every server of TLS answers it, if only with an alert.
+fn client_hello() -> Vec<u8> {
+    const SUITES: [u8; 6] = [0, 4, 0xc0, 0x2f, 0xc0, 0x2b];
+    let body = [&[3, 3][..], b"carillon probe asks who is here.", &[0], &SUITES, &[1, 0]].concat();
+    let len = body.len() as u8;
+    [&[0x16, 3, 1, 0, len + 4, 1, 0, 0, len][..], &body].concat()
 }
 
 /// Why there is no connection. The host itself is there, for the two have spoken: whoever says that it cannot be

@@ -66,7 +66,7 @@ pub(crate) fn as_json(value: &Value) -> serde_json::Value {
         Value::Text(text) => json!(text),
         Value::Span(TimeSpan(_)) | Value::Block(_) => json!(value.text()),
         Value::List(items) => items.iter().map(as_json).collect(),
-        Value::Object(object) => pairs(&object.properties),
+        Value::Object(object) => pairs(object.visible()),
         Value::Table(entries) => pairs(entries),
     }
 }

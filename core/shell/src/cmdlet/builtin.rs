@@ -309,11 +309,12 @@ fn expand(items: &[Value], name: &str) -> Result<Vec<Value>, Error> {
 fn narrowed(item: &Value, names: &[String], view: Option<View>) -> Value {
     let Value::Object(object) = item else { return item.clone() };
     let properties = match names.is_empty() {
-        true => object.properties.clone(),
+        true => object.visible().to_vec(),
         false => object.select(names),
     };
     let few = if properties.len() > 4 { View::List } else { View::Table };
-    Value::Object(Object { kind: object.kind.clone(), properties, view: view.unwrap_or(few) })
+    let kind = object.kind.clone();
+    Value::Object(Object { kind, properties, view: view.unwrap_or(few), shown: None })
 }
 
 fn format_list(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {

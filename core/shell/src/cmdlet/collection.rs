@@ -7,7 +7,7 @@ use carillon_qos::plan::management::{KINDS, Scopes};
 use carillon_qos::plan::{Held, ManagedKind, ManagedValue, Property};
 
 use super::identity::Identity;
-use super::{Call, Cmdlet, From, Parameter, Run, Takes, convert};
+use super::{Call, Cmdlet, From, Parameter, Run, Takes, convert, network};
 use crate::error::{Error, Fault};
 use crate::estate::{Draft, Estate, Part, Slot, part, range};
 use crate::object::{Object, Value, Wildcard};
@@ -168,7 +168,7 @@ pub(super) fn value(plan: &Plan, kind: &ManagedKind, identity: &Identity, proper
         Held::Here => here(),
         Held::Plan(key) => in_plan(key),
         Held::Waits(key) => here().or_else(|| in_plan(key)),
-        Held::Printed => None,
+        Held::Printed => Some(network::printed(plan, kind, identity, property.name)),
     };
     found.unwrap_or_else(|| convert::default(property.values, property.default))
 }
@@ -192,6 +192,7 @@ fn set(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     }
     let mut changes = differing(&estate, kind, &identity, instance.as_ref())?;
     changes.extend(said(call, &estate, kind, &identity)?);
+    network::refine(call, &estate.plan, kind, &identity, is_new, &mut changes)?;
     if call.what_if(&identity.shown) || !call.agreed(false, &format!("Change {}?", identity.shown))? {
         return Ok(Vec::new());
     }
@@ -365,13 +366,14 @@ fn new_one(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
         };
         return Err(Error::new(Fault::ObjectExists, text));
     }
-    let changes = said(call, &estate, kind, &identity)?;
+    let mut changes = said(call, &estate, kind, &identity)?;
+    network::refine(call, &estate.plan, kind, &identity, true, &mut changes)?;
     let mut draft = estate.draft(&call.cmdlet.name)?;
     if call.bound.is_set("InMemory") {
         let mut object = object(&estate.plan, kind, &identity);
-        for (name, value) in call.bound.iter() {
-            if let Some(place) = object.get_mut(name).filter(|_| name != "Identity") {
-                *place = value.clone();
+        for (property, value) in &changes {
+            if let Some(place) = object.get_mut(property.name) {
+                *place = value.as_ref().map_or(Value::Null, |value| convert::shown(property.values, value));
             }
         }
         return Ok(vec![Value::Object(object)]);
@@ -421,6 +423,10 @@ fn remove(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let identity = existing(&estate, kind, &call.bound.text("Identity").unwrap_or_default())?;
     if call.what_if(&identity.shown) || !call.agreed(false, &format!("Remove {}?", identity.shown))? {
         return Ok(Vec::new());
+    }
+    if let Some(by) = network::referred(&estate.plan, kind, &identity.key) {
+        let text = format!("\"{}\" cannot be removed: {by}; nothing was changed.", identity.shown);
+        return Err(Error::new(Fault::InvalidOperation, text));
     }
     let mut draft = estate.draft(&call.cmdlet.name)?;
     draft.remove_object(kind, &identity.key);

@@ -1,11 +1,17 @@
 //! The table of cmdlets, from which binding, help and completion derive; and how one is called.
 
+mod absent;
 mod bind;
 mod builtin;
 mod collection;
 mod convert;
 pub(crate) mod help;
 mod identity;
+mod netqos;
+mod network;
+mod service;
+mod topology;
+mod user;
 
 use std::rc::Rc;
 
@@ -170,6 +176,12 @@ pub(crate) fn all() -> Vec<Cmdlet> {
     let mut cmdlets = builtin::cmdlets();
     cmdlets.extend(help::cmdlets());
     cmdlets.extend(collection::cmdlets());
+    cmdlets.extend(service::cmdlets());
+    cmdlets.extend(network::cmdlets());
+    cmdlets.extend(netqos::cmdlets());
+    cmdlets.extend(user::cmdlets());
+    cmdlets.extend(topology::cmdlets());
+    cmdlets.extend(absent::cmdlets());
     cmdlets.sort_by(|a, b| a.name.cmp(&b.name));
     cmdlets
 }
@@ -184,6 +196,9 @@ pub(crate) fn invoke(
     let cmdlets = Rc::clone(&shell.cmdlets);
     let bare = name.rsplit('\\').next().unwrap_or(name);
     let Some(cmdlet) = find(&cmdlets, bare) else { return Err(unknown(&cmdlets, bare)) };
+    if let Some(why) = absent::why(&cmdlet.name) {
+        return Err(Error::new(Fault::NotSupported, format!("{} : is documented, but not in Carillon: {why}.", cmdlet.name)));
+    }
     let bound = match cmdlet.run {
         Run::Raw(run) => {
             return run(shell, elements, input.unwrap_or_default()).map_err(|error| named(cmdlet, error));

@@ -29,7 +29,7 @@ pub(crate) struct Draft {
 const RANGE: [&str; 5] = ["ports", "start", "count", "end", "documented-end"];
 
 impl Draft {
-    pub(super) fn new(toml: &str, source: &str) -> Result<Draft, Error> {
+    pub(crate) fn new(toml: &str, source: &str) -> Result<Draft, Error> {
         let document = toml.parse().map_err(|error| {
             Error::new(Fault::InvalidOperation, format!("the plan cannot be edited: {error}"))
         })?;

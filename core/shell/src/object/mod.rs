@@ -47,6 +47,8 @@ pub struct Object {
     pub properties: Vec<(String, Value)>,
     /// How it prints unless something else is said.
     pub view: View,
+    /// How many of the properties print; all unless said. Those behind are there for who names them.
+    pub shown: Option<usize>,
 }
 
 /// How objects print.
@@ -80,6 +82,12 @@ impl Object {
     /// A property to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
         self.properties.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The properties that print.
+    pub fn visible(&self) -> &[(String, Value)] {
+        let shown = self.shown.unwrap_or(self.properties.len());
+        self.properties.get(..shown).unwrap_or(&self.properties)
     }
 
     /// What it is called.
@@ -181,7 +189,7 @@ impl Object {
         if let Some(identity) = self.identity() {
             return identity;
         }
-        let pairs = self.properties.iter().map(|(name, value)| format!("{name}={}", value.text()));
+        let pairs = self.visible().iter().map(|(name, value)| format!("{name}={}", value.text()));
         pairs.collect::<Vec<_>>().join(";")
     }
 }

@@ -1,16 +1,21 @@
 //! The one table of flags: parser, help, man pages and completions are all made from it.
 
+mod plan;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use carillon_media::codec::Codec;
 use carillon_media::dtmf::Key;
 use carillon_media::negotiate::Encryption;
-use carillon_qos::Role;
+use carillon_qos::probe::{self, Token};
 use carillon_qos::verify::RoleAssignment;
+use carillon_qos::{Role, TrafficClass};
 use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+
+pub use plan::{Check, Export, Import, Plan, Show};
 
 use crate::verb::call::Misbehaviour;
 use crate::verb::demo::Part;
@@ -55,11 +60,13 @@ pub enum Verb {
     Demo(Demo),
     /// Judge captures against a plan: ports, marks, loss, jitter; with a cause and a fix for what is wrong.
     Verify(Verify),
-    /// Show, check and compare plans.
+    /// Show, check and compare plans; spell them for devices, read devices back.
     #[command(subcommand)]
     Plan(Plan),
     /// Run the server.
     Serve(Serve),
+    /// The management shell: the documented cmdlets of Lync and NetQos, verbatim.
+    Shell(ManagementShell),
     /// Add, import, list, change and remove users.
     #[command(subcommand)]
     User(User),
@@ -67,9 +74,14 @@ pub enum Verb {
     Status(Status),
     /// Say what is wrong with a configuration; exit status 1 if something is.
     CheckConfig(CheckConfig),
+    /// Name the hop after which the mark of a class changes on the way to a host.
+    Trace(Trace),
+    /// Prove with two hosts that the plan's ports pass the firewalls between them, before anything is installed.
+    #[command(subcommand)]
+    Probe(Probe),
     /// Translate a mark between name, decimal, hexadecimal, binary and traffic byte.
     Dscp(Dscp),
-    /// Explain a finding of `verify` or a lint of `plan lint`.
+    /// Explain a finding of `verify`, a lint of `plan lint`, a port, a flow, or a number of an event log.
     #[command(subcommand)]
     Explain(Explain),
     /// A phone without a face: signs in, calls or answers, and reports what was planned, sent and received.
@@ -161,60 +173,6 @@ pub struct Verify {
     /// Keep so many flows in detail; further ones are only counted [default: 65536].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit_flows: Option<u32>,
-}
-
-/// `carillon plan`.
-#[derive(Subcommand, Debug)]
-pub enum Plan {
-    /// List the plans that Carillon brings along.
-    Presets {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what a plan means: ranges and marks of every role and class.
-    Show(Show),
-    /// Check plans; exit status 1 if one has an error.
-    Lint {
-        /// Preset names or files.
-        #[arg(value_name = "PRESET|FILE", required = true, value_hint = ValueHint::FilePath)]
-        plans: Vec<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Compare two plans; exit status 1 if they differ.
-    Diff {
-        /// The plan before: a preset name or a file.
-        #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
-        before: String,
-        /// The plan after: a preset name or a file.
-        #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
-        after: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// `carillon plan show`.
-#[derive(Args, Debug)]
-pub struct Show {
-    /// The name of a preset, or a file.
-    #[arg(value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
-    pub plan: String,
-    /// Print the plan as a file to edit.
-    #[arg(long, conflicts_with_all = ["json", "explain", "site", "service"])]
-    pub toml: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Whose values to show.
-    #[command(flatten)]
-    pub scope: ScopeArgs,
-    /// Say for every value which scope it comes from, and why that one wins.
-    #[arg(long)]
-    pub explain: bool,
 }
 
 /// `carillon serve`.
@@ -314,7 +272,7 @@ pub struct AddUser {
     /// The site of the plan that the user belongs to.
     #[arg(long)]
     pub site: Option<String>,
-    /// How the password is proved, if not as the listener says.
+    /// Take no other proof of the password, of those that the listener offers.
     #[arg(long, value_parser = ["md5", "sha-256", "both"])]
     pub digest: Option<String>,
     /// Make a password up and print it.
@@ -335,6 +293,43 @@ pub struct Reach {
     /// The running server with this admin socket.
     #[arg(long, value_name = "SOCKET", conflicts_with = "config", value_hint = ValueHint::FilePath)]
     pub socket: Option<PathBuf>,
+}
+
+/// `carillon shell`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status: 0 if everything was done, 1 if something was not, 2 if the text could not be read or the server not reached.
+
+Examples:
+  carillon shell
+  carillon shell -c 'Get-CsConferencingConfiguration | fl client*'
+  carillon shell --plan plan.toml -c 'Set-CsUCPhoneConfiguration -Identity global -VoiceDiffServTag 46'
+  carillon shell --plan plan.toml changes.ps1")]
+pub struct ManagementShell {
+    /// Do what this file says; `-` is standard input. Without it and without -c, lines are asked for.
+    #[arg(value_name = "FILE.ps1", value_hint = ValueHint::FilePath)]
+    pub script: Option<PathBuf>,
+    /// Do this.
+    #[arg(
+        short = 'c',
+        long = "command",
+        value_name = "TEXT",
+        conflicts_with = "script",
+        allow_hyphen_values = true
+    )]
+    pub command: Option<String>,
+    /// Act on this plan file instead of a server.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "socket"], value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+    /// Read only what PowerShell reads, and add no sites or services that the plan doesn't know.
+    #[arg(long)]
+    pub strict: bool,
+    /// Print objects as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Reach,
 }
 
 /// `carillon status`.
@@ -385,6 +380,157 @@ pub struct Dscp {
     pub json: bool,
 }
 
+/// `carillon trace`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Needs the right CAP_NET_RAW. Every router quotes the header of a packet as it received it; all probes are of one flow.
+Exit status: 0 if the mark arrives at the host, 1 if it changes, 2 if the hops do not tell.
+
+Examples:
+  sudo carillon trace phone.example.com --class audio --plan plan.toml
+  sudo carillon trace 2001:db8::20 --class video --port 50039 --json")]
+#[command(group = clap::ArgGroup::new("family").args(["ipv4", "ipv6"]))]
+pub struct Trace {
+    /// Name or address of the other end.
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: String,
+    /// Whose port and mark probes have: audio, video, sharing or file-transfer.
+    #[arg(long, value_name = "CLASS", default_value = "audio", value_parser = media_class)]
+    pub class: TrafficClass,
+    /// The plan: the name of a preset or a file.
+    #[arg(long, value_name = "PRESET|FILE", default_value = "lync-kloud", value_hint = ValueHint::FilePath)]
+    pub plan: String,
+    /// Who sends: client, conferencing, application, mediation, edge, gateway or phone.
+    #[arg(long, value_name = "ROLE", default_value = "client", value_parser = role)]
+    pub role: Role,
+    /// Whose values of the plan hold.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Port of the other end; best is one on which nobody listens [default: the last of the class].
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Ask no further than this hop.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u8).range(1..))]
+    pub max_hops: u8,
+    /// Probes per hop.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub queries: u8,
+    /// Wait so long for an answer.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub wait: f64,
+    /// Use IPv4.
+    #[arg(short = '4', long)]
+    pub ipv4: bool,
+    /// Use IPv6.
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The TCP port at which `carillon probe listen` is found.
+pub const PROBE_CONTROL: u16 = 5099;
+/// The transports that are tested.
+pub const PROBE_UDP: probe::Transport = probe::Transport::Udp;
+/// See [`PROBE_UDP`].
+pub const PROBE_TCP: probe::Transport = probe::Transport::Tcp;
+
+/// `carillon probe`.
+#[derive(Subcommand, Debug)]
+pub enum Probe {
+    /// Wait for the other host: prints what to type there.
+    Listen(ProbeListen),
+    /// Test every port of the plan, over UDP and TCP, both ways, and the marks that arrive.
+    Send(ProbeSend),
+}
+
+/// Which plan, and as what.
+#[derive(Args, Debug)]
+pub struct ProbePlan {
+    /// The plan: the name of a preset or a file.
+    #[arg(long, value_name = "PRESET|FILE", default_value = "lync-kloud", value_hint = ValueHint::FilePath)]
+    pub plan: String,
+    /// What this host is: client, conferencing, application, mediation, edge, gateway or phone.
+    #[arg(long, value_name = "ROLE", default_value = "client", value_parser = role)]
+    pub role: Role,
+    /// Whose values of the plan hold.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+}
+
+/// `carillon probe listen`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Opens ports of the plan only while they are tested, and only for one who knows the token.
+Exit status: 0 once it is told to stop, 2 if it cannot listen.")]
+pub struct ProbeListen {
+    /// What is tested.
+    #[command(flatten)]
+    pub plan: ProbePlan,
+    /// Listen at this address only.
+    #[arg(long, value_name = "ADDRESS", default_value = "::")]
+    pub bind: IpAddr,
+    /// The TCP port over which both sides talk.
+    #[arg(long, value_name = "PORT", default_value_t = PROBE_CONTROL)]
+    pub control: u16,
+    /// Use this token instead of a new one.
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
+    pub token: Option<Token>,
+    /// Wait so long for the answer of a port.
+    #[arg(long, value_name = "SECONDS", default_value = "1.5", value_parser = seconds)]
+    pub wait: f64,
+    /// Leave after one test.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `carillon probe send`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Exit status: 0 if every port asked passes both ways, marked as it was sent; 1 if one does not; 2 if nothing could be tested.
+
+Examples:
+  carillon probe listen --plan plan.toml --role conferencing                    # there: prints a token
+  carillon probe send meet.example.com --plan plan.toml --token 7f3k-9xq2-mm4d-0tzr
+  carillon probe send meet.example.com --plan plan.toml --token … --class audio --every 100")]
+#[command(group = clap::ArgGroup::new("family").args(["ipv4", "ipv6"]))]
+pub struct ProbeSend {
+    /// The host that listens.
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: String,
+    /// The token that the listener has printed.
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
+    pub token: Token,
+    /// What is tested.
+    #[command(flatten)]
+    pub plan: ProbePlan,
+    /// Test these classes only: audio, video, sharing, file-transfer.
+    #[arg(long = "class", value_name = "CLASS", value_delimiter = ',', value_parser = media_class)]
+    pub classes: Vec<TrafficClass>,
+    /// Test over this transport only: udp or tcp.
+    #[arg(long, value_name = "TRANSPORT", value_parser = probe_transport)]
+    pub transport: Option<probe::Transport>,
+    /// Ask one of so many ports, and the last.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub every: u16,
+    /// Wait so long for the answer of a port.
+    #[arg(long, value_name = "SECONDS", default_value = "1.5", value_parser = seconds)]
+    pub wait: f64,
+    /// The TCP port over which both sides talk.
+    #[arg(long, value_name = "PORT", default_value_t = PROBE_CONTROL, value_parser = clap::value_parser!(u16).range(1..))]
+    pub control: u16,
+    /// Use IPv4.
+    #[arg(short = '4', long)]
+    pub ipv4: bool,
+    /// Use IPv6.
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `carillon explain`.
 #[derive(Subcommand, Debug)]
 pub enum Explain {
@@ -407,6 +553,57 @@ pub enum Explain {
         #[arg(long)]
         json: bool,
     },
+    /// Explain a port: who listens there, what breaks if it is closed, what the plan uses it for.
+    Port {
+        /// The port: `8057`.
+        #[arg(value_name = "PORT")]
+        port: String,
+        /// The plan whose ranges are looked through: a preset or a file.
+        #[arg(long, value_name = "PRESET|FILE", default_value = "lync-kloud", value_hint = ValueHint::FilePath)]
+        plan: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain a flow: class, role and mark that the plan gives it, in each direction.
+    Flow {
+        /// Where it comes from: `10.1.0.7:20003`, or `:20003` for any address.
+        #[arg(value_name = "SRC:PORT", value_parser = flow_end)]
+        source: FlowEnd,
+        /// Where it goes.
+        #[arg(value_name = "DST:PORT", value_parser = flow_end)]
+        destination: FlowEnd,
+        /// udp or tcp.
+        #[arg(value_name = "PROTO", value_parser = probe_transport)]
+        transport: probe::Transport,
+        /// The plan: a preset or a file.
+        #[arg(long, value_name = "PRESET|FILE", default_value = "lync-kloud", value_hint = ValueHint::FilePath)]
+        plan: String,
+        /// Who is what: `conferencing=10.1.0.0/24`. Without it every role is looked at.
+        #[arg(long = "role", value_name = "ROLE=ADDR[/PREFIX]", value_parser = role_assignment)]
+        roles: Vec<RoleAssignment>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain a number of an event log: HRESULT, Windows, Winsock, QoS policies.
+    Event {
+        /// In any spelling: `-2147014848`, `0x80072740`, `10048`, `WSAEADDRINUSE`.
+        #[arg(value_name = "CODE", allow_hyphen_values = true)]
+        code: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowEnd {
+    /// The address, if it was given.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
 }
 
 /// `carillon call`.
@@ -519,6 +716,37 @@ fn keys(text: &str) -> Result<String, String> {
         None => Ok(text.to_owned()),
         Some(other) => Err(format!("`{other}` is no key of a telephone")),
     }
+}
+
+fn flow_end(text: &str) -> Result<FlowEnd, String> {
+    let wrong = || "write ADDRESS:PORT, [ADDRESS]:PORT or :PORT".to_owned();
+    let (address, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    let bare = address.strip_prefix('[').and_then(|address| address.strip_suffix(']')).unwrap_or(address);
+    match bare {
+        "" | "*" => Ok(FlowEnd { address: None, port }),
+        bare => bare.parse().map(|address| FlowEnd { address: Some(address), port }).map_err(|_| wrong()),
+    }
+}
+
+fn token(text: &str) -> Result<Token, String> {
+    Token::parse(text).ok_or_else(|| "a token has four groups of four letters and digits".to_owned())
+}
+
+fn probe_transport(text: &str) -> Result<probe::Transport, String> {
+    probe::Transport::from_name(text).ok_or_else(|| "it is none of udp, tcp".to_owned())
+}
+
+fn media_class(text: &str) -> Result<TrafficClass, String> {
+    let class = TrafficClass::from_name(text).filter(|class| class.is_media());
+    class.ok_or_else(|| "it is none of audio, video, sharing, file-transfer".to_owned())
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_name(text).ok_or_else(|| {
+        let known: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
+        format!("roles are {}", known.join(", "))
+    })
 }
 
 /// Reads `ROLE=ADDRESS` or `ROLE=ADDRESS/PREFIX`.

@@ -47,6 +47,29 @@ fn a_hundred_thousand_users_are_imported_into_a_running_server() {
 }
 
 #[test]
+fn an_import_that_is_interrupted_says_what_is_stored_and_can_be_repeated() {
+    let server = Server::dev();
+    let store = rusqlite::Connection::open(server.path("carillon.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON users WHEN new.aor = 'u2500@localhost'
+                BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    store.execute_batch(full).unwrap();
+    let rows: String = (0..5000).map(|n| format!("u{n},p{n}\n")).collect();
+    let file = format!("name,password\n{rows}");
+    let interrupted = server.carillon(&["user", "import", "-"], &file);
+    assert_eq!((interrupted.status(), interrupted.out().as_str()), (2, ""));
+    let stored = "at least 2000 of 5,000 users are stored, those before line 2002";
+    assert!(
+        interrupted.err().contains("disk full") && interrupted.err().contains(stored),
+        "{}",
+        interrupted.err()
+    );
+    assert_eq!(server.status()["users"], 2002);
+    store.execute_batch("DROP TRIGGER full").unwrap();
+    let again = server.carillon(&["user", "import", "-"], &file);
+    assert_eq!(again.out(), "3,000 users added, 2000 changed\n");
+}
+
+#[test]
 fn a_plan_is_replaced_only_by_who_has_seen_it() {
     let server = Server::dev();
     let shown = server.http("GET /plan", "");

@@ -2,21 +2,29 @@
 //! with the fuzzer's inputs, `tests/replay.rs` with the committed corpora; a decoder without a function here
 //! is not fuzzed.
 
+mod agents;
 mod captures;
+mod files;
+mod front_end;
 mod legs;
 mod media;
 mod packets;
 mod plans;
+mod probes;
 mod sdp;
 mod sip;
 mod traffic;
 mod verify;
 
+pub use agents::agent;
 pub use captures::{capture, fragment, stream};
+pub use files::{configuration, user_list};
+pub use front_end::{front_end, provisioning};
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
-pub use packets::frame;
+pub use packets::{frame, icmp};
 pub use plans::{plan, queues};
+pub use probes::probe;
 pub use sdp::sdp;
 pub use sip::{sip, sip_stream};
 pub use verify::{verify, verify_packets};
@@ -26,15 +34,21 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("agent", agent),
     ("capture", capture),
+    ("configuration", configuration),
     ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
+    ("front_end", front_end),
+    ("icmp", icmp),
     ("jitter", jitter),
     ("leg", leg),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),
+    ("provisioning", provisioning),
+    ("probe", probe),
     ("queues", queues),
     ("rtcp", rtcp),
     ("rtp", rtp),
@@ -45,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     ("stream", stream),
     ("stun", stun),
     ("stun_stream", stun_stream),
+    ("user_list", user_list),
     ("verify", verify),
     ("verify_packets", verify_packets),
 ];

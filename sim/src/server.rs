@@ -96,7 +96,7 @@ impl Server {
                 Output::Save(change) => self.save(change),
                 Output::Transmit(transmit) => self.send(transmit),
                 Output::Event(event) => self.events.push(event),
-                Output::Close(_) => {}
+                Output::Trust(_) | Output::Close(_) => {}
             }
         }
     }

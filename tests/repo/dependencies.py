@@ -29,7 +29,7 @@ MAY_USE = {
     "host/server": CORE | {"host/net", "host/store"},
     "cli": CORE | HOST,
     "sim": CORE,
-    "fuzz": CORE | {"sim"},
+    "fuzz": CORE | {"sim", "host/server"},
 }
 
 # Crates with effects; a core may not even link them.

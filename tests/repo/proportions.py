@@ -9,6 +9,7 @@ from rust_source import blanked, functions, shipped, without_tests
 # Files that are a table of facts: their length is the number of facts.
 TABLES = {
     "core/qos/src/verify/cause.rs": "the causes with their words",
+    "core/qos/src/reference/service.rs": "the listeners of an estate",
 }
 
 Limit = namedtuple("Limit", "what most measure")

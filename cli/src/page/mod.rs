@@ -2,6 +2,7 @@
 //!
 //! No scripts and nothing from elsewhere; pictures are SVG inside the page. Judges nothing itself.
 
+pub mod exports;
 mod findings;
 mod flows;
 pub mod markup;
@@ -41,28 +42,38 @@ pub fn render(report: &Report, context: &Context) -> String {
     timelines::section(&mut page, report);
     flows::section(&mut page, report);
     method::section(&mut page, report, context);
-    html!(
-        page,
-        "<footer>Made by Carillon {}. No scripts, nothing loaded from elsewhere.</footer>\n",
-        VERSION
-    );
-    page.fixed("</main>\n</body>\n</html>\n");
+    end(&mut page);
     page.into_string()
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn head(page: &mut Html, report: &Report) {
+    begin(page, &format!("{}: {}", words::verdict(report.verdict), sources(report)));
+}
+
+/// Everything before the content.
+fn begin(page: &mut Html, title: &str) {
     page.fixed("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n");
     page.fixed("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n");
     // Even if something slipped through the escaping, no browser would run or fetch it.
     page.fixed("<meta http-equiv=\"Content-Security-Policy\" ");
     page.fixed("content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n");
     page.fixed("<meta name=\"color-scheme\" content=\"light dark\"/>\n");
-    html!(page, "<title>{}: {}</title>\n", words::verdict(report.verdict), sources(report));
+    html!(page, "<title>{}</title>\n", title);
     page.fixed("<style>\n");
     page.fixed(include_str!("page.css"));
     page.fixed("</style>\n</head>\n<body>\n<main>\n");
+}
+
+/// Everything after it.
+fn end(page: &mut Html) {
+    html!(
+        page,
+        "<footer>Made by Carillon {}. No scripts, nothing loaded from elsewhere.</footer>\n",
+        VERSION
+    );
+    page.fixed("</main>\n</body>\n</html>\n");
 }
 
 fn verdict(page: &mut Html, report: &Report, context: &Context) {

@@ -1,7 +1,10 @@
-//! `carillon explain`: the words of findings and lints.
+//! `carillon explain`: findings, lints, ports, flows, and numbers of event logs.
 
+pub mod event;
 pub mod finding;
+pub mod flow;
 pub mod lint;
+pub mod port;
 
 use std::io::Write;
 
@@ -18,6 +21,13 @@ pub fn run(what: &Explain, out: &mut dyn Write) -> Result<Answer, Failure> {
         Explain::Finding { name: Some(name), json, .. } => finding::one(name, *json, out),
         Explain::Lint { name: None, json } => lint::list(*json, out),
         Explain::Lint { name: Some(name), json } => lint::one(name, *json, out),
+        Explain::Port { port, plan, json } => port::run(port, plan, *json, out),
+        Explain::Flow { source, destination, transport, plan, roles, json } => {
+            let asked =
+                flow::Asked { source: *source, destination: *destination, transport: *transport, roles };
+            flow::run(&asked, plan, *json, out)
+        }
+        Explain::Event { code, json } => event::run(code, *json, out),
     }
 }
 

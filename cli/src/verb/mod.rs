@@ -8,8 +8,11 @@ pub mod dscp;
 pub mod explain;
 pub mod man;
 pub mod plan;
+pub mod probe;
 pub mod serve;
+pub mod shell;
 pub mod status;
+pub mod trace;
 pub mod user;
 pub mod verify;
 
@@ -26,10 +29,13 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Verify(args) => verify::run(args, out),
         Verb::Plan(what) => plan::run(&what, out),
         Verb::Serve(args) => serve::run(args, out),
+        Verb::Shell(args) => shell::run(&args, out),
         Verb::User(what) => user::run(what, out),
         Verb::Status(args) => status::run(&args, out),
         Verb::CheckConfig(args) => check_config::run(&args, out),
         Verb::Demo(args) => demo::run(&args, out),
+        Verb::Trace(args) => trace::run(&args, out),
+        Verb::Probe(what) => probe::run(&what, out),
         Verb::Dscp(args) => dscp::run(&args, out),
         Verb::Explain(what) => explain::run(&what, out),
         Verb::Call(args) => call::run(&args, out),

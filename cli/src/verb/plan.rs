@@ -1,5 +1,8 @@
-//! `carillon plan`: presets, show, lint, diff.
+//! `carillon plan`: presets, show, lint, diff, export, import, check.
 
+mod check;
+mod export;
+mod import;
 mod show;
 
 use std::io::Write;
@@ -22,6 +25,9 @@ pub fn run(what: &args::Plan, out: &mut dyn Write) -> Result<Answer, Failure> {
         args::Plan::Presets { json } => presets(*json, out),
         args::Plan::Show(args) => show::run(args, out),
         args::Plan::Lint { plans, json } => lint(plans, *json, out),
+        args::Plan::Export(args) => export::run(args, out),
+        args::Plan::Import(args) => import::run(args, out),
+        args::Plan::Check(args) => check::run(args, out),
         args::Plan::Diff { before, after, json } => diff(before, after, *json, out),
     }
 }

@@ -1,6 +1,5 @@
 //! `carillon user`: who may sign in. Passwords are asked for, read from a pipe, or made up; never an argument.
 
-mod csv;
 mod import;
 mod password;
 pub(super) mod reach;

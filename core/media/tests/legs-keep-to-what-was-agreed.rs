@@ -125,6 +125,43 @@ fn hold_silences_both_ways_and_resuming_goes_on_with_the_same_stream_and_keys() 
 }
 
 #[test]
+fn a_key_that_comes_back_goes_on_with_its_counters() {
+    let wishes = Wishes { encryption: Encryption::Required, mux: false, ..Wishes::default() };
+    let mut call = Call::new(&wishes, Path::clean(1), Path::clean(2));
+    call.talk(&[QUIET; 400], &[], 0);
+    let secret = (call.caller.leg.agreed().clone(), call.callee.leg.agreed().clone());
+    let old: Vec<_> = call.caller.sent.clone();
+    for keys in [false, true] {
+        let turn = |agreed: &Agreed| Agreed { keys: agreed.keys.clone().filter(|_| keys), ..agreed.clone() };
+        call.caller.leg.renegotiate(turn(&secret.0)).unwrap();
+        call.callee.leg.renegotiate(turn(&secret.1)).unwrap();
+        call.talk(&[QUIET; 400], &[], 10);
+    }
+    let report = call.callee.leg.report();
+    let spoiled = |report: &carillon_media::quality::Report| {
+        [&report.rtp, &report.rtcp].map(|arrivals| (arrivals.unauthentic, arrivals.replayed))
+    };
+    assert_eq!(spoiled(&report), [(0, 0); 2], "the peer goes on, too");
+    assert!(report.packets_received >= 1200);
+    let counts = call.caller.sent.iter().filter_map(|packet| {
+        carillon_wire::rtcp::srtcp(&packet.bytes, packet.bytes.len() as u32)
+            .filter(|_| packet.bytes[1] == 200)
+    });
+    let counts: Vec<u32> =
+        counts.filter(|word| word.encrypted == Some(true)).filter_map(|word| word.index).collect();
+    assert!(
+        counts.len() > 2 && counts.iter().zip(0..).all(|(index, expected)| *index == expected),
+        "{counts:?}"
+    );
+    // What was recorded before is not heard again.
+    let from = call.caller.address;
+    for packet in old.iter().filter(|packet| packet.component == Component::Rtp) {
+        call.callee.receive(call.now, Component::Rtp, from, packet.bytes.clone(), Dscp::EF);
+    }
+    assert_eq!(call.callee.leg.report().rtp.replayed, 400);
+}
+
+#[test]
 fn a_peer_that_only_receives_is_not_heard() {
     let mut call = Call::new(&pcmu(), Path::clean(1), Path::clean(2));
     let agreed = Agreed { direction: Direction::SendOnly, ..call.callee.leg.agreed().clone() };

@@ -1,6 +1,26 @@
 //! What is deployed, compared with the plan, rule by rule: match, missing, different, extra, and the fix.
+//!
+//! [`compare`] needs no more than what `import` read. [`lints`] says what is wrong with deployed rules, maps and phones
+//! as such, and [`plan_from`] makes a plan of them where there is none yet.
+
+mod adopt;
+mod findings;
+mod pairing;
+mod settings;
+
+pub use adopt::plan_from;
+pub use findings::lints;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+
+use crate::export::{Order, rules};
+use crate::import::{Deployed, Fact, What};
+use crate::plan::{Plan, Scope};
+use crate::role::Role;
+use crate::rule::MarkingRule;
+use pairing::{Pair, Planned};
 
 /// How a rule of the plan and what is deployed stand to each other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -25,6 +45,9 @@ pub struct Line {
     pub source: String,
     /// Where in the file.
     pub place: String,
+    /// The role that it was compared with: the one told, or the one whose rules fit the file best; `None` where none
+    /// does, or where roles do not matter.
+    pub role: Option<Role>,
     /// The rule or setting.
     pub what: String,
     /// What the plan wants.
@@ -33,4 +56,138 @@ pub struct Line {
     pub deployed: Option<String>,
     /// What to do; `None` for a match.
     pub fix: Option<String>,
+    /// What to know about it although there is nothing to do.
+    pub note: Option<String>,
+}
+
+/// Roles whose rules a file may hold, in the order in which they are tried.
+const ROLES: [Role; 6] =
+    [Role::Client, Role::Conferencing, Role::Mediation, Role::Edge, Role::Application, Role::Gateway];
+
+/// Compares files with what the plan wants in this scope. A file of marking rules is compared with the rules of `role`,
+/// or of the role that fits it best; what several files of one role say counts together, so that a rule is missing only
+/// if none of them has it. Ports that a firewall opens are not compared.
+pub fn compare(plan: &Plan, scope: &Scope, role: Option<Role>, files: &[Deployed]) -> Vec<Line> {
+    let order = Order { plan, scope: scope.clone() };
+    let mut lines = Vec::new();
+    let mut found: BTreeMap<Role, BTreeSet<usize>> =
+        role.into_iter().map(|role| (role, BTreeSet::new())).collect();
+    for file in files {
+        let deployed = rules_of(file);
+        let role = role.or_else(|| best_fit(&order, &deployed));
+        let planned = role.map_or_else(Vec::new, |role| pairing::planned(&order, role));
+        let pairs = pairing::pair(&planned, &deployed);
+        if let Some(role) = role.filter(|_| !deployed.is_empty()) {
+            found.entry(role).or_default().extend(pairs.iter().filter_map(|pair| pair.planned));
+        }
+        for pair in &pairs {
+            lines.push(rule_line(&order, file, role, &planned, pair));
+        }
+        lines.extend(settings::lines(plan, file));
+    }
+    for (role, found) in found {
+        let planned = pairing::planned(&order, role);
+        let missing = planned.iter().enumerate().filter(|(number, _)| !found.contains(number));
+        lines.extend(missing.map(|(_, planned)| missing_line(role, planned)));
+    }
+    lines
+}
+
+fn rules_of(file: &Deployed) -> Vec<(&str, &MarkingRule)> {
+    file.facts.iter().filter_map(rule_of).collect()
+}
+
+fn rule_of(fact: &Fact) -> Option<(&str, &MarkingRule)> {
+    match &fact.what {
+        What::Rule(rule) => Some((&fact.place, rule)),
+        _ => None,
+    }
+}
+
+/// The role of whose rules most are there and fewest are not; names that Carillon gave count too. None if not even one
+/// rule is similar.
+fn best_fit(order: &Order<'_>, deployed: &[(&str, &MarkingRule)]) -> Option<Role> {
+    let mut best: Option<(Role, i64)> = None;
+    for role in ROLES {
+        let score = fit(&pairing::planned(order, role), deployed);
+        if let Some(score) = score.filter(|score| best.is_none_or(|(_, most)| *score > most)) {
+            best = Some((role, score));
+        }
+    }
+    best.map(|(role, _)| role)
+}
+
+fn fit(planned: &[Planned], deployed: &[(&str, &MarkingRule)]) -> Option<i64> {
+    let pairs = pairing::pair(planned, deployed);
+    let score = |pair: &Pair<'_>| {
+        let wanted = pair.planned.and_then(|number| planned.get(number));
+        let named = wanted.is_some_and(|wanted| wanted.rule.name == pair.rule.name);
+        // What is paired is one missing less.
+        i64::from(named) * 2
+            + match pair.state {
+                State::Match => 5,
+                State::Different => 3,
+                State::Missing | State::Extra => -1,
+            }
+    };
+    let similar = pairs.iter().any(|pair| pair.planned.is_some());
+    similar.then(|| pairs.iter().map(score).sum::<i64>() - i64::try_from(planned.len()).unwrap_or(i64::MAX))
+}
+
+fn rule_line(
+    order: &Order<'_>,
+    file: &Deployed,
+    role: Option<Role>,
+    planned: &[Planned],
+    pair: &Pair<'_>,
+) -> Line {
+    let wanted = pair.planned.and_then(|number| planned.get(number));
+    let fix = match (pair.state, wanted) {
+        (State::Match, _) => None,
+        (_, Some(wanted)) => Some(pairing::change(&wanted.rule, pair.rule)),
+        (_, None) => Some(extra_fix(order, role, planned, pair.rule)),
+    };
+    Line {
+        state: pair.state,
+        source: file.source.clone(),
+        place: pair.place.to_owned(),
+        role,
+        what: pair.rule.name.clone(),
+        planned: wanted.map(|wanted| wanted.rule.describe()),
+        deployed: Some(pair.rule.describe()),
+        fix,
+        note: wanted.filter(|_| pair.state == State::Match).and_then(|wanted| wanted.note(pair.rule)),
+    }
+}
+
+fn missing_line(role: Role, planned: &Planned) -> Line {
+    let wanted = planned.rule.describe();
+    Line {
+        state: State::Missing,
+        source: String::new(),
+        place: String::new(),
+        role: Some(role),
+        what: planned.rule.name.clone(),
+        fix: Some(format!("add it: {wanted}; `carillon plan export` writes it for every kind of host")),
+        planned: Some(wanted),
+        deployed: None,
+        note: None,
+    }
+}
+
+fn extra_fix(order: &Order<'_>, role: Option<Role>, planned: &[Planned], rule: &MarkingRule) -> String {
+    if let Err(unfit) = rules::of_role(order, Role::Client) {
+        return format!("remove it: {unfit}");
+    }
+    let is = |planned: &[Planned]| planned.iter().any(|planned| planned.fits(rule));
+    if is(planned) {
+        return "remove it: another rule of the file says the same".to_owned();
+    }
+    let others = ROLES.into_iter().filter(|other| Some(*other) != role);
+    match others.into_iter().find(|other| is(&pairing::planned(order, *other))) {
+        Some(other) => {
+            format!("it belongs to hosts of the role {other}: remove it here, or check the file as {other}")
+        }
+        None => "remove it, or write what it is for into the plan".to_owned(),
+    }
 }

@@ -3,6 +3,7 @@
 use carillon_wire::ip::Dscp;
 use serde::Serialize;
 
+use crate::dscp;
 use crate::ports::PortRange;
 
 /// Transport protocols that a rule covers.
@@ -44,4 +45,29 @@ pub struct MarkingRule {
     /// The mark it sets.
     #[serde(with = "crate::dscp::number")]
     pub mark: Dscp,
+}
+
+impl MarkingRule {
+    /// Whether it matches exactly the packets that the other matches; name and mark aside. Windows takes program
+    /// names in any case.
+    pub fn same_traffic(&self, other: &MarkingRule) -> bool {
+        let program = |rule: &MarkingRule| rule.application.as_deref().map(str::to_lowercase);
+        (self.protocol, self.source_ports, self.destination_ports)
+            == (other.protocol, other.source_ports, other.destination_ports)
+            && program(self) == program(other)
+    }
+
+    /// What it matches and sets, for people: `lync.exe, UDP and TCP, source 20000-20039: EF (46)`.
+    pub fn describe(&self) -> String {
+        let protocol = match self.protocol {
+            Protocol::Both => "UDP and TCP",
+            Protocol::Udp => "UDP",
+            Protocol::Tcp => "TCP",
+        };
+        let mut parts = vec![self.application.as_deref().unwrap_or("every program").to_owned()];
+        parts.push(protocol.to_owned());
+        parts.extend(self.source_ports.map(|ports| format!("source {ports}")));
+        parts.extend(self.destination_ports.map(|ports| format!("destination {ports}")));
+        format!("{}: {}", parts.join(", "), dscp::label(self.mark))
+    }
 }

@@ -18,6 +18,13 @@ pub(crate) fn aor(uri: &Uri<'_>) -> Option<String> {
     (readable && aor.len() <= MAX_AOR).then_some(aor)
 }
 
+/// Whether a URI is what a caller writes who does not want to be known (RFC 3323, 4.1.1.3), or with a domain behind it.
+pub(crate) fn is_anonymous(uri: &Uri<'_>) -> bool {
+    let user = |user: &[u8]| user.eq_ignore_ascii_case(b"anonymous");
+    let host = |host| matches!(host, Host::Name(name) if name.eq_ignore_ascii_case(b"anonymous.invalid"));
+    uri.is_sip() && (uri.user.is_some_and(user) || uri.host.is_some_and(host))
+}
+
 /// Whether two URIs are the same (RFC 3261, 19.1.4), except that headers must be written alike.
 pub(crate) fn same(a: &Uri<'_>, b: &Uri<'_>) -> bool {
     if !a.is_sip() || !b.is_sip() {

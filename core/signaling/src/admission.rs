@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_wire::sip::{Method, Name, Scheme, Transport, Uri};
 
 use crate::address;
+use crate::calls;
 use crate::contract::Binding;
 use crate::front_end::FrontEnd;
 use crate::incoming::Incoming;
@@ -40,6 +41,12 @@ impl FrontEnd {
             true => Err(Reply::new(482, "Loop Detected")),
             false => Ok(path),
         }
+    }
+
+    /// Whether a request is of a dialog that began here too long ago. A call that is known to be up may last for ever.
+    pub(crate) fn is_over(&self, now: Duration, incoming: &Incoming<'_>, way: &Route<'_>) -> bool {
+        let call = || calls::key(&self.proxy.secret, &incoming.routing);
+        way.token.as_ref().is_some_and(|token| token.is_over(now) && !self.proxy.calls.is_up(call()))
     }
 
     /// A request of a dialog that began here: it goes where our own Record-Route says.
@@ -77,7 +84,7 @@ impl FrontEnd {
         way: &Route<'_>,
     ) -> Result<(Arc<str>, Vec<Target>), Reply> {
         let to = self.aor(incoming, &way.uri);
-        let caller: Arc<str> = match self.is_from_us(incoming) {
+        let caller: Arc<str> = match self.must_prove(incoming) {
             true => self.authenticate(now, incoming, true)?,
             // The same for each user and for nobody: who asks learns nothing.
             false if !self.config.strangers => return Err(Reply::new(403, "Forbidden")),
@@ -133,8 +140,12 @@ impl FrontEnd {
         domain || self.proxy.ends.are(uri, incoming.flow.local.ip())
     }
 
-    fn is_from_us(&self, incoming: &Incoming<'_>) -> bool {
-        incoming.routing.from.uri().is_ok_and(|uri| self.is_ours(incoming, &uri))
+    /// Whether a request says that it is from one of our users, or may be: of a caller who does not want to be known, the
+    /// credentials tell. Where strangers are let in, one without credentials is one of them.
+    fn must_prove(&self, incoming: &Incoming<'_>) -> bool {
+        let Ok(from) = incoming.routing.from.uri() else { return false };
+        let tells = || incoming.message.get(Name::ProxyAuthorization).is_some();
+        self.is_ours(incoming, &from) || address::is_anonymous(&from) && (!self.config.strangers || tells())
     }
 }
 

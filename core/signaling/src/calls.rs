@@ -64,6 +64,12 @@ impl Calls {
         Some(Event::CallStarted { call_id })
     }
 
+    /// Whether a call is known to be up.
+    pub(crate) fn is_up(&self, key: u128) -> bool {
+        let call = self.places.get(&key).and_then(|id| self.table.get(*id));
+        call.is_some_and(|call| !call.has_ended)
+    }
+
     /// A request within a call passes.
     pub(crate) fn heard(&mut self, now: Duration, key: u128) {
         let Some(id) = self.places.get(&key).copied() else { return };

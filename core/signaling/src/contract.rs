@@ -30,6 +30,9 @@ pub enum Output {
     Save(Change),
     /// Send this.
     Transmit(Transmit),
+    /// A connection may stay: one of our users has proven to be behind it, or is in a call with whoever is. Connections of
+    /// which this is not said may be ended soon; it is said as often as it is proven.
+    Trust(Flow),
     /// Close a connection: what came on it cannot be trusted any more, or its user has gone.
     Close(Flow),
     /// Something that an administrator may want to know.
@@ -163,12 +166,22 @@ pub enum Failure {
     Replay,
     /// Credentials for somebody else.
     WrongUser,
-    /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered, for
-    /// another request.
+    /// Not looked at: there were too many wrong ones before.
+    TooSoon,
+    /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered or is not taken
+    /// from this user, for another request.
     Unfit,
 }
 
 impl Failure {
+    /// Whether it may be somebody who tries passwords. What answers no challenge of ours, and what was right once, is none.
+    pub(crate) const fn is_guess(self) -> bool {
+        match self {
+            Failure::UnknownUser | Failure::WrongPassword | Failure::WrongUser | Failure::Unfit => true,
+            Failure::ForeignNonce | Failure::Replay | Failure::TooSoon => false,
+        }
+    }
+
     /// A name for counters.
     pub const fn name(self) -> &'static str {
         match self {
@@ -177,6 +190,7 @@ impl Failure {
             Failure::ForeignNonce => "foreign-nonce",
             Failure::Replay => "replay",
             Failure::WrongUser => "wrong-user",
+            Failure::TooSoon => "too-soon",
             Failure::Unfit => "unfit",
         }
     }

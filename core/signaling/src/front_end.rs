@@ -205,6 +205,7 @@ impl FrontEnd {
             return;
         }
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming);
+        let way = way.filter(|way| !self.is_over(now, incoming, way));
         match way.as_ref().and_then(|way| self.peer(now, way)) {
             Some(target) => {
                 self.proxy.in_call(now, incoming);
@@ -219,6 +220,9 @@ impl FrontEnd {
     fn begin(&mut self, now: Duration, incoming: &Incoming<'_>, key: Key) -> Result<(), Reply> {
         let way = route(&self.proxy.ends, &self.proxy.secret, incoming)
             .ok_or(Reply::new(400, "Malformed Route"))?;
+        if self.is_over(now, incoming, &way) {
+            return Err(Reply::new(481, "Call/Transaction Does Not Exist"));
+        }
         self.check_room(incoming, way.token.is_some())?;
         if way.token.is_none() && self.is_for_us(incoming, &way.uri) {
             return self.serve(now, incoming, key);

@@ -42,6 +42,7 @@ impl FrontEnd {
         incoming: &Incoming<'_>,
         key: Key,
     ) -> Result<(), Reply> {
+        unsupported(incoming, Name::Require, &[])?;
         let aor = self.authenticate(now, incoming, false)?;
         let tag = tag(&self.proxy.secret, incoming.message);
         let end = self.proxy.ends.of(&incoming.flow).ok_or(Reply::new(403, "No Such Listener"))?;
@@ -63,9 +64,9 @@ impl FrontEnd {
         let end = self.proxy.ends.of(&incoming.flow).ok_or(Reply::new(403, "No Such Listener"))?;
         let (listener, out) = (&end.listener, &mut self.proxy.out);
         let reply = self.registrar.register(now, &incoming.flow, listener, incoming.message, out);
-        // A challenge is the same the second time; a change of bindings must not be made twice.
+        // A challenge may be given a second time; a change of bindings must not be made twice.
         match reply.answer.code {
-            401 => Err(reply),
+            401 | 503 => Err(reply),
             _ => {
                 self.proxy.answer(now, incoming, key, &reply);
                 Ok(())

@@ -15,6 +15,12 @@ pub(crate) struct Secret {
     mac: Hmac<Sha256>,
 }
 
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
 impl Secret {
     pub(crate) fn new(seed: &[u8; 32]) -> Secret {
         let mut hasher = DefaultHasher::new();
@@ -51,6 +57,19 @@ impl Secret {
         proof.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);
         proof
     }
+
+    /// Makes bytes unreadable, and readable again: two that have not the same proof have nothing in common.
+    pub(crate) fn masked(&self, proof: &[u8], bytes: &[u8]) -> Vec<u8> {
+        let block = |(number, block): (usize, &[u8])| {
+            let mut mac = self.mac.clone();
+            mac.update(b"mask");
+            mac.update(&(number as u64).to_be_bytes());
+            mac.update(proof);
+            let mask: [u8; 32] = mac.finalize().into_bytes().into();
+            block.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect::<Vec<u8>>()
+        };
+        bytes.chunks(32).enumerate().flat_map(block).collect()
+    }
 }
 
 /// What a hash is for; the same input gives other values for other uses. Less than 128, see [`Secret::wide`].
@@ -61,6 +80,7 @@ pub(crate) mod usage {
     pub(crate) const TAG: u8 = 4;
     pub(crate) const CALL: u8 = 5;
     pub(crate) const ACK: u8 = 6;
+    pub(crate) const USER: u8 = 7;
 }
 
 #[cfg(test)]

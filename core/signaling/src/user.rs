@@ -43,8 +43,21 @@ pub struct User {
     pub aor: String,
     /// Proves the password.
     pub ha1: Ha1,
-    /// What this user is challenged with, if not what the listener says.
+    /// Which proofs are taken from this user, if not all that the listener offers. The challenge is the same for everybody,
+    /// so that it does not tell whether there is such a user.
     pub algorithms: Option<Algorithms>,
     /// The site of the plan that the user belongs to.
     pub site: Option<String>,
+}
+
+impl User {
+    /// Whether a proof under this algorithm is taken.
+    pub(crate) fn takes(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.is_none_or(|algorithms| algorithms.offered().contains(&algorithm))
+    }
+}
+
+/// What is before the `@`.
+pub(crate) fn user_part(aor: &str) -> &str {
+    aor.split_once('@').map_or(aor, |(user, _)| user)
 }

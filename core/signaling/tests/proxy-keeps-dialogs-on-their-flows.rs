@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::time::Duration;
+
+use carillon_signaling::Limits;
 use carillon_wire::sip::{Flow, Method, Transport};
 use support::*;
 
@@ -101,6 +104,52 @@ fn a_flow_that_is_gone_for_good_is_told() {
     let failed = [("SIP/2.0 430 Flow Failed", alice.remote.to_string())];
     assert_eq!(starts(&house.close(bob)), failed);
     assert_eq!(starts(&bye_to_bob(&mut house, alice, bob, &routes)), failed);
+}
+
+/// The seed is the same after a restart, and nothing else is known of the dialog any more.
+#[test]
+fn a_dialog_that_is_not_known_to_be_up_has_ended_after_a_day() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut house = House::new();
+    let (alice, bob) = (udp(1), udp(2));
+    let (invited, taken) = up(&mut house, alice, bob);
+    let (to_bob, to_alice) = (caller_routes(&taken.text), callee_routes(&invited.text));
+    let over = "SIP/2.0 481 Call/Transaction Does Not Exist";
+    for (hours, from_alice, from_bob) in [
+        (
+            23,
+            format!("BYE {} SIP/2.0", contact("bob", bob)),
+            format!("BYE {} SIP/2.0", contact("alice", alice)),
+        ),
+        (26, over.to_owned(), over.to_owned()),
+    ] {
+        let mut house = House::begun(house.now + HOUR * hours, Limits::default());
+        assert_eq!(bye_to_bob(&mut house, alice, bob, &to_bob)[0].start(), from_alice, "{hours}");
+        let bye = request("BYE", &contact("alice", alice), bob, "b9", 3, "ann", &to_alice)
+            .replace("<sip:ann@other.org>;tag=ann", "<sip:bob@example.com>;tag=bob");
+        assert_eq!(house.hear(bob, &bye)[0].start(), from_bob, "{hours}");
+    }
+    house.wait(HOUR * 26);
+    let late = request("ACK", &contact("bob", bob), alice, "a9", 2, "bob", &to_bob);
+    assert_eq!((house.hear(alice, &late), house.front.counts().dropped["sip_stray_ack"]), (vec![], 1));
+}
+
+#[test]
+fn a_call_that_is_refreshed_may_last_for_days() {
+    let mut house = House::new();
+    let (alice, bob) = (udp(1), udp(2));
+    let (invited, taken) = up(&mut house, alice, bob);
+    let (to_bob, to_alice) = (caller_routes(&taken.text), callee_routes(&invited.text));
+    for day in 0..6 {
+        house.wait(SECOND * 11 * 3600);
+        let refresh =
+            request("UPDATE", &contact("bob", bob), alice, &format!("u{day}"), 3 + day, "bob", &to_bob);
+        assert_eq!(house.hear(alice, &refresh)[0].to, bob.remote, "{day}");
+    }
+    let info = request("INFO", &contact("alice", alice), bob, "n9", 3, "ann", &to_alice)
+        .replace("<sip:ann@other.org>;tag=ann", "<sip:bob@example.com>;tag=bob");
+    assert_eq!(house.hear(bob, &info)[0].to, alice.remote);
+    assert_eq!(bye_to_bob(&mut house, alice, bob, &to_bob)[0].to, bob.remote);
 }
 
 #[test]

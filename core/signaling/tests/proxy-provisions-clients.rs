@@ -78,3 +78,15 @@ fn nobody_asks_for_another() {
     let refused = house.hear(udp(1), &ask(2, &proof));
     assert_eq!(starts(&refused), [("SIP/2.0 403 Not Your Address", udp(1).remote.to_string())]);
 }
+
+/// RFC 3261, 8.2.2.3: before anything else, so that the client can ask in another way.
+#[test]
+fn what_a_client_requires_and_we_do_not_know_is_named() {
+    let mut house = House::new();
+    let head = "Event: vnd-microsoft-provisioning-v2\r\nContact: <sip:alice@198.51.100.1>\r\n\
+        Require: eventlist\r\nRequire: x-other\r\n";
+    let refused = house.hear(udp(1), &subscribe(udp(1), 1, head));
+    assert_eq!(starts(&refused), [("SIP/2.0 420 Bad Extension", udp(1).remote.to_string())]);
+    assert_eq!(refused[0].get("Unsupported"), "eventlist, x-other");
+    assert_eq!(house.front.counts().subscriptions, 0);
+}

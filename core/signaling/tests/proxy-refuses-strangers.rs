@@ -131,6 +131,8 @@ fn the_route_of_one_call_opens_no_other() {
     assert_eq!(house.hear(udp(1), &inside)[0].to, bob.remote);
     let other_call = inside.replace("call-1", "call-2").replace("z9hG4bKn1", "z9hG4bKn2");
     assert_eq!(house.hear(udp(1), &other_call)[0].start(), "SIP/2.0 403 Relaying Denied");
+    let other_dialog = inside.replace(";tag=ann", ";tag=eve").replace("z9hG4bKn1", "z9hG4bKn4");
+    assert_eq!(house.hear(udp(1), &other_dialog)[0].start(), "SIP/2.0 403 Relaying Denied");
     let no_dialog = inside.replace(";tag=bob", "").replace("z9hG4bKn1", "z9hG4bKn3");
     assert_eq!(house.hear(udp(1), &no_dialog)[0].start(), "SIP/2.0 403 Relaying Denied");
     let ack = request("ACK", "sip:x@victim.org", udp(1), "a1", 1, "bob", &routes).replace("call-1", "call-2");

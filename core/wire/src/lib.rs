@@ -8,6 +8,7 @@
 
 pub mod capture;
 pub mod fragment;
+pub mod icmp;
 pub mod ip;
 pub mod link;
 pub mod packet;

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::Transport;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::bind_error::{BindError, bind_error};
-use crate::mark;
+use crate::mark::{self, Marks};
 
 /// A Unix socket that listens; its file goes when it is dropped.
 #[derive(Debug)]
@@ -31,17 +31,20 @@ impl AdminSocket {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers there"));
         }
-        // Nobody may connect before the rights are set: the socket gets its name only then.
         let unborn = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_file(&unborn);
-        let listener = UnixListener::bind(&unborn)?;
-        let named = fs::set_permissions(&unborn, Permissions::from_mode(0o600))
-            .and_then(|()| fs::rename(&unborn, path));
-        if let Err(error) = named {
-            let _ = fs::remove_file(&unborn);
-            return Err(error);
+        let named = bound_for_owner(&unborn).and_then(|socket| {
+            socket.listen(128)?;
+            fs::rename(&unborn, path)?;
+            UnixListener::from_std(socket.into())
+        });
+        match named {
+            Ok(listener) => Ok(AdminSocket { listener, path: path.to_owned() }),
+            Err(error) => {
+                let _ = fs::remove_file(&unborn);
+                Err(error)
+            }
         }
-        Ok(AdminSocket { listener, path: path.to_owned() })
     }
 
     /// Connects to the server that listens there; needs a runtime.
@@ -56,12 +59,50 @@ impl Drop for AdminSocket {
     }
 }
 
-/// Listens over TCP, with the mark on every packet from the first on; needs a runtime.
-pub fn listen_tcp(address: SocketAddr, mark: Dscp) -> Result<TcpListener, BindError> {
-    bound(address, mark).map_err(|error| bind_error(address, Transport::Tcp, error))
+/// A Unix socket that does not listen yet: its file is made with the rights that the umask leaves, and nobody may connect
+/// before it has its own.
+fn bound_for_owner(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(socket)
 }
 
-fn bound(address: SocketAddr, mark: Dscp) -> io::Result<TcpListener> {
+/// A place over TCP where numbers are served, with the mark on every packet from the first on.
+#[derive(Debug)]
+pub struct MarkedListener {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl MarkedListener {
+    /// Listens there.
+    pub fn listen(address: SocketAddr, mark: Dscp) -> Result<MarkedListener, BindError> {
+        bound(address, mark).map_err(|error| bind_error(address, Transport::Tcp, error))
+    }
+
+    /// With the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on new connections carry this mark; those that are open keep theirs.
+    pub fn set_mark(&self, mark: Dscp) -> io::Result<()> {
+        mark::apply(&self.socket, mark)
+    }
+
+    /// What the kernel says that it marks.
+    pub fn marks(&self) -> io::Result<Marks> {
+        mark::read_back(&self.socket)
+    }
+
+    /// A way to take connections; needs a runtime. It may end and another one be made, while the place stays open.
+    pub fn accepting(&self) -> io::Result<TcpListener> {
+        TcpListener::from_std(self.socket.try_clone()?.into())
+    }
+}
+
+fn bound(address: SocketAddr, mark: Dscp) -> io::Result<MarkedListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // Connections of the process before this one may still be dying; a second listener is refused all the same.
@@ -69,7 +110,8 @@ fn bound(address: SocketAddr, mark: Dscp) -> io::Result<TcpListener> {
     mark::apply(&socket, mark)?;
     socket.bind(&address.into())?;
     socket.listen(128)?;
-    TcpListener::from_std(socket.into())
+    let address = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok(MarkedListener { socket, address })
 }
 
 #[cfg(test)]
@@ -101,6 +143,20 @@ mod tests {
     }
 
     #[test]
+    fn nobody_may_connect_before_the_rights_are_set() {
+        let folder = folder("umask");
+        let path = folder.join("admin.sock");
+        let socket = bound_for_owner(&path).unwrap();
+        let connect =
+            || std::os::unix::net::UnixStream::connect(&path).map(drop).map_err(|error| error.kind());
+        assert_eq!(connect(), Err(io::ErrorKind::ConnectionRefused));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        socket.listen(1).unwrap();
+        assert_eq!(connect(), Ok(()));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn a_living_server_keeps_its_socket_and_a_dead_one_loses_it() {
         let runtime = runtime();
         let _inside = runtime.enter();
@@ -118,14 +174,27 @@ mod tests {
     }
 
     #[test]
-    fn what_listens_over_tcp_is_marked() {
+    fn what_listens_over_tcp_is_marked_and_marked_anew() {
         let runtime = runtime();
         let _inside = runtime.enter();
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let listener = listen_tcp(address.parse().unwrap(), Dscp::EF).unwrap();
-            assert_eq!(mark::read_back(&listener).unwrap().v4, Some(Dscp::EF));
-            let taken = listener.local_addr().unwrap();
-            let error = listen_tcp(taken, Dscp::EF).unwrap_err().to_string();
+            let listener = MarkedListener::listen(address.parse().unwrap(), Dscp::EF).unwrap();
+            assert_eq!(listener.marks().unwrap().v4, Some(Dscp::EF));
+            let accepting = listener.accepting().unwrap();
+            let taken_mark = || {
+                let connecting = tokio::net::TcpStream::connect(listener.address());
+                let (_client, taken) =
+                    runtime.block_on(async { tokio::join!(connecting, accepting.accept()) });
+                mark::read_back(&taken.unwrap().0).unwrap().v4
+            };
+            assert_eq!(taken_mark(), Some(Dscp::EF));
+            listener.set_mark(Dscp::DEFAULT).unwrap();
+            assert_eq!(
+                (listener.marks().unwrap().v4, taken_mark()),
+                (Some(Dscp::DEFAULT), Some(Dscp::DEFAULT))
+            );
+            let taken = listener.address();
+            let error = MarkedListener::listen(taken, Dscp::EF).unwrap_err().to_string();
             assert!(error.starts_with(&format!("can't open {taken} (TCP): the port is held by ")), "{error}");
         }
     }

@@ -10,6 +10,8 @@ pub mod authority;
 pub mod bind_error;
 pub mod capture;
 #[cfg(target_os = "linux")]
+pub mod icmp;
+#[cfg(target_os = "linux")]
 pub mod lease;
 #[cfg(target_os = "linux")]
 pub mod live;
@@ -19,10 +21,14 @@ pub mod mark;
 pub mod notify;
 #[cfg(target_os = "linux")]
 mod packet_socket;
+#[cfg(target_os = "linux")]
+pub mod probe;
 pub mod route;
 #[cfg(target_os = "linux")]
 mod syscall;
 pub mod tls;
+#[cfg(target_os = "linux")]
+pub mod tracer;
 #[cfg(target_os = "linux")]
 pub mod transports;
 #[cfg(target_os = "linux")]

@@ -15,7 +15,7 @@ use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Destination, Transport};
 use carillon_wire::stun;
 use socket2::{Domain, Socket, Type};
-use transports::{Hub, LONG, at, client, connect, connect_tls, mark, message, name, server};
+use transports::{Hub, LONG, at, client, connect, connect_tls, generous, mark, message, name, server};
 
 #[test]
 fn a_message_and_its_answer_take_the_same_connection() {
@@ -174,7 +174,7 @@ fn an_answer_reaches_who_has_said_that_nothing_more_comes() {
 fn tls_carries_messages_both_ways_with_both_versions() {
     let authority = Authority::create("Carillon test").unwrap();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let (mut hub, address) = Hub::tls(Limits::default(), &authority);
+        let (mut hub, address) = Hub::tls(generous(), &authority);
         let mut config = (*client(&authority)).clone();
         if version.version == rustls::ProtocolVersion::TLSv1_2 {
             let provider = rustls::crypto::aws_lc_rs::default_provider();

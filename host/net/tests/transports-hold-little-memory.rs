@@ -12,15 +12,14 @@ use std::io::Write;
 use std::thread;
 
 use carillon_net::authority::Authority;
-use carillon_net::transports::Limits;
-use transports::{Hub, client, connect_tls, message};
+use transports::{Hub, client, connect_tls, generous, message};
 
 const CONNECTIONS: usize = 100;
 
 #[test]
 fn an_idle_tls_connection_holds_less_than_24_kib() {
     let authority = Authority::create("Carillon test").unwrap();
-    let (mut hub, address) = Hub::tls(Limits::default(), &authority);
+    let (mut hub, address) = Hub::tls(generous(), &authority);
     let config = client(&authority);
     // The first one brings what all share.
     let mut before = 0;

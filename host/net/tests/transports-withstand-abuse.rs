@@ -12,7 +12,7 @@ use carillon_net::authority::Authority;
 use carillon_net::transports::{Count, Limits};
 use carillon_wire::sip::{Destination, Transport};
 use socket2::Socket;
-use transports::{Hub, at, client, connect, connect_tls, message, open_files};
+use transports::{Hub, at, client, connect, connect_tls, generous, message, open_files};
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -114,9 +114,44 @@ fn a_quiet_connection_stays_until_the_idle_time_is_over() {
     let mut peer = connect(address);
     peer.write_all(&message("")).unwrap();
     hub.until_messages(1);
+    hub.transports.trust(hub.seen.messages[0].0);
     hub.until_connections(0);
     assert_eq!((hub.count(Count::IdleTimeout), hub.count(Count::MessageTimeout)), (1, 0));
     assert_eq!(hub.seen.closed.len(), 1);
+}
+
+/// Anybody can write a message: it buys no time.
+#[test]
+fn a_connection_that_nobody_vouches_for_is_ended_however_much_it_says() {
+    let limits = Limits { unproven: 3 * SOON, message_time: 2 * SOON, ..Limits::default() };
+    let (mut hub, address) = Hub::tcp(limits);
+    let (mut stranger, mut phone) = (connect(address), connect(address));
+    phone.write_all(&message("trusted")).unwrap();
+    hub.until_messages(1);
+    hub.transports.trust(hub.seen.messages[0].0);
+    hub.until("end", |hub| {
+        let _ = stranger.write_all(&message("hello"));
+        hub.count(Count::UnprovenTimeout) == 1
+    });
+    hub.turn(Duration::ZERO);
+    assert_eq!((hub.transports.counts().connections, hub.seen.closed.len()), (1, 1));
+    phone.write_all(&message("still here")).unwrap();
+    hub.until("the trusted one", |hub| hub.bodies().last().is_some_and(|body| body == "still here"));
+}
+
+#[test]
+fn a_connection_that_we_made_needs_nobody_to_vouch_for_it() {
+    let limits = Limits { unproven: SOON, unproven_per_source: 0, ..Limits::default() };
+    let (mut hub, mut other) = (Hub::new(limits), Hub::new(Limits::default()));
+    let address = other.transports.listen(Transport::Tcp, at("127.0.0.1:0"), None).unwrap();
+    hub.send_to(Transport::Tcp, address, &message("hello"));
+    hub.until("made", |_| {
+        other.turn(Duration::ZERO);
+        other.seen.messages.len() == 1
+    });
+    let start = std::time::Instant::now();
+    hub.until("twice the time", |_| start.elapsed() > 2 * SOON);
+    assert_eq!((hub.transports.counts().connections, hub.count(Count::UnprovenTimeout)), (1, 0));
 }
 
 #[test]
@@ -194,9 +229,39 @@ fn a_peer_that_never_reads_is_cut_off_when_its_queue_is_full() {
     }
 }
 
+/// Those that have proven themselves keep their room, whatever the others send.
+#[test]
+fn strangers_hold_little_each_and_little_together() {
+    let limits = Limits { unproven_buffered: 25_000, ..Limits::default() };
+    let (mut hub, address) = Hub::tcp(limits);
+    let part = |promised: usize, sent: usize| {
+        [format!("MESSAGE sip:a SIP/2.0\r\nl: {promised}\r\n\r\n").into_bytes(), vec![b'x'; sent]].concat()
+    };
+    let mut large = connect(address);
+    large.write_all(&part(16_385, 0)).unwrap();
+    hub.until("answer", |hub| !hub.seen.wrong.is_empty());
+    assert_eq!(hub.seen.wrong[0].1, 513);
+    let mut phone = connect(address);
+    phone.write_all(&message("known")).unwrap();
+    hub.until_messages(1);
+    let strangers: Vec<Socket> = (0..3).map(|_| connect(address)).collect();
+    for mut stranger in &strangers {
+        stranger.write_all(&part(16_384, 12_000)).unwrap();
+    }
+    hub.until("limit", |hub| hub.count(Count::MemoryFull) == 1 && hub.transports.counts().buffered > 24_000);
+    phone.write_all(&part(60_000, 60_000)).unwrap();
+    hub.until_messages(2);
+    // Room that a stranger has left is free again.
+    drop(strangers);
+    hub.until("room", |hub| hub.transports.counts().buffered == 0);
+    let mut later = connect(address);
+    later.write_all(&part(16_384, 12_000)).unwrap();
+    hub.until("held", |hub| hub.transports.counts().buffered > 12_000);
+}
+
 #[test]
 fn all_connections_together_hold_no_more_than_allowed() {
-    let limits = Limits { buffered: 100_000, ..Limits::default() };
+    let limits = Limits { buffered: 100_000, ..generous() };
     let (mut hub, address) = Hub::tcp(limits);
     let part = [b"MESSAGE sip:a SIP/2.0\r\nl: 60000\r\n\r\n".to_vec(), vec![b'x'; 59_000]].concat();
     let peers: Vec<Socket> = (0..4).map(|_| connect(address)).collect();
@@ -210,7 +275,7 @@ fn all_connections_together_hold_no_more_than_allowed() {
 }
 
 #[test]
-fn connections_are_capped_in_all_and_by_source_until_they_have_sent_a_message() {
+fn connections_are_capped_in_all_and_by_source_until_they_are_trusted() {
     let limits = Limits { connections: 5, unproven_per_source: 2, ..Limits::default() };
     let (mut hub, address) = Hub::tcp(limits);
     let mut peers: Vec<Socket> = (0..3).map(|_| connect(address)).collect();
@@ -219,6 +284,8 @@ fn connections_are_capped_in_all_and_by_source_until_they_have_sent_a_message() 
     for (number, peer) in peers.iter_mut().take(2).enumerate() {
         peer.write_all(&message("")).unwrap();
         hub.until_messages(number + 1);
+        assert_eq!(hub.transports.counts().unproven, 2 - number, "a message proves nothing");
+        hub.transports.trust(hub.seen.messages[number].0);
     }
     assert_eq!(hub.transports.counts().unproven, 0);
     for number in 2..5 {
@@ -226,6 +293,7 @@ fn connections_are_capped_in_all_and_by_source_until_they_have_sent_a_message() 
         peer.write_all(&message("")).unwrap();
         peers.push(peer);
         hub.until_messages(number + 1);
+        hub.transports.trust(hub.seen.messages[number].0);
     }
     peers.push(connect(address));
     hub.until("refusal", |hub| hub.count(Count::RefusedFull) == 1);

@@ -1,12 +1,13 @@
-//! What phones see when they connect over TLS: files that somebody gave, or a certificate of our own authority.
+//! What phones see when they connect over TLS: files that somebody gave, or a certificate of our own authority. And whom we
+//! trust when we connect ourselves.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use carillon_net::authority::{Authority, AuthorityError};
-use carillon_net::tls::{Identity, TlsError, server_config};
-use rustls::ServerConfig;
+use carillon_net::tls::{Identity, Reason, TlsError, client_config, load_certificates, server_config};
+use rustls::{ClientConfig, ServerConfig};
 
 use crate::config::{Certificate, Config};
 
@@ -38,6 +39,23 @@ pub(crate) fn server_tls(config: &Config) -> Result<Arc<ServerConfig>, Certifica
         }
     };
     server_config(&identity).map_err(CertificateError::Refused)
+}
+
+/// How we connect to other servers over TLS, once [`server_tls`] has made what there is to make. Their certificate must be for
+/// the address that we connect to (RFC 5922, 7.3): a name that it was found by is not known here.
+pub(crate) fn client_tls(config: &Config) -> Result<Arc<ClientConfig>, CertificateError> {
+    let own = match &config.certificate {
+        Certificate::Authority(directory) if config.needs_certificate() => Some(directory.join("ca.pem")),
+        _ => None,
+    };
+    let mut trusted = Vec::new();
+    for file in own.iter().chain(&config.trusted) {
+        let found = load_certificates(file).map_err(CertificateError::Files)?;
+        let unfit = |error| TlsError { path: file.clone(), reason: Reason::Refused(error) };
+        client_config(&found).map_err(unfit).map_err(CertificateError::Files)?;
+        trusted.extend(found);
+    }
+    client_config(&trusted).map_err(CertificateError::Refused)
 }
 
 /// Every name and address under which phones may reach the server.

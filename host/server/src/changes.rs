@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use carillon_qos::Plan;
 use carillon_qos::plan::Problem;
+use carillon_qos::{Plan, TrafficClass};
 use carillon_signaling::{Request, User};
-use carillon_store::{Author, Error, PlanSource};
+use carillon_store::{Author, Error, PlanSource, Store};
 
-use crate::estate::{policy, signaling_mark};
+use crate::estate::{change_mark, policy, signaling_mark};
 use crate::turn::Server;
 
 /// Why a plan was not taken.
@@ -19,8 +19,21 @@ pub(crate) enum PlanRefused {
     Changed(u64),
     /// Something is wrong with it.
     Wrong(Vec<Problem>),
+    /// Sockets can't carry its marks.
+    Marks(std::io::Error),
     /// It could not be saved.
     Store(Error),
+}
+
+impl std::fmt::Display for PlanRefused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PlanRefused::Changed(version) => write!(f, "version {version} of the plan holds"),
+            PlanRefused::Wrong(problems) => problems.iter().try_for_each(|problem| writeln!(f, "{problem}")),
+            PlanRefused::Marks(error) => write!(f, "the sockets can't carry the marks of this plan: {error}"),
+            PlanRefused::Store(error) => f.write_str(&crate::chain(error)),
+        }
+    }
 }
 
 impl Server {
@@ -50,20 +63,39 @@ impl Server {
         }
         let plan = Plan::from_toml(toml).map_err(PlanRefused::Wrong)?;
         let author = self.author(who);
-        let version = self.store.put_plan(toml, PlanSource::Admin, &author).map_err(PlanRefused::Store)?;
+        let version = self.keep_plan(&plan, |store| store.put_plan(toml, PlanSource::Admin, &author))?;
         self.obey(Arc::new(plan), version);
         Ok(version)
     }
 
-    /// From now on this plan holds: new sockets, new documents, and the marks of sockets that are open.
+    /// What may fail of having another plan hold: SIP sockets carry its mark, and it is stored. After an error neither.
+    pub(crate) fn keep_plan(
+        &mut self,
+        plan: &Plan,
+        store: impl FnOnce(&mut Store) -> Result<u64, Error>,
+    ) -> Result<u64, PlanRefused> {
+        let (old, new, transports) = (self.estate.mark, signaling_mark(&policy(plan)), &mut self.transports);
+        change_mark(old, new, |mark| transports.set_mark(mark)).map_err(PlanRefused::Marks)?;
+        match store(&mut self.store) {
+            Ok(version) => {
+                self.estate.mark = new;
+                Ok(version)
+            }
+            Err(error) => {
+                let undone = change_mark(new, old, |mark| transports.set_mark(mark));
+                undone.unwrap_or_else(|_| self.estate.mark = new);
+                Err(PlanRefused::Store(error))
+            }
+        }
+    }
+
+    /// From now on this plan, which was kept, holds: new sockets, new documents, and the marks of health and metrics.
     pub(crate) fn obey(&mut self, plan: Arc<Plan>, version: u64) {
         self.policy = policy(&plan);
         self.leases.set_policy(&self.policy);
-        let mark = signaling_mark(&self.policy);
-        if let Err(error) = self.transports.set_mark(mark) {
-            tracing::error!("some connections keep their old mark: {error}");
-        }
-        (self.estate.mark, self.estate.plan, self.estate.plan_version) = (mark, plan.clone(), version);
+        let management = self.policy.mark(TrafficClass::Management);
+        self.management.send_if_modified(|mark| std::mem::replace(mark, management) != management);
+        (self.estate.plan, self.estate.plan_version) = (plan.clone(), version);
         self.front_end.handle_request(self.clock.now(), Request::SetPlan { plan, version });
         tracing::info!(version, "another version of the plan holds");
     }

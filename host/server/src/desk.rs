@@ -28,7 +28,11 @@ pub struct Desk {
 }
 
 /// Where the turn finds them.
-pub(crate) struct Orders(Receiver<Order>);
+pub(crate) struct Orders {
+    inbox: Receiver<Order>,
+    /// One that was taken out to see whether there is one.
+    next: Option<Order>,
+}
 
 /// The server did not answer in time: it is stuck or has too much to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +49,7 @@ impl Desk {
     /// A desk, and the turn's side of it.
     pub(crate) fn new(waker: Arc<Waker>, health: Arc<Health>) -> (Desk, Orders) {
         let (orders, inbox) = sync_channel(ROOM);
-        (Desk { orders, waker, health }, Orders(inbox))
+        (Desk { orders, waker, health }, Orders { inbox, next: None })
     }
 
     /// Whether the service does what it should.
@@ -88,9 +92,15 @@ impl Desk {
 }
 
 impl Orders {
+    /// Whether there is one.
+    pub(crate) fn are_waiting(&mut self) -> bool {
+        self.next = self.take();
+        self.next.is_some()
+    }
+
     /// The next one.
-    pub(crate) fn take(&self) -> Option<Order> {
-        self.0.try_recv().ok()
+    pub(crate) fn take(&mut self) -> Option<Order> {
+        self.next.take().or_else(|| self.inbox.try_recv().ok())
     }
 }
 

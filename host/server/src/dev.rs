@@ -16,7 +16,7 @@ use carillon_signaling::Algorithms;
 use carillon_store::{Author, Store};
 use carillon_wire::sip::Transport;
 
-use crate::config::{Certificate, Config, ConfiguredPlan, ListenerConfig, Log, Registrations};
+use crate::config::{Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Registrations};
 use crate::users::{NewUser, Rules};
 
 /// Who may sign in.
@@ -105,8 +105,16 @@ fn config(options: &Options) -> Config {
         store: directory.join("carillon.db"),
         listeners: listeners(options),
         certificate: Certificate::Authority(directory.clone()),
+        trusted: Vec::new(),
         registrations: Registrations { min: 60, default: 3600, max: 86_400 },
-        connections: 1000,
+        limits: Limits {
+            connections: 1000,
+            unproven_per_source: 1000,
+            calls: 1000,
+            transactions: 10_000,
+            waiting: 64 << 20,
+            body: 1 << 20,
+        },
         admin_socket: directory.join("admin.sock"),
         metrics: options.metrics,
         log: Log { level: options.log.clone(), json: false },

@@ -1,5 +1,6 @@
 //! What the server was told to be, as it holds now.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use carillon_qos::plan::{RolePolicy, Scope};
 use carillon_qos::{Plan, Role, TrafficClass};
 use carillon_signaling::Listener;
-use carillon_store::{Author, Error, PlanSource, Store};
+use carillon_store::{Error, Store};
 use carillon_wire::ip::Dscp;
 
 use crate::config::{Config, ConfiguredPlan, ListenerConfig};
@@ -66,17 +67,16 @@ pub(crate) fn signaling_mark(policy: &RolePolicy) -> Dscp {
     policy.mark(TrafficClass::Signaling)
 }
 
-/// The plan that holds: whichever changed last, that of the configuration or one that an administrator put. A plan of the
-/// configuration that is not the one seen last becomes a new version.
-pub(crate) fn adopt_plan(
-    store: &mut Store,
+/// The plan that should hold: whichever changed last, that of the configuration or one that an administrator put; with its
+/// version, unless it is a new one that is still to be stored.
+pub(crate) fn choose_plan(
+    store: &Store,
     configured: &ConfiguredPlan,
-    author: &Author,
-) -> Result<(Arc<Plan>, u64), Error> {
+) -> Result<(Arc<Plan>, Option<u64>), Error> {
     let seen = store.configured_plan()?.is_some_and(|seen| seen.toml == configured.toml);
     if let Some(newest) = store.plan()?.filter(|_| seen) {
         match Plan::from_toml(&newest.toml) {
-            Ok(plan) => return Ok((Arc::new(plan), newest.version)),
+            Ok(plan) => return Ok((Arc::new(plan), Some(newest.version))),
             Err(problems) => tracing::error!(
                 version = newest.version,
                 problems = problems.len(),
@@ -84,6 +84,42 @@ pub(crate) fn adopt_plan(
             ),
         }
     }
-    let version = store.put_plan(&configured.toml, PlanSource::Configuration, author)?;
-    Ok((configured.plan.clone(), version))
+    Ok((configured.plan.clone(), None))
+}
+
+/// Sets another mark, or after an error the old one again.
+pub(crate) fn change_mark(
+    old: Dscp,
+    new: Dscp,
+    mut set: impl FnMut(Dscp) -> io::Result<()>,
+) -> io::Result<()> {
+    set(new).inspect_err(|_| {
+        if let Err(error) = set(old) {
+            tracing::error!("some sockets keep the mark of a plan that does not hold: {error}");
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_of_which_one_refuses_a_mark_carry_the_old_one() {
+        let mut sockets = [Dscp::DEFAULT; 3];
+        let mut change = |old, new, refused: Option<Dscp>| {
+            let mut set = |mark| {
+                sockets[..2].fill(mark);
+                if refused == Some(mark) {
+                    return Err(io::Error::other("refused"));
+                }
+                sockets[2] = mark;
+                Ok(())
+            };
+            let changed = change_mark(old, new, &mut set).is_ok();
+            (changed, sockets)
+        };
+        assert_eq!(change(Dscp::DEFAULT, Dscp::EF, None), (true, [Dscp::EF; 3]));
+        assert_eq!(change(Dscp::EF, Dscp::DEFAULT, Some(Dscp::DEFAULT)), (false, [Dscp::EF; 3]));
+    }
 }

@@ -78,7 +78,12 @@ impl Server {
     fn transport_metrics(&self, page: &mut Page) {
         let counts = self.transports.counts();
         page.one("connections", "gauge", "Connections over TCP and TLS.", counts.connections);
-        page.one("connections_unproven", "gauge", "Of these, those without a message yet.", counts.unproven);
+        page.one(
+            "connections_unproven",
+            "gauge",
+            "Of these, those that nobody has vouched for yet.",
+            counts.unproven,
+        );
         page.one("connections_buffered_bytes", "gauge", "Bytes that connections hold.", counts.buffered);
         let happened = counts.iter().map(|(count, number)| (count.name(), number));
         page.many(
@@ -100,6 +105,12 @@ impl Server {
             "counter",
             "Messages kept back: their mark was not the socket's.",
             counts.unmarkable,
+        );
+        page.one(
+            "bindings_unreadable",
+            "gauge",
+            "Registrations in the store that could not be read at the start.",
+            counts.unreadable,
         );
         page.many("garbage_total", "counter", "What was no SIP.", "reason", &counts.garbage);
         page.many("events_total", "counter", "What happened.", "event", &counts.events);

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use carillon_net::bind_error::BindError;
 use carillon_net::notify::reloading;
+use carillon_qos::Plan;
 use carillon_signaling::Request;
+use carillon_store::PlanSource;
 use carillon_wire::sip::Transport;
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 use serde::Serialize;
 
-use crate::certificate::server_tls;
-use crate::config::{Config, ListenerConfig};
-use crate::estate::{Bound, adopt_plan};
+use crate::certificate::{CertificateError, client_tls, server_tls};
+use crate::changes::PlanRefused;
+use crate::config::{Config, ConfiguredPlan, ListenerConfig};
+use crate::estate::{Bound, choose_plan};
 use crate::service::tell;
 use crate::start::listen;
 use crate::turn::Server;
@@ -53,22 +56,18 @@ impl Server {
 
     /// Everything that may fail comes first.
     fn change_to(&mut self, config: Config) -> Result<Reloaded, Vec<String>> {
-        let tls = match config.needs_certificate().then(|| server_tls(&config)).transpose() {
-            Ok(tls) => tls,
-            Err(error) => return Err(vec![crate::chain(&error)]),
-        };
+        let (tls, client_tls) = certificates(&config).map_err(|error| vec![crate::chain(&error)])?;
         let listeners = self.open_new(&config, tls.clone())?;
-        let author = self.author("configuration");
-        let adopted = adopt_plan(&mut self.store, &config.plan, &author);
-        let (plan, version) = match adopted {
+        let (plan, version) = match self.adopt_plan(&config.plan) {
             Ok(adopted) => adopted,
-            Err(error) => {
+            Err(refused) => {
                 self.close_but(&self.estate.listeners.clone(), &listeners);
-                return Err(vec![crate::chain(&error)]);
+                return Err(vec![refused.to_string()]);
             }
         };
         self.close_but(&listeners, &self.estate.listeners.clone());
         self.greet_with(tls, &listeners);
+        self.transports.set_client_tls(client_tls, None);
         let after_restart = self.estate.config.differs_until_restart(&config);
         self.estate.config = self.estate.config.clone().reloaded(config);
         self.estate.listeners = listeners;
@@ -78,6 +77,20 @@ impl Server {
             self.obey(plan, version);
         }
         Ok(Reloaded { plan_version: version, after_restart })
+    }
+
+    /// The plan that holds from now on, stored, with its version.
+    fn adopt_plan(&mut self, configured: &ConfiguredPlan) -> Result<(Arc<Plan>, u64), PlanRefused> {
+        let author = self.author("configuration");
+        let (plan, stored) = choose_plan(&self.store, configured).map_err(PlanRefused::Store)?;
+        let version = match stored {
+            Some(version) if version == self.estate.plan_version => version,
+            Some(version) => self.keep_plan(&plan, |_| Ok(version))?,
+            None => self.keep_plan(&plan, |store| {
+                store.put_plan(&configured.toml, PlanSource::Configuration, &author)
+            })?,
+        };
+        Ok((plan, version))
     }
 
     /// Opens the listeners that are not open yet; if one can't be, none of them stays.
@@ -122,6 +135,12 @@ impl Server {
             self.transports.reload_tls(bound.address, tls.clone());
         }
     }
+}
+
+/// What others see, and whom we trust.
+fn certificates(config: &Config) -> Result<(Option<Arc<ServerConfig>>, Arc<ClientConfig>), CertificateError> {
+    let tls = config.needs_certificate().then(|| server_tls(config)).transpose()?;
+    Ok((tls, client_tls(config)?))
 }
 
 fn same_place(one: &ListenerConfig, other: &ListenerConfig) -> bool {

@@ -39,12 +39,12 @@ pub enum ServiceError {
 pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) -> Result<(), ServiceError> {
     log::begin(&config.log);
     let (server, desk) = start(config.clone(), file.map(Path::to_owned)).map_err(ServiceError::Start)?;
-    let policy = server.policy.clone();
-    let admin = admin::open(&config, &policy, desk.clone()).map_err(ServiceError::Admin)?;
+    let admin =
+        admin::open(&config, server.management.subscribe(), desk.clone()).map_err(ServiceError::Admin)?;
     let _signals = signals::listen(desk).map_err(ServiceError::Kernel)?;
     let listeners =
         server.estate.listeners.iter().map(|bound| (bound.config.transport, bound.address)).collect();
-    ready(&Ready { listeners, metrics: admin.metrics, admin_socket: config.admin_socket });
+    ready(&Ready { listeners, metrics: admin.metrics(), admin_socket: config.admin_socket });
     tracing::info!(listeners = server.estate.listeners.len(), plan = server.estate.plan_version, "serving");
     tell("READY=1");
     let over = server.run();

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use carillon_net::bind_error::BindError;
 use carillon_net::lease::Leases;
-use carillon_net::transports::{self, Listening, Transports};
+use carillon_net::transports::{Listening, Transports};
+use carillon_qos::TrafficClass;
 use carillon_signaling::{Binding, Expires, FrontEnd};
-use carillon_store::{Author, Store};
+use carillon_store::{Author, Bindings, PlanSource, Store};
 use carillon_wire::sip::{Flow, Transport};
 use rustls::ServerConfig;
+use tokio::sync::watch;
 
-use crate::certificate::{CertificateError, server_tls};
+use crate::certificate::{CertificateError, client_tls, server_tls};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerConfig};
 use crate::desk::{Desk, Health};
-use crate::estate::{Bound, Estate, adopt_plan, policy, signaling_mark};
+use crate::estate::{Bound, Estate, choose_plan, policy, signaling_mark};
 use crate::turn::{Server, TurnCounts};
 
 /// Media serves both families from one socket.
@@ -55,20 +57,27 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let author = Author { who: "configuration".to_owned(), time: clock.now() };
     let mut store = Store::open(&config.store)?;
     check_realm(&mut store, &config)?;
-    let (plan, plan_version) = adopt_plan(&mut store, &config.plan, &author)?;
+    let (plan, stored) = choose_plan(&store, &config.plan)?;
+    let plan_version = match stored {
+        Some(version) => version,
+        None => store.put_plan(&config.plan.toml, PlanSource::Configuration, &author)?,
+    };
     let policy = policy(&plan);
     let mark = signaling_mark(&policy);
-    let limits = transports::Limits { connections: config.connections, ..transports::Limits::default() };
-    let mut transports = Transports::new(mark, limits).map_err(StartError::Kernel)?;
+    let mut transports = Transports::new(mark, config.limits.transports()).map_err(StartError::Kernel)?;
     let tls = if config.needs_certificate() { Some(server_tls(&config)?) } else { None };
+    transports.set_client_tls(client_tls(&config)?, None);
     let mut listeners = Vec::new();
     for listener in &config.listeners {
         listeners.push(listen(&mut transports, listener, tls.clone())?);
     }
     let estate = Estate { config, file, plan, plan_version, listeners, mark };
-    let front_end = front_end(&estate, &mut store, &transports.listening(), clock.now())?;
+    let bindings = load_bindings(&store, clock.now())?;
+    let counts = TurnCounts { unreadable: bindings.unreadable.len() as u64, ..TurnCounts::default() };
+    let front_end = front_end(&estate, &mut store, bindings.readable, &transports.listening(), clock.now())?;
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
+    let management = watch::Sender::new(policy.mark(TrafficClass::Management));
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
     let server = Server {
         transports,
@@ -77,10 +86,11 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         policy,
         store,
         estate,
+        management,
         clock,
         health,
         orders,
-        counts: TurnCounts::default(),
+        counts,
         until: None,
         changes: Vec::new(),
         leaving: Vec::new(),
@@ -112,9 +122,23 @@ pub(crate) fn check_realm(store: &mut Store, config: &Config) -> Result<(), Star
     }
 }
 
+/// Registrations that can't be read are left out: their phones register again.
+fn load_bindings(store: &Store, now: Duration) -> Result<Bindings, StartError> {
+    let bindings = store.load_bindings(now)?;
+    if let Some(first) = bindings.unreadable.first() {
+        let (rows, first) = (bindings.unreadable.len(), crate::chain(first));
+        tracing::error!(
+            rows,
+            "registrations in the store can't be read and are left out; the first: {first}"
+        );
+    }
+    Ok(bindings)
+}
+
 fn front_end(
     estate: &Estate,
     store: &mut Store,
+    bindings: Vec<Binding>,
     listening: &[Listening],
     now: Duration,
 ) -> Result<FrontEnd, StartError> {
@@ -127,9 +151,9 @@ fn front_end(
         plan: estate.plan.clone(),
         plan_version: estate.plan_version,
         expires: Expires { min: registrations.min, max: registrations.max, default: registrations.default },
-        limits: carillon_signaling::Limits::default(),
+        limits: estate.config.limits.front_end(),
     };
-    let bindings = store.load_bindings(now)?.into_iter().enumerate();
+    let bindings = bindings.into_iter().enumerate();
     let bindings = bindings.map(|(number, binding)| revived(binding, number as u64, listening)).collect();
     Ok(FrontEnd::new(config, store.load_users()?, bindings, seed(store)?, now))
 }

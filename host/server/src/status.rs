@@ -25,6 +25,8 @@ pub struct Status {
     pub trouble: Option<String>,
     /// Whether it is being stopped.
     pub stopping: bool,
+    /// How phones reach the server: a name, or an address.
+    pub name: String,
     /// Domains of the users; the first one is the main one.
     pub domains: Vec<String>,
     /// Users that may sign in.
@@ -107,6 +109,7 @@ impl Server {
             uptime: now.saturating_sub(started).as_secs(),
             trouble: self.health.trouble(),
             stopping: self.until.is_some(),
+            name: self.estate.config.name.clone(),
             domains: self.estate.config.domains.clone(),
             users: counts.users,
             registrations: counts.registrations,

@@ -21,6 +21,8 @@ use carillon_net::transports::{Incoming, Transports};
 use carillon_qos::plan::RolePolicy;
 use carillon_signaling::{Change, Event, FrontEnd, Output};
 use carillon_store::Store;
+use carillon_wire::ip::Dscp;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::desk::{Health, Orders};
@@ -43,6 +45,8 @@ pub struct Server {
     pub(crate) store: Store,
     /// What the server was told to be: configuration, plan, listeners.
     pub(crate) estate: Estate,
+    /// The mark of health and metrics, for the thread that serves them.
+    pub(crate) management: watch::Sender<Dscp>,
     pub(crate) clock: Clock,
     pub(crate) health: Arc<Health>,
     /// What administrators want, see `desk`.
@@ -65,6 +69,8 @@ pub(crate) struct TurnCounts {
     pub(crate) garbage: BTreeMap<&'static str, u64>,
     /// Messages that did not leave because their class has another mark than the sockets.
     pub(crate) unmarkable: u64,
+    /// Registrations that could not be read when the server started.
+    pub(crate) unreadable: u64,
     /// What happened, by the name of the event.
     pub(crate) events: BTreeMap<&'static str, u64>,
 }
@@ -74,12 +80,17 @@ impl Server {
     /// can't be waited for any more.
     pub fn run(mut self) -> io::Result<()> {
         while !self.is_over() {
-            self.receive()?;
-            self.decide();
-            self.mark();
-            self.save();
-            self.send();
+            self.turn()?;
         }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        self.receive()?;
+        self.decide();
+        self.mark();
+        self.save();
+        self.send();
         Ok(())
     }
 
@@ -89,6 +100,7 @@ impl Server {
         let (clock, core, counts) = (&self.clock, &mut self.front_end, &mut self.counts);
         let next = [core.poll_timeout(), self.until].into_iter().flatten().min();
         let wait = next.map(|at| at.saturating_sub(clock.now()));
+        let wait = if self.orders.are_waiting() { Some(Duration::ZERO) } else { wait };
         counts.turns += 1;
         self.transports.poll(wait, &mut |incoming| {
             let now = clock.now();
@@ -106,10 +118,11 @@ impl Server {
         })
     }
 
-    /// 2. **Decide.** The core has seen the messages; now come orders and deadlines. Then all of its wishes are taken, and
-    ///    sorted into what must be saved and what is to leave. Their order within each stays as it is.
+    /// 2. **Decide.** The core has seen the messages; now come deadlines and one order: the next waits for a turn of its
+    ///    own, so that administrators never hold up calls. Then all of the core's wishes are taken, and sorted into what
+    ///    must be saved and what is to leave. Their order within each stays as it is.
     fn decide(&mut self) {
-        while let Some(order) = self.orders.take() {
+        if let Some(order) = self.orders.take() {
             order(self);
         }
         let now = self.clock.now();
@@ -120,7 +133,7 @@ impl Server {
             match output {
                 Output::Save(change) => self.changes.push(change),
                 Output::Event(event) => self.note(&event),
-                Output::Transmit(_) | Output::Close(_) => self.leaving.push(output),
+                Output::Transmit(_) | Output::Trust(_) | Output::Close(_) => self.leaving.push(output),
             }
         }
     }
@@ -164,6 +177,7 @@ impl Server {
                     self.counts.sent += 1;
                     self.transports.send(message.to, message.bytes);
                 }
+                Output::Trust(flow) => self.transports.trust(flow),
                 Output::Close(flow) => self.transports.close(flow),
                 Output::Save(_) | Output::Event(_) => {}
             }
@@ -200,3 +214,6 @@ fn name(event: &Event) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

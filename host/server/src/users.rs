@@ -2,10 +2,15 @@
 //!
 //! The one place for these rules: the admin API and `carillon user` beside a stopped server both ask here.
 
+mod csv;
+mod list;
+
 use carillon_qos::Plan;
 use carillon_qos::plan::nearest;
 use carillon_signaling::{Algorithms, Ha1, User};
 use serde::{Deserialize, Serialize};
+
+pub use list::UserList;
 
 use crate::config::Config;
 

@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use carillon_server::config::{Certificate, Config, ListenerConfig, Registrations, SECTIONS, Unset, sample};
+use carillon_server::config::{
+    Certificate, Config, Limits, ListenerConfig, Registrations, SECTIONS, Unset, sample,
+};
 use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
 
@@ -30,7 +32,16 @@ fn the_shortest_file_means_tls_on_every_address_and_nothing_plain() {
     assert_eq!((config.domains, config.realm.as_str()), (vec!["example.com".to_owned()], "example.com"));
     assert_eq!(config.certificate, Certificate::Authority("/var/lib/carillon/authority".into()));
     assert_eq!(config.registrations, Registrations { min: 60, default: 3600, max: 86_400 });
-    assert_eq!((config.metrics, config.connections, config.drain), (None, 20_000, Duration::from_secs(30)));
+    assert_eq!((config.metrics, config.drain), (None, Duration::from_secs(30)));
+    let limits = Limits {
+        connections: 20_000,
+        unproven_per_source: 1000,
+        calls: 50_000,
+        transactions: 500_000,
+        waiting: 256 << 20,
+        body: 1 << 20,
+    };
+    assert_eq!(config.limits, limits);
     assert_eq!(config.store, Path::new("/var/lib/carillon/carillon.db"));
     assert_eq!(config.admin_socket, Path::new("/run/carillon/admin.sock"));
     assert_eq!((config.log.level.as_str(), config.log.json), ("info", false));
@@ -50,6 +61,22 @@ fn plain_listeners_are_switched_on_one_by_one() {
     assert_eq!(shown, expected);
     let advertised: Vec<_> = config.listeners.iter().map(|l| l.advertised(&config.name, l.address)).collect();
     assert_eq!(advertised, ["sip.example.com:5060", "[2001:db8::1]:5061"]);
+}
+
+#[test]
+fn every_limit_can_be_set() {
+    let text = "[limits]\nconnections = 1\nunproven-per-source = 2\ncalls = 3\ntransactions = 4\nwaiting = 5\nbody = 6\n";
+    let limits = Limits {
+        connections: 1,
+        unproven_per_source: 2,
+        calls: 3,
+        transactions: 4,
+        waiting: 5 << 20,
+        body: 6,
+    };
+    let config = read(&format!("{GOOD}{text}")).unwrap();
+    assert_eq!(config.limits, limits);
+    assert_eq!(read(GOOD).unwrap().differs_until_restart(&config), ["limits"]);
 }
 
 #[test]
@@ -110,6 +137,10 @@ fn every_single_mistake_has_its_own_words() {
             "[limits]\nconnections = 1.5\n",
             "line 5: limits.connections: expected a whole number from 1 to 1000000, found a TOML float",
         ),
+        (
+            "[limits]\ncall = 5\nbody = 67108865\n",
+            "line 5: limits.call: unknown key; did you mean `calls`?\nline 6: limits.body: expected a whole number from 1 to 67108864, found 67108865",
+        ),
         ("listeners = 5\n", "line 4: listeners: write it as [[listeners]], with the keys below"),
         ("listeners = [5]\n", "line 4: listeners[0]: write it as [[listeners]], with the keys below"),
         ("[[tls]]\n", "line 4: tls: write it as [tls], with the keys below"),
@@ -124,6 +155,10 @@ fn every_single_mistake_has_its_own_words() {
         (
             "[[listeners]]\ntransport = \"tls\"\n[[listeners]]\ntransport = \"tcp\"\nport = 5061\n",
             "line 6: listeners[1].port: [::]:5061 is taken by listeners[0]",
+        ),
+        (
+            "[tls]\ntrusted = [\"/nowhere/peers.pem\"]\n",
+            "line 5: tls.trusted: `/nowhere/peers.pem` cannot be read: No such file or directory (os error 2)",
         ),
         ("[tls]\nkey = \"a.pem\"\n", "line 5: tls.key: needs a `certificate` beside it"),
         (
@@ -207,7 +242,7 @@ fn the_sample_with_every_key_set_is_a_good_file_too() {
             if is_key || bare.starts_with("[[") { bare.to_owned() } else { line.to_owned() }
         })
         // These name files that are not there.
-        .filter(|line| !line.starts_with("certificate = ") && !line.starts_with("key = "))
+        .filter(|line| !["certificate = ", "key = ", "trusted = "].iter().any(|key| line.starts_with(key)))
         .collect();
     let config = read(&set.join("\n")).unwrap();
     assert_eq!(config.metrics, Some("127.0.0.1:9061".parse().unwrap()));

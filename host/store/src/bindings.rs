@@ -14,6 +14,15 @@ use crate::{Store, millis, time};
 const BIND: &str = "INSERT OR REPLACE INTO bindings VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
 const UNBIND: &str = "DELETE FROM bindings WHERE aor = ?1 AND key = ?2";
 
+/// The bindings of a store.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    /// Those that have not run out, in the order of users.
+    pub readable: Vec<Binding>,
+    /// Why each of the others can't be read: one spoiled row takes nobody else's registration away.
+    pub unreadable: Vec<Error>,
+}
+
 impl Store {
     /// Makes all these changes durable in one transaction: all of them, or after an error none.
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), Error> {
@@ -33,13 +42,20 @@ impl Store {
         }
     }
 
-    /// The bindings that have not run out, in the order of users.
-    pub fn load_bindings(&self, now: Duration) -> Result<Vec<Binding>, Error> {
+    /// The bindings that have not run out.
+    pub fn load_bindings(&self, now: Duration) -> Result<Bindings, Error> {
         let attempt = doing("read the bindings");
         let sql = "SELECT * FROM bindings WHERE expires > ?1 ORDER BY aor, key";
         let mut statement = self.connection.prepare_cached(sql).map_err(&attempt)?;
         let rows = statement.query_map([millis(now)], |row| Ok(binding(row))).map_err(&attempt)?;
-        rows.map(|row| row.map_err(&attempt)?).collect()
+        let mut bindings = Bindings::default();
+        for row in rows {
+            match row.map_err(&attempt)? {
+                Ok(binding) => bindings.readable.push(binding),
+                Err(error) => bindings.unreadable.push(error),
+            }
+        }
+        Ok(bindings)
     }
 
     /// Contacts that were given another version of the plan than this one: how many, and at most `limit` of them with the

@@ -17,6 +17,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use audit::{AuditEntry, Author};
+pub use bindings::Bindings;
 pub use error::Error;
 pub use plans::{PlanSource, PlanVersion};
 pub use users::UserRecord;

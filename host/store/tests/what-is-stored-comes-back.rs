@@ -24,7 +24,10 @@ fn fresh() -> (tempfile::TempDir, Store) {
 fn a_binding_comes_back_to_the_last_bit() {
     let (_folder, mut store) = fresh();
     store.apply(&[bind("bob", 2), bind("alice", 1)]).unwrap();
-    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [binding("alice", 1), binding("bob", 2)]);
+    assert_eq!(
+        reopened(&store).load_bindings(NOW).unwrap().readable,
+        [binding("alice", 1), binding("bob", 2)]
+    );
 }
 
 #[test]
@@ -34,7 +37,7 @@ fn a_refresh_replaces_and_an_end_removes() {
     store.apply(&[bind("alice", 1), bind("alice", 2)]).unwrap();
     let gone = Change::Unbind { aor: "alice@example.com".into(), key: binding("alice", 2).key };
     store.apply(&[Change::Bind(refreshed.clone().into()), gone]).unwrap();
-    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [refreshed]);
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap().readable, [refreshed]);
     assert_eq!((store.commits().transactions, store.commits().changes), (2, 4));
 }
 
@@ -43,8 +46,31 @@ fn what_has_run_out_is_not_loaded() {
     let (_folder, mut store) = fresh();
     store.apply(&[bind("alice", 1)]).unwrap();
     let end = binding("alice", 1).expires;
-    assert_eq!(store.load_bindings(end).unwrap(), []);
-    assert_eq!(store.load_bindings(end - Duration::from_millis(1)).unwrap().len(), 1);
+    assert_eq!(store.load_bindings(end).unwrap().readable, []);
+    assert_eq!(store.load_bindings(end - Duration::from_millis(1)).unwrap().readable.len(), 1);
+}
+
+#[test]
+fn a_row_that_cannot_be_read_takes_no_other_away_and_is_told_without_a_name() {
+    let (folder, mut store) = fresh();
+    store.apply(&[bind("alice", 1), bind("bob", 2), bind("carol", 3), bind("dave", 4)]).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("carillon.db")).unwrap();
+    for spoiled in [
+        "UPDATE bindings SET remote = 'nowhere' WHERE aor = 'alice@example.com'",
+        "UPDATE bindings SET cseq = 'many' WHERE aor = 'carol@example.com'",
+        "UPDATE bindings SET path = '[' WHERE aor = 'dave@example.com'",
+    ] {
+        assert_eq!(other.execute(spoiled, []).unwrap(), 1);
+    }
+    let bindings = reopened(&store).load_bindings(NOW).unwrap();
+    assert_eq!(bindings.readable, [binding("bob", 2)]);
+    let told: Vec<String> = bindings.unreadable.iter().map(ToString::to_string).collect();
+    let expected = [
+        "the store holds something unknown: `remote` of the bindings of user (17 letters)",
+        "cannot read a binding",
+        "the store holds something unknown: `path` of the bindings of user (16 letters)",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -63,10 +89,10 @@ fn a_commit_that_fails_leaves_nothing_and_is_counted() {
     assert_eq!(error.to_string(), "cannot save bindings");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk full");
     assert_eq!(store.commits().failures, 1);
-    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [binding("alice", 1)]);
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap().readable, [binding("alice", 1)]);
     other.execute_batch("DROP TRIGGER full").unwrap();
     store.apply(&[bind("bob", 1), bind("carol", 1)]).unwrap();
-    assert_eq!(reopened(&store).load_bindings(NOW).unwrap().len(), 3);
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap().readable.len(), 3);
 }
 
 #[test]
@@ -104,7 +130,7 @@ fn a_user_who_is_removed_takes_the_bindings_along() {
     };
     assert_eq!(contacts(&store), [2, 1]);
     store.remove_user("alice@example.com", &author()).unwrap();
-    assert_eq!(reopened(&store).load_bindings(NOW).unwrap(), [binding("bob", 3)]);
+    assert_eq!(reopened(&store).load_bindings(NOW).unwrap().readable, [binding("bob", 3)]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod network;
 pub mod phones;
 pub mod process;
 pub mod recording;
+pub mod routers;
 pub mod scenario;
 pub mod scenarios;
 pub mod servers;

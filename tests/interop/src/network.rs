@@ -205,7 +205,7 @@ pub(crate) fn prefix() -> Result<String> {
 }
 
 /// Joins two hosts by a veth pair with hardware addresses that say whose they are.
-fn connect(one: (&Host, &str, u8), other: (&Host, &str, u8)) -> Result<()> {
+pub(crate) fn connect(one: (&Host, &str, u8), other: (&Host, &str, u8)) -> Result<()> {
     let mac = |(host, _, subnet): (&Host, &str, u8)| format!("02:00:00:00:{subnet:02x}:{:02x}", host.number);
     let mut link = Command::new("ip");
     link.args(["link", "add", one.1, "netns", &one.0.namespace, "address", &mac(one), "type", "veth"]);

@@ -129,6 +129,8 @@ fn linphone_proves_its_password_by_sha_256() -> Result<()> {
     let bob = stage.account(1, "PCMU/8000/1", true);
     let _linphone = Linphone::sign_in(&stage.site.phones[1], &bob, stage.path())?;
     assert_eq!(stage.server.counted("registrations")?, 1);
+    let unproven = stage.server.metric(&stage.site, "connections_unproven", "")?;
+    assert_eq!(unproven, 0, "whoever has proven a password may stay connected");
     let wrong = Account { password: "not it".to_owned(), ..stage.account(2, "PCMU/8000/1", true) };
     let _carol = Linphone::start(&stage.site.phones[2], &wrong, stage.path())?;
     let denied = || stage.server.metric(&stage.site, "denied_total", "password");

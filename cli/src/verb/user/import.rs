@@ -5,10 +5,9 @@ use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 
 use carillon_server::admin::Imported;
-use carillon_server::users::NewUser;
+use carillon_server::users::{NewUser, UserList};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::csv::{Row, rows};
 use super::reach::Users;
 use crate::answer::{Answer, Failure};
 use crate::args;
@@ -33,7 +32,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<Answer, Failure> {
     let text = read(file)?;
-    let (mut users, mut mistakes) = parse(&text)?;
+    let UserList { mut users, mut mistakes } = UserList::read(&text).map_err(Failure::Message)?;
     let mut directory = Users::open(server)?;
     check(&mut directory, &mut users, &mut mistakes)?;
     for (line, mistake) in mistakes.iter().take(SHOWN) {
@@ -62,58 +61,6 @@ fn read(file: &str) -> Result<String, Failure> {
     read.map_err(|error| Failure::new(format!("cannot read `{file}`"), error))
 }
 
-/// The users of the file, and what is wrong with other rows.
-fn parse(text: &str) -> Result<(Vec<Line>, Mistakes), Failure> {
-    let mut rows = rows(text).into_iter();
-    let head = rows.next().and_then(|row| row.fields.ok()).unwrap_or_default();
-    let columns = Columns::of(&head).map_err(Failure::Message)?;
-    let (mut users, mut mistakes, mut seen) = (Vec::new(), Mistakes::new(), BTreeMap::new());
-    for Row { line, fields } in rows {
-        match fields.and_then(|fields| columns.user(fields)) {
-            Err(mistake) => drop(mistakes.insert(line, mistake)),
-            Ok(user) => match seen.insert(user.name.to_ascii_lowercase(), line) {
-                Some(first) => {
-                    drop(mistakes.insert(line, format!("`{}` stands in line {first} already", user.name)))
-                }
-                None => users.push((line, user)),
-            },
-        }
-    }
-    Ok((users, mistakes))
-}
-
-/// Where the columns stand.
-struct Columns {
-    count: usize,
-    name: usize,
-    password: usize,
-    site: Option<usize>,
-}
-
-impl Columns {
-    fn of(head: &[String]) -> Result<Columns, String> {
-        let known = ["name", "password", "site"];
-        let at = |name: &str| head.iter().position(|column| column.eq_ignore_ascii_case(name));
-        let strange =
-            head.iter().find(|column| !known.iter().any(|known| column.eq_ignore_ascii_case(known)));
-        match (at("name"), at("password"), strange) {
-            (Some(name), Some(password), None) => {
-                Ok(Columns { count: head.len(), name, password, site: at("site") })
-            }
-            _ => Err("the first line must name the columns: name,password or name,password,site".to_owned()),
-        }
-    }
-
-    fn user(&self, fields: Vec<String>) -> Result<NewUser, String> {
-        if fields.len() != self.count {
-            return Err(format!("has {} fields, not {}", fields.len(), self.count));
-        }
-        let field = |at: usize| fields.get(at).cloned().unwrap_or_default();
-        let site = self.site.map(field).filter(|site| !site.is_empty());
-        Ok(NewUser { name: field(self.name), password: field(self.password), site, digest: None })
-    }
-}
-
 /// Moves what the server would refuse from the users to the mistakes.
 fn check(directory: &mut Users, users: &mut Vec<Line>, mistakes: &mut Mistakes) -> Result<(), Failure> {
     let new: Vec<NewUser> = users.iter().map(|(_, user)| user.clone()).collect();
@@ -131,15 +78,29 @@ fn check(directory: &mut Users, users: &mut Vec<Line>, mistakes: &mut Mistakes) 
 
 fn put(directory: &mut Users, users: &[Line]) -> Result<Imported, Failure> {
     let bar = bar(users.len());
-    let mut all = Imported { added: 0, changed: 0 };
+    let mut all = Imported::default();
     for chunk in users.chunks(CHUNK) {
         let new: Vec<NewUser> = chunk.iter().map(|(_, user)| user.clone()).collect();
-        let Imported { added, changed } = directory.put(&new)?;
-        (all.added, all.changed) = (all.added + added, all.changed + changed);
+        match directory.put(&new) {
+            Ok(imported) => all = all.and(&imported),
+            Err(failure) => return Err(interrupted(&all, users, failure)),
+        }
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
     Ok(all)
+}
+
+/// What is stored stays: importing the same file again changes those users to what they are.
+fn interrupted(all: &Imported, users: &[Line], failure: Failure) -> Failure {
+    let Failure::Message(why) = failure else { return failure };
+    let behind = users.get(all.stored()).map_or(0, |(line, _)| *line);
+    Failure::Message(format!(
+        "{why}\nthe import was interrupted: at least {} of {} are stored, those before line {behind}; \
+         import the same file again when this works",
+        all.stored(),
+        some(users.len() as u64, "user", "users")
+    ))
 }
 
 /// Only on a terminal, and not for what is done in a blink.

@@ -5,6 +5,7 @@
 //! sockets a packet leaves.
 
 mod control;
+mod keyring;
 mod receive;
 mod send;
 
@@ -18,11 +19,12 @@ use carillon_wire::payload::{Kind, classify};
 use carillon_wire::rtp;
 
 use crate::codec::{Frame, SILENCE};
-use crate::negotiate::{Agreed, Keys};
+use crate::negotiate::Agreed;
 use crate::quality::{Report, voip_metrics};
 use crate::random::Random;
 use crate::{dtmf, srtp};
 use control::Control;
+use keyring::Keyring;
 use receive::Receiver;
 use send::Sender;
 
@@ -119,7 +121,7 @@ pub struct Leg {
     class: TrafficClass,
     mark: Dscp,
     random: Random,
-    protection: Option<Protection>,
+    keyring: Keyring,
     sender: Sender,
     receiver: Receiver,
     control: Control,
@@ -136,25 +138,18 @@ pub struct Leg {
     ended: bool,
 }
 
-/// SRTP both ways, and the keys that it was made of.
-#[derive(Debug)]
-struct Protection {
-    keys: Keys,
-    sender: srtp::Sender,
-    receiver: srtp::Receiver,
-}
-
 impl Leg {
     /// A leg that begins to send with its first tick. `None` only if a codec or cipher library refuses its fixed
     /// parameters.
     pub fn new(config: Config) -> Option<Leg> {
         let mut random = Random::new(&config.seed, *b"rtp-ssrc");
-        let keys = config.agreed.keys.as_ref();
+        let mut keyring = Keyring::default();
+        keyring.turn(config.agreed.keys.as_ref())?;
         Some(Leg {
             sender: Sender::new(&config.agreed, &mut random)?,
             receiver: Receiver::new(&config.agreed),
             control: Control::new(config.cname),
-            protection: keys.map(|keys| Protection::new(keys).ok_or(())).transpose().ok()?,
+            keyring,
             agreed: config.agreed,
             class: config.class,
             mark: config.mark,
@@ -176,11 +171,7 @@ impl Leg {
     pub fn renegotiate(&mut self, agreed: Agreed) -> Option<()> {
         self.sender.renegotiate(&agreed)?;
         self.receiver.renegotiate(&agreed);
-        let current = self.protection.take();
-        self.protection = match &agreed.keys {
-            Some(keys) => Some(Protection::renewed(current, keys)?),
-            None => None,
-        };
+        self.keyring.turn(agreed.keys.as_ref())?;
         self.agreed = agreed;
         Some(())
     }
@@ -216,10 +207,10 @@ impl Leg {
             return;
         }
         arrivals.foreign += u64::from(is_foreign);
-        if is_foreign && self.protection.is_none() {
+        if is_foreign && self.agreed.keys.is_none() {
             return;
         }
-        let Some(plain) = open(self.protection.as_mut(), datagram, is_rtcp, arrivals) else { return };
+        let Some(plain) = open(self.keyring.receiver(), datagram, is_rtcp, arrivals) else { return };
         let events = if is_rtcp { self.handle_report(now, plain) } else { self.handle_media(now, plain) };
         self.outputs.extend(events.into_iter().flatten().map(Output::Event));
     }
@@ -368,9 +359,9 @@ impl Leg {
             Component::Rtp => (self.agreed.remote_rtp, false),
             Component::Rtcp => (self.agreed.remote_rtcp, true),
         };
-        let protected = match &mut self.protection {
-            Some(protection) if is_rtcp => protection.sender.protect_rtcp(&mut bytes),
-            Some(protection) => protection.sender.protect_rtp(&mut bytes),
+        let protected = match self.keyring.sender() {
+            Some(sender) if is_rtcp => sender.protect_rtcp(&mut bytes),
+            Some(sender) => sender.protect_rtp(&mut bytes),
             None => Ok(()),
         };
         // What cannot be encrypted stays here; a peer on hold by the address 0.0.0.0 has no place to send to.
@@ -384,38 +375,17 @@ impl Leg {
     }
 }
 
-impl Protection {
-    fn new(keys: &Keys) -> Option<Protection> {
-        let (sender, receiver) = (srtp::Sender::new(&keys.send)?, srtp::Receiver::new(&keys.receive)?);
-        Some(Protection { keys: keys.clone(), sender, receiver })
-    }
-
-    /// A direction whose key stayed goes on with its counters.
-    fn renewed(current: Option<Protection>, keys: &Keys) -> Option<Protection> {
-        let mut new = Protection::new(keys)?;
-        if let Some(current) = current {
-            if current.keys.send == keys.send {
-                new.sender = current.sender;
-            }
-            if current.keys.receive == keys.receive {
-                new.receiver = current.receiver;
-            }
-        }
-        Some(new)
-    }
-}
-
 /// The packet in the clear; `None` if it is not the peer's, and that is counted.
 fn open<'a>(
-    protection: Option<&mut Protection>,
+    receiver: Option<&mut srtp::Receiver>,
     datagram: &'a mut [u8],
     is_rtcp: bool,
     arrivals: &mut Arrivals,
 ) -> Option<&'a [u8]> {
-    let Some(protection) = protection else { return Some(datagram) };
+    let Some(receiver) = receiver else { return Some(datagram) };
     let opened = match is_rtcp {
-        true => protection.receiver.unprotect_rtcp(datagram),
-        false => protection.receiver.unprotect_rtp(datagram),
+        true => receiver.unprotect_rtcp(datagram),
+        false => receiver.unprotect_rtp(datagram),
     };
     match opened {
         Ok(len) => return datagram.get(..len),

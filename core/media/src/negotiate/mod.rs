@@ -139,7 +139,7 @@ pub enum Refusal {
     NoAudio,
     /// The transport is not one of `RTP/AVP`, `RTP/AVPF`, `RTP/SAVP`, `RTP/SAVPF`, or not the one offered.
     Transport,
-    /// The peer's address is missing, a name, or of another family than ours.
+    /// The peer's address is missing, a name, of another family than ours, or not that of one reachable machine.
     Address,
     /// No codec is common.
     Codec,
@@ -173,8 +173,11 @@ impl std::error::Error for Refusal {}
 pub struct Negotiation {
     wishes: Wishes,
     local: Local,
-    /// Our keys, one per suite: the same through the whole dialog, so that counters of SRTP go on.
+    /// Our keys, one per suite. The one in use stays, so that counters of SRTP go on.
     keys: Vec<Key>,
+    /// Whose key is in use.
+    suite: Option<Suite>,
+    random: Random,
     session: u32,
     version: u32,
     /// What offers and answers so far have fixed.
@@ -189,7 +192,17 @@ impl Negotiation {
         let mut random = Random::new(seed, *b"sdp-keys");
         let keys = wishes.suites.iter().map(|suite| Key::random(*suite, &mut random)).collect();
         let session = random.u32() >> 1;
-        Negotiation { wishes, local, keys, session, version: session, shape: Shape::default(), offered: None }
+        Negotiation {
+            wishes,
+            local,
+            keys,
+            suite: None,
+            random,
+            session,
+            version: session,
+            shape: Shape::default(),
+            offered: None,
+        }
     }
 
     /// A new offer. Media flows in `direction` as we see it: `SendOnly` puts the peer on hold, `SendRecv` takes it back.
@@ -209,7 +222,9 @@ impl Negotiation {
         let selected = select::from_answer(self, &media)?;
         self.offered = None;
         self.shape.learn_formats(&media);
-        Ok(selected.agreed(direction))
+        let agreed = selected.agreed(direction);
+        self.retire_key(&agreed);
+        Ok(agreed)
     }
 
     /// Answers an offer. `direction` is what we want as we see it; the answer allows no more than the offer does.
@@ -220,6 +235,7 @@ impl Negotiation {
         self.offered = None;
         self.shape.learn(&session, at, &selected.media);
         let agreed = selected.agreed(direction);
+        self.retire_key(&agreed);
         Ok((describe::answer(self, &selected, &agreed), agreed))
     }
 
@@ -236,6 +252,18 @@ impl Negotiation {
             }
         }
         Err(reason)
+    }
+
+    /// A key that is given up, for plain RTP or another suite, is never used again: by its return our sequence numbers may
+    /// have gone around unseen by SRTP, and the key stream would repeat (RFC 3711, 9.1). A later offer or answer carries a
+    /// new one, as it may at any time (RFC 4568, 7.1.4).
+    fn retire_key(&mut self, agreed: &Agreed) {
+        let suite = agreed.keys.as_ref().map(|keys| keys.send.suite());
+        let before = std::mem::replace(&mut self.suite, suite).filter(|before| Some(*before) != suite);
+        let retired = self.keys.iter_mut().find(|key| Some(key.suite()) == before);
+        if let Some(key) = retired {
+            *key = Key::random(key.suite(), &mut self.random);
+        }
     }
 
     fn key(&self, suite: Suite) -> Option<&Key> {

@@ -69,7 +69,7 @@ fn select<'a>(
     mux: bool,
     crypto: Option<Offered>,
 ) -> Result<Selected<'a>, Refusal> {
-    let address = |ip: Option<IpAddr>| ip.filter(|ip| ip.is_ipv4() == ours.address().is_ipv4());
+    let address = |ip: Option<IpAddr>| ip.map(|ip| ip.to_canonical()).filter(|ip| is_reachable(ours, *ip));
     let ip = address(media.connection().and_then(|connection| connection.ip)).ok_or(Refusal::Address)?;
     let (rtcp_port, rtcp_ip) = if mux { (media.port, None) } else { media.rtcp() };
     let keys = crypto.as_ref().and_then(|offered| {
@@ -89,6 +89,17 @@ fn select<'a>(
         voip_metrics: asks_for_voip_metrics(media),
     };
     Ok(Selected { media: *media, agreed, tag: crypto.map(|offered| offered.tag) })
+}
+
+/// Whether an address is that of one machine that we can send to. Media to a group or to everybody would let one INVITE
+/// flood a network, and another machine's loopback is our own. Zero, of IPv4 only, is a hold (RFC 3264, 8.4).
+fn is_reachable(ours: &Negotiation, ip: IpAddr) -> bool {
+    let one = match ip {
+        IpAddr::V4(ip) => !ip.is_broadcast() && (ip.is_unspecified() || ip.octets()[0] != 0),
+        IpAddr::V6(ip) => !ip.is_unspecified(),
+    };
+    let same_family = ip.is_ipv4() == ours.address().is_ipv4();
+    same_family && one && !ip.is_multicast() && (!ip.is_loopback() || ours.address().is_loopback())
 }
 
 fn check_transport(media: &Media<'_>) -> Result<(), Refusal> {

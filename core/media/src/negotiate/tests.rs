@@ -219,6 +219,52 @@ fn keys_and_session_stay_through_a_dialog_and_the_version_counts() {
     assert_eq!(keys.len(), 4, "no key is offered twice");
 }
 
+/// What the callee sends with, if the caller offers `RTP/AVP` or `RTP/SAVP` with one suite, or with none.
+fn answering_key(callee: &mut Negotiation, suite: Option<Suite>) -> Option<Key> {
+    let key = suite.map(|suite| Key::random(suite, &mut Random::new(&[5; 32], *b"test-key")));
+    let line = key.map(|key| format!("a=crypto:1 {}", key.attribute(1).split_once(' ').unwrap().1));
+    let (protocol, line) = match line {
+        Some(line) => ("RTP/SAVP", line + "\r\n"),
+        None => ("RTP/AVP", String::new()),
+    };
+    let offer = format!("v=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 6004 {protocol} 0\r\n{line}");
+    let (answer, agreed) = callee.answer(offer.as_bytes(), SendRecv).unwrap();
+    let key = agreed.keys.map(|keys| keys.send);
+    assert_eq!(answer.matches("a=crypto").count(), usize::from(key.is_some()));
+    assert!(key.iter().all(|key| answer.contains(&format!("a=crypto:{}\r\n", key.attribute(1)))));
+    key
+}
+
+#[test]
+fn a_key_that_was_given_up_is_never_used_again() {
+    use Suite::{AeadAes128Gcm as Gcm, AesCm128HmacSha1Tag80 as Cm};
+    for between in [None, Some(Gcm)] {
+        let mut callee = end(Wishes::default(), 50_020);
+        let first = answering_key(&mut callee, Some(Cm)).unwrap();
+        assert_eq!(answering_key(&mut callee, Some(Cm)).as_ref(), Some(&first), "one in use stays");
+        answering_key(&mut callee, between);
+        assert!(!callee.offer(SendRecv).contains(&first.attribute(1)), "nor is it offered");
+        let later = answering_key(&mut callee, Some(Cm)).unwrap();
+        assert_ne!(later, first, "{between:?}");
+        assert_eq!(answering_key(&mut callee, Some(Cm)), Some(later));
+    }
+}
+
+#[test]
+fn an_answer_that_gives_up_encryption_retires_the_key_too() {
+    let (mut caller, mut callee) = (end(Wishes::default(), 50_000), end(Wishes::default(), 50_020));
+    let offer = caller.offer(SendRecv);
+    let (answer, _) = callee.answer(offer.as_bytes(), SendRecv).unwrap();
+    let first = caller.accept(answer.as_bytes()).unwrap().keys.unwrap().send;
+    assert!(caller.offer(SendRecv).contains(&first.attribute(1)));
+    let plain = answer.lines().filter(|line| !line.starts_with("a=crypto"));
+    let plain: String = plain.map(|line| format!("{line}\r\n")).collect();
+    assert_eq!(caller.accept(plain.as_bytes()).unwrap().keys, None);
+    let (before, now) = (offer.matches("a=crypto").count(), caller.offer(SendRecv));
+    assert_eq!(now.matches("a=crypto").count(), before);
+    assert!(!now.contains(&first.attribute(1)), "{now}");
+}
+
 #[test]
 fn a_lease_of_one_port_says_so() {
     let mut caller = Negotiation::new(Wishes::default(), local("[2001:db8::1]:50000", None), &[1; 32]);
@@ -252,6 +298,38 @@ fn what_cannot_be_agreed_is_refused_by_name() {
         Refusal::NoAudio,
         "the first section answers ours"
     );
+}
+
+#[test]
+fn media_goes_to_one_machine_that_is_not_us() {
+    let offered = |address: &str| {
+        let family = if address.contains(':') { "IP6" } else { "IP4" };
+        PHONE.replace("IP4 198.51.100.7\r\nt", &format!("{family} {address}\r\nt"))
+    };
+    let outcome = |local_address: &str, address: &str| {
+        let mut callee = Negotiation::new(Wishes::default(), local(local_address, Some(50_021)), &[4; 32]);
+        callee
+            .answer(offered(address).as_bytes(), SendRecv)
+            .map(|(_, agreed)| agreed.remote_rtp.ip().to_string())
+    };
+    let v4 = ["224.0.0.1", "239.1.2.3/127", "255.255.255.255", "127.0.0.1", "0.1.2.3", "::ffff:127.0.0.1"];
+    for address in v4 {
+        assert_eq!(outcome("192.0.2.1:50020", address), Err(Refusal::Address), "{address}");
+    }
+    for address in ["ff02::1", "::", "::1", "::ffff:192.0.2.7"] {
+        assert_eq!(outcome("[2001:db8::1]:50020", address), Err(Refusal::Address), "{address}");
+    }
+    for (ours, address) in [
+        ("192.0.2.1:50020", "198.51.100.7"),
+        ("127.0.0.1:50020", "127.0.0.1"),
+        ("[::1]:50020", "::1"),
+        ("[2001:db8::1]:50020", "2001:db8::2"),
+    ] {
+        assert_eq!(outcome(ours, address), Ok(address.to_owned()));
+    }
+    let elsewhere = PHONE.replace("a=rtcp:6010", "a=rtcp:6010 IN IP4 224.0.0.1");
+    let (_, agreed) = end(Wishes::default(), 50_020).answer(elsewhere.as_bytes(), SendRecv).unwrap();
+    assert_eq!(agreed.remote_rtcp, "198.51.100.7:6010".parse().unwrap(), "reports go where media goes");
 }
 
 #[test]

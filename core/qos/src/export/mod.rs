@@ -13,6 +13,7 @@ pub mod rules;
 mod stamp;
 mod windows;
 
+pub use firewall::Zone;
 pub use guide::Guide;
 pub use network::rules as network_rules;
 

@@ -1,5 +1,7 @@
 //! The marking rules that the hosts of one role need: decided here once, spelt by every target.
 
+use std::collections::BTreeSet;
+
 use carillon_wire::ip::Dscp;
 
 use super::{Order, Unfit};
@@ -29,12 +31,12 @@ pub fn of_role(order: &Order<'_>, role: Role) -> Result<Vec<MarkingRule>, Unfit>
         )));
     }
     let policy = plan.policy(role, scope);
-    Ok(match role {
+    Ok(distinct(match role {
         Role::Client | Role::Phone => client(order, &policy),
         Role::Conferencing | Role::Application | Role::Gateway => server(&policy, &TrafficClass::MEDIA),
         Role::Mediation => server(&policy, &[TrafficClass::Audio]),
         Role::Edge => edge(order),
-    })
+    }))
 }
 
 fn client(order: &Order<'_>, policy: &RolePolicy) -> Vec<MarkingRule> {
@@ -53,16 +55,29 @@ fn client(order: &Order<'_>, policy: &RolePolicy) -> Vec<MarkingRule> {
             });
         }
         let mark = policy.mark(TrafficClass::Signaling);
-        for ports in order.plan.signaling_ports().iter().filter(|_| mark != Dscp::DEFAULT) {
+        let listeners = signaling_ports(order);
+        for ports in listeners.iter().filter(|_| mark != Dscp::DEFAULT) {
+            let base = named(TrafficClass::Signaling);
             rules.push(MarkingRule {
                 application: program.map(str::to_owned),
                 protocol: Protocol::Tcp,
                 destination_ports: Some(*ports),
-                ..rule(signaling_name(order, *ports, program), mark)
+                ..rule(if listeners.len() == 1 { base } else { format!("{base} {ports}") }, mark)
             });
         }
     }
     rules
+}
+
+/// Where SIP listens, each range once.
+fn signaling_ports(order: &Order<'_>) -> Vec<PortRange> {
+    let mut ports: Vec<PortRange> = Vec::new();
+    for range in order.plan.signaling_ports() {
+        if !ports.contains(range) {
+            ports.push(*range);
+        }
+    }
+    ports
 }
 
 fn server(policy: &RolePolicy, classes: &[TrafficClass]) -> Vec<MarkingRule> {
@@ -112,15 +127,33 @@ fn rule(name: String, mark: Dscp) -> MarkingRule {
     }
 }
 
-/// `Carillon client audio (lync.exe)`: unique among all rules of a plan, and only characters that every device takes.
+/// Longest program name that a rule's name carries, in characters.
+const MAX_PROGRAM: usize = 80;
+
+/// `Carillon client audio (lync.exe)`: only characters that no device gives a meaning, whatever the program is called.
 fn name(role: Role, class: TrafficClass, program: Option<&str>) -> String {
-    match program {
-        Some(program) => format!("Carillon {role} {class} ({program})"),
-        None => format!("Carillon {role} {class}"),
-    }
+    let Some(program) = program else { return format!("Carillon {role} {class}") };
+    let file = program.rsplit(['\\', '/']).next().unwrap_or(program);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || " .-_".contains(c) { c } else { '_' };
+    let file: String = file.chars().take(MAX_PROGRAM).map(plain).collect();
+    format!("Carillon {role} {class} ({file})")
 }
 
-fn signaling_name(order: &Order<'_>, ports: PortRange, program: Option<&str>) -> String {
-    let base = name(Role::Client, TrafficClass::Signaling, program);
-    if order.plan.signaling_ports().len() == 1 { base } else { format!("{base} {ports}") }
+/// Each rule once, and no name twice: devices keep rules by name, most of them whatever the case.
+fn distinct(rules: Vec<MarkingRule>) -> Vec<MarkingRule> {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut kept: Vec<MarkingRule> = Vec::new();
+    for mut rule in rules {
+        if kept.iter().any(|other| other.same_traffic(&rule) && other.mark == rule.mark) {
+            continue;
+        }
+        let base = rule.name.clone();
+        let mut count = 1;
+        while !names.insert(rule.name.to_lowercase()) {
+            count += 1;
+            rule.name = format!("{base} {count}");
+        }
+        kept.push(rule);
+    }
+    kept
 }

@@ -50,6 +50,10 @@ impl Plan {
         for (number, rule) in self.rules().iter().enumerate() {
             values.insert(format!("rules[{number}]"), rule.lines().join(", "));
         }
+        for (table, object) in self.management.tables() {
+            values.insert(table.clone(), "named".to_owned());
+            values.extend(object.iter().map(|(name, value)| (format!("{table}.{name}"), value.to_toml())));
+        }
         for phone in self.phones() {
             values.insert(format!("phones.{}", phone.family.name), "named".to_owned());
         }

@@ -8,6 +8,7 @@ mod entries;
 mod explain;
 mod layer;
 pub mod lint;
+pub mod management;
 mod phones;
 mod policy;
 mod preset;
@@ -24,6 +25,7 @@ pub use diff::Difference;
 pub use explain::{Candidate, Explained};
 pub use layer::{Ports, Scope};
 pub use lint::{KINDS, Kind, Level, Lint};
+pub use management::{Held, Kind as ManagedKind, ManagedValue, Management, Property, TimeSpan};
 pub use phones::{Evidence, FAMILIES, MarkControl, Phone, PhoneFamily, PortControl};
 pub use policy::{ClassPolicy, RolePolicy};
 pub use preset::{PRESETS, Preset};
@@ -137,6 +139,7 @@ pub struct Plan {
     video_kbps: Option<Setting<u32>>,
     wifi: Option<Setting<WifiMapping>>,
     rules: Option<Setting<Vec<Rule>>>,
+    management: Management,
 }
 
 impl Plan {
@@ -231,6 +234,11 @@ impl Plan {
     /// What bandwidth policy allows one site's video on a constrained link, in kilobits per second.
     pub fn video_kbps(&self) -> Option<u32> {
         self.video_kbps.as_ref().map(|rate| rate.value)
+    }
+
+    /// What the management shell keeps beside the plan. It is of this plan alone, never inherited.
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// Where voicemail media may come from.

@@ -8,6 +8,7 @@ use carillon_wire::ip::Dscp;
 use serde::Serialize;
 
 use super::layer::Ports;
+use super::management::Management;
 use super::phones::PhoneFamily;
 use super::queues::QueueMap;
 pub use super::read::read;
@@ -141,4 +142,6 @@ pub struct RawPlan {
     pub wifi: Option<At<WifiMapping>>,
     /// `[[rules]]`.
     pub rules: Option<At<Vec<Rule>>>,
+    /// `[management]`.
+    pub management: Management,
 }

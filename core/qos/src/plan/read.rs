@@ -8,6 +8,7 @@ use carillon_wire::ip::Dscp;
 use toml::de::{DeTable, DeValue};
 
 use super::layer::Ports;
+use super::management;
 use super::phones::{FAMILIES, PhoneFamily};
 use super::problem::{Problem, suggest};
 use super::queues::{self, QueueMap};
@@ -18,7 +19,7 @@ use crate::ports::PortRange;
 use crate::role::Role;
 use crate::rule::{MarkingRule, Protocol};
 
-const TOP: [&str; 18] = [
+const TOP: [&str; 19] = [
     "name",
     "title",
     "base",
@@ -37,6 +38,7 @@ const TOP: [&str; 18] = [
     "bandwidth",
     "wifi",
     "rules",
+    "management",
 ];
 
 /// Reads a file and lists what is wrong with it.
@@ -71,6 +73,7 @@ fn read_plan(root: &Section<'_>, reader: &mut Reader) -> RawPlan {
         video_kbps: default.bandwidth(root, reader),
         wifi: default.wifi(root, reader),
         rules: default.rules(root, reader),
+        management: management::read(root, reader),
     }
 }
 

@@ -63,6 +63,7 @@ fn alone(raw: RawPlan) -> Plan {
         video_kbps: raw.video_kbps.map(|rate| set(rate, global)),
         wifi: raw.wifi.map(|wifi| set(wifi, global)),
         rules: raw.rules.map(|rules| set(rules, global)),
+        management: raw.management,
         name,
     }
 }

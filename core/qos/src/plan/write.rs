@@ -33,6 +33,7 @@ impl Plan {
             out.section(&mut rest, &section, fallback.as_deref().filter(|_| !scoped));
         }
         self.write_bare_tables(&entries, &mut out);
+        self.write_management(&mut out);
         self.write_rules(&mut out);
         out.text
     }
@@ -58,6 +59,15 @@ impl Plan {
             };
             if !entries.iter().any(inside) {
                 out.header(&section);
+            }
+        }
+    }
+
+    fn write_management(&self, out: &mut Writer) {
+        for (table, object) in self.management.tables() {
+            out.header(&table);
+            for (property, value) in object {
+                out.line(&format!("{property} = {}", value.to_toml()));
             }
         }
     }

@@ -26,7 +26,7 @@ pub struct RoleAssignment {
 
 impl RoleAssignment {
     /// Whether the address lies in the network.
-    pub(super) fn holds(&self, address: IpAddr) -> bool {
+    pub fn holds(&self, address: IpAddr) -> bool {
         let bits = |ip: IpAddr| match ip {
             IpAddr::V4(v4) => (u128::from(u32::from(v4)) << 96, true),
             IpAddr::V6(v6) => (u128::from(v6), false),

@@ -1,20 +1,26 @@
 //! Nonces that need no memory until they are used, and the counts that were used with each.
 //!
-//! A nonce says when it was made and proves by a keyed hash that it is ours and for this realm. It holds nothing of
-//! the peer's address: a phone behind a NAT may come from another port with the next request.
+//! A nonce says when it was made and proves by keyed hashes that it is ours, for this realm, and was sent to the address
+//! that it comes back from: whoever writes another address into a datagram does not see the challenge. The port does not
+//! count: a NAT may give a phone another one with the next request.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 /// Nonces in use at a time whose counts are remembered: 40 bytes each.
 const REMEMBERED: usize = 1 << 18;
 /// Bytes of the keyed hash in a nonce.
 const PROOF: usize = 16;
+/// Bytes of the one that binds it to an address.
+const PLACE: usize = 8;
+const LENGTH: usize = 12 + PROOF + PLACE;
 
 /// When a nonce was made, in milliseconds, and which of that time.
 pub(super) type Id = (u64, u32);
@@ -23,7 +29,8 @@ pub(super) type Id = (u64, u32);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Nonce {
     Ours(Id),
-    Expired,
+    /// Too old, or given to another address.
+    Stale,
     Foreign,
 }
 
@@ -34,12 +41,12 @@ pub(super) struct Nonces {
     made: u32,
     used: BTreeMap<Id, Counts>,
     capacity: usize,
-    /// Nonces up to this one were forgotten and count as expired, so that none of their counts can come again.
+    /// Nonces up to this one were forgotten and count as stale, so that none of their counts can come again.
     forgotten: Id,
 }
 
 impl Nonces {
-    /// Nonces from before `now` count as expired: with them, counts were used that nobody here has seen.
+    /// Nonces from before `now` count as stale: with them, counts were used that nobody here has seen.
     pub(super) fn new(seed: &[u8; 32], realm: &str, lifetime: Duration, now: Duration) -> Nonces {
         let mut key = keyed(seed);
         key.update(b"nonce ");
@@ -49,31 +56,29 @@ impl Nonces {
         Nonces { key, lifetime, made: 0, used: BTreeMap::new(), capacity: REMEMBERED, forgotten }
     }
 
-    pub(super) fn make(&mut self, now: Duration) -> String {
+    /// One for whoever is at this address.
+    pub(super) fn make(&mut self, now: Duration, place: IpAddr) -> String {
         self.made = self.made.wrapping_add(1).max(1);
         let id = (millis(now), self.made);
-        let mut bytes = [0; 12 + PROOF];
-        let (head, proof) = bytes.split_at_mut(12);
-        head.copy_from_slice(&plain(id));
-        proof.copy_from_slice(&self.proof(id));
-        URL_SAFE_NO_PAD.encode(bytes)
+        let (proof, bound) = (self.proof::<PROOF>(id, b""), self.bound(id, place));
+        URL_SAFE_NO_PAD.encode([&plain(id)[..], &proof, &bound].concat())
     }
 
-    pub(super) fn look(&self, now: Duration, text: &[u8]) -> Nonce {
-        let mut bytes = [0; 12 + PROOF];
-        if text.len() != 38 || URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) != Ok(bytes.len()) {
+    pub(super) fn look(&self, now: Duration, place: IpAddr, text: &[u8]) -> Nonce {
+        let mut bytes = [0; LENGTH];
+        if text.len() != LENGTH / 3 * 4 || URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) != Ok(bytes.len()) {
             return Nonce::Foreign;
         }
-        let [a, b, c, d, e, f, g, h, i, j, k, l, proof @ ..] = bytes;
+        let [a, b, c, d, e, f, g, h, i, j, k, l, proofs @ ..] = bytes;
         let id = (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u32::from_be_bytes([i, j, k, l]));
-        let mut mac = self.key.clone();
-        mac.update(&plain(id));
-        if mac.verify_truncated_left(&proof).is_err() {
+        let (proof, bound) = proofs.split_at(PROOF);
+        if !bool::from(proof.ct_eq(&self.proof::<PROOF>(id, b""))) {
             return Nonce::Foreign;
         }
         let old = id.0.saturating_add(millis(self.lifetime)) < millis(now);
-        match old || id <= self.forgotten {
-            true => Nonce::Expired,
+        let here = bool::from(bound.ct_eq(&self.bound(id, place)));
+        match old || id <= self.forgotten || !here {
+            true => Nonce::Stale,
             false => Nonce::Ours(id),
         }
     }
@@ -95,11 +100,19 @@ impl Nonces {
         fresh
     }
 
-    fn proof(&self, id: Id) -> [u8; PROOF] {
+    fn bound(&self, id: Id, place: IpAddr) -> [u8; PLACE] {
+        match place.to_canonical() {
+            IpAddr::V4(ip) => self.proof(id, &ip.octets()),
+            IpAddr::V6(ip) => self.proof(id, &ip.octets()),
+        }
+    }
+
+    fn proof<const N: usize>(&self, id: Id, place: &[u8]) -> [u8; N] {
         let mut mac = self.key.clone();
         mac.update(&plain(id));
+        mac.update(place);
         let whole: [u8; 32] = mac.finalize().into_bytes().into();
-        let mut proof = [0; PROOF];
+        let mut proof = [0; N];
         proof.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
         proof
     }
@@ -150,6 +163,7 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
     const LIFE: Duration = Duration::from_secs(300);
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
     fn nonces() -> Nonces {
         Nonces::new(&[7; 32], "example.com", LIFE, NOW)
@@ -165,39 +179,59 @@ mod tests {
     #[test]
     fn a_nonce_lives_as_long_as_it_is_said_to() {
         let mut ours = nonces();
-        let nonce = ours.make(NOW);
-        assert!(matches!(ours.look(NOW + LIFE, nonce.as_bytes()), Nonce::Ours(_)));
-        assert_eq!(ours.look(NOW + LIFE + Duration::from_millis(1), nonce.as_bytes()), Nonce::Expired);
-        assert_ne!(ours.make(NOW), nonce);
+        let nonce = ours.make(NOW, HERE);
+        assert!(matches!(ours.look(NOW + LIFE, HERE, nonce.as_bytes()), Nonce::Ours(_)));
+        assert_eq!(ours.look(NOW + LIFE + Duration::from_millis(1), HERE, nonce.as_bytes()), Nonce::Stale);
+        assert_ne!(ours.make(NOW, HERE), nonce);
     }
 
     #[test]
     fn other_seeds_realms_and_forgeries_are_foreign() {
-        let nonce = nonces().make(NOW);
-        let look = |other: Nonces, text: &str| other.look(NOW, text.as_bytes());
+        let nonce = nonces().make(NOW, HERE);
+        let look = |other: Nonces, text: &str| other.look(NOW, HERE, text.as_bytes());
         assert_eq!(look(Nonces::new(&[8; 32], "example.com", LIFE, NOW), &nonce), Nonce::Foreign);
         assert_eq!(look(Nonces::new(&[7; 32], "example.org", LIFE, NOW), &nonce), Nonce::Foreign);
         for at in 0..nonce.len() {
             let mut forged = nonce.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(nonces().look(NOW, &forged), Nonce::Foreign, "{at}");
+            let worth = nonces().look(NOW, HERE, &forged);
+            // The last bytes say where it was sent to.
+            assert_eq!(worth, if at < 37 { Nonce::Foreign } else { Nonce::Stale }, "{at}");
         }
-        for text in ["", "A", "=", &nonce[1..], &format!("{nonce}A"), &"\0".repeat(38)] {
+        for text in ["", "A", "=", &nonce[1..], &format!("{nonce}A"), &"\0".repeat(48)] {
             assert_eq!(look(nonces(), text), Nonce::Foreign);
+        }
+    }
+
+    /// The same address is the same wherever it is written, and nobody else has it.
+    #[test]
+    fn a_nonce_is_good_at_the_address_that_it_was_sent_to() {
+        let mut ours = nonces();
+        let nonce = ours.make(NOW, HERE);
+        for (place, there) in [
+            ("192.0.2.7", true),
+            ("::ffff:192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("::192.0.2.7", false),
+            ("2001:db8::7", false),
+        ] {
+            let worth = ours.look(NOW, place.parse().unwrap(), nonce.as_bytes());
+            assert_eq!(matches!(worth, Nonce::Ours(_)), there, "{place}");
+            assert!(there || worth == Nonce::Stale, "{place}");
         }
     }
 
     #[test]
     fn a_nonce_from_before_a_restart_has_expired_even_if_the_seed_is_the_same() {
-        let nonce = nonces().make(NOW);
+        let nonce = nonces().make(NOW, HERE);
         let restarted = Nonces::new(&[7; 32], "example.com", LIFE, NOW + Duration::from_millis(1));
-        assert_eq!(restarted.look(NOW + Duration::from_millis(1), nonce.as_bytes()), Nonce::Expired);
+        assert_eq!(restarted.look(NOW + Duration::from_millis(1), HERE, nonce.as_bytes()), Nonce::Stale);
     }
 
     #[test]
     fn counts_may_come_in_any_order_but_once() {
         let mut ours = nonces();
-        let id = id(ours.look(NOW, nonces().make(NOW).as_bytes()));
+        let id = id(ours.look(NOW, HERE, nonces().make(NOW, HERE).as_bytes()));
         for (nc, fresh) in [
             (1, true),
             (1, false),
@@ -223,12 +257,13 @@ mod tests {
     #[test]
     fn what_had_to_be_forgotten_counts_as_expired() {
         let mut ours = Nonces { capacity: 2, ..nonces() };
-        let made: Vec<String> = (0..3).map(|_| ours.make(NOW)).collect();
+        let made: Vec<String> = (0..3).map(|_| ours.make(NOW, HERE)).collect();
         for nonce in &made {
-            let id = id(ours.look(NOW, nonce.as_bytes()));
+            let id = id(ours.look(NOW, HERE, nonce.as_bytes()));
             assert!(ours.count(NOW, id, 1));
         }
-        let worth: Vec<bool> = made.iter().map(|n| ours.look(NOW, n.as_bytes()) == Nonce::Expired).collect();
+        let worth: Vec<bool> =
+            made.iter().map(|n| ours.look(NOW, HERE, n.as_bytes()) == Nonce::Stale).collect();
         assert_eq!((worth, ours.used.len()), (vec![true, false, false], 2));
     }
 
@@ -237,8 +272,8 @@ mod tests {
         let mut ours = nonces();
         for second in 0..1000 {
             let now = NOW + Duration::from_secs(second);
-            let nonce = ours.make(now);
-            let id = id(ours.look(now, nonce.as_bytes()));
+            let nonce = ours.make(now, HERE);
+            let id = id(ours.look(now, HERE, nonce.as_bytes()));
             ours.count(now, id, 1);
         }
         assert_eq!(ours.used.len(), 301);

@@ -1,5 +1,6 @@
 //! The server's end: who may be believed.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use carillon_wire::sip::Credentials;
@@ -9,7 +10,7 @@ use subtle::ConstantTimeEq;
 use super::Parts;
 use super::nonce::{Nonce, Nonces, keyed};
 use crate::contract::Failure;
-use crate::user::{Algorithm, Algorithms, Ha1};
+use crate::user::{Algorithm, Algorithms, Ha1, User, user_part};
 
 /// Makes challenges and judges the answers.
 #[derive(Debug)]
@@ -23,13 +24,15 @@ pub(crate) struct Verifier {
 /// What a request is to be judged by.
 pub(crate) struct Claim<'a> {
     pub(crate) credentials: Credentials<'a>,
+    /// Where the request came from.
+    pub(crate) from: IpAddr,
     pub(crate) method: &'a [u8],
     /// Whether the `uri` of the credentials is what was requested (RFC 3261, 22.4).
     pub(crate) fits: bool,
-    /// The user's name and hashes, if there is such a user.
-    pub(crate) user: Option<(&'a str, &'a Ha1)>,
-    /// What this user is challenged with.
-    pub(crate) algorithms: Algorithms,
+    /// Whom the request says it is from, if there is such a user.
+    pub(crate) user: Option<&'a User>,
+    /// What everybody is challenged with there.
+    pub(crate) offered: Algorithms,
 }
 
 /// The judgement.
@@ -38,9 +41,9 @@ pub(crate) enum Verdict {
     Proven,
     /// Challenge again.
     Refused {
-        /// The password was right and only the nonce was not: the phone need not ask its user.
+        /// The nonce was not good, and nothing else was looked at: the phone need not ask its user.
         stale: bool,
-        /// What an administrator is told. An expired nonce is nothing to tell.
+        /// What an administrator is told. A nonce that has expired, or was given to another address, is nothing to tell.
         why: Option<Failure>,
     },
 }
@@ -57,8 +60,14 @@ impl Verifier {
     }
 
     /// The values of WWW-Authenticate or Proxy-Authenticate, one field each.
-    pub(crate) fn challenge(&mut self, now: Duration, algorithms: Algorithms, stale: bool) -> Vec<String> {
-        let (realm, nonce) = (&self.realm, self.nonces.make(now));
+    pub(crate) fn challenge(
+        &mut self,
+        now: Duration,
+        to: IpAddr,
+        algorithms: Algorithms,
+        stale: bool,
+    ) -> Vec<String> {
+        let (realm, nonce) = (&self.realm, self.nonces.make(now, to));
         let stale = if stale { ", stale=true" } else { "" };
         let challenge = |algorithm: &Algorithm| {
             let algorithm = algorithm.name();
@@ -73,29 +82,32 @@ impl Verifier {
             && credentials.get("realm").is_some_and(|realm| realm == self.realm.as_bytes())
     }
 
-    /// Judges credentials that [`Verifier::is_for_us`]. The password comes before the nonce, so that `stale` is only
-    /// said to who knows it (RFC 7616, 3.3).
+    /// Judges credentials that [`Verifier::is_for_us`]. The nonce comes before the password: with one that was given to
+    /// somebody else nobody learns whether a password is right, nor makes it look as if somebody else had guessed.
     pub(crate) fn verify(&mut self, now: Duration, claim: &Claim<'_>) -> Verdict {
         let refused = |stale, why| Verdict::Refused { stale, why: Some(why) };
+        let nonce = claim.credentials.get("nonce").unwrap_or_default();
+        let id = match self.nonces.look(now, claim.from, nonce) {
+            Nonce::Ours(id) => id,
+            Nonce::Stale => return Verdict::Refused { stale: true, why: None },
+            Nonce::Foreign => return refused(true, Failure::ForeignNonce),
+        };
         let Some(written) = Written::read(claim).filter(|_| claim.fits) else {
             return refused(false, Failure::Unfit);
         };
         let (ha1, named) = match claim.user {
-            Some((name, ha1)) if name.as_bytes() == written.username => (ha1, Ok(())),
-            Some(_) => (&self.nobody, Err(Failure::WrongUser)),
+            Some(user) if user_part(&user.aor).as_bytes() != written.username => {
+                (&self.nobody, Err(Failure::WrongUser))
+            }
+            Some(user) if !user.takes(written.algorithm) => (&self.nobody, Err(Failure::Unfit)),
+            Some(user) => (&user.ha1, Ok(())),
             None => (&self.nobody, Err(Failure::UnknownUser)),
         };
-        let proven = written.proves(ha1);
-        let nonce = self.nonces.look(now, written.parts.nonce);
-        match (named, proven, nonce) {
-            (Err(why), _, _) => refused(false, why),
-            (_, false, _) => refused(false, Failure::WrongPassword),
-            (_, _, Nonce::Foreign) => refused(true, Failure::ForeignNonce),
-            (_, _, Nonce::Expired) => Verdict::Refused { stale: true, why: None },
-            (_, _, Nonce::Ours(id)) => match self.nonces.count(now, id, written.nc) {
-                true => Verdict::Proven,
-                false => refused(true, Failure::Replay),
-            },
+        match (named, written.proves(ha1)) {
+            (Err(why), _) => refused(false, why),
+            (_, false) => refused(false, Failure::WrongPassword),
+            (_, true) if self.nonces.count(now, id, written.nc) => Verdict::Proven,
+            (_, true) => refused(true, Failure::Replay),
         }
     }
 }
@@ -113,7 +125,7 @@ impl<'a> Written<'a> {
     fn read(claim: &Claim<'a>) -> Option<Written<'a>> {
         let get = |name| claim.credentials.get(name);
         let algorithm = Algorithm::named(get("algorithm"))?;
-        if !claim.algorithms.offered().contains(&algorithm) || !get("qop")?.eq_ignore_ascii_case(b"auth") {
+        if !claim.offered.offered().contains(&algorithm) || !get("qop")?.eq_ignore_ascii_case(b"auth") {
             return None;
         }
         let (nc, cnonce) = (get("nc")?, get("cnonce")?);

@@ -8,7 +8,7 @@ use super::Proxy;
 use super::branch::Branch;
 use super::forward;
 use crate::calls;
-use crate::contract::Event;
+use crate::contract::{Event, Output};
 use crate::incoming::Incoming;
 use crate::transaction::{Cancel, Heard, Id, Owner};
 
@@ -101,7 +101,7 @@ impl Proxy {
     /// A 2xx: the first one ends the search; to an INVITE each further one is passed on too.
     fn accepted(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
         let Some(server) = self.servers.get_mut(owner) else { return };
-        let (answered, work) = (server.is_answered(), server.work.take());
+        let (answered, work, caller) = (server.is_answered(), server.work.take(), server.flow);
         if answered && !incoming.is_invite() {
             return;
         }
@@ -109,6 +109,8 @@ impl Proxy {
         // One INVITE makes one call: a phone that answers with ever new tags must not fill the table.
         if incoming.is_invite() && !answered {
             self.call_answered(now, incoming);
+            // A caller from elsewhere proves nothing, but one of our users talks with it.
+            self.out.extend(caller.transport.is_stream().then_some(Output::Trust(caller)));
         }
         if let Some(fork) = work {
             self.cancel_branches(now, &fork.branches, Some(ELSEWHERE));

@@ -99,9 +99,11 @@ fn strip_credentials(
     Ok(())
 }
 
-/// Who somebody is may only be asserted by those whom we trust (RFC 3325, 5), and no neighbour is.
+/// Who somebody is may only be asserted by those whom we trust (RFC 3325, 5), and no neighbour is. What a caller would like
+/// us to assert is for us alone (RFC 3325, 9.2).
 fn strip_assertions(edits: &mut Edits<'_, &[u8]>) {
     edits.remove(Name::PAssertedIdentity);
+    edits.remove(Name::PPreferredIdentity);
 }
 
 /// A request of our own with its Via.

@@ -181,7 +181,7 @@ impl Proxy {
         client.owner = Owner::Request(owner);
         let id = self.clients.insert(client);
         let branch = Branch { place: Some(id.place()), nonce, path: fork.path };
-        let record = self.records(request.incoming, &fork.caller, target);
+        let record = self.records(now, request.incoming, &fork.caller, target);
         let Some(bytes) = self.leaving(request, target, &to, branch, record, breadth) else {
             self.clients.remove(id);
             return Err(INTERNAL);
@@ -265,15 +265,22 @@ impl Proxy {
 
     /// Our Record-Route entries for a request that may begin a dialog: one for each side, so that what comes later leaves on
     /// the flow of the phone it is for, whichever side speaks (RFC 5626, 5.3; RFC 5658).
-    fn records(&self, incoming: &Incoming<'_>, caller: &str, target: &Target) -> Option<[String; 2]> {
+    fn records(
+        &self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        caller: &str,
+        target: &Target,
+    ) -> Option<[String; 2]> {
         let begins = matches!(incoming.method(), Method::Invite | Method::Subscribe | Method::Refer);
         if !begins {
             return None;
         }
         let entry = |flow: Flow, aor: &str| {
             let end = self.ends.of(&flow)?;
-            let token = Token { flow, aor: aor.to_owned() };
-            Some(format!("<sip:{}{}>", token.seal(&self.secret, incoming.routing.call_id), end.uri))
+            let tag = incoming.routing.from.tag.unwrap_or_default();
+            let token = Token::new(now, flow, aor).seal(&self.secret, incoming.routing.call_id, tag);
+            Some(format!("<sip:{token}{}>", end.uri))
         };
         Some([entry(target.flow()?, target.aor())?, entry(incoming.flow, caller)?])
     }

@@ -26,7 +26,8 @@ pub(crate) fn route<'a>(ends: &Ends, secret: &Secret, request: &Incoming<'a>) ->
     let mut uri = request.routing.uri?;
     let mut rest: Vec<&[u8]> = request.message.values(Name::Route).collect();
     let mut changed = false;
-    let open = |uri: &Uri<'_>| Token::open(secret, call_id, uri.user?);
+    let tags = [request.routing.from.tag.unwrap_or_default(), request.routing.to.tag.unwrap_or_default()];
+    let open = |uri: &Uri<'_>| Token::open(secret, call_id, tags, uri.user?);
     // A strict router before us put our own entry into the Request-URI and the real one to the end.
     let mut token = open(&uri).filter(|_| ends.are(&uri, here));
     if token.is_some() {

@@ -1,7 +1,8 @@
 //! The user part of our Record-Route URIs: which flow leads to the phone on that side, provably written by us for this
-//! call (RFC 5626, 5.2).
+//! dialog and this day (RFC 5626, 5.2). What it says is for us alone: a caller may not want to be known (RFC 3323).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,67 +10,118 @@ use carillon_wire::sip::{Flow, Transport};
 
 use crate::secret::{PROOF, Secret};
 
+/// Full hours for which a token holds. No proxy can change the route of a dialog that is there, so this is how long one may
+/// last of which nothing is known: after a restart, or of a subscription. A session is refreshed more often (RFC 4028).
+const HOURS: u32 = 24;
+
 /// The way to one side of a dialog.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Token {
     pub(crate) flow: Flow,
     /// Whose phone it is, if it is one of ours: after a new connection it is found by that. Empty if not.
     pub(crate) aor: String,
+    /// The last hour in which it holds, counted since the Unix epoch.
+    last: u32,
 }
 
 /// First byte: the form of what follows, and the transport.
-const FORM: u8 = 0x10;
+const FORM: u8 = 0x20;
 const V6: u8 = 0x08;
+/// The zones of link-local addresses are there.
+const SCOPED: u8 = 0x04;
+const TRANSPORT: u8 = 0x03;
 
 impl Token {
-    /// Text for a user part: letters, digits, `-` and `_`.
-    pub(crate) fn seal(&self, secret: &Secret, call_id: &[u8]) -> String {
-        let mut bytes = vec![0; PROOF];
-        let v6 = self.flow.remote.is_ipv6() || self.flow.local.is_ipv6();
-        bytes.push(FORM | if v6 { V6 } else { 0 } | self.flow.transport as u8);
-        bytes.extend_from_slice(&self.flow.id.to_be_bytes());
-        for end in [self.flow.local, self.flow.remote] {
-            match end.ip() {
-                IpAddr::V4(ip) if !v6 => bytes.extend_from_slice(&ip.octets()),
-                IpAddr::V4(ip) => bytes.extend_from_slice(&ip.to_ipv6_mapped().octets()),
-                IpAddr::V6(ip) => bytes.extend_from_slice(&ip.octets()),
-            }
-            bytes.extend_from_slice(&end.port().to_be_bytes());
-        }
-        bytes.extend_from_slice(self.aor.as_bytes());
-        let proof = bytes.get(PROOF..).map(|content| secret.proof(&[call_id, content]));
-        bytes.iter_mut().zip(proof.unwrap_or_default()).for_each(|(to, from)| *to = from);
+    pub(crate) fn new(now: Duration, flow: Flow, aor: &str) -> Token {
+        Token { flow, aor: aor.to_owned(), last: hour(now) + HOURS }
+    }
+
+    /// Whether a dialog that it was written for should have ended.
+    pub(crate) fn is_over(&self, now: Duration) -> bool {
+        hour(now) > self.last
+    }
+
+    /// Text for a user part: letters, digits, `-` and `_`. The dialog is the one in which the caller has this tag; that of
+    /// the other side is not known yet.
+    pub(crate) fn seal(&self, secret: &Secret, call_id: &[u8], tag: &[u8]) -> String {
+        let content = self.content();
+        let proof = secret.proof(&[call_id, tag, &content]);
+        let mut bytes = proof.to_vec();
+        bytes.extend(secret.masked(&proof, &content));
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The token in a user part, if it was sealed for this call with this secret.
-    pub(crate) fn open(secret: &Secret, call_id: &[u8], text: &[u8]) -> Option<Token> {
+    /// The token in a user part, if it was sealed with this secret for this call, and for one of these tags.
+    pub(crate) fn open(secret: &Secret, call_id: &[u8], tags: [&[u8]; 2], text: &[u8]) -> Option<Token> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (proof, content) = bytes.split_at_checked(PROOF)?;
-        let expected = secret.proof(&[call_id, content]);
-        if !bool::from(subtle::ConstantTimeEq::ct_eq(proof, expected.as_slice())) {
+        let (proof, masked) = bytes.split_at_checked(PROOF)?;
+        let content = secret.masked(proof, masked);
+        let is_ours = |tag: &[u8]| {
+            let expected = secret.proof(&[call_id, tag, &content]);
+            bool::from(subtle::ConstantTimeEq::ct_eq(proof, expected.as_slice()))
+        };
+        if !tags.into_iter().any(is_ours) {
             return None;
         }
-        let mut rest = content;
+        let mut rest = content.as_slice();
         let [form] = take(&mut rest)?;
         if form & 0xf0 != FORM {
             return None;
         }
-        let transport = Transport::ALL.into_iter().find(|t| *t as u8 == form & 0x07)?;
+        let transport = Transport::ALL.into_iter().find(|t| *t as u8 == form & TRANSPORT)?;
+        let [a, b, c] = take(&mut rest)?;
         let id = u64::from_be_bytes(take(&mut rest)?);
-        let local = address(&mut rest, form & V6 != 0)?;
-        let remote = address(&mut rest, form & V6 != 0)?;
+        let (local, remote) = (address(&mut rest, form)?, address(&mut rest, form)?);
         let aor = String::from_utf8(rest.to_vec()).ok()?;
-        Some(Token { flow: Flow { transport, id, local, remote }, aor })
+        let last = u32::from_be_bytes([0, a, b, c]);
+        Some(Token { flow: Flow { transport, id, local, remote }, aor, last })
+    }
+
+    fn content(&self) -> Vec<u8> {
+        let ends = [self.flow.local, self.flow.remote];
+        let flag = |set: bool, bit| if set { bit } else { 0 };
+        let form = FORM
+            | flag(ends.iter().any(SocketAddr::is_ipv6), V6)
+            | flag(ends.iter().any(|end| zone(end) != 0), SCOPED)
+            | self.flow.transport as u8;
+        let mut bytes = vec![form];
+        bytes.extend(self.last.to_be_bytes().iter().skip(1));
+        bytes.extend(self.flow.id.to_be_bytes());
+        for end in ends {
+            match end.ip() {
+                IpAddr::V4(ip) if form & V6 == 0 => bytes.extend(ip.octets()),
+                IpAddr::V4(ip) => bytes.extend(ip.to_ipv6_mapped().octets()),
+                IpAddr::V6(ip) => bytes.extend(ip.octets()),
+            }
+            bytes.extend(end.port().to_be_bytes());
+            if form & SCOPED != 0 {
+                bytes.extend(zone(&end).to_be_bytes());
+            }
+        }
+        bytes.extend(self.aor.as_bytes());
+        bytes
     }
 }
 
-fn address(rest: &mut &[u8], v6: bool) -> Option<SocketAddr> {
-    let ip = match v6 {
-        true => IpAddr::V6(Ipv6Addr::from(take::<16>(rest)?)),
-        false => IpAddr::V4(Ipv4Addr::from(take::<4>(rest)?)),
-    };
-    Some(SocketAddr::new(ip, u16::from_be_bytes(take(rest)?)))
+fn hour(time: Duration) -> u32 {
+    (time.as_secs() / 3600) as u32
+}
+
+fn zone(end: &SocketAddr) -> u32 {
+    match end {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(end) => end.scope_id(),
+    }
+}
+
+fn address(rest: &mut &[u8], form: u8) -> Option<SocketAddr> {
+    if form & V6 == 0 {
+        let ip = Ipv4Addr::from(take::<4>(rest)?);
+        return Some(SocketAddr::new(ip.into(), u16::from_be_bytes(take(rest)?)));
+    }
+    let (ip, port) = (Ipv6Addr::from(take::<16>(rest)?), u16::from_be_bytes(take(rest)?));
+    let zone = if form & SCOPED == 0 { 0 } else { u32::from_be_bytes(take(rest)?) };
+    Some(SocketAddrV6::new(ip, port, 0, zone).into())
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -82,28 +134,64 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 mod tests {
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
+
     fn token(local: &str, remote: &str, aor: &str) -> Token {
         let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
-        Token { flow: Flow { transport: Transport::Tls, id: 77, local, remote }, aor: aor.to_owned() }
+        Token::new(NOW, Flow { transport: Transport::Tls, id: 77, local, remote }, aor)
     }
 
     #[test]
-    fn a_token_opens_with_its_secret_and_call_only() {
+    fn a_token_opens_with_its_secret_and_dialog_only() {
         let secret = Secret::new(&[1; 32]);
+        let open = |text: &str| Token::open(&secret, b"call-1", [b"to", b"from"], text.as_bytes());
         for token in [
             token("192.0.2.1:5061", "198.51.100.7:49152", "bob@example.com"),
             token("[2001:db8::1]:5061", "[2001:db8::7]:49152", ""),
+            token("[fe80::1%2]:5061", "[fe80::7%2]:49152", "bob@example.com"),
         ] {
-            let text = token.seal(&secret, b"call-1");
-            assert_eq!(Token::open(&secret, b"call-1", text.as_bytes()), Some(token));
-            assert_eq!(Token::open(&secret, b"call-2", text.as_bytes()), None);
-            assert_eq!(Token::open(&Secret::new(&[2; 32]), b"call-1", text.as_bytes()), None);
+            let text = token.seal(&secret, b"call-1", b"from");
+            assert_eq!(open(&text), Some(token.clone()));
+            assert_eq!(open(&token.seal(&secret, b"call-1", b"to")), Some(token.clone()));
+            assert_eq!(open(&token.seal(&secret, b"call-2", b"from")), None);
+            assert_eq!(open(&token.seal(&secret, b"call-1", b"other")), None);
+            assert_eq!(open(&token.seal(&Secret::new(&[2; 32]), b"call-1", b"from")), None);
             for at in 0..text.len() {
                 let mut forged = text.clone().into_bytes();
                 forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-                assert_eq!(Token::open(&secret, b"call-1", &forged), None, "{at}");
+                assert_eq!(open(std::str::from_utf8(&forged).unwrap()), None, "{at}");
             }
         }
-        assert_eq!(Token::open(&secret, b"call-1", b""), None);
+        assert_eq!(open(""), None);
+    }
+
+    /// The zone of a link-local address is part of who is at the other end.
+    #[test]
+    fn the_same_link_local_address_of_another_link_is_another_one() {
+        let secret = Secret::new(&[1; 32]);
+        let there = |zone: u32| token("[fe80::1%2]:5061", &format!("[fe80::7%{zone}]:49152"), "");
+        let text = there(3).seal(&secret, b"c", b"t");
+        let opened = Token::open(&secret, b"c", [b"t", b""], text.as_bytes()).unwrap();
+        assert_eq!(opened.flow, there(3).flow);
+        assert_ne!(opened.flow, there(2).flow);
+    }
+
+    #[test]
+    fn a_token_holds_for_a_day_and_less_than_an_hour_more() {
+        let token = token("192.0.2.1:5061", "198.51.100.7:49152", "");
+        for (hours, over) in [(0, false), (24, false), (25, true), (7 * 24, true)] {
+            assert_eq!(token.is_over(NOW + Duration::from_secs(hours * 3600)), over, "{hours}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_short_and_tells_nobody_whose_it_is() {
+        let secret = Secret::new(&[1; 32]);
+        let token = token("192.0.2.1:5061", "198.51.100.7:49152", "bob@example.com");
+        let text = token.seal(&secret, b"call-1", b"from");
+        assert_eq!(text.len(), 66);
+        let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+        let shows = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        assert!(!shows(b"bob") && !shows(&[198, 51, 100, 7]), "{text}");
     }
 }

@@ -10,8 +10,10 @@
 
 mod book;
 mod contact;
+mod proof;
 mod request;
 mod route;
+mod throttle;
 
 #[cfg(test)]
 mod tests;
@@ -21,16 +23,17 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_wire::sip::{Flow, Host, Message, Method, Name, StartLine, Uri};
+use carillon_wire::sip::{Flow, Host, Message, Method, StartLine, Uri};
 
 use crate::address;
 use crate::contract::{Binding, Event, Failure, Listener, Output};
-use crate::digest::{Claim, Verdict, Verifier};
+use crate::digest::Verifier;
 use crate::reply::Reply;
-use crate::user::User;
+use crate::user::{User, user_part};
 use book::Book;
 use request::Asked;
 pub(crate) use route::destination;
+use throttle::Throttle;
 
 /// Seconds within which a phone must send something on a connection (RFC 5626, 10).
 const FLOW_TIMER: u32 = 120;
@@ -57,6 +60,7 @@ pub(crate) struct Registrar {
     settings: Settings,
     verifier: Verifier,
     book: Book,
+    throttle: Throttle,
     denied: BTreeMap<Failure, u64>,
 }
 
@@ -70,7 +74,8 @@ impl Registrar {
         now: Duration,
     ) -> Registrar {
         let verifier = Verifier::new(&settings.realm, settings.nonce, &seed, now);
-        Registrar { settings, verifier, book: Book::new(users, bindings), denied: BTreeMap::new() }
+        let (book, throttle) = (Book::new(users, bindings), Throttle::new(&seed));
+        Registrar { settings, verifier, book, throttle, denied: BTreeMap::new() }
     }
 
     /// Answers a REGISTER.
@@ -83,44 +88,6 @@ impl Registrar {
         out: &mut VecDeque<Output>,
     ) -> Reply {
         self.try_register(now, flow, listener, request, out).unwrap_or_else(|refusal| refusal)
-    }
-
-    /// Proves who sent a request: its From, as an address of record of ours. Else the answer: 407 from a proxy, 401 from
-    /// the one whom the request is for.
-    pub(crate) fn authenticate(
-        &mut self,
-        now: Duration,
-        flow: &Flow,
-        listener: &Listener,
-        request: &Message<&[u8]>,
-        as_proxy: bool,
-        out: &mut VecDeque<Output>,
-    ) -> Result<Arc<str>, Reply> {
-        let StartLine::Request { method, uri } = request.start() else {
-            return Err(Reply::new(400, "No Request"));
-        };
-        let from = request.from().and_then(Result::ok).and_then(|from| from.uri().ok());
-        let aor = from.and_then(|uri| self.aor(&uri, flow, listener)).unwrap_or_default();
-        let user = self.book.user(&aor);
-        let algorithms = user.and_then(|(_, user)| user.algorithms).unwrap_or(listener.algorithms);
-        let name = if as_proxy { Name::ProxyAuthorization } else { Name::Authorization };
-        let mut verdict = Verdict::Refused { stale: false, why: None };
-        if let Some(credentials) = request.credentials(name).find(|c| self.verifier.is_for_us(*c)) {
-            let fits = self.fits(credentials.get("uri"), uri, flow, listener);
-            let user = user.map(|(_, user)| (user_part(&user.aor), &user.ha1));
-            let claim = Claim { credentials, method: method.as_bytes(), fits, user, algorithms };
-            verdict = self.verifier.verify(now, &claim);
-        }
-        match (verdict, user) {
-            (Verdict::Proven, Some((aor, _))) => return Ok(Arc::clone(aor)),
-            (Verdict::Refused { why: Some(why), .. }, _) => {
-                *self.denied.entry(why).or_default() += 1;
-                out.push_back(Output::Event(Event::Denied { aor, remote: flow.remote, why }));
-            }
-            _ => {}
-        }
-        let stale = matches!(verdict, Verdict::Refused { stale: true, .. });
-        Err(challenge(self.verifier.challenge(now, algorithms, stale), as_proxy))
     }
 
     /// Whether there is such a user.
@@ -259,14 +226,6 @@ impl Registrar {
             _ => is_listener(host, flow, listener) || self.is_ours(host.to_string().as_bytes()),
         }
     }
-
-    /// Whether the `uri` of credentials is the Request-URI. Some clients write the server there, whomever they call.
-    fn fits(&self, written: Option<&[u8]>, requested: &[u8], flow: &Flow, listener: &Listener) -> bool {
-        let Some(written) = written.filter(|&written| written != requested) else { return written.is_some() };
-        let (Ok(written), Ok(requested)) = (Uri::parse(written), Uri::parse(requested)) else { return false };
-        let is_server = || written.host.is_some_and(|host| self.is_us(host, flow, listener));
-        address::same(&written, &requested) || (written.is_sip() && written.user.is_none() && is_server())
-    }
 }
 
 fn is_listener(host: Host<'_>, flow: &Flow, listener: &Listener) -> bool {
@@ -277,16 +236,4 @@ fn is_listener(host: Host<'_>, flow: &Flow, listener: &Listener) -> bool {
             ip == flow.local.ip() || ip == listener.address.ip() || host.to_string() == advertised
         }
     }
-}
-
-fn user_part(aor: &str) -> &str {
-    aor.split_once('@').map_or(aor, |(user, _)| user)
-}
-
-fn challenge(values: Vec<String>, as_proxy: bool) -> Reply {
-    let (reply, name) = match as_proxy {
-        true => (Reply::new(407, "Proxy Authentication Required"), "Proxy-Authenticate"),
-        false => (Reply::new(401, "Unauthorized"), "WWW-Authenticate"),
-    };
-    values.into_iter().fold(reply, |reply, value| reply.field(name, value))
 }

@@ -100,7 +100,8 @@ impl<'a> Asked<'a> {
             reply = reply.field("Path", self.path.join(", "));
         }
         reply = reply.field("Supported", "outbound, path");
-        // Over UDP the keep-alives of outbound are STUN (RFC 5626, 3.5.2), which nobody answers here: it is not agreed.
+        // Over UDP nobody here notices that a flow is gone, and a phone to which outbound was promised relies on that. It is
+        // not agreed, though its keep-alives (STUN: RFC 5626, 3.5.2) are answered.
         let outbound = self.contacts.iter().flatten().any(|contact| contact.instance.is_some());
         match outbound && flow.transport.is_stream() {
             true => reply.field("Require", "outbound").field("Flow-Timer", FLOW_TIMER.to_string()),

@@ -41,6 +41,10 @@ impl<T> Table<T> {
 
     pub(crate) fn insert(&mut self, entry: T) -> Id {
         let place = self.free.pop().unwrap_or_else(|| {
+            // A quarter more at a time: what doubles stands half empty.
+            if self.places.len() == self.places.capacity() {
+                self.places.reserve_exact(self.places.len() / 4 + 8);
+            }
             self.places.push(Place { generation: 0, entry: None });
             (self.places.len() - 1) as u32
         });

@@ -23,6 +23,8 @@ pub struct House {
     pub front: FrontEnd,
     pub now: Duration,
     pub events: Vec<Event>,
+    /// Connections that may stay.
+    pub trusted: Vec<Flow>,
 }
 
 /// A message that left.
@@ -70,7 +72,12 @@ impl House {
             limits,
         };
         let users = ["alice", "bob", "carol"].map(user).to_vec();
-        House { front: FrontEnd::new(config, users, Vec::new(), [42; 32], now), now, events: Vec::new() }
+        House {
+            front: FrontEnd::new(config, users, Vec::new(), [42; 32], now),
+            now,
+            events: Vec::new(),
+            trusted: Vec::new(),
+        }
     }
 
     /// A message comes over a flow; what leaves at once.
@@ -103,6 +110,7 @@ impl House {
             match output {
                 Output::Transmit(transmit) => sent.push(Sent::of(transmit.to, transmit.bytes)),
                 Output::Event(event) => self.events.push(event),
+                Output::Trust(flow) => self.trusted.push(flow),
                 Output::Save(_) | Output::Close(_) => {}
             }
         }

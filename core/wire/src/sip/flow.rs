@@ -1,7 +1,7 @@
 //! What messages travel over, and the path that one came on.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// What carries a message, as a Via and a URI's `transport` parameter name it (RFC 3261, 18 and 20.42).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -66,6 +66,15 @@ pub struct Flow {
     pub remote: SocketAddr,
 }
 
+/// What counts as one source where sources are limited: an IPv4 address, or an IPv6 network of 64 bits, since whoever has
+/// one address of it has 2^64.
+pub fn source(remote: SocketAddr) -> IpAddr {
+    match remote.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+    }
+}
+
 /// Where a message goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Destination {
@@ -88,6 +97,22 @@ impl Destination {
         match self {
             Destination::Flow(flow) => flow.transport,
             Destination::Address { transport, .. } => *transport,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_an_address_or_a_network_of_64_bits() {
+        for (remote, expected) in [
+            ("192.0.2.1:1", "192.0.2.1"),
+            ("[::ffff:192.0.2.1]:1", "192.0.2.1"),
+            ("[2001:db8:1:2:3::4]:1", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(source(remote.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{remote}");
         }
     }
 }

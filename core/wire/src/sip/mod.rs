@@ -25,7 +25,7 @@ pub use build::Builder;
 pub use check::Routing;
 pub use edit::Edits;
 pub use field::{Credentials, MediaType, Part, Parts};
-pub use flow::{Destination, Flow, Transport};
+pub use flow::{Destination, Flow, Transport, source};
 pub use frame::{Framing, Limits, frame};
 pub use index::Index;
 pub use lex::{Param, ParamIter, Params, Values};

@@ -26,8 +26,10 @@ pub(super) struct Connection {
     pub(super) flow: Flow,
     /// Its moment in the timers.
     pub(super) armed: Option<Instant>,
-    /// Counts against its source until a message has come; `None` for connections that we made, and from then on.
+    /// What it counts against until it is trusted; `None` for connections that we made, and from then on.
     pub(super) unproven: Option<IpAddr>,
+    /// Whoever is behind it is known: we made it, or the caller has vouched for it.
+    pub(super) is_trusted: bool,
     /// Its flow was shown to the caller, or asked for by it: its end matters.
     pub(super) known: bool,
     pub(super) origin: Origin,
@@ -40,6 +42,8 @@ pub(super) struct Connection {
     since: Instant,
     /// When something was last received.
     heard: Instant,
+    /// When it began.
+    born: Instant,
     /// The other end sends no more: read until there is nothing left.
     hung_up: bool,
 }
@@ -122,6 +126,7 @@ impl Connection {
             flow,
             armed: None,
             unproven: None,
+            is_trusted: origin == Origin::Opened,
             known: false,
             origin,
             socket,
@@ -131,6 +136,7 @@ impl Connection {
             stage,
             since: now,
             heard: now,
+            born: now,
             hung_up: false,
         }
     }
@@ -254,8 +260,9 @@ impl Connection {
         let (bytes, input) = self.channel.open(received, plain);
         let Ok(input) = input else { return Progress::Ends(Count::TlsFailed) };
         let (held, mut whole) = (self.framer.held(), false);
+        let largest = if self.unproven.is_some() { limits.unproven_message } else { limits.message };
         let (flow, known) = (&self.flow, &mut self.known);
-        let reading = self.framer.feed(bytes, limits.message, &mut |framed| {
+        let reading = self.framer.feed(bytes, largest, &mut |framed| {
             whole = true;
             *known |= matches!(framed, Framed::Message(_) | Framed::Wrong(..));
             see(flow, framed);
@@ -315,7 +322,7 @@ impl Connection {
 
     /// When it has lasted too long without what must come next, and what that is counted as.
     pub(super) fn deadline(&self, limits: &Limits) -> (Instant, Count) {
-        let unfinished = self.framer.held() > 0 || self.unproven.is_some();
+        let unfinished = self.framer.held() > 0 || self.origin == Origin::Accepted && !self.known;
         match self.stage {
             Stage::Connecting if self.origin == Origin::Opened => {
                 (self.since + limits.handshake, Count::ConnectFailed)
@@ -323,8 +330,12 @@ impl Connection {
             Stage::Connecting | Stage::Handshaking => {
                 (self.since + limits.handshake, Count::HandshakeTimeout)
             }
-            Stage::Open if unfinished => (self.since + limits.message_time, Count::MessageTimeout),
-            Stage::Open => (self.heard + limits.idle, Count::IdleTimeout),
+            Stage::Open => {
+                let message = unfinished.then(|| (self.since + limits.message_time, Count::MessageTimeout));
+                let proof = (!self.is_trusted).then(|| (self.born + limits.unproven, Count::UnprovenTimeout));
+                let idle = (self.heard + limits.idle, Count::IdleTimeout);
+                message.into_iter().chain(proof).fold(idle, |first, other| first.min(other))
+            }
             Stage::Ending => (self.since + limits.handshake, Count::EndedByUs),
             Stage::Lingering => (self.since + LINGER, Count::EndedByUs),
         }

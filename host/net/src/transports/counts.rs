@@ -9,7 +9,7 @@ pub enum Count {
     Opened,
     /// A connection was refused: there are as many as allowed.
     RefusedFull,
-    /// A connection was refused: its source has too many that have not sent a message.
+    /// A connection was refused: its source has too many that are not trusted.
     RefusedSource,
     /// Taking connections paused: the process may not open more files.
     AcceptPaused,
@@ -27,6 +27,8 @@ pub enum Count {
     HandshakeTimeout,
     /// A message, or the first one, took too long.
     MessageTimeout,
+    /// Nobody has vouched for the connection in time.
+    UnprovenTimeout,
     /// Nothing was received for the longest time allowed.
     IdleTimeout,
     /// What came could not be cut into messages.
@@ -47,7 +49,7 @@ pub enum Count {
 
 impl Count {
     /// All of them.
-    pub const ALL: [Count; 20] = [
+    pub const ALL: [Count; 21] = [
         Count::Accepted,
         Count::Opened,
         Count::RefusedFull,
@@ -60,6 +62,7 @@ impl Count {
         Count::TlsFailed,
         Count::HandshakeTimeout,
         Count::MessageTimeout,
+        Count::UnprovenTimeout,
         Count::IdleTimeout,
         Count::Unframed,
         Count::QueueFull,
@@ -85,6 +88,7 @@ impl Count {
             Count::TlsFailed => "tls_failed",
             Count::HandshakeTimeout => "handshake_timeout",
             Count::MessageTimeout => "message_timeout",
+            Count::UnprovenTimeout => "unproven_timeout",
             Count::IdleTimeout => "idle_timeout",
             Count::Unframed => "unframed",
             Count::QueueFull => "queue_full",
@@ -103,7 +107,7 @@ pub struct Counts {
     happened: [u64; Count::ALL.len()],
     /// Connections that are open or being made.
     pub connections: usize,
-    /// Of these, those accepted that have not sent a message.
+    /// Of these, those accepted that are not trusted yet.
     pub unproven: usize,
     /// Bytes of messages that are not whole, or wait to be sent, of all connections.
     pub buffered: usize,

@@ -44,18 +44,25 @@ const EVENTS: usize = 1024;
 pub struct Limits {
     /// Largest message on a stream.
     pub message: sip::Limits,
+    /// The same of a peer that is not proven: what it takes to prove oneself is much smaller.
+    pub unproven_message: sip::Limits,
     /// Connections at a time.
     pub connections: usize,
-    /// Connections of one IPv4 address or IPv6 network of 64 bits that have not sent a message yet.
+    /// Connections of one source (see [`sip::source`]) that are not trusted yet: a hundredth of all by default. It is room
+    /// for the phones behind one address that all come back after the power did.
     pub unproven_per_source: usize,
     /// Bytes that may wait for one peer to read them.
     pub queue: usize,
     /// Bytes that all connections may hold together: parts of messages, and what waits to be sent.
     pub buffered: usize,
+    /// Of these, bytes that peers that are not proven may hold together: strangers take no room from phones.
+    pub unproven_buffered: usize,
     /// For connecting and the handshake of TLS together.
     pub handshake: Duration,
     /// For a message from its first byte to its last, and for the first message of a connection.
     pub message_time: Duration,
+    /// Until a connection of a peer must have been trusted, see [`Transports::trust`].
+    pub unproven: Duration,
     /// Without a byte received. Longer than phones take to register again.
     pub idle: Duration,
 }
@@ -64,12 +71,15 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             message: sip::Limits::default(),
+            unproven_message: sip::Limits { head: 16 << 10, body: 16 << 10 },
             connections: 100_000,
             unproven_per_source: 1_000,
             queue: 2 << 20,
             buffered: 256 << 20,
+            unproven_buffered: 32 << 20,
             handshake: Duration::from_secs(10),
             message_time: Duration::from_secs(30),
+            unproven: Duration::from_secs(60),
             idle: Duration::from_secs(2 * 3600),
         }
     }
@@ -296,6 +306,12 @@ impl Transports {
     pub fn flush(&mut self) {
         self.datagrams.flush(&mut self.streams);
         self.streams.flush(Instant::now());
+    }
+
+    /// Whoever is behind this connection has proven who it is: it may stay as long as it likes. A message alone proves
+    /// nothing, for anybody can write one.
+    pub fn trust(&mut self, flow: Flow) {
+        self.streams.trust(flow.id, Instant::now());
     }
 
     /// Ends a connection as soon as what waits for it is sent.

@@ -1,7 +1,7 @@
 //! Stream sockets as SIP needs them: marked before their first packet, prompt, and told of peers that are gone.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use carillon_wire::ip::Dscp;
@@ -58,14 +58,6 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Whoever has an IPv6 address has 2^64 of them: a source is its network of 64 bits.
-pub(super) fn source(remote: SocketAddr) -> IpAddr {
-    match remote.ip() {
-        IpAddr::V4(ip) => ip.into(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-    }
-}
-
 fn marked(address: SocketAddr, mark: Dscp) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
     mark::apply(&socket, mark)?;
@@ -93,11 +85,5 @@ mod tests {
     fn mapped_addresses_are_shown_as_what_they_are() {
         assert_eq!(canonical(at("[::ffff:192.0.2.1]:5060")), at("192.0.2.1:5060"));
         assert_eq!(canonical(at("[2001:db8::1]:5060")), at("[2001:db8::1]:5060"));
-    }
-
-    #[test]
-    fn a_source_is_an_address_or_a_network_of_64_bits() {
-        assert_eq!(source(at("192.0.2.1:1")), at("192.0.2.1:0").ip());
-        assert_eq!(source(at("[2001:db8:1:2:3::4]:1")), at("[2001:db8:1:2::]:0").ip());
     }
 }

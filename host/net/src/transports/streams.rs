@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use carillon_wire::ip::Dscp;
-use carillon_wire::sip::{Flow, Transport};
+use carillon_wire::sip::{Flow, Transport, source};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::Socket;
@@ -18,7 +18,6 @@ use super::channel::Channel;
 use super::connection::{Buffers, Connection, Origin, Progress};
 use super::counts::{Count, Counts};
 use super::framer::Framed;
-use super::socket;
 use super::timers::Timers;
 use super::{Incoming, Limits};
 use crate::mark;
@@ -30,8 +29,10 @@ pub(super) struct Streams {
     connections: BTreeMap<u64, Connection>,
     /// The latest connection with a peer.
     by_remote: BTreeMap<(Transport, SocketAddr), u64>,
-    /// Connections of a source that have not sent a message.
+    /// Connections of a source that nobody has vouched for.
     unproven: BTreeMap<IpAddr, usize>,
+    /// Bytes that these hold together.
+    unproven_buffered: usize,
     timers: Timers,
     /// Sockets that there may be something to read from; edges are told once.
     ready: BTreeSet<u64>,
@@ -57,6 +58,7 @@ impl Streams {
             connections: BTreeMap::new(),
             by_remote: BTreeMap::new(),
             unproven: BTreeMap::new(),
+            unproven_buffered: 0,
             timers: Timers::default(),
             ready: BTreeSet::new(),
             unsent: BTreeSet::new(),
@@ -107,7 +109,7 @@ impl Streams {
 
     /// Whether a connection from there may be taken, or else under what its refusal is counted.
     pub(super) fn admits(&self, remote: SocketAddr) -> Result<(), Count> {
-        let of_source = self.unproven.get(&socket::source(remote)).copied().unwrap_or_default();
+        let of_source = self.unproven.get(&source(remote)).copied().unwrap_or_default();
         match () {
             () if self.connections.len() >= self.limits.connections => Err(Count::RefusedFull),
             () if of_source >= self.limits.unproven_per_source => Err(Count::RefusedSource),
@@ -123,7 +125,7 @@ impl Streams {
         channel: Channel,
         now: Instant,
     ) -> io::Result<()> {
-        let source = socket::source(flow.remote);
+        let source = source(flow.remote);
         self.register(&socket, flow.id)?;
         self.counts.add(Count::Accepted);
         *self.unproven.entry(source).or_default() += 1;
@@ -177,6 +179,14 @@ impl Streams {
             });
         }
         there
+    }
+
+    /// From now on a connection may stay, and counts no more against its source.
+    pub(super) fn trust(&mut self, id: u64, now: Instant) {
+        self.serve(id, now, |connection, _, _| {
+            connection.is_trusted = true;
+            Progress::Waits
+        });
     }
 
     /// Ends a connection as soon as what waits is sent.
@@ -267,17 +277,22 @@ impl Streams {
     ) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let (held, established) = (connection.buffered(), connection.is_established());
+        if connection.unproven.is_some() {
+            self.unproven_buffered -= held;
+        }
         let mut progress = act(connection, &mut self.buffers, &self.limits);
         self.counts.buffered = self.counts.buffered.saturating_sub(held);
         let holds = connection.buffered();
-        if holds > held && self.counts.buffered + holds > self.limits.buffered {
+        let of_strangers = self.unproven_buffered + holds > self.limits.unproven_buffered;
+        let is_full = self.counts.buffered + holds > self.limits.buffered;
+        if holds > held && (is_full || of_strangers && connection.unproven.is_some()) {
             progress = Progress::Over(Count::MemoryFull);
         }
         if !established && connection.is_established() && connection.origin == Origin::Opened {
             connection.known = true;
             self.counts.add(Count::Opened);
         }
-        if connection.known {
+        if connection.is_trusted {
             release(&mut self.unproven, connection.unproven.take());
         }
         match progress {
@@ -295,6 +310,9 @@ impl Streams {
             self.unsent.insert(id);
         }
         self.counts.buffered += connection.buffered();
+        if connection.unproven.is_some() {
+            self.unproven_buffered += connection.buffered();
+        }
         let (deadline, _) = connection.deadline(&self.limits);
         self.timers.arm(id, &mut connection.armed, deadline);
     }

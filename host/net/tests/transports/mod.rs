@@ -109,6 +109,11 @@ impl Hub {
     }
 }
 
+/// With room for large messages of peers that have not proven themselves.
+pub(crate) fn generous() -> Limits {
+    Limits { unproven_message: Limits::default().message, ..Limits::default() }
+}
+
 pub(crate) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use carillon_net::admin_socket::AdminSocket;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -26,6 +26,34 @@ pub struct Client {
     runtime: Runtime,
     sender: http1::SendRequest<Body>,
     _connection: JoinHandle<()>,
+}
+
+/// A plan and the version that it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlanFile {
+    /// The file.
+    pub toml: String,
+    /// Its version.
+    pub version: u64,
+}
+
+/// A version of the plan, as lists show it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// Its number.
+    pub version: u64,
+    /// Since when, in seconds since the Unix epoch.
+    pub time: f64,
+    /// Who put it.
+    pub who: String,
+    /// `configuration` or `admin`.
+    pub source: String,
+}
+
+/// What a change of the plan is answered with.
+#[derive(Deserialize)]
+struct PlanPut {
+    version: u64,
 }
 
 /// Why there is no answer, or a no.
@@ -96,6 +124,39 @@ impl Client {
         }
     }
 
+    /// The plan that holds.
+    pub fn plan(&mut self) -> Result<PlanFile, ClientError> {
+        self.plan_file("/plan")
+    }
+
+    /// The plan of a version.
+    pub fn plan_version(&mut self, version: u64) -> Result<PlanFile, ClientError> {
+        self.plan_file(&format!("/plan/versions/{version}"))
+    }
+
+    /// Every plan that ever held.
+    pub fn plan_versions(&mut self) -> Result<Vec<PlanRow>, ClientError> {
+        self.call(Method::GET, "/plan/versions", None::<&()>)
+    }
+
+    /// Puts a plan in place of the version that was seen; its version.
+    pub fn put_plan(&mut self, toml: &str, seen: u64) -> Result<u64, ClientError> {
+        let request = request(Method::PUT, "/plan")
+            .header(header::IF_MATCH, format!("\"{seen}\""))
+            .header(header::CONTENT_TYPE, "application/toml");
+        let (_, bytes) = self.answer(request.body(Body::from(toml.to_owned())).map_err(broken)?)?;
+        let put: PlanPut = serde_json::from_slice(&bytes).map_err(broken)?;
+        Ok(put.version)
+    }
+
+    fn plan_file(&mut self, path: &str) -> Result<PlanFile, ClientError> {
+        let (headers, bytes) = self.answer(request(Method::GET, path).body(Body::empty()).map_err(broken)?)?;
+        let version = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()?.trim_matches('"').parse().ok());
+        let version = version.ok_or_else(|| ClientError::Broken("a plan without its version".to_owned()))?;
+        let toml = String::from_utf8(bytes).map_err(broken)?;
+        Ok(PlanFile { toml, version })
+    }
+
     fn call<T: DeserializeOwned>(
         &mut self,
         method: Method,
@@ -103,32 +164,39 @@ impl Client {
         body: Option<&(impl Serialize + ?Sized)>,
     ) -> Result<T, ClientError> {
         let body = body.map(serde_json::to_vec).transpose().map_err(broken)?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "carillon")
+        let request = request(method, path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, Body::from))
             .map_err(broken)?;
-        let (status, bytes) = self.exchange(request)?;
-        if !status.is_success() {
-            return Err(ClientError::Refused(status.as_u16(), reasons(&bytes)));
-        }
+        let (_, bytes) = self.answer(request)?;
         let text = if bytes.is_empty() { b"null" } else { bytes.as_slice() };
         serde_json::from_slice(text).map_err(broken)
     }
 
-    fn exchange(&mut self, request: Request<Body>) -> Result<(StatusCode, Vec<u8>), ClientError> {
+    /// The body of an answer that is no refusal.
+    fn answer(&mut self, request: Request<Body>) -> Result<(HeaderMap, Vec<u8>), ClientError> {
+        let (status, headers, bytes) = self.exchange(request)?;
+        match status.is_success() {
+            true => Ok((headers, bytes)),
+            false => Err(ClientError::Refused(status.as_u16(), reasons(&bytes))),
+        }
+    }
+
+    fn exchange(&mut self, request: Request<Body>) -> Result<(StatusCode, HeaderMap, Vec<u8>), ClientError> {
         let (runtime, sender) = (&self.runtime, &mut self.sender);
         runtime.block_on(async {
             sender.ready().await.map_err(broken)?;
             let response = sender.send_request(request).await.map_err(broken)?;
-            let status = response.status();
+            let (status, headers) = (response.status(), response.headers().clone());
             let bytes =
                 axum::body::to_bytes(Body::new(response.into_body()), LONGEST).await.map_err(broken)?;
-            Ok((status, bytes.to_vec()))
+            Ok((status, headers, bytes.to_vec()))
         })
     }
+}
+
+fn request(method: Method, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, "carillon")
 }
 
 fn broken(error: impl std::error::Error) -> ClientError {

@@ -4,6 +4,7 @@
 
 mod client;
 mod plan;
+mod public;
 mod refusal;
 mod users;
 
@@ -11,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,16 +23,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::{IncomingStream, Listener};
-use carillon_net::admin_socket::{AdminSocket, listen_tcp};
+use carillon_net::admin_socket::{AdminSocket, MarkedListener};
 use carillon_net::bind_error::BindError;
-use carillon_qos::TrafficClass;
-use carillon_qos::plan::RolePolicy;
+use carillon_wire::ip::Dscp;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::{TcpListener, UnixStream};
-use tokio::sync::oneshot;
+use tokio::net::UnixStream;
+use tokio::sync::{oneshot, watch};
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, PlanFile, PlanRow};
 pub use users::{Imported, UserRow, Wrong};
 
 use crate::config::Config;
@@ -39,8 +40,7 @@ use refusal::Refusal;
 
 /// The thread; it ends, and the socket's file goes, when this is dropped.
 pub(crate) struct Admin {
-    /// Where health and metrics are.
-    pub(crate) metrics: Option<SocketAddr>,
+    metrics: Option<Arc<MarkedListener>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,24 +56,36 @@ pub enum OpenError {
     Kernel(io::Error),
 }
 
-/// Opens the socket, and the address of metrics if there is one.
-pub(crate) fn open(config: &Config, policy: &RolePolicy, desk: Desk) -> Result<Admin, OpenError> {
+/// Opens the socket, and the address of metrics if there is one, whose mark is as `marks` says.
+pub(crate) fn open(config: &Config, marks: watch::Receiver<Dscp>, desk: Desk) -> Result<Admin, OpenError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Kernel)?;
     let inside = runtime.enter();
     let socket = AdminSocket::listen(&config.admin_socket)
         .map_err(|error| OpenError::Socket(config.admin_socket.clone(), error))?;
-    let mark = policy.mark(TrafficClass::Management);
-    let http =
-        config.metrics.map(|address| listen_tcp(address, mark)).transpose().map_err(OpenError::Bind)?;
-    let metrics = http.as_ref().and_then(|listener| listener.local_addr().ok());
+    let listen = |address| MarkedListener::listen(address, *marks.borrow()).map(Arc::new);
+    let metrics = config.metrics.map(listen).transpose().map_err(OpenError::Bind)?;
     drop(inside);
     let (stop, stopped) = oneshot::channel();
+    let http = metrics.clone();
     let thread = std::thread::Builder::new()
         .name("admin".to_owned())
-        .spawn(move || runtime.block_on(serve(Door(socket), http, desk, stopped)))
+        .spawn(move || runtime.block_on(serve(Door(socket), http, marks, desk, stopped)))
         .map_err(OpenError::Kernel)?;
     Ok(Admin { metrics, stop: Some(stop), thread: Some(thread) })
+}
+
+impl Admin {
+    /// Where health and metrics are.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|listener| listener.address())
+    }
+
+    /// The mark of new connections there, read back from the kernel.
+    #[cfg(test)]
+    pub(crate) fn metrics_mark(&self) -> Option<Dscp> {
+        self.metrics.as_ref()?.marks().ok()?.v4
+    }
 }
 
 impl Drop for Admin {
@@ -83,19 +95,24 @@ impl Drop for Admin {
     }
 }
 
-async fn serve(door: Door, http: Option<TcpListener>, desk: Desk, stopped: oneshot::Receiver<()>) {
-    let admin = routes(desk.clone()).into_make_service_with_connect_info::<Caller>();
-    let metrics = async {
-        match http {
-            Some(listener) => axum::serve(listener, public_routes(desk)).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        ended = axum::serve(door, admin) => tracing::error!(?ended, "the admin API has ended"),
-        ended = metrics => tracing::error!(?ended, "health and metrics have ended"),
-        _ = stopped => {}
+/// Until the end of the service. Neither of the two ends because the other has.
+async fn serve(
+    door: Door,
+    http: Option<Arc<MarkedListener>>,
+    marks: watch::Receiver<Dscp>,
+    desk: Desk,
+    stopped: oneshot::Receiver<()>,
+) {
+    if let Some(listener) = http {
+        tokio::spawn(public::serve(listener, marks, desk.clone()));
     }
+    let admin = axum::serve(door, routes(desk).into_make_service_with_connect_info::<Caller>());
+    tokio::spawn(async move {
+        let ended = admin.await;
+        tracing::error!(?ended, "the admin API has ended");
+    });
+    // When this returns, the runtime ends, and with it everything that runs on it.
+    let _ = stopped.await;
 }
 
 fn routes(desk: Desk) -> Router {
@@ -112,24 +129,26 @@ fn routes(desk: Desk) -> Router {
         .with_state(desk)
 }
 
-/// What anybody may see who reaches the address.
-fn public_routes(desk: Desk) -> Router {
-    Router::new().route("/health", get(health)).route("/metrics", get(metrics)).with_state(desk)
-}
-
 async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
     Ok(axum::Json(desk.ask(|server| server.status()).await??).into_response())
 }
 
-/// 200 while phones are served; 503 from the moment on in which they should go elsewhere.
+/// 200 while phones are served, or 503 and what is the matter, in full.
 async fn health(State(desk): State<Desk>) -> Response {
-    let health: &Health = desk.health();
-    let stopping = || health.is_stopping().then(|| "the server is being stopped".to_owned());
-    let trouble = match health.trouble().or_else(stopping) {
+    let trouble = match trouble(desk.health()) {
         Some(trouble) => Some(trouble),
         // A turn that is stuck answers nothing; by then it may have said why.
-        None => desk.ask(|_| ()).await.err().map(|busy| health.trouble().unwrap_or(busy.to_string())),
+        None => desk.ask(|_| ()).await.err().map(|busy| desk.health().trouble().unwrap_or(busy.to_string())),
     };
+    healthy(trouble)
+}
+
+/// What the turn itself says.
+fn trouble(health: &Health) -> Option<String> {
+    health.trouble().or_else(|| health.is_stopping().then(|| "the server is being stopped".to_owned()))
+}
+
+fn healthy(trouble: Option<String>) -> Response {
     match trouble {
         None => axum::Json(json!({ "healthy": true })).into_response(),
         Some(trouble) => {
@@ -137,11 +156,6 @@ async fn health(State(desk): State<Desk>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
         }
     }
-}
-
-async fn metrics(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    let page = desk.ask(|server| server.metrics()).await?;
-    Ok(([("content-type", "text/plain; version=0.0.4")], page).into_response())
 }
 
 async fn reload(State(desk): State<Desk>) -> Result<Response, Refusal> {

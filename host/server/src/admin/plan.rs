@@ -29,7 +29,7 @@ pub(super) async fn put(
     let version = put.map_err(|refused| match refused {
         PlanRefused::Changed(version) => Refusal::changed(version),
         PlanRefused::Wrong(problems) => Refusal::plan(&problems),
-        PlanRefused::Store(error) => Refusal::from(error),
+        refused => Refusal::failed(refused.to_string()),
     })?;
     Ok(([(header::ETAG, etag(version))], Json(json!({ "version": version }))).into_response())
 }

@@ -28,6 +28,11 @@ impl Refusal {
         Refusal::wrong(problems.iter().map(Problem::to_string).collect())
     }
 
+    /// It should have worked.
+    pub(super) fn failed(reason: String) -> Refusal {
+        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, reasons: vec![reason], version: None }
+    }
+
     /// There is no such thing.
     pub(super) fn unknown(what: impl Into<String>) -> Refusal {
         Refusal { status: StatusCode::NOT_FOUND, reasons: vec![what.into()], version: None }
@@ -46,6 +51,12 @@ impl Refusal {
             vec!["say which version you have seen: If-Match: \"VERSION\", as GET answers in ETag".to_owned()];
         Refusal { status: StatusCode::PRECONDITION_REQUIRED, reasons, version: None }
     }
+
+    /// The same with another line.
+    pub(super) fn with(mut self, reason: String) -> Refusal {
+        self.reasons.push(reason);
+        self
+    }
 }
 
 impl From<Busy> for Refusal {
@@ -56,8 +67,7 @@ impl From<Busy> for Refusal {
 
 impl From<carillon_store::Error> for Refusal {
     fn from(error: carillon_store::Error) -> Refusal {
-        let reasons = vec![crate::chain(&error)];
-        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, reasons, version: None }
+        Refusal::failed(crate::chain(&error))
     }
 }
 

@@ -30,7 +30,7 @@ pub struct UserRow {
 }
 
 /// What an import has done.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Imported {
     /// Users that are new.
     pub added: usize,
@@ -57,6 +57,17 @@ impl Imported {
     pub fn from_versions(versions: &[u64]) -> Imported {
         let added = versions.iter().filter(|version| **version == 1).count();
         Imported { added, changed: versions.len() - added }
+    }
+
+    /// The users that are stored.
+    pub fn stored(&self) -> usize {
+        self.added + self.changed
+    }
+
+    /// This and what another part of the same import has done.
+    #[must_use]
+    pub fn and(&self, other: &Imported) -> Imported {
+        Imported { added: self.added + other.added, changed: self.changed + other.changed }
     }
 }
 
@@ -153,7 +164,11 @@ pub struct Wrong {
     pub reason: String,
 }
 
-/// Adds or changes many: all of them, or none and a reason for each that is wrong. `?check=true` does nothing but list these.
+/// Users of one order: between two orders the server has its turns, and calls go on.
+const ORDER: usize = 1000;
+
+/// Adds or changes many: none, and a reason for each that is wrong; or all of them, the first ones first. `?check=true` does
+/// nothing but list what is wrong.
 pub(super) async fn import(
     State(desk): State<Desk>,
     ConnectInfo(Caller(who)): Who,
@@ -167,8 +182,26 @@ pub(super) async fn import(
     }
     // Hashing happens here, beside the turn.
     let users = rules.users(&new).map_err(Refusal::wrong)?;
-    let versions = desk.ask(move |server| server.put_users(users, &who)).await??;
-    Ok(Json(Imported::from_versions(&versions)).into_response())
+    let (count, mut users) = (users.len(), users.into_iter());
+    let mut imported = Imported::default();
+    while imported.stored() < count {
+        let (part, who) = (users.by_ref().take(ORDER).collect(), who.clone());
+        let put = desk.ask(move |server| server.put_users(part, &who)).await;
+        match put.map_err(Refusal::from).and_then(|put| put.map_err(Refusal::from)) {
+            Ok(versions) => imported = imported.and(&Imported::from_versions(&versions)),
+            Err(refusal) if count <= ORDER => return Err(refusal),
+            Err(refusal) => return Err(refusal.with(interrupted(&imported, count))),
+        }
+    }
+    Ok(Json(imported).into_response())
+}
+
+/// An order that was not answered in time may still be carried out.
+fn interrupted(imported: &Imported, count: usize) -> String {
+    let stored = imported.stored();
+    format!(
+        "the first {stored} of {count} users are stored, the next {ORDER} perhaps: send the same list again when this works"
+    )
 }
 
 fn aor(server: &crate::turn::Server, name: &str) -> Result<String, Refusal> {

@@ -3,6 +3,7 @@
 //! A [`Config`] has passed every check; whatever is wrong with a file comes back at once, with lines. Nothing is opened here
 //! but the files that it names.
 
+mod limits;
 mod raw;
 mod resolve;
 mod sample;
@@ -19,6 +20,7 @@ use carillon_qos::plan::Problem;
 use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
 
+pub use limits::Limits;
 pub(crate) use resolve::is_host;
 pub use sample::sample;
 pub use settings::{Kind, SECTIONS, Section, Setting, Unset};
@@ -40,10 +42,12 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// What phones see when they connect over TLS.
     pub certificate: Certificate,
+    /// Files with the authorities of servers that this one connects to, beside our own.
+    pub trusted: Vec<PathBuf>,
     /// How long registrations last, in seconds.
     pub registrations: Registrations,
-    /// Connections over TCP and TLS together.
-    pub connections: usize,
+    /// What is refused beyond a number.
+    pub limits: Limits,
     /// The socket of the admin API.
     pub admin_socket: PathBuf,
     /// Where health and metrics are served.
@@ -110,6 +114,9 @@ pub struct Log {
     pub json: bool,
 }
 
+/// How files that a configuration names are read.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
+
 /// Why a configuration is refused: everything that is wrong with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal(pub Vec<Mistake>);
@@ -136,8 +143,13 @@ impl Config {
 
     /// Checks a text as if it stood in that file.
     pub fn from_toml(text: &str, file: &Path) -> Result<Config, Refusal> {
+        Config::from_toml_with(text, file, &|path| std::fs::read(path))
+    }
+
+    /// The same, with the files that it names read in this way.
+    pub fn from_toml_with(text: &str, file: &Path, read: ReadFile<'_>) -> Result<Config, Refusal> {
         let (raw, problems) = raw::read(text);
-        resolve::resolve(&raw, problems, file)
+        resolve::resolve(&raw, problems, file, read)
     }
 
     /// Whether TLS is spoken anywhere.
@@ -147,8 +159,8 @@ impl Config {
 
     /// This one with what a reload changes; the rest waits for a restart.
     pub(crate) fn reloaded(self, new: Config) -> Config {
-        let Config { name, plan, listeners, certificate, drain, .. } = new;
-        Config { name, plan, listeners, certificate, drain, ..self }
+        let Config { name, plan, listeners, certificate, trusted, drain, .. } = new;
+        Config { name, plan, listeners, certificate, trusted, drain, ..self }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.
@@ -158,7 +170,7 @@ impl Config {
             ("realm", self.realm != other.realm),
             ("store", self.store != other.store),
             ("registrations", self.registrations != other.registrations),
-            ("limits", self.connections != other.connections),
+            ("limits", self.limits != other.limits),
             ("admin.socket", self.admin_socket != other.admin_socket),
             ("metrics.listen", self.metrics != other.metrics),
             ("log", self.log != other.log),

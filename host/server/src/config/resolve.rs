@@ -1,6 +1,7 @@
 //! What the file means: texts become addresses, names become files and plans, and values must agree with each other.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +13,19 @@ use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
 
 use super::raw::{At, Block, Raw};
-use super::{Certificate, Config, ConfiguredPlan, ListenerConfig, Log, Mistake, Refusal, Registrations};
+use super::{
+    Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Mistake, ReadFile, Refusal,
+    Registrations,
+};
 
 /// The configuration, if nothing is wrong with it.
-pub(super) fn resolve(raw: &Raw, problems: Vec<Problem>, file: &Path) -> Result<Config, Refusal> {
-    let mut resolver = Resolver { file: file.to_owned(), mistakes: Vec::new() };
+pub(super) fn resolve(
+    raw: &Raw,
+    problems: Vec<Problem>,
+    file: &Path,
+    read: ReadFile<'_>,
+) -> Result<Config, Refusal> {
+    let mut resolver = Resolver { file: file.to_owned(), read, mistakes: Vec::new() };
     resolver.add(file, problems);
     let config = resolver.config(raw);
     let mut mistakes = resolver.mistakes;
@@ -28,12 +37,13 @@ pub(super) fn resolve(raw: &Raw, problems: Vec<Problem>, file: &Path) -> Result<
     }
 }
 
-struct Resolver {
+struct Resolver<'a> {
     file: PathBuf,
+    read: ReadFile<'a>,
     mistakes: Vec<Mistake>,
 }
 
-impl Resolver {
+impl Resolver<'_> {
     fn add(&mut self, file: &Path, problems: impl IntoIterator<Item = Problem>) {
         let file = file.to_owned();
         self.mistakes.extend(problems.into_iter().map(|problem| Mistake { file: file.clone(), problem }));
@@ -53,6 +63,7 @@ impl Resolver {
         let plan = self.plan(&top);
         let listeners = self.listeners(raw);
         let certificate = self.certificate(&raw.block("tls"));
+        let trusted = self.trusted(&raw.block("tls"));
         let registrations = self.registrations(&raw.block("registrations"));
         let metrics = self.metrics(&raw.block("metrics"));
         let log = raw.block("log");
@@ -65,8 +76,9 @@ impl Resolver {
             store: self.path(&top, "store")?,
             listeners: listeners?,
             certificate: certificate?,
+            trusted,
             registrations: registrations?,
-            connections: usize::try_from(raw.block("limits").number("connections")?.value).ok()?,
+            limits: limits(&raw.block("limits"))?,
             admin_socket: self.path(&raw.block("admin"), "socket")?,
             metrics: metrics?,
             log: Log { level: log.text("level")?.value, json: log.text("format")?.value == "json" },
@@ -101,7 +113,8 @@ impl Resolver {
             return Some(ConfiguredPlan { toml: format!("base = \"{value}\"\n"), plan: Arc::new(plan) });
         }
         let path = self.beside(&value);
-        let toml = match std::fs::read_to_string(&path) {
+        let text = (self.read)(&path).and_then(|text| String::from_utf8(text).map_err(io::Error::other));
+        let toml = match text {
             Ok(toml) => toml,
             Err(error) => {
                 let hint = nearest(&value, PRESETS.iter().map(|preset| preset.name))
@@ -206,9 +219,15 @@ impl Resolver {
         }
     }
 
+    fn trusted(&mut self, tls: &Block) -> Vec<PathBuf> {
+        let Some(At { value, line }) = tls.texts("trusted") else { return Vec::new() };
+        let files = value.into_iter().filter_map(|value| self.readable(tls, "trusted", &At { value, line }));
+        files.collect()
+    }
+
     fn readable(&mut self, block: &Block, key: &str, at: &At<String>) -> Option<PathBuf> {
         let path = self.beside(&at.value);
-        match std::fs::File::open(&path) {
+        match (self.read)(&path) {
             Ok(_) => Some(path),
             Err(error) => {
                 self.refuse(block, at.line, key, format!("`{}` cannot be read: {error}", path.display()))
@@ -252,6 +271,18 @@ impl Resolver {
     fn beside(&self, path: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
+}
+
+fn limits(block: &Block) -> Option<Limits> {
+    let number = |key| usize::try_from(block.number(key)?.value).ok();
+    Some(Limits {
+        connections: number("connections")?,
+        unproven_per_source: number("unproven-per-source")?,
+        calls: number("calls")?,
+        transactions: number("transactions")?,
+        waiting: number("waiting")?.checked_mul(1 << 20)?,
+        body: number("body")?,
+    })
 }
 
 /// A host name (RFC 1123): labels of letters, digits and hyphens.

@@ -192,6 +192,16 @@ const TLS: &[Setting] = &[
         help: "Directory of our own authority, made on the first start if no certificate is named.\n\
                Phones must trust its ca.pem.",
     },
+    Setting {
+        key: "trusted",
+        kind: Kind::Texts,
+        unset: Unset::Follows {
+            from: "our own authority, if the certificate is of it; otherwise no server is connected to over TLS",
+            example: "[\"/etc/carillon/peers.pem\"]",
+        },
+        help: "Files with the authorities of servers that this one connects to, as PEM: proxies that phones registered\n\
+               through (Path). Our own is trusted too. Such a server must prove the address at which it is reached.",
+    },
 ];
 
 const REGISTRATIONS: &[Setting] = &[
@@ -215,12 +225,45 @@ const REGISTRATIONS: &[Setting] = &[
     },
 ];
 
-const LIMITS: &[Setting] = &[Setting {
-    key: "connections",
-    kind: Kind::Number(1_000_000),
-    unset: Unset::Default("20000"),
-    help: "Connections over TCP and TLS together.",
-}];
+const LIMITS: &[Setting] = &[
+    Setting {
+        key: "connections",
+        kind: Kind::Number(1_000_000),
+        unset: Unset::Default("20000"),
+        help: "Connections over TCP and TLS together.",
+    },
+    Setting {
+        key: "unproven-per-source",
+        kind: Kind::Number(1_000_000),
+        unset: Unset::Default("1000"),
+        help: "Of these, those of one IPv4 address or IPv6 network of 64 bits that have not proven who they are: phones\n\
+               behind one translation of addresses that all come back at once.",
+    },
+    Setting {
+        key: "calls",
+        kind: Kind::Number(1_000_000),
+        unset: Unset::Default("50000"),
+        help: "Calls that are up.",
+    },
+    Setting {
+        key: "transactions",
+        kind: Kind::Number(10_000_000),
+        unset: Unset::Default("500000"),
+        help: "Requests and their copies that wait for an answer or may be repeated; calls that are up have a quarter more.",
+    },
+    Setting {
+        key: "waiting",
+        kind: Kind::Number(65_536),
+        unset: Unset::Default("256"),
+        help: "Megabytes of requests that wait for an answer; as many again may wait on connections.",
+    },
+    Setting {
+        key: "body",
+        kind: Kind::Number(67_108_864),
+        unset: Unset::Default("1048576"),
+        help: "Bytes of the body of a message; what is larger is answered 513 (Message Too Large).",
+    },
+];
 
 const ADMIN: &[Setting] = &[Setting {
     key: "socket",

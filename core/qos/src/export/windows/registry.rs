@@ -1,76 +1,63 @@
-//! `.reg` files: the values that Windows' policy-based QoS reads, one key per rule.
+//! `.reg` files: policies per role, their removal, and the switch for machines outside of a domain.
 
-use super::super::{File, Guide, Order, Target, Unfit, rules};
-use crate::ports::PortRange;
-use crate::role::Role;
-use crate::rule::{MarkingRule, Protocol};
+use super::super::{File, Order, Target, Unfit};
+use super::policy::{NLA, key, utf16, values};
+use super::{ROLES, guides, hosts};
+use crate::rule::MarkingRule;
 
 pub(super) const TARGET: Target =
     Target { name: "windows-reg", title: "Windows registry files, one per role", make };
 
-const POLICIES: &str = r"HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\Windows\QoS";
-
-const ROLES: [Role; 4] = [Role::Client, Role::Conferencing, Role::Mediation, Role::Edge];
+const HIVE: &str = "HKEY_LOCAL_MACHINE";
 
 fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
     let mut files = Vec::new();
-    for role in ROLES {
-        let rules = rules::of_role(order, role)?;
+    for hosts in hosts(order, &ROLES)? {
+        let role = hosts.role;
+        let head = format!("; {}\r\n; {}\r\n\r\n", hosts.title, guides::SYSTEMS);
         files.push(File {
             path: format!("windows/{role}.reg"),
-            bytes: encoded(&text(&rules)),
-            guide: Some(Guide {
-                purpose: format!("QoS policies of hosts with the role {role}."),
-                ..Guide::default()
-            }),
+            bytes: encoded(&(head.clone() + &install(&hosts.rules))),
+            guide: Some(guides::registry(&hosts)),
+        });
+        files.push(File {
+            path: format!("windows/{role}-remove.reg"),
+            bytes: encoded(&(head + &remove(&hosts.rules))),
+            guide: Some(guides::registry_removal(&hosts)),
         });
     }
+    files.push(nla("windows/do-not-use-nla.reg", "\"1\""));
+    files.push(File { guide: None, ..nla("windows/do-not-use-nla-remove.reg", "-") });
     Ok(files)
 }
 
-fn text(rules: &[MarkingRule]) -> String {
-    let mut text = "Windows Registry Editor Version 5.00\r\n\r\n".to_owned();
+fn install(rules: &[MarkingRule]) -> String {
+    let mut text = String::new();
     for rule in rules {
-        text.push_str(&format!("[{POLICIES}\\{}]\r\n", rule.name));
+        text.push_str(&format!("[{HIVE}\\{}]\r\n", key(rule)));
         for (name, value) in values(rule) {
-            text.push_str(&format!("\"{name}\"=\"{value}\"\r\n"));
+            text.push_str(&format!("\"{name}\"={}\r\n", quoted(&value)));
         }
         text.push_str("\r\n");
     }
     text
 }
 
-/// The values of a rule in the order of Windows' own wizard.
-fn values(rule: &MarkingRule) -> [(&'static str, String); 11] {
-    let protocol = match rule.protocol {
-        Protocol::Both => "*",
-        Protocol::Udp => "UDP",
-        Protocol::Tcp => "TCP",
-    };
-    [
-        ("Version", "1.0".to_owned()),
-        ("Application Name", rule.application.clone().unwrap_or_else(|| "*".to_owned())),
-        ("Protocol", protocol.to_owned()),
-        ("Local Port", ports(rule.source_ports)),
-        ("Local IP", "*".to_owned()),
-        ("Local IP Prefix Length", "*".to_owned()),
-        ("Remote Port", ports(rule.destination_ports)),
-        ("Remote IP", "*".to_owned()),
-        ("Remote IP Prefix Length", "*".to_owned()),
-        ("DSCP Value", rule.mark.value().to_string()),
-        ("Throttle Rate", "-1".to_owned()),
-    ]
+fn remove(rules: &[MarkingRule]) -> String {
+    rules.iter().map(|rule| format!("[-{HIVE}\\{}]\r\n\r\n", key(rule))).collect()
 }
 
-fn ports(range: Option<PortRange>) -> String {
-    match range {
-        None => "*".to_owned(),
-        Some(range) if range.count() == 1 => range.start().to_string(),
-        Some(range) => format!("{}:{}", range.start(), range.end()),
-    }
+fn nla(path: &str, value: &str) -> File {
+    let (key, name) = NLA;
+    let text = format!("[{HIVE}\\{key}]\r\n\"{name}\"={value}\r\n\r\n");
+    File { path: path.to_owned(), bytes: encoded(&text), guide: Some(guides::nla()) }
 }
 
-/// UTF-16, little-endian, with the byte order mark.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+/// With the first line that Windows asks for, in UTF-16 with its byte order mark.
 fn encoded(text: &str) -> Vec<u8> {
-    "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    utf16(&format!("\u{feff}Windows Registry Editor Version 5.00\r\n\r\n{text}"))
 }

@@ -1,0 +1,82 @@
+//! `carillon plan check`: what is deployed, against the plan, rule by rule.
+
+use std::io::Write;
+
+use carillon_qos::drift::{self, Line, State};
+use carillon_qos::plan::{Lint, Scope};
+use serde::Serialize;
+
+use super::import::read_all;
+use crate::answer::{Answer, Failure};
+use crate::args::Check;
+use crate::plans;
+use crate::style::{BAD, DOUBT, FAINT, GOOD, NAME};
+use crate::table::{Cell, Column, Table, terminal_width};
+use crate::verb::print_json;
+use crate::words::{clean, some};
+
+/// Compares; yes if everything planned is deployed and nothing else.
+pub(super) fn run(args: &Check, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let plan = plans::load(&args.plan)?;
+    let scope: Scope = plans::scope(&plan, &args.scope)?;
+    let deployed = read_all(&args.files)?;
+    let lines = drift::compare(&plan, &scope, args.role, &deployed);
+    let lints = drift::lints(&plan, &scope, args.role, &deployed);
+    let kept = lines.iter().all(|line| line.state == State::Match);
+    if args.json {
+        print_json(&Checked { plan: plan.name(), kept, lines: &lines, lints: &lints })?;
+    } else {
+        print(plan.name(), &lines, out)?;
+        super::print_lints("what is deployed", &lints, out)?;
+    }
+    Ok(if kept { Answer::Yes } else { Answer::No })
+}
+
+#[derive(Serialize)]
+struct Checked<'a> {
+    plan: &'a str,
+    /// Whether everything matches.
+    kept: bool,
+    lines: &'a [Line],
+    /// What is wrong with it whatever the plan.
+    lints: &'a [Lint],
+}
+
+fn print(plan: &str, lines: &[Line], out: &mut dyn Write) -> Result<(), Failure> {
+    let mut table = Table::new([
+        Column::left("STATE"),
+        Column::left("WHAT"),
+        Column::left("PLANNED"),
+        Column::left("DEPLOYED"),
+        Column::left("WHERE"),
+    ]);
+    for line in lines {
+        let (style, word) = match line.state {
+            State::Match => (GOOD, "match"),
+            State::Missing => (BAD, "missing"),
+            State::Different => (BAD, "different"),
+            State::Extra => (DOUBT, "extra"),
+        };
+        let text = |text: &Option<String>| text.as_deref().map_or("\u{2013}".to_owned(), clean);
+        let place = [clean(&line.source), clean(&line.place)].join(" ");
+        table.row([
+            Cell::styled(word, style),
+            Cell::styled(clean(&line.what), NAME),
+            text(&line.planned).into(),
+            text(&line.deployed).into(),
+            place.trim().to_owned().into(),
+        ]);
+    }
+    table.print(out, terminal_width())?;
+    for line in lines {
+        if let Some(fix) = &line.fix {
+            writeln!(out, "{NAME}{}{NAME:#}: {}", clean(&line.what), clean(fix))?;
+        }
+    }
+    let wrong = lines.iter().filter(|line| line.state != State::Match).count() as u64;
+    match wrong {
+        0 => writeln!(out, "{GOOD}as planned{GOOD:#} {FAINT}by {}{FAINT:#}", clean(plan))?,
+        _ => writeln!(out, "{BAD}{}{BAD:#} from {}", some(wrong, "deviation", "deviations"), clean(plan))?,
+    }
+    Ok(())
+}

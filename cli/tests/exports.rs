@@ -1,0 +1,106 @@
+//! `carillon plan export` from the outside: the folder, its page, what is renewed and what is left alone.
+
+mod support;
+
+use std::fs;
+
+use support::{Folder, carillon};
+
+#[test]
+fn a_folder_holds_every_file_that_its_manifest_and_page_name() {
+    let folder = Folder::new("export-all");
+    let out = folder.path("out");
+    let run = carillon(&["plan", "export", "all", "--plan", "lync-kloud", "--out", &out]);
+    assert_eq!(run.status(), 0, "{}", run.err());
+    let manifest: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(format!("{out}/manifest.json")).unwrap()).unwrap();
+    let page = fs::read_to_string(format!("{out}/index.html")).unwrap();
+    let files = manifest["files"].as_array().unwrap();
+    assert!(files.len() >= 4);
+    for file in files {
+        let path = file["path"].as_str().unwrap();
+        assert_eq!(
+            fs::metadata(format!("{out}/{path}")).unwrap().len(),
+            file["bytes"].as_u64().unwrap(),
+            "{path}"
+        );
+        assert!(page.contains(&format!("<a href=\"{path}\">")), "{path}");
+    }
+}
+
+#[test]
+fn exporting_again_renews_the_folder_and_removes_what_is_stale() {
+    let folder = Folder::new("export-again");
+    let out = folder.path("out");
+    let export = |target: &str| carillon(&["plan", "export", target, "--plan", "schertz-vvx", "--out", &out]);
+    assert_eq!(export("windows-reg").status(), 0);
+    fs::write(format!("{out}/mine.txt"), "not an export").unwrap();
+    let before = fs::read(format!("{out}/windows/client.reg")).unwrap();
+    assert_eq!(export("windows-reg").status(), 0);
+    assert_eq!(fs::read(format!("{out}/windows/client.reg")).unwrap(), before);
+    let only = ["plan", "export", "windows-reg", "--plan", "schertz-vvx", "--only", "edge", "--out", &out];
+    assert_eq!(carillon(&only).status(), 0);
+    assert!(!fs::exists(format!("{out}/windows/client.reg")).unwrap());
+    assert!(
+        fs::exists(format!("{out}/windows/edge.reg")).unwrap()
+            && fs::exists(format!("{out}/mine.txt")).unwrap()
+    );
+}
+
+#[test]
+fn a_folder_with_other_things_in_it_is_left_alone() {
+    let folder = Folder::new("export-occupied");
+    let out = folder.path("out");
+    fs::create_dir_all(&out).unwrap();
+    for manifest in ["{}", "no json", "{\"files\": [{\"path\": 7}]}"] {
+        fs::write(format!("{out}/manifest.json"), manifest).unwrap();
+        let run = carillon(&["plan", "export", "windows-reg", "--plan", "schertz-vvx", "--out", &out]);
+        assert_eq!(run.status(), 2);
+        assert!(run.err().contains("holds no earlier export"), "{}", run.err());
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+    }
+    // A manifest cannot lead out of the folder.
+    let outside = folder.path("outside");
+    fs::write(&outside, "kept").unwrap();
+    fs::write(format!("{out}/manifest.json"), "{\"files\": [{\"path\": \"../outside\"}]}").unwrap();
+    let run = carillon(&["plan", "export", "windows-reg", "--plan", "schertz-vvx", "--out", &out]);
+    assert_eq!(run.status(), 0, "{}", run.err());
+    assert!(fs::exists(&outside).unwrap());
+}
+
+#[test]
+fn sites_that_differ_get_a_folder_of_their_own() {
+    let folder = Folder::new("export-sites");
+    let plan = folder.path("plan.toml");
+    let text = "name = \"two\"\nbase = \"schertz-vvx\"\n[sites.\"Old Town\".classes]\naudio = 40\n";
+    fs::write(&plan, text).unwrap();
+    let out = folder.path("out");
+    assert_eq!(carillon(&["plan", "export", "all", "--plan", &plan, "--out", &out]).status(), 0);
+    let global = fs::read(format!("{out}/windows/client.reg")).unwrap();
+    let site = fs::read(format!("{out}/site-Old-Town/windows/client.reg")).unwrap();
+    assert_ne!(global, site);
+}
+
+#[test]
+fn one_file_can_be_printed_and_several_cannot() {
+    let of = |only: &str| {
+        carillon(&["plan", "export", "windows-reg", "--plan", "schertz-vvx", "--only", only, "--out", "-"])
+    };
+    assert!(of("client.reg").0.stdout.starts_with(&[0xff, 0xfe]));
+    let several = of(".reg");
+    assert_eq!(several.status(), 2);
+    assert!(several.err().contains("choose one with --only: windows/"), "{}", several.err());
+}
+
+#[test]
+fn what_cannot_be_exported_is_said_with_the_reason() {
+    let unknown = carillon(&["plan", "export", "windows-rag", "--plan", "teams"]);
+    assert_eq!(unknown.status(), 2);
+    assert!(unknown.err().contains("did you mean `windows-reg`?"), "{}", unknown.err());
+    let without = carillon(&["plan", "export", "windows-reg"]);
+    assert!(without.err().contains("name one with --plan"), "{}", without.err());
+    let off = carillon(&["plan", "export", "windows-reg", "--plan", "lync"]);
+    assert_eq!(off.status(), 2);
+    assert!(off.err().contains("not in force"), "{}", off.err());
+    assert!(carillon(&["plan", "export", "list"]).out().contains("windows-reg"));
+}

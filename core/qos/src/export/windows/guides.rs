@@ -1,0 +1,243 @@
+//! What people need to know about each of the files for Windows.
+
+use super::super::Guide;
+use super::Hosts;
+use super::policy::POLICIES;
+use crate::role::Role;
+
+/// Where policies of the registry work.
+pub(super) const SYSTEMS: &str = "Windows 7 to 11, Windows Server 2008 R2 and later. Windows Vista: published guides disagree. Windows XP: no.";
+
+/// Where the cmdlets are.
+pub(super) const NETQOS_SYSTEMS: &str =
+    "Windows 8 and later, Windows Server 2012 and later. Windows 7 has no NetQos cmdlets.";
+
+/// Where the configuration service provider is.
+pub(super) const MDM_SYSTEMS: &str =
+    "Windows 10 version 2004 and later, Windows 11; joined to Entra only, not to a domain as well.";
+
+const UNTRIED: &str = "Not tried on Windows: the file was checked by other readers of its format only.";
+
+const OTHER_NETWORKS: &str = "Clients apply these policies only on networks of their domain. Machines outside of a \
+                              domain, and those that work elsewhere, need `do-not-use-nla.reg` and a restart.";
+
+pub(super) fn registry(hosts: &Hosts) -> Guide {
+    let role = hosts.role;
+    let import = format!("`reg import {role}.reg` as administrator, or a double click.");
+    Guide {
+        purpose: purpose(hosts, SYSTEMS),
+        install: steps([one_first(role), import, applied()]),
+        roll_back: steps([format!("`reg import {role}-remove.reg`"), applied()]),
+        check: check(role),
+        limits: limits(hosts, &[OTHER_NETWORKS]),
+    }
+}
+
+pub(super) fn registry_removal(hosts: &Hosts) -> Guide {
+    let role = hosts.role;
+    Guide {
+        purpose: format!("Takes back what `{role}.reg` installed: these policies and no others."),
+        install: steps([format!("`reg import {role}-remove.reg`"), applied()]),
+        roll_back: steps([format!("`reg import {role}.reg`")]),
+        check: steps([format!(r"`reg query HKLM\{POLICIES}` lists none of them.")]),
+        limits: limits(
+            hosts,
+            &["Rules of an older plan that this one no longer has stay: remove them with its own file."],
+        ),
+    }
+}
+
+pub(super) fn nla() -> Guide {
+    Guide {
+        purpose: format!(
+            "Lets Windows apply QoS policies on every network, not only where it has recognised its domain: for \
+             machines outside of a domain, such as an Edge. {SYSTEMS}"
+        ),
+        install: steps([
+            "`reg import do-not-use-nla.reg` as administrator.".to_owned(),
+            "Restart.".to_owned(),
+        ]),
+        roll_back: steps(["`reg import do-not-use-nla-remove.reg`, and restart.".to_owned()]),
+        check: steps([
+            "Event 16512 in the system log says that network location awareness is not used.".to_owned()
+        ]),
+        limits: steps([UNTRIED.to_owned()]),
+    }
+}
+
+pub(super) fn pol(hosts: &Hosts) -> Guide {
+    let role = hosts.role;
+    Guide {
+        purpose: format!("{} As a local policy, without a domain.", purpose(hosts, SYSTEMS)),
+        install: steps([
+            one_first(role),
+            "Save the old local policy: `LGPO.exe /b C:\\before`.".to_owned(),
+            "`LGPO.exe /m Registry.pol` (Microsoft's Security Compliance Toolkit) adds these policies to it."
+                .to_owned(),
+            applied(),
+        ]),
+        roll_back: steps(["`LGPO.exe /g C:\\before` brings the saved policy back.".to_owned(), applied()]),
+        check: check(role),
+        limits: limits(
+            hosts,
+            &[
+                OTHER_NETWORKS,
+                r"Copied over `%SystemRoot%\System32\GroupPolicy\Machine\Registry.pol` it replaces every other local policy.",
+            ],
+        ),
+    }
+}
+
+pub(super) fn gpo(hosts: &[Hosts]) -> Guide {
+    let names: Vec<String> = hosts.iter().map(|hosts| format!("`{}`", hosts.title)).collect();
+    let first = hosts.first().map_or("", |hosts| hosts.title.as_str());
+    let import = |name: &str| {
+        format!("`Import-GPO -BackupGpoName '{name}' -Path FOLDER -TargetName '{name}' -CreateIfNeeded`")
+    };
+    let mut limits = vec![
+        UNTRIED.to_owned(),
+        "Linked to nothing by itself: a policy that nobody links does nothing.".to_owned(),
+        "The backups carry no report, and a fixed date, so that the same plan gives the same folder."
+            .to_owned(),
+        "An Edge is in no domain: it gets `windows/edge.reg` or `windows/edge/Registry.pol`.".to_owned(),
+    ];
+    limits.extend(hosts.iter().flat_map(|hosts| left_out(hosts)));
+    Guide {
+        purpose: format!("Group policies of a domain: {}. {SYSTEMS}", names.join(", ")),
+        install: steps([
+            "Copy this whole folder to a machine with the group policy tools.".to_owned(),
+            format!("{}, and so for each.", import(first)),
+            "Link it to an organizational unit with a few test computers first; on one of them `gpupdate /force`, \
+             start the client anew, and look at a call. Then link it for everyone."
+                .to_owned(),
+            format!(
+                "Where computers work outside of the domain's networks: {} as well, and restart them.",
+                import("Carillon QoS Do not use NLA")
+            ),
+        ]),
+        roll_back: steps([
+            "Remove the link, then `gpupdate /force`: Windows takes the policies away with it.".to_owned(),
+            "The NLA switch is a preference and stays: `do-not-use-nla-remove.reg`.".to_owned(),
+        ]),
+        check: check(Role::Client),
+        limits,
+    }
+}
+
+pub(super) fn netqos(hosts: &Hosts) -> Guide {
+    let role = hosts.role;
+    let run =
+        format!("`powershell -ExecutionPolicy Bypass -File {role}.ps1` as administrator. Again is harmless.");
+    let mut check =
+        steps(["`Get-NetQosPolicy | Where-Object Name -like 'Carillon *'` lists them.".to_owned()]);
+    check.push(compare("its output, saved to a file"));
+    Guide {
+        purpose: purpose(hosts, NETQOS_SYSTEMS),
+        install: steps([one_first(role), run]),
+        roll_back: steps([format!("`powershell -ExecutionPolicy Bypass -File {role}-remove.ps1`")]),
+        check,
+        limits: limits(hosts, &["For a domain policy add `-PolicyStore 'GPO:DOMAIN\\NAME'` to each cmdlet."]),
+    }
+}
+
+pub(super) fn netqos_removal(hosts: &Hosts) -> Guide {
+    let role = hosts.role;
+    Guide {
+        purpose: format!("Removes every policy whose name begins with `Carillon {role} `, and no other."),
+        install: steps([format!("`powershell -ExecutionPolicy Bypass -File {role}-remove.ps1`")]),
+        roll_back: steps([format!("`powershell -ExecutionPolicy Bypass -File {role}.ps1`")]),
+        check: steps(["`Get-NetQosPolicy` lists none of them.".to_owned()]),
+        limits: limits(hosts, &[]),
+    }
+}
+
+pub(super) fn intune(hosts: &Hosts) -> Guide {
+    Guide {
+        purpose: format!("{} As a custom profile of Intune.", purpose(hosts, MDM_SYSTEMS)),
+        install: steps([
+            "POST it to `https://graph.microsoft.com/v1.0/deviceManagement/deviceConfigurations`.".to_owned(),
+            "Assign the profile to a group with a few test devices first, then to everyone.".to_owned(),
+        ]),
+        roll_back: steps(["Remove the assignment, or delete the profile.".to_owned()]),
+        check: steps([
+            "The profile's device status; on a device `Get-NetQosPolicy -PolicyStore ActiveStore`."
+                .to_owned(),
+        ]),
+        limits: limits(hosts, &["Not together with QoS policies of a domain, which win."]),
+    }
+}
+
+pub(super) fn intune_table(hosts: &Hosts) -> Guide {
+    Guide {
+        purpose: "The same rows as `client.json`, to be typed into a custom profile or another MDM."
+            .to_owned(),
+        ..intune(hosts)
+    }
+}
+
+pub(super) fn syncml(hosts: &Hosts) -> Guide {
+    Guide {
+        purpose: format!("{} As SyncML, for other MDM servers.", purpose(hosts, MDM_SYSTEMS)),
+        install: steps(["Send it to a few test devices first, then to everyone.".to_owned()]),
+        roll_back: steps(["Send `client-remove.syncml`.".to_owned()]),
+        ..intune(hosts)
+    }
+}
+
+fn purpose(hosts: &Hosts, systems: &str) -> String {
+    let what = match hosts.role {
+        Role::Client => {
+            "Marks what client programs send, by program and source port; signaling by its destination."
+        }
+        Role::Conferencing => "Marks what Front Ends and conferencing servers send, by source port.",
+        Role::Mediation => "Marks the audio of Mediation Servers and branch appliances, by source port.",
+        Role::Edge => {
+            "Marks what the A/V Edge sends towards the inside, by destination port: install it on the Edge itself."
+        }
+        _ => "Marks what these hosts send.",
+    };
+    format!("{}: {what} {systems}", hosts.title)
+}
+
+fn one_first(role: Role) -> String {
+    match role {
+        Role::Client => "On one computer first, then on those of one site, then everywhere.".to_owned(),
+        role => format!("On one server of the role {role} first."),
+    }
+}
+
+fn applied() -> String {
+    "`gpupdate /force`, and start the programs anew.".to_owned()
+}
+
+fn check(role: Role) -> Vec<String> {
+    steps([
+        format!(r"`reg export HKLM\{POLICIES} qos.reg` there, then {}", compare("`qos.reg`")),
+        format!(
+            "Capture a call and let `carillon verify` judge it: what a {role} sends is marked in both directions."
+        ),
+    ])
+}
+
+fn compare(what: &str) -> String {
+    format!("`carillon plan check` with {what} says match, missing, different or extra for every rule.")
+}
+
+fn limits(hosts: &Hosts, more: &[&str]) -> Vec<String> {
+    let mut limits = vec![UNTRIED.to_owned()];
+    limits.extend(more.iter().map(|text| (*text).to_owned()));
+    if hosts.role == Role::Edge {
+        limits.push("The Edge's other media, sharing and file transfer, has no rule; towards the Internet nothing is marked.".to_owned());
+    }
+    limits.extend(left_out(hosts));
+    limits
+}
+
+fn left_out(hosts: &Hosts) -> Option<String> {
+    let names = hosts.left_out.join(", ");
+    (!names.is_empty()).then(|| format!("Left out, because Windows takes only names of .exe files: {names}"))
+}
+
+fn steps<const N: usize>(steps: [String; N]) -> Vec<String> {
+    steps.into()
+}

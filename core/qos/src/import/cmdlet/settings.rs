@@ -1,0 +1,187 @@
+//! What was said about each scope, put together: a start and a count make a range.
+
+use std::collections::BTreeMap;
+
+use carillon_wire::ip::Dscp;
+
+use super::super::{Fact, Note, Read, What};
+use super::property::{Meaning, Object};
+use crate::class::TrafficClass;
+use crate::ports::PortRange;
+use crate::role::Role;
+
+/// Longest file in statements; an estate of a thousand pools has ten thousand.
+const MAX_STATEMENTS: usize = 100_000;
+
+/// A number with the line where it stands.
+type Told = (u32, u32);
+
+/// Whose range.
+type Key = (String, Role, Option<TrafficClass>);
+
+/// Everything that is told, with what was mended and what is wrong.
+#[derive(Default)]
+pub(super) struct Settings {
+    enabled: BTreeMap<String, (bool, u32)>,
+    starts: BTreeMap<Key, Told>,
+    counts: BTreeMap<Key, Told>,
+    mark: Option<Told>,
+    notes: Vec<Note>,
+    errors: Vec<Note>,
+    statements: usize,
+}
+
+impl Settings {
+    pub(super) fn note(&mut self, line: u32, text: impl Into<String>) {
+        self.notes.push(Note { place: format!("line {line}"), text: text.into() });
+    }
+
+    pub(super) fn error(&mut self, line: u32, text: impl Into<String>) {
+        self.errors.push(Note { place: format!("line {line}"), text: text.into() });
+    }
+
+    /// One property of an object gets a value.
+    pub(super) fn set(
+        &mut self,
+        line: u32,
+        object: Object,
+        scope: &str,
+        property: (&str, Meaning),
+        value: &str,
+    ) {
+        self.statements += 1;
+        if self.statements > MAX_STATEMENTS {
+            if self.statements == MAX_STATEMENTS + 1 {
+                self.error(line, format!("more than {MAX_STATEMENTS} values"));
+            }
+            return;
+        }
+        let (name, meaning) = property;
+        let key = |class| (scope.to_owned(), object.role(), class);
+        match meaning {
+            Meaning::Enabled => self.enable(line, scope, name, value),
+            Meaning::Start(class) => self.start(line, name, key(class), value),
+            Meaning::Count(class) => self.count(line, name, key(class), value),
+            Meaning::PhoneMark => self.phone_mark(line, scope, name, value),
+            Meaning::DevicesMark if truth(value) == Some(false) => {
+                self.note(line, format!("{name} is False: phones and devices without Windows do not mark"));
+            }
+            Meaning::DevicesMark => {}
+            Meaning::Nothing => self.note(line, format!("{name} is ignored: it does nothing")),
+        }
+    }
+
+    fn enable(&mut self, line: u32, scope: &str, name: &str, value: &str) {
+        match (truth(value), self.enabled.get(scope)) {
+            (None, _) => self.error(line, format!("{name} is {value:?}, neither True nor False")),
+            (Some(now), Some((before, first))) if now != *before => {
+                let text = format!("{name} of {scope} is {now}; line {first} says {before}");
+                self.error(line, text);
+            }
+            (Some(now), _) => {
+                self.enabled.entry(scope.to_owned()).or_insert((now, line));
+            }
+        }
+    }
+
+    fn start(&mut self, line: u32, name: &str, key: Key, value: &str) {
+        let Some(start) = self.number(line, name, value) else { return };
+        let told = *self.starts.entry(key.clone()).or_insert((start, line));
+        self.same(line, name, &key, told, start);
+    }
+
+    fn count(&mut self, line: u32, name: &str, key: Key, value: &str) {
+        let Some(count) = self.number(line, name, value) else { return };
+        let told = *self.counts.entry(key.clone()).or_insert((count, line));
+        self.same(line, name, &key, told, count);
+    }
+
+    fn number(&mut self, line: u32, name: &str, value: &str) -> Option<u32> {
+        let number = digits(value).filter(|number| (1..=65535).contains(number));
+        if number.is_none() {
+            self.error(line, format!("{name} is {value:?}: no number from 1 to 65535"));
+        }
+        number
+    }
+
+    fn same(&mut self, line: u32, name: &str, key: &Key, (before, first): Told, now: u32) {
+        if before != now {
+            self.error(line, format!("{name} of {} is {now}; line {first} says {before}", key.0));
+        }
+    }
+
+    fn phone_mark(&mut self, line: u32, scope: &str, name: &str, value: &str) {
+        let Some(number) = digits(value).filter(|number| *number < 64) else {
+            return self.error(line, format!("{name} is {value:?}: no DSCP from 0 to 63"));
+        };
+        if scope != "global" {
+            return self.note(
+                line,
+                format!("{name} of {scope} is not compared: a plan knows one value for all phones"),
+            );
+        }
+        let (before, first) = *self.mark.get_or_insert((number, line));
+        if before != number {
+            self.error(line, format!("{name} is {number}; line {first} says {before}"));
+        }
+    }
+
+    /// Facts in the order of their lines; or all that is wrong.
+    pub(super) fn finish(mut self) -> Result<Read, Vec<Note>> {
+        let mut facts: Vec<(u32, What)> = Vec::new();
+        for (scope, (enabled, line)) in std::mem::take(&mut self.enabled) {
+            facts.push((line, What::Enabled { scope, enabled }));
+        }
+        for (key, (start, line)) in std::mem::take(&mut self.starts) {
+            match self.counts.remove(&key) {
+                Some((count, _)) => facts.extend(self.range(key, start, count, line)),
+                None => self.note(
+                    line,
+                    format!("{} have a first port and no number of ports: not counted", told(&key)),
+                ),
+            }
+        }
+        for (key, (_, line)) in std::mem::take(&mut self.counts) {
+            self.note(line, format!("{} have a number of ports and no first port: not counted", told(&key)));
+        }
+        let mark = self.mark.and_then(|(mark, line)| Some((Dscp::new(u8::try_from(mark).ok()?)?, line)));
+        if let Some((mark, line)) = mark {
+            facts.push((line, What::Mark { role: Role::Phone, class: TrafficClass::Audio, mark }));
+        }
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        facts.sort_by_key(|(line, _)| *line);
+        let facts =
+            facts.into_iter().map(|(line, what)| Fact { place: format!("line {line}"), what }).collect();
+        Ok(Read { facts, notes: self.notes })
+    }
+
+    fn range(&mut self, key: Key, start: u32, count: u32, line: u32) -> Option<(u32, What)> {
+        let range = u16::try_from(start).ok().and_then(|start| PortRange::from_count(start, count));
+        let Some(ports) = range else {
+            self.error(line, format!("{}: {count} ports from {start} on pass 65535", told(&key)));
+            return None;
+        };
+        let (scope, role, class) = key;
+        Some((line, What::Ports { scope, role, class, ports }))
+    }
+}
+
+fn told((scope, role, class): &Key) -> String {
+    let class = class.map_or("all media", TrafficClass::name);
+    format!("the ports for {class} of {role} ({scope})")
+}
+
+fn truth(value: &str) -> Option<bool> {
+    match value.trim_start_matches('$').to_ascii_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn digits(value: &str) -> Option<u32> {
+    let all = !value.is_empty() && value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| value.parse().ok()).flatten()
+}

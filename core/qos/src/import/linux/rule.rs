@@ -1,0 +1,275 @@
+//! One rule of nftables: which packets it marks, in as far as a plan can say that.
+
+use std::collections::BTreeMap;
+
+use carillon_wire::ip::Dscp;
+
+use super::syntax::{Item, Statement};
+use super::{Note, at};
+use crate::dscp;
+use crate::ports::PortRange;
+
+/// Sets of a table and definitions of a file, by `@name` and `$name`.
+pub(super) type Named = BTreeMap<String, Vec<Item>>;
+
+/// What a rule marks. Several ranges stand for as many rules.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Marking {
+    pub(super) line: u32,
+    /// 4 or 6.
+    pub(super) version: u8,
+    pub(super) mark: Dscp,
+    pub(super) udp: bool,
+    pub(super) tcp: bool,
+    pub(super) source_ports: Vec<PortRange>,
+    pub(super) destination_ports: Vec<PortRange>,
+    /// The rule's comment.
+    pub(super) name: Option<String>,
+    /// Conditions on where the packet goes, which a plan does not state.
+    pub(super) place: Vec<String>,
+    /// What else it depends on; then it is not the plan's rule.
+    pub(super) unknown: Vec<String>,
+}
+
+/// Reads a rule; `None` if it sets no mark.
+///
+/// # Errors
+/// Ports and marks that are none.
+pub(super) fn read(statement: &Statement, items: &[Item], named: &Named) -> Result<Option<Marking>, Note> {
+    let sets_mark =
+        |pair: &[Item]| matches!(pair, [a, b] if a.word() == Some("dscp") && b.word() == Some("set"));
+    if !items.windows(2).any(sets_mark) {
+        return Ok(None);
+    }
+    let mut reader = Reader {
+        items,
+        at: 0,
+        named,
+        protocols: None,
+        set: None,
+        marking: Marking {
+            line: statement.line,
+            version: 0,
+            mark: Dscp::DEFAULT,
+            udp: true,
+            tcp: true,
+            source_ports: Vec::new(),
+            destination_ports: Vec::new(),
+            name: None,
+            place: Vec::new(),
+            unknown: Vec::new(),
+        },
+    };
+    while let Some(item) = reader.next() {
+        reader.step(item)?;
+    }
+    Ok(reader.finish())
+}
+
+struct Reader<'a> {
+    items: &'a [Item],
+    at: usize,
+    named: &'a Named,
+    protocols: Option<(bool, bool)>,
+    set: Option<(u8, Dscp)>,
+    marking: Marking,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Option<&'a Item> {
+        let item = self.items.get(self.at);
+        self.at += 1;
+        item
+    }
+
+    fn peek(&self) -> Option<&'a str> {
+        self.items.get(self.at).and_then(Item::word)
+    }
+
+    fn step(&mut self, item: &'a Item) -> Result<(), Note> {
+        let Some(word) = item.word() else {
+            self.strange("a block");
+            return Ok(());
+        };
+        match (word, self.peek()) {
+            ("ip" | "ip6", Some("dscp")) => self.dscp(if word == "ip" { 4 } else { 6 })?,
+            ("ip" | "ip6", Some("saddr" | "daddr")) => self.place(word),
+            ("ip", Some("protocol")) | ("ip6", Some("nexthdr")) | ("meta", Some("l4proto")) => {
+                self.protocol()
+            }
+            ("meta", Some("nfproto")) => self.at += 2,
+            ("th" | "udp" | "tcp", Some("sport" | "dport")) => self.ports(word)?,
+            ("iifname" | "oifname" | "iif" | "oif", _) => {
+                self.at -= 1;
+                self.place("");
+            }
+            ("counter", Some("packets")) => self.at += 4,
+            ("comment", _) => self.comment(),
+            ("counter" | "accept" | "return" | "continue", _) => {}
+            ("socket" | "meta", _) => self.rest_until_known(word),
+            _ => self.strange(word),
+        }
+        Ok(())
+    }
+
+    fn strange(&mut self, word: &str) {
+        self.marking.unknown.push(word.to_owned());
+    }
+
+    fn dscp(&mut self, version: u8) -> Result<(), Note> {
+        self.at += 1;
+        if self.peek() != Some("set") {
+            let condition = format!("ip dscp {}", self.value_text());
+            self.strange(&condition);
+            return Ok(());
+        }
+        self.at += 1;
+        let text = self.value_text();
+        // The kernel's own tool prints two values by names that nobody else uses.
+        let mark = match text.as_str() {
+            "lephb" => Ok(Dscp::new(1).unwrap_or(Dscp::DEFAULT)),
+            other => dscp::parse(other),
+        };
+        let mark = mark.map_err(|error| at(self.marking.line, error.to_string()))?;
+        self.set = Some((version, mark));
+        Ok(())
+    }
+
+    /// A condition that says where a packet goes: `ip saddr @servers`, `oifname "eth0"`.
+    fn place(&mut self, family: &str) {
+        let field = self.next().and_then(Item::word).unwrap_or_default();
+        let value = self.value_text();
+        self.marking.place.push(format!("{family} {field} {value}").trim().to_owned());
+    }
+
+    /// A control group or a user: whose packet it is.
+    fn rest_until_known(&mut self, word: &str) {
+        let field = self.peek().unwrap_or_default().to_owned();
+        let known = (word == "socket" && field == "cgroupv2")
+            || (word == "meta" && ["skuid", "cgroup"].contains(&&*field));
+        if !known {
+            return self.strange(&format!("{word} {field}"));
+        }
+        self.at += 1;
+        if self.peek() == Some("level") {
+            self.at += 2;
+        }
+        let value = self.value_text();
+        self.marking.place.push(format!("{word} {field} {value}"));
+    }
+
+    fn comment(&mut self) {
+        if let Some(Item::Text(text) | Item::Word(text)) = self.next() {
+            self.marking.name = Some(text.clone());
+        }
+    }
+
+    fn protocol(&mut self) {
+        self.at += 1;
+        let value = self.value_text();
+        let (mut udp, mut tcp) = (false, false);
+        for word in value.split([' ', ',', '{', '}']).filter(|word| !word.is_empty()) {
+            match word {
+                "udp" | "17" => udp = true,
+                "tcp" | "6" => tcp = true,
+                other => self.strange(&format!("protocol {other}")),
+            }
+        }
+        self.limit(udp, tcp);
+    }
+
+    fn limit(&mut self, udp: bool, tcp: bool) {
+        let (before_udp, before_tcp) = self.protocols.unwrap_or((true, true));
+        self.protocols = Some((before_udp && udp, before_tcp && tcp));
+    }
+
+    fn ports(&mut self, protocol: &str) -> Result<(), Note> {
+        self.limit(protocol != "tcp", protocol != "udp");
+        let source = self.peek() == Some("sport");
+        self.at += 1;
+        if let Some("!=" | "&") = self.peek() {
+            self.strange("ports that are excluded");
+            return Ok(());
+        }
+        let mut ranges = Vec::new();
+        if let Some(item) = self.value() {
+            self.ranges(item, &mut ranges, 0)?;
+        }
+        let end = if source { &mut self.marking.source_ports } else { &mut self.marking.destination_ports };
+        end.extend(ranges);
+        Ok(())
+    }
+
+    /// Ports of a value: `20000-20039`, `{ 5061, 6000-6010 }`, `@set`, `$name`.
+    fn ranges(&mut self, item: &Item, ranges: &mut Vec<PortRange>, depth: u8) -> Result<(), Note> {
+        match item {
+            Item::Word(word) if word == "," => {}
+            Item::Word(word) if word.starts_with(['@', '$']) => match self.named.get(word) {
+                // A definition may use others, but none itself.
+                Some(items) if depth < 4 => {
+                    for item in items {
+                        self.ranges(item, ranges, depth + 1)?;
+                    }
+                }
+                _ => self.strange(word),
+            },
+            Item::Word(word) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                self.strange(&format!("the service `{word}` (list the rules without -S)"));
+            }
+            Item::Word(word) => {
+                let range = PortRange::parse(word);
+                ranges.push(
+                    range
+                        .ok_or_else(|| at(self.marking.line, format!("`{word}` is no port and no range")))?,
+                );
+            }
+            Item::Block(statements) => {
+                for item in statements.iter().flat_map(|statement| &statement.items) {
+                    self.ranges(item, ranges, depth)?;
+                }
+            }
+            Item::Text(text) => self.strange(text),
+        }
+        Ok(())
+    }
+
+    /// The next value, without `==`.
+    fn value(&mut self) -> Option<&'a Item> {
+        if self.peek() == Some("==") {
+            self.at += 1;
+        }
+        self.next()
+    }
+
+    /// The next value in words, `!=` with it.
+    fn value_text(&mut self) -> String {
+        match self.value() {
+            Some(Item::Word(word)) if word == "!=" => format!("!= {}", self.value_text()),
+            Some(item) => text_of(item),
+            None => String::new(),
+        }
+    }
+
+    fn finish(mut self) -> Option<Marking> {
+        let (version, mark) = self.set?;
+        let (udp, tcp) = self.protocols.unwrap_or((true, true));
+        self.marking = Marking { version, mark, udp, tcp, ..self.marking };
+        let no_ports = self.marking.source_ports.is_empty() && self.marking.destination_ports.is_empty();
+        if no_ports && self.marking.unknown.is_empty() {
+            self.marking.unknown.push("no ports".to_owned());
+        }
+        Some(self.marking)
+    }
+}
+
+fn text_of(item: &Item) -> String {
+    match item {
+        Item::Word(word) => word.clone(),
+        Item::Text(text) => format!("\"{text}\""),
+        Item::Block(statements) => {
+            let items = statements.iter().flat_map(|statement| &statement.items);
+            let words: Vec<String> = items.filter(|item| item.word() != Some(",")).map(text_of).collect();
+            format!("{{ {} }}", words.join(", "))
+        }
+    }
+}

@@ -1,0 +1,4 @@
+﻿# Carillon QoS lync-kloud conferencing
+# Windows 8 and later, Windows Server 2012 and later. Windows 7 has no NetQos cmdlets.
+$ErrorActionPreference = 'Stop'
+Get-NetQosPolicy | Where-Object { $_.Name -like 'Carillon conferencing *' } | Remove-NetQosPolicy -Confirm:$false

@@ -1,0 +1,262 @@
+//! What was typed behind a cmdlet, given to its parameters: names in any case, abbreviated or by alias, values by place,
+//! objects from the pipeline.
+
+use carillon_qos::plan::{management::Values, nearest};
+
+use super::{Cmdlet, From, Parameter, Takes, convert};
+use crate::error::{Error, Fault};
+use crate::language::ast::{Element, Expression, Part};
+use crate::object::Value;
+use crate::shell::Shell;
+
+/// Parameters with their values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bound {
+    values: Vec<(&'static str, Value)>,
+}
+
+/// Parameters of every cmdlet.
+const COMMON: [Parameter; 12] = [
+    Parameter::switch("WhatIf").alias(&["wi"]),
+    Parameter::switch("Confirm").alias(&["cf"]),
+    Parameter::switch("Force"),
+    Parameter::switch("Verbose").alias(&["vb"]),
+    Parameter::switch("Debug").alias(&["db"]),
+    Parameter::text("ErrorAction").alias(&["ea"]),
+    Parameter::text("WarningAction").alias(&["wa"]),
+    Parameter::text("ErrorVariable").alias(&["ev"]),
+    Parameter::text("WarningVariable").alias(&["wv"]),
+    Parameter::text("OutVariable").alias(&["ov"]),
+    Parameter::new("OutBuffer", Takes::Values(Values::Integer { least: 0, most: 1 << 31 })).alias(&["ob"]),
+    Parameter::text("InformationAction").alias(&["infa"]),
+];
+
+/// Names that pages misprint.
+const MISPRINTS: [(&str, &str); 3] = [
+    ("ClientTransferPortRange", "ClientFileTransferPortRange"),
+    ("MediaComunicationPortCount", "MediaCommunicationPortCount"),
+    ("AccessEdgeClientPort", "AccessEdgeClientSipPort"),
+];
+
+/// Binds what was typed.
+pub(super) fn bind(shell: &mut Shell<'_>, cmdlet: &Cmdlet, elements: &[Element]) -> Result<Bound, Error> {
+    let mut bound = Bound::default();
+    let mut loose: Vec<Value> = Vec::new();
+    let mut elements = elements.iter().peekable();
+    while let Some(element) = elements.next() {
+        match element {
+            Element::Argument(Expression::Splat(name)) => splat(shell, cmdlet, name, &mut bound)?,
+            Element::Argument(value) => loose.push(shell.value(value)?),
+            Element::Parameter { name, colon, value } => {
+                let parameter = parameter(shell, cmdlet, name)?;
+                let value = match (value, parameter.takes, colon) {
+                    (Some(value), ..) => Some(shell.value(value)?),
+                    (None, Takes::Switch, false) => Some(Value::Boolean(true)),
+                    (None, Takes::Switch, true) => None,
+                    (None, _, false) => match elements.peek() {
+                        Some(Element::Argument(value)) => {
+                            elements.next();
+                            Some(shell.value(value)?)
+                        }
+                        _ => None,
+                    },
+                    (None, _, true) => None,
+                };
+                let value = value.ok_or_else(|| missing(parameter))?;
+                bound.put(parameter, value)?;
+            }
+        }
+    }
+    positions(cmdlet, loose, &mut bound)?;
+    Ok(bound)
+}
+
+fn missing(parameter: Parameter) -> Error {
+    let kind = convert::type_name(parameter.takes);
+    let name = parameter.name;
+    let text = format!(
+        "Missing an argument for parameter '{name}'. Specify a parameter of type '{kind}' and try again."
+    );
+    Error::new(Fault::MissingArgument, text)
+}
+
+fn splat(shell: &mut Shell<'_>, cmdlet: &Cmdlet, name: &str, bound: &mut Bound) -> Result<(), Error> {
+    let value = shell.value(&Expression::Variable(name.to_owned()))?;
+    let Value::Table(entries) = value else {
+        let text = format!("@{name} must be a table of parameters: ${name} = @{{ Name = value }}");
+        return Err(Error::new(Fault::CannotConvertArgument, text));
+    };
+    for (key, value) in entries {
+        let parameter = parameter(shell, cmdlet, &key)?;
+        bound.put(parameter, value)?;
+    }
+    Ok(())
+}
+
+/// The parameter of that name, alias, or beginning of a name.
+fn parameter(shell: &mut Shell<'_>, cmdlet: &Cmdlet, name: &str) -> Result<Parameter, Error> {
+    let known: Vec<Parameter> = cmdlet.parameters.iter().copied().chain(COMMON).collect();
+    let find = |name: &str| known.iter().find(|parameter| parameter.is_called(name)).copied();
+    if let Some(parameter) = find(name) {
+        return Ok(parameter);
+    }
+    let misprint = MISPRINTS.iter().find(|(wrong, _)| wrong.eq_ignore_ascii_case(name));
+    if let Some((wrong, parameter)) = misprint.and_then(|(wrong, right)| Some((wrong, find(right)?))) {
+        if shell.options.strict {
+            return Err(not_found(name, &known));
+        }
+        let text = format!("-{wrong}, as some pages misprint it, is read as -{}", parameter.name);
+        shell.host.show(crate::host::Stream::Repair, &text);
+        return Ok(parameter);
+    }
+    let begins = |full: &str| full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let of_name: Vec<&Parameter> = known.iter().filter(|parameter| begins(parameter.name)).collect();
+    match of_name.as_slice() {
+        [only] => Ok(**only),
+        [] => Err(not_found(name, &known)),
+        several => {
+            let names: Vec<String> = several.iter().map(|parameter| format!("-{}", parameter.name)).collect();
+            let text = format!(
+                "Parameter cannot be processed because the parameter name '{name}' is ambiguous. Possible matches include: {}.",
+                names.join(" ")
+            );
+            Err(Error::new(Fault::AmbiguousParameter, text))
+        }
+    }
+}
+
+fn not_found(name: &str, known: &[Parameter]) -> Error {
+    let hint = match nearest(name, known.iter().map(|parameter| parameter.name)) {
+        Some(near) => format!(" Did you mean -{near}?"),
+        None => String::new(),
+    };
+    let text = format!("A parameter cannot be found that matches parameter name '{name}'.{hint}");
+    Error::new(Fault::NamedParameterNotFound, text)
+}
+
+fn positions(cmdlet: &Cmdlet, loose: Vec<Value>, bound: &mut Bound) -> Result<(), Error> {
+    let mut free: Vec<&Parameter> =
+        cmdlet.parameters.iter().filter(|p| p.position.is_some() && bound.get(p.name).is_none()).collect();
+    free.sort_by_key(|parameter| parameter.position);
+    let mut free = free.into_iter();
+    for value in loose {
+        let Some(parameter) = free.next() else {
+            let text =
+                format!("A positional parameter cannot be found that accepts argument '{}'.", value.text());
+            return Err(Error::new(Fault::PositionalParameterNotFound, text));
+        };
+        bound.put(*parameter, value)?;
+    }
+    Ok(())
+}
+
+impl Bound {
+    /// A parameter's value; nothing if it was not said.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// A switch.
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        self.get(name).is_some_and(Value::is_true)
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(Value::text).filter(|text| !text.is_empty())
+    }
+
+    /// Several texts.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        let items = self.get(name).cloned().unwrap_or_default().into_items();
+        items.iter().map(Value::text).collect()
+    }
+
+    /// The parameters that were said.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.values.iter().map(|(name, value)| (*name, value))
+    }
+
+    /// Gives a parameter its value, in the type that it has.
+    fn put(&mut self, parameter: Parameter, value: Value) -> Result<(), Error> {
+        if self.get(parameter.name).is_some() {
+            let text = format!(
+                "Cannot bind parameter because parameter '{}' is specified more than once.",
+                parameter.name
+            );
+            return Err(Error::new(Fault::AmbiguousParameterSet, text));
+        }
+        let value = convert::convert(parameter, value)?;
+        self.values.push((parameter.name, value));
+        Ok(())
+    }
+
+    /// The same with what an object from the pipeline gives.
+    pub(super) fn with_item(&self, cmdlet: &Cmdlet, item: &Value) -> Result<Bound, Error> {
+        let mut bound = self.clone();
+        let mut taken = false;
+        for parameter in cmdlet.parameters.iter().filter(|parameter| self.get(parameter.name).is_none()) {
+            let property = || match item {
+                Value::Object(object) => std::iter::once(&parameter.name)
+                    .chain(parameter.aliases)
+                    .find_map(|name| object.get(name))
+                    .filter(|value| **value != Value::Null)
+                    .cloned(),
+                _ => None,
+            };
+            let found = match (parameter.from, item) {
+                (From::Nowhere, _) => None,
+                (From::Object, Value::Object(object)) => {
+                    let fits = cmdlet.kind.is_none_or(|kind| kind.name == object.kind)
+                        && self.get("Identity").is_none();
+                    fits.then(|| item.clone())
+                }
+                (From::Object, _) => None,
+                (From::Property, _) => property(),
+                (From::Text, Value::Text(text)) => Some(text.as_str().into()),
+                (From::Text, _) => property(),
+            };
+            if let Some(value) = found {
+                bound.put(*parameter, value)?;
+                taken = true;
+                break;
+            }
+        }
+        let is_bound =
+            cmdlet.parameters.iter().any(|p| p.from != From::Nowhere && self.get(p.name).is_some());
+        match taken || is_bound {
+            true => Ok(bound),
+            false => {
+                let text = "The input object cannot be bound to any parameters for the command, because the command does \
+                            not take pipeline input or the object is of another kind.";
+                Err(Error::new(Fault::InputObjectNotBound, text))
+            }
+        }
+    }
+
+    pub(super) fn check_required(&self, cmdlet: &Cmdlet) -> Result<(), Error> {
+        let needed = cmdlet.parameters.iter().filter(|parameter| parameter.required);
+        let absent: Vec<&str> = needed.map(|p| p.name).filter(|name| self.text(name).is_none()).collect();
+        match absent.is_empty() {
+            true => Ok(()),
+            false => {
+                let text = format!(
+                    "Cannot process command because of one or more missing mandatory parameters: {}.",
+                    absent.join(" ")
+                );
+                Err(Error::new(Fault::MissingMandatoryParameter, text))
+            }
+        }
+    }
+}
+
+/// The word of an element that is a plain one.
+pub(super) fn word(element: &Element) -> Option<&str> {
+    match element {
+        Element::Argument(Expression::Text(_, parts)) => match parts.as_slice() {
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,162 @@
+//! Whether a draft may hold: it must be a plan, and no worse than the one before.
+//!
+//! What a documented order of steps asks for before it can hold (the switch before the ranges, one range of a server before
+//! the next) is kept under `[management]` and waits; each change tries whether it can hold by now.
+
+use std::collections::BTreeMap;
+
+use carillon_qos::plan::management::Object;
+use carillon_qos::plan::{Held, Level, Lint, ManagedKind, ManagedValue, Property, management};
+use carillon_qos::{Plan, PortRange};
+
+use super::draft::{Draft, Place};
+use super::slot::{Part, Slot, part};
+use super::{Estate, parse};
+use crate::cmdlet::place_of;
+use crate::error::{Error, Fault};
+use crate::object::Value;
+
+/// A plan that may hold, and what to know about it.
+pub(super) struct Settled {
+    pub(super) toml: String,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Findings that one more step of a documented order mends.
+const MENDED_BY_THE_NEXT_STEP: [&str; 3] = ["default-ranges", "ranges-overlap", "modality-unset"];
+
+/// Checks the draft, and has hold what can.
+pub(super) fn settle(before: &Estate, draft: Draft, force: bool) -> Result<Settled, Error> {
+    let mut draft = draft;
+    let mut warnings = Vec::new();
+    let plan = parse(&draft.toml())?;
+    refuse_worse(&before.plan, &plan, force, &mut warnings)?;
+    for kind in management::KINDS {
+        for (identity, object) in plan.management().objects(kind) {
+            let Some(next) = promoted(&draft, &plan, kind, identity, object) else { continue };
+            let with = parse(&next.toml())?;
+            let now = parse(&draft.toml())?;
+            let worse = worse(&now, &with);
+            let waits = worse.iter().any(|lint| MENDED_BY_THE_NEXT_STEP.contains(&lint.code)) && !force;
+            let was_asked = before.plan.management().object(kind, identity) == Some(object);
+            match (worse.is_empty(), waits || was_asked) {
+                (true, _) => draft = next,
+                (false, true) => {
+                    warnings.extend(worse.iter().map(|lint| waiting(kind, identity, object, lint)))
+                }
+                (false, false) => {
+                    refuse_worse(&now, &with, force, &mut warnings)?;
+                    draft = next;
+                }
+            }
+        }
+    }
+    Ok(Settled { toml: draft.toml(), warnings })
+}
+
+fn refuse_worse(before: &Plan, after: &Plan, force: bool, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let texts: Vec<String> =
+        worse(before, after).iter().map(|lint| format!("{}: {}", lint.code, lint.text)).collect();
+    match (texts.is_empty(), force) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            warnings
+                .extend(texts.into_iter().map(|text| format!("taken because of -Force, in spite of {text}")));
+            Ok(())
+        }
+        (false, false) => {
+            let text =
+                format!("nothing was changed, because `carillon plan lint` would say: {}", texts.join("; "));
+            Err(Error::new(Fault::InvalidOperation, text))
+        }
+    }
+}
+
+/// Errors of the later plan that the earlier one has not. A plan whose ranges already collide is not made worse by
+/// colliding otherwise: that may be the way out.
+fn worse(before: &Plan, after: &Plan) -> Vec<Lint> {
+    let errors = |plan: &Plan| -> Vec<Lint> {
+        plan.lint().into_iter().filter(|lint| lint.level == Level::Error).collect()
+    };
+    let subject = |lint: &Lint| {
+        let group = if lint.code == "default-ranges" { "ranges-overlap" } else { lint.code };
+        let role = lint.text.split_once(": ").map_or("", |(role, _)| role).to_owned();
+        let place = lint.text.rsplit_once(" (in ").map_or("", |(_, place)| place).to_owned();
+        (group, role, place)
+    };
+    let old: Vec<_> = errors(before).iter().map(subject).collect();
+    let mut new = errors(after);
+    new.retain(|lint| !old.contains(&subject(lint)));
+    new
+}
+
+fn waiting(kind: &ManagedKind, identity: &str, object: &Object, lint: &Lint) -> String {
+    let names: Vec<&str> = waiting_properties(kind, object).map(|(property, _)| property.name).collect();
+    let (names, text) = (names.join(", "), &lint.text);
+    format!("{names} of {identity} is kept, but does not hold yet: {}: {text}", lint.code)
+}
+
+fn waiting_properties<'o>(
+    kind: &ManagedKind,
+    object: &'o Object,
+) -> impl Iterator<Item = (&'static Property, &'o ManagedValue)> {
+    let waits = kind.properties.iter().filter(|property| matches!(property.held, Held::Waits(_)));
+    waits.filter_map(|property| Some((property, object.get(property.name)?)))
+}
+
+/// The draft with everything that waits in this object where it belongs; nothing if nothing waits.
+fn promoted(
+    draft: &Draft,
+    plan: &Plan,
+    kind: &ManagedKind,
+    identity: &str,
+    object: &Object,
+) -> Option<Draft> {
+    let place = place_of(kind, identity)?;
+    let mut next = draft.clone();
+    let mut ranges: BTreeMap<Slot, [Option<u64>; 2]> = BTreeMap::new();
+    let mut found = false;
+    for (property, value) in waiting_properties(kind, object) {
+        let Held::Waits(key) = property.held else { continue };
+        let slot = Slot::of(key)?;
+        found = true;
+        next.set_managed(kind, identity, property.name, None);
+        match value {
+            ManagedValue::Integer(number) => {
+                let [start, count] = ranges.entry(slot).or_default();
+                *(if part(property) == Part::Start { start } else { count }) = Some(*number);
+            }
+            value => slot.set_value(&mut next, &place, plan, value),
+        }
+    }
+    for (slot, [start, count]) in ranges {
+        let range = range(plan, kind, &place, slot, start, count)?;
+        slot.set_range(&mut next, &place, range);
+    }
+    found.then_some(next)
+}
+
+/// The range of a slot with these parts changed.
+pub(crate) fn range(
+    plan: &Plan,
+    kind: &ManagedKind,
+    place: &Place,
+    slot: Slot,
+    start: Option<u64>,
+    count: Option<u64>,
+) -> Option<PortRange> {
+    let current = |wanted: Part| {
+        let of_slot = |property: &&Property| match property.held {
+            Held::Plan(key) | Held::Waits(key) => Slot::of(key) == Some(slot) && part(property) == wanted,
+            _ => false,
+        };
+        let property = kind.properties.iter().find(of_slot)?;
+        match slot.read(plan, place, property) {
+            Some(Value::Integer(number)) => u64::try_from(number).ok(),
+            _ => property.default.parse().ok(),
+        }
+    };
+    let start = start.or_else(|| current(Part::Start))?;
+    let count = count.or_else(|| current(Part::Count))?;
+    PortRange::from_count(u16::try_from(start).ok()?, u32::try_from(count).ok()?)
+}

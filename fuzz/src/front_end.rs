@@ -1,0 +1,278 @@
+//! The Front End as a whole, driven by a script: whatever comes over which flow in which order, it says nothing but SIP, its
+//! tables stay within their limits, and when all have fallen silent nothing is left but what was saved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_qos::{Plan, TrafficClass};
+use carillon_signaling::digest::{Challenge, Login};
+use carillon_signaling::provisioning;
+use carillon_signaling::{
+    Algorithms, Binding, Change, Config, Destination, Expires, FrontEnd, Ha1, Limits, Listener, Output,
+    Request, User,
+};
+use carillon_wire::sip::{self, Answer, Flow, Message, Name, Transport};
+
+/// Steps of one script, and their length: what is behind is left out.
+const MOST_STEPS: usize = 64;
+/// Between steps.
+const SEPARATOR: u8 = 0x1e;
+const START: Duration = Duration::from_secs(1_800_000_000);
+const METHODS: [&str; 12] = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "REGISTER",
+    "SUBSCRIBE",
+    "OPTIONS",
+    "MESSAGE",
+    "UPDATE",
+    "NOTIFY",
+    "REFER",
+    "X",
+];
+const STATUSES: [&str; 8] = ["100 T", "180 R", "200 OK", "302 M", "407 P", "486 B", "503 U", "603 D"];
+const USERS: [&str; 2] = ["alice", "bob"];
+const END: &[u8] = b"Content-Length: 0\r\n\r\n";
+const MORE_AND_END: &[u8] = b"\r\nContent-Length: 0\r\n\r\n";
+const LIMITS: Limits = Limits {
+    transactions: 16,
+    calls: 4,
+    waiting: 32 << 10,
+    queue: 100,
+    contacts: 3,
+    silence: Duration::from_secs(3600),
+    message: sip::Limits { head: 4096, body: 4096 },
+};
+
+/// A script: each step is two bytes, what happens and where, and a text. The last byte of the first is a choice.
+pub fn front_end(data: &[u8]) {
+    let mut world = World::new();
+    for step in data.split(|byte| *byte == SEPARATOR).take(MOST_STEPS) {
+        if let Some((&[what, place], text)) = step.split_first_chunk() {
+            world.step(what, place, text);
+            world.assert_bounded();
+        }
+    }
+    // The longest session that may be agreed on, and a registration, come to their end.
+    world.wait(Duration::from_secs(2 * 86_400));
+    let counts = world.front.counts();
+    assert_eq!((counts.server_transactions, counts.client_transactions, counts.unanswered), (0, 0, 0));
+    assert_eq!((counts.calls, counts.registrations, counts.subscriptions), (0, 0, 0));
+    assert!(world.saved.is_empty(), "{:?}", world.saved);
+}
+
+struct World {
+    front: FrontEnd,
+    now: Duration,
+    /// The last that was sent over each flow.
+    sent: Vec<Vec<u8>>,
+    saved: Vec<Arc<Binding>>,
+    /// Credentials used: no two with the same count.
+    proofs: u32,
+}
+
+impl World {
+    fn new() -> World {
+        let config = Config {
+            domains: vec!["a.b".into()],
+            strangers: true,
+            realm: "a.b".into(),
+            listeners: Transport::ALL.map(listener).to_vec(),
+            plan: plan("lync"),
+            plan_version: 1,
+            expires: Expires::default(),
+            limits: LIMITS,
+        };
+        let front = FrontEnd::new(config, USERS.map(user).to_vec(), Vec::new(), [5; 32], START);
+        World { front, now: START, sent: vec![Vec::new(); 6], saved: Vec::new(), proofs: 0 }
+    }
+
+    fn step(&mut self, what: u8, place: u8, text: &[u8]) {
+        let at = usize::from(place) % self.sent.len();
+        let (flow, choice) = (flow(at), usize::from(what >> 3));
+        let last = self.sent.get(at).cloned().unwrap_or_default();
+        match what & 7 {
+            0 => self.hear(flow, text),
+            1 => {
+                let asked = self.ask(flow, choice, place, text, &last);
+                self.hear(flow, &asked);
+            }
+            2 => self.hear(flow, &answer(&last, choice, text)),
+            3 => self.hear(flow, &self.sent.get(choice % 6).cloned().unwrap_or_default()),
+            4 => self.wait(Duration::from_millis(u64::from(place) << (choice % 20))),
+            5 => self.front.handle_closed(self.now, flow),
+            6 => self.front.handle_failed(self.now, flow.transport, flow.remote),
+            _ if text.is_empty() => self.administer(choice),
+            _ => self.front.handle_wrong(flow, text, Answer { code: 400, reason: "Bad" }),
+        }
+        self.drain();
+    }
+
+    fn hear(&mut self, flow: Flow, text: &[u8]) {
+        self.front.handle_input(self.now, flow, text);
+    }
+
+    /// A request with these further lines, and with the proof that was last asked for on this flow.
+    fn ask(&mut self, flow: Flow, choice: usize, place: u8, lines: &[u8], last: &[u8]) -> Vec<u8> {
+        let method = METHODS[choice % METHODS.len()];
+        let [caller, callee] = if place & 0x80 == 0 { USERS } else { [USERS[1], USERS[0]] };
+        let callee = if matches!(method, "REGISTER" | "SUBSCRIBE") { caller } else { callee };
+        let uri = if method == "REGISTER" { "sip:a.b".to_owned() } else { format!("sip:{callee}@a.b") };
+        self.proofs += 1;
+        let proof = proof(last, caller, method, &uri, self.proofs);
+        let (number, remote, transport) = (place >> 4 & 7, flow.remote, flow.transport);
+        let to_tag = if matches!(method, "ACK" | "BYE" | "UPDATE") { ";tag=t" } else { "" };
+        let head = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {remote};branch=z9hG4bK{number}\r\n\
+             From: <sip:{caller}@a.b>;tag=f\r\nTo: <sip:{callee}@a.b>{to_tag}\r\nCall-ID: c\r\nCSeq: {number} {method}\r\n\
+             Contact: <sip:{caller}@{remote}>\r\nEvent: vnd-microsoft-provisioning-v2\r\n{proof}"
+        );
+        let end = if lines.is_empty() { END } else { MORE_AND_END };
+        [head.as_bytes(), routes(last).as_bytes(), lines, end].concat()
+    }
+
+    fn administer(&mut self, choice: usize) {
+        let user = USERS[choice / 4 % 2];
+        let request = match choice % 4 {
+            0 => Request::SetPlan { plan: plan("teams"), version: 2 },
+            1 => Request::RemoveUser(format!("{user}@a.b")),
+            2 => Request::PutUser(User { algorithms: Some(Algorithms::Sha256), ..self::user(user) }),
+            _ => Request::SetListeners(Transport::ALL.map(listener).to_vec()),
+        };
+        self.front.handle_request(self.now, request);
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.front.poll_timeout().filter(|at| *at <= until) {
+            // What is due is dealt with: it is not due again at once.
+            self.now = self.now.max(at);
+            self.front.handle_timeout(self.now);
+            self.drain();
+            assert!(self.front.poll_timeout().is_none_or(|next| next > self.now));
+        }
+        self.now = until;
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.front.poll_output() {
+            match output {
+                Output::Transmit(transmit) => {
+                    assert_eq!(transmit.class, TrafficClass::Signaling);
+                    // A refusal repeats what was wrong with the request.
+                    let is_fine =
+                        |message: Message<&[u8]>| message.status().is_some() || message.check().is_ok();
+                    assert!(Message::parse(&*transmit.bytes).is_ok_and(is_fine));
+                    let remote = match transmit.to {
+                        Destination::Flow(flow) => flow.remote,
+                        Destination::Address { remote, .. } => remote,
+                    };
+                    let place = (0..self.sent.len()).find(|at| flow(*at).remote == remote);
+                    place
+                        .and_then(|at| self.sent.get_mut(at))
+                        .into_iter()
+                        .for_each(|sent| sent.clone_from(&transmit.bytes));
+                }
+                Output::Save(Change::Bind(binding)) => {
+                    self.saved.retain(|saved| (&saved.aor, &saved.key) != (&binding.aor, &binding.key));
+                    self.saved.push(binding);
+                }
+                Output::Save(Change::Unbind { aor, key }) => {
+                    let before = self.saved.len();
+                    self.saved.retain(|saved| (&saved.aor, &saved.key) != (&aor, &key));
+                    assert_eq!(self.saved.len() + 1, before, "{aor} {key} was not there");
+                }
+                Output::Trust(flow) | Output::Close(flow) => assert!(flow.transport.is_stream()),
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn assert_bounded(&self) {
+        let counts = self.front.counts();
+        let subscriptions = 10 * USERS.len();
+        // In calls that are up, a quarter more; each with its branches and their CANCELs; and the NOTIFYs.
+        let transactions =
+            LIMITS.transactions * 5 / 4 + 2 * LIMITS.contacts + 2 * LIMITS.transactions + 2 * subscriptions;
+        assert!(counts.server_transactions + counts.client_transactions <= transactions, "{counts:?}");
+        assert!(counts.calls <= LIMITS.calls && counts.subscriptions <= subscriptions, "{counts:?}");
+        assert_eq!((counts.registrations, counts.queued), (self.saved.len(), 0));
+        assert!(counts.registrations <= LIMITS.contacts * USERS.len());
+    }
+}
+
+/// The credentials that a challenge asks for, if this is one.
+fn proof(challenged: &[u8], user: &str, method: &str, uri: &str, nc: u32) -> String {
+    let Ok(message) = Message::parse(challenged) else { return String::new() };
+    let (asks, says) = match message.status() {
+        Some(401) => (Name::WwwAuthenticate, "Authorization"),
+        Some(407) => (Name::ProxyAuthenticate, "Proxy-Authorization"),
+        _ => return String::new(),
+    };
+    let Some(challenge) = Challenge::strongest(message.all(asks)) else { return String::new() };
+    let login = Login { user, password: "secret", cnonce: "c" };
+    let method = sip::Method::Other(method.as_bytes());
+    format!("{says}: {}\r\n", challenge.answer(&login, method, uri.as_bytes(), nc))
+}
+
+/// The way back along the Record-Route of what was heard last.
+fn routes(heard: &[u8]) -> String {
+    let Ok(message) = Message::parse(heard) else { return String::new() };
+    let routes: Vec<_> = message.values(Name::RecordRoute).map(String::from_utf8_lossy).collect();
+    let way: Vec<_> =
+        if message.status().is_some() { routes.iter().rev().collect() } else { routes.iter().collect() };
+    way.iter().map(|route| format!("Route: {route}\r\n")).collect()
+}
+
+/// What a phone answers to what it heard last, with these further lines.
+fn answer(heard: &[u8], choice: usize, lines: &[u8]) -> Vec<u8> {
+    let Ok(message) = Message::parse(heard) else { return Vec::new() };
+    let mut text = format!("SIP/2.0 {}\r\n", STATUSES[choice % STATUSES.len()]).into_bytes();
+    for name in [Name::Via, Name::RecordRoute, Name::From, Name::To, Name::CallId, Name::CSeq] {
+        for value in message.all(name) {
+            let bare = name == Name::To && message.to().is_some_and(|to| to.is_ok_and(|to| to.tag.is_none()));
+            text.extend(
+                [name.as_str().as_bytes(), b": ", value, if bare { b";tag=t" } else { b"" }, b"\r\n"]
+                    .concat(),
+            );
+        }
+    }
+    [text.as_slice(), lines, if lines.is_empty() { END } else { MORE_AND_END }].concat()
+}
+
+fn plan(name: &str) -> Arc<Plan> {
+    Arc::new(Plan::preset(name).unwrap_or_else(|| panic!("no preset {name}")))
+}
+
+fn listener(transport: Transport) -> Listener {
+    let address = ([192, 0, 2, 1], transport.default_port()).into();
+    Listener { transport, address, advertised: address.to_string(), algorithms: Algorithms::Both }
+}
+
+fn user(name: &str) -> User {
+    let aor = format!("{name}@a.b");
+    User { aor, ha1: Ha1::of(name, "a.b", "secret"), algorithms: None, site: None }
+}
+
+/// Two phones on each transport.
+fn flow(at: usize) -> Flow {
+    let transport = Transport::ALL[at % 3];
+    let id = if transport.is_stream() { 10 + at as u64 } else { 1 };
+    let remote = ([198, 51, 100, at as u8], 5060).into();
+    Flow { transport, id, local: ([192, 0, 2, 1], transport.default_port()).into(), remote }
+}
+
+/// A document. What is read says each class once, and ports that can be leased.
+pub fn provisioning(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(given) = provisioning::parse(text) else { return };
+    let classes: Vec<_> = given.classes.iter().map(|given| given.class).collect();
+    let expected: Vec<_> = TrafficClass::ALL.into_iter().filter(|class| classes.contains(class)).collect();
+    assert_eq!(classes, expected);
+    for ports in given.classes.iter().filter_map(|given| given.ports).chain(given.legacy) {
+        assert!(ports.start() > 0 && ports.start() <= ports.end());
+    }
+    assert!(given.source.is_none_or(|source| source.plan.len() + source.scope.len() <= data.len()));
+}

@@ -408,6 +408,12 @@ fn one_list_in_many_classes_ends_somewhere() {
     assert!(errors(&text)[0].contains("more than 100000 rules"));
 }
 
+#[test]
+fn a_file_of_errors_is_told_in_part() {
+    let errors = errors(&"tos_audio=nothing\n".repeat(5000));
+    assert_eq!((errors.len(), errors[200].as_str()), (201, "file: 4800 more errors like these"));
+}
+
 /// The table that the article found on its switch.
 #[test]
 fn a_table_of_queues_is_read_with_or_without_its_headline() {

@@ -192,7 +192,8 @@ pub const FAMILIES: [PhoneFamily; 10] = [
         name: "cx",
         title: "Polycom CX5100, CX5500 conference phones on the network",
         evidence: Evidence::Unverified,
-        note: "They run UC Software; that their QoS parameters are the VVX's is not verified.",
+        note: "They run UC Software. The CX5100 manual has the VVX's parameter of the first port, with a pool up \
+               to start+47 (voice) or start+95 (video); that the QoS parameters are the same is not verified.",
         ..UCS
     },
     PhoneFamily {
@@ -241,9 +242,10 @@ pub const FAMILIES: [PhoneFamily; 10] = [
         default_mark: Some(46),
         video: false,
         video_follows_audio: false,
-        evidence: Evidence::Field,
-        note: "BaseUDPPort 6000 plus UdpPortSpacing (5 or 10) per channel; PremiumServiceClassMediaDiffServ \
-               46, PremiumServiceClassControlDiffServ 24 (40 in old releases).",
+        evidence: Evidence::Documented,
+        note: "Mediant user's manuals: BaseUDPPort, a multiple of 10 from 6000 to 64000, plus UdpPortSpacing (4, 5 \
+               or 10) per channel; PremiumServiceClassMediaDiffServ 46, PremiumServiceClassControlDiffServ 24 (40 \
+               in old releases).",
         ..UCS
     },
 ];

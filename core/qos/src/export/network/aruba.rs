@@ -1,4 +1,7 @@
 //! ArubaOS mobility controllers: a session list that marks, and the Wi-Fi categories of voice and video.
+//!
+//! Evidence: ArubaOS 6 user guides: `permit tos ... dot1p-priority ...` in session lists, up to eight marks in
+//! `wmm-vo-dscp` and `wmm-vi-dscp`, the first of which replaces a mark that is not among them.
 
 use super::super::stamp::stamp;
 use super::super::{File, Guide, Order, Target, Unfit};

@@ -1,4 +1,7 @@
 //! ArubaOS-Switch (ProCurve): marks by port for the whole switch, and the priority of each mark.
+//!
+//! Evidence: HP's advanced traffic management guides for the 6120, 5400zl and 8200zl: a mark needs a priority before it
+//! can be given, `ipv4` and `ipv6` are words of the later releases, ranges of a protocol may not overlap.
 
 use carillon_wire::ip::Dscp;
 

@@ -1,4 +1,7 @@
 //! Junos: a firewall filter for each side that marks, and class-of-service with a queue for each class.
+//!
+//! Evidence: Junos 10.4 policy framework guide for `dscp` in filters of `inet`, its class-of-service guide for the rest;
+//! reference pages say that MX routers with MPCs take any mark, M320 and T series only 0.
 
 use carillon_wire::ip::Dscp;
 

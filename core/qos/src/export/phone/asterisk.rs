@@ -1,4 +1,6 @@
 //! Asterisk as a PSTN gateway (Sangoma, FreePBX): marks of transport and endpoints, the RTP range.
+//!
+//! Evidence: Asterisk's own page on IP quality of service: names CS0 to CS7, AF11 to AF43, `ef`; numbers are TOS bytes.
 
 use carillon_wire::ip::Dscp;
 

@@ -105,7 +105,7 @@ fn listed<'a>(words: &'a [&'a str]) -> Result<End<'a>, Not> {
 const NAMES: [(&str, &str); 6] =
     [("sip", "5060"), ("www", "80"), ("domain", "53"), ("ntp", "123"), ("syslog", "514"), ("tftp", "69")];
 
-fn number<'a>(word: &'a str) -> Result<&'a str, Not> {
+fn number(word: &str) -> Result<&str, Not> {
     if word.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(word);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Outcome, add, decimal_mark, fact, has_line, note, protocol, range, text};
+use super::{Outcome, add, decimal_mark, fact, has_line, note, outcome, protocol, range, text};
 use crate::import::Read;
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
@@ -35,7 +35,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
     for (rule, lines) in joined(lines) {
         add(&mut found, &mut seen, fact(&lines, rule));
     }
-    if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+    outcome(found, wrong)
 }
 
 /// `udp 20000 20039 permit tos 46 dot1p-priority 6`; a line without a mark is none.

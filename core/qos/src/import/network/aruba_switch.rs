@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Outcome, fact, has_line, note, range, text};
+use super::{Outcome, fact, has_line, note, outcome, range, text};
 use crate::dscp;
-use crate::import::{Note, Read};
+use crate::import::Read;
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 use carillon_wire::ip::Dscp;
@@ -43,7 +43,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
         };
         found.facts.extend([rule(Some(ports), None), rule(None, Some(ports))]);
     }
-    if wrong.is_empty() { Ok(found) } else { Err::<Read, Vec<Note>>(wrong) }
+    outcome(found, wrong)
 }
 
 /// `qos udp-port [ipv4] range 20000 20039 dscp 101110`; lines that give a priority alone mark nothing.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::access_list::{Entry, Not};
-use super::{Outcome, decimal_mark, fact, has_line, note, range, text};
+use super::{Outcome, decimal_mark, fact, has_line, note, outcome, range, text};
 use crate::class::TrafficClass;
 use crate::import::{Fact, Note, Read, What};
 use crate::role::Role;
@@ -213,7 +213,7 @@ impl Configuration {
         }
         found.facts.append(&mut self.gateway);
         found.notes = self.notes;
-        if self.wrong.is_empty() { Ok(found) } else { Err(self.wrong) }
+        outcome(found, self.wrong)
     }
 
     /// The rules of a class that a policy marks, or a remark why there is none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Outcome, add, decimal_mark, fact, has_line, note, protocol, text};
+use super::{Outcome, add, decimal_mark, fact, has_line, note, outcome, protocol, text};
 use crate::dscp;
 use crate::import::{Note, Read};
 use crate::ports::PortRange;
@@ -22,7 +22,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
     let root = tree(text(bytes)?).map_err(|error| vec![error])?;
     let mut reading = Reading::default();
     reading.filters(&root);
-    if reading.wrong.is_empty() { Ok(reading.found) } else { Err(reading.wrong) }
+    outcome(reading.found, reading.wrong)
 }
 
 /// A statement, or a block with statements.

@@ -7,7 +7,7 @@ mod cisco;
 mod junos;
 mod queue_list;
 
-use super::phone::{decimal_mark, has_line, note, port, text};
+use super::phone::{decimal_mark, has_line, note, outcome, port, text};
 use super::{Fact, Format, Note, Read, What};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};

@@ -1,6 +1,6 @@
 //! A switch's table of queues, copied from its web page: a mark and a queue on each line.
 
-use super::{Outcome, text};
+use super::{Outcome, outcome, text};
 use crate::dscp;
 use crate::import::{Fact, Note, Read, What};
 use crate::plan::QueueMap;
@@ -26,7 +26,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
             let what = What::Queues(map);
             Ok(Read { facts: vec![Fact { place: "whole file".to_owned(), what }], notes: Vec::new() })
         }
-        Err(wrong) => Err(wrong.iter().map(|text| split(text)).collect()),
+        Err(wrong) => outcome(Read::default(), wrong.iter().map(|text| split(text)).collect()),
     }
 }
 

@@ -5,7 +5,7 @@ use carillon_wire::ip::Dscp;
 use super::super::{Fact, Note, Read, What};
 use super::keys::Stated;
 use super::lines::pairs;
-use super::{Outcome, has_line, note, text};
+use super::{Outcome, has_line, note, outcome, text};
 use crate::class::TrafficClass;
 use crate::ports::PortRange;
 use crate::role::Role;
@@ -39,7 +39,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
         Ok(None) => {}
         Err(error) => wrong.push(error),
     }
-    if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+    outcome(found, wrong)
 }
 
 /// A name is a DSCP; a number is the whole byte.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use carillon_wire::ip::Dscp;
 
 use super::super::{Fact, Mark, Note, Read, What};
-use super::{Outcome, decimal_mark, note, port};
+use super::{Outcome, decimal_mark, note, outcome, port};
 use crate::class::TrafficClass;
 use crate::dscp;
 
@@ -79,7 +79,7 @@ pub(super) fn facts(family: &'static str, keys: &[Key], stated: &[Stated], mut n
             Err(error) => wrong.push(error),
         }
     }
-    if wrong.is_empty() { Ok(Read { facts, notes }) } else { Err(wrong) }
+    outcome(Read { facts, notes }, wrong)
 }
 
 fn fact(family: &'static str, class: TrafficClass, stated: &Class) -> Result<Fact, Note> {

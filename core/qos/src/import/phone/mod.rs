@@ -28,6 +28,19 @@ pub(super) fn note(line: usize, text: impl Into<String>) -> Note {
     Note { place: format!("line {line}"), text: text.into() }
 }
 
+/// Most errors of one file that are told.
+const MAX_ERRORS: usize = 200;
+
+/// What a reader returns: nothing of a file counts in which something is wrong.
+pub(super) fn outcome(found: Read, mut wrong: Vec<Note>) -> Outcome {
+    let more = wrong.len().saturating_sub(MAX_ERRORS);
+    wrong.truncate(MAX_ERRORS);
+    if more > 0 {
+        wrong.push(Note { place: "file".to_owned(), text: format!("{more} more errors like these") });
+    }
+    if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+}
+
 /// The file as text without its byte order mark.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Vec<Note>> {
     let text = std::str::from_utf8(bytes).map_err(|error| {

@@ -132,7 +132,7 @@ impl World {
             self.flow.transport,
             1 + choice / METHODS.len()
         );
-        finished(head.into_bytes(), choice % 2 == 0, text)
+        finished(head.into_bytes(), choice.is_multiple_of(2), text)
     }
 
     fn wish(&self, choice: usize, text: &[u8]) -> Option<Request> {

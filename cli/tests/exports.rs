@@ -104,3 +104,64 @@ fn what_cannot_be_exported_is_said_with_the_reason() {
     assert!(off.err().contains("not in force"), "{}", off.err());
     assert!(carillon(&["plan", "export", "list"]).out().contains("windows-reg"));
 }
+
+#[test]
+fn what_was_exported_matches_the_plan_and_nothing_else_does() {
+    let folder = Folder::new("check");
+    let out = folder.path("out");
+    assert_eq!(carillon(&["plan", "export", "all", "--plan", "lync-kloud", "--out", &out]).status(), 0);
+    let files =
+        ["windows/client.reg", "windows/conferencing.reg", "linux/marks-client.nft", "phone/polycom/qos.cfg"]
+            .map(|file| format!("{out}/{file}"));
+    let check = |plan: &str| {
+        let names = files.iter().map(String::as_str);
+        carillon(
+            &["plan", "check"].into_iter().chain(names).chain(["--plan", plan, "--json"]).collect::<Vec<_>>(),
+        )
+    };
+    let same = check("lync-kloud");
+    assert_eq!(same.status(), 0, "{} {}", same.out(), same.err());
+    let lines = same.json()["lines"].as_array().unwrap().clone();
+    assert!(lines.len() >= 8 && lines.iter().all(|line| line["state"] == "match"), "{lines:?}");
+
+    let other = check("schertz-vvx");
+    assert_eq!(other.status(), 1);
+    let states: Vec<_> =
+        other.json()["lines"].as_array().unwrap().iter().map(|l| l["state"].clone()).collect();
+    assert!(states.contains(&"different".into()) && states.contains(&"extra".into()), "{states:?}");
+    let text = carillon(&["plan", "check", &files[0], "--plan", "schertz-vvx"]);
+    assert!(text.out().contains("set the source ports to 6000-6024, they are 20000-20039"), "{}", text.out());
+}
+
+#[test]
+fn a_plan_made_of_what_is_deployed_gives_the_same_exports() {
+    let folder = Folder::new("import");
+    let (out, again, plan) = (folder.path("out"), folder.path("again"), folder.path("plan.toml"));
+    let export =
+        |plan: &str, out: &str| carillon(&["plan", "export", "windows-reg", "--plan", plan, "--out", out]);
+    assert_eq!(export("schertz-vvx", &out).status(), 0);
+    let files =
+        ["client", "conferencing", "mediation", "edge"].map(|role| format!("{out}/windows/{role}.reg"));
+    let mut arguments = vec!["plan", "import", "--out", &plan];
+    arguments.extend(files.iter().map(String::as_str));
+    let import = carillon(&arguments);
+    assert_eq!(import.status(), 0, "{}", import.err());
+    assert_eq!(export(&plan, &again).status(), 0);
+    for role in ["client", "conferencing", "mediation", "edge"] {
+        let read = |folder: &str| fs::read(format!("{folder}/windows/{role}.reg")).unwrap();
+        assert_eq!(read(&out), read(&again), "{role}");
+    }
+    // A plan is never written over.
+    assert_eq!(carillon(&arguments).status(), 2);
+}
+
+#[test]
+fn one_bad_file_stops_an_import_with_every_reason_and_place() {
+    let folder = Folder::new("import-bad");
+    let bad = folder.file("bad.reg", "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\QoS\\a]\r\n\"DSCP Value\"=\"99\"\r\n");
+    let strange = folder.file("strange.bin", [0u8, 1, 2]);
+    let run = carillon(&["plan", "import", &bad, &strange]);
+    assert_eq!(run.status(), 2);
+    assert!(run.out().is_empty() && run.err().contains("nothing was taken"), "{}", run.err());
+    assert!(run.err().contains("line 4") && run.err().contains("strange.bin"), "{}", run.err());
+}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rust_source import ROOT
 
-CORE = {"core/wire", "core/qos", "core/signaling", "core/relay", "core/media", "core/conference", "core/mediation"}
+CORE = {"core/wire", "core/qos", "core/signaling", "core/relay", "core/media", "core/shell", "core/conference", "core/mediation"}
 HOST = {"host/net", "host/store", "host/server"}
 
 # What each of our crates may use of our crates. Only the server knows everyone; the program knows the server.
@@ -22,6 +22,7 @@ MAY_USE = {
     "core/signaling": {"core/wire", "core/qos"},
     "core/relay": {"core/wire", "core/qos"},
     "core/media": {"core/wire", "core/qos"},
+    "core/shell": {"core/wire", "core/qos"},
     "core/conference": {"core/wire", "core/qos", "core/signaling", "core/media"},
     "core/mediation": {"core/wire", "core/qos", "core/signaling", "core/media"},
     "host/net": {"core/wire", "core/qos"},

@@ -29,7 +29,11 @@ pub(super) fn run(args: &Import, out: &mut dyn Write) -> Result<Answer, Failure>
         Some(path) => {
             write_new(path, &plan)?;
             let next = format!("carillon plan lint {}", path.display());
-            writeln!(out, "{GOOD}{}{GOOD:#} {FAINT}next: {next}{FAINT:#}", clean(&path.display().to_string()))?;
+            writeln!(
+                out,
+                "{GOOD}{}{GOOD:#} {FAINT}next: {next}{FAINT:#}",
+                clean(&path.display().to_string())
+            )?;
         }
     }
     Ok(Answer::Yes)
@@ -44,7 +48,8 @@ pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<Deployed>, Failure> {
         let bytes = fs::read(path).map_err(|error| Failure::new(format!("cannot read `{name}`"), error))?;
         match import::read(&name, &bytes) {
             Ok(deployed) => all.push(deployed),
-            Err(notes) => wrong.extend(notes.iter().map(|note| format!("\n{}: {}", clean(&name), clean(&note.to_string())))),
+            Err(notes) => wrong
+                .extend(notes.iter().map(|note| format!("\n{}: {}", clean(&name), clean(&note.to_string())))),
         }
     }
     if !wrong.is_empty() {

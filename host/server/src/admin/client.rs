@@ -150,8 +150,10 @@ impl Client {
     }
 
     fn plan_file(&mut self, path: &str) -> Result<PlanFile, ClientError> {
-        let (headers, bytes) = self.answer(request(Method::GET, path).body(Body::empty()).map_err(broken)?)?;
-        let version = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()?.trim_matches('"').parse().ok());
+        let (headers, bytes) =
+            self.answer(request(Method::GET, path).body(Body::empty()).map_err(broken)?)?;
+        let version =
+            headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()?.trim_matches('"').parse().ok());
         let version = version.ok_or_else(|| ClientError::Broken("a plan without its version".to_owned()))?;
         let toml = String::from_utf8(bytes).map_err(broken)?;
         Ok(PlanFile { toml, version })

@@ -7,7 +7,7 @@ use carillon_qos::Plan;
 use carillon_shell::{Failed, Host, Options, Outcome, Server, Shell, Stored, Stream, User, Version};
 
 #[derive(Default)]
-pub struct Estate {
+pub(crate) struct Estate {
     pub versions: Vec<String>,
     pub shown: Vec<(Stream, String)>,
     pub files: BTreeMap<String, String>,
@@ -17,7 +17,7 @@ pub struct Estate {
 }
 
 /// What a text did.
-pub struct Done {
+pub(crate) struct Done {
     pub outcome: Option<Outcome>,
     pub out: String,
     pub warnings: String,
@@ -27,19 +27,19 @@ pub struct Done {
 
 impl Estate {
     /// A plan as installed.
-    pub fn installed() -> Estate {
+    pub(crate) fn installed() -> Estate {
         Estate::with("name = \"t\"\nbase = \"lync\"\n")
     }
 
-    pub fn with(toml: &str) -> Estate {
+    pub(crate) fn with(toml: &str) -> Estate {
         Estate { versions: vec![toml.to_owned()], ..Estate::default() }
     }
 
-    pub fn run(&mut self, text: &str) -> Done {
+    pub(crate) fn run(&mut self, text: &str) -> Done {
         self.run_with(text, Options::default())
     }
 
-    pub fn run_with(&mut self, text: &str, options: Options) -> Done {
+    pub(crate) fn run_with(&mut self, text: &str, options: Options) -> Done {
         self.shown.clear();
         let outcome = match Shell::new(self, options).run(text) {
             Ok(outcome) => Some(outcome),
@@ -62,14 +62,14 @@ impl Estate {
     }
 
     /// Runs what must be done without an error.
-    pub fn done(&mut self, text: &str) -> Done {
+    pub(crate) fn done(&mut self, text: &str) -> Done {
         let done = self.run(text);
         assert_eq!((done.outcome, done.errors.as_str()), (Some(Outcome::Done), ""), "{text}");
         done
     }
 
     /// Runs what must fail, and change nothing.
-    pub fn refused(&mut self, text: &str) -> String {
+    pub(crate) fn refused(&mut self, text: &str) -> String {
         let before = self.versions.clone();
         let done = self.run(text);
         assert_ne!(done.outcome, Some(Outcome::Done), "{text} is done: {}", done.out);
@@ -77,11 +77,11 @@ impl Estate {
         done.errors
     }
 
-    pub fn toml(&self) -> &str {
+    pub(crate) fn toml(&self) -> &str {
         self.versions.last().unwrap()
     }
 
-    pub fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         Plan::from_toml(self.toml()).unwrap()
     }
 }

@@ -3,19 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carillon_qos::export::{Order, Target, network_rules};
+use carillon_qos::export::{Order, PhoneWanted, Target, network_rules, phone_wanted};
 use carillon_qos::import::{self, Deployed, Mark, What};
-use carillon_qos::plan::Scope;
+use carillon_qos::plan::{PhoneFamily, Scope};
 use carillon_qos::{MarkingRule, Plan, PortRange, Protocol, Role, TrafficClass, dscp};
 use carillon_wire::ip::Dscp;
 use proptest::prelude::*;
 
-/// Every file of a target that a reader knows, read.
+/// Every file of a target, read.
 fn read_back(plan: &Plan, target: &str) -> Vec<Deployed> {
     let files = (Target::named(target).unwrap().make)(&Order { plan, scope: Scope::default() }).unwrap();
-    let configures = |path: &str| !path.ends_with("000000000000.cfg");
-    let files = files.into_iter().filter(|file| configures(&file.path));
-    files.map(|file| import::read(&file.path, &file.bytes).unwrap()).collect()
+    files.into_iter().map(|file| import::read(&file.path, &file.bytes).unwrap()).collect()
 }
 
 fn facts(files: &[Deployed]) -> Vec<What> {
@@ -158,6 +156,12 @@ proptest! {
             line("audiocodes-gateway", Signaling, "---"), line("audiocodes-gateway", Audio, &format!("{base}--")),
         ]);
         for target in ["polycom", "yealink", "snom", "audiocodes-gateway"] {
+            for fact in facts(&read_back(&plan, target)) {
+                let What::Phone { family, class, start, end, mark } = fact else { panic!("{fact:?}") };
+                let said = PhoneWanted { start, end, mark: mark.map(|mark| mark.0) };
+                let order = Order { plan: &plan, scope: Scope::default() };
+                prop_assert_eq!(phone_wanted(&order, PhoneFamily::named(family).unwrap(), class).unwrap(), said);
+            }
             let notes: Vec<_> = read_back(&plan, target).into_iter().flat_map(|file| file.notes).collect();
             // A byte such as 184 says nothing; one that could be a DSCP is asked about.
             prop_assert!(notes.is_empty() || target == "snom", "{target}: {notes:?}");

@@ -16,6 +16,7 @@ mod windows;
 pub use firewall::Zone;
 pub use guide::Guide;
 pub use network::rules as network_rules;
+pub use phone::{Wanted as PhoneWanted, wanted as phone_wanted};
 
 use crate::plan::{Plan, Scope};
 

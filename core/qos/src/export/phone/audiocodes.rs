@@ -58,7 +58,7 @@ fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
 }
 
 /// The first planned port that the device takes: a multiple of ten.
-fn base(planned: PortRange) -> Result<u16, Unfit> {
+pub(super) fn base(planned: PortRange) -> Result<u16, Unfit> {
     let first = planned.start().max(*BASES.start()).checked_next_multiple_of(SPACING);
     let room = |base: &u16| {
         BASES.contains(base) && base.checked_add(SPACING - 1).is_some_and(|end| end <= planned.end())

@@ -20,11 +20,13 @@ const VIDEO_START: &str = "tcpIpApp.port.rtp.videoPortRangeStart";
 const VIDEO_END: &str = "tcpIpApp.port.rtp.videoPortRangeEnd";
 const VIDEO_ENABLE: &str = "tcpIpApp.port.rtp.videoPortRange.enable";
 
-/// XML with a parameter of ports or marks.
+/// XML with a parameter of ports or marks, or the master file, which only names such files.
 pub(super) fn recognise(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     let xml = bytes.first() == Some(&b'<');
-    xml && ["tcpIpApp.port.rtp.", "qos.ip.", "qos.ethernet."].iter().any(|word| contains(bytes, word))
+    xml && ["tcpIpApp.port.rtp.", "qos.ip.", "qos.ethernet.", "CONFIG_FILES="]
+        .iter()
+        .any(|word| contains(bytes, word))
 }
 
 pub(super) fn read(bytes: &[u8]) -> Outcome {

@@ -2,6 +2,7 @@
 //!
 //! `BLESS=1` writes the expected files anew; what changed is then read in the diff.
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![allow(clippy::disallowed_methods, reason = "what is expected lies in files")]
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! `docs/admin/exports.md` is made of the guides that every exported file carries. `BLESS=1` writes it anew.
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![allow(clippy::disallowed_methods, reason = "what is expected lies in files")]
 
 use std::path::Path;
 

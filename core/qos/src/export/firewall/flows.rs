@@ -293,7 +293,9 @@ pub(super) fn of_plan(order: &Order<'_>) -> Result<Vec<Opening>, Unfit> {
 fn opening(order: &Order<'_>, flow: &Flow) -> Option<Opening> {
     let edge = order.plan.edge_ports();
     let ports = match flow.ports {
-        Fixed(ports) => edge.map(|_| ports.iter().filter_map(|(start, end)| PortRange::from_ends(*start, *end)).collect()),
+        Fixed(ports) => {
+            edge.map(|_| ports.iter().filter_map(|(start, end)| PortRange::from_ends(*start, *end)).collect())
+        }
         Signaling if flow.source == EDGE && edge.is_none() => None,
         Signaling => Some(order.plan.signaling_ports().to_vec()),
         Media(role, classes) => Some(media(order, role, classes)),

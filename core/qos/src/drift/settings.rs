@@ -118,7 +118,7 @@ fn of_ports(plan: &Plan, scope: &str, role: Role, class: Option<TrafficClass>, p
     Compared {
         role: Some(role),
         what: format!("{name} ports of {role} ({scope})"),
-        planned: planned.map(|ports| counted(ports)),
+        planned: planned.map(counted),
         deployed: counted(ports),
         note: printed
             .then(|| "it ends as the product's documents print it, not where the product does".to_owned()),

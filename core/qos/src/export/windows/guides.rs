@@ -101,7 +101,7 @@ pub(super) fn gpo(hosts: &[Hosts]) -> Guide {
             .to_owned(),
         "An Edge is in no domain: it gets `windows/edge.reg` or `windows/edge/Registry.pol`.".to_owned(),
     ];
-    limits.extend(hosts.iter().flat_map(|hosts| left_out(hosts)));
+    limits.extend(hosts.iter().flat_map(left_out));
     Guide {
         purpose: format!("Group policies of a domain: {}. {SYSTEMS}", names.join(", ")),
         install: steps([

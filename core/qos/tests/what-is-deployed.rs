@@ -213,7 +213,7 @@ fn two_audio_marks_in_one_estate_are_found() {
     };
     assert_eq!(codes(&[facts(&[phone])]), ["two-audio-marks: audio: client EF (46), lpe CS5 (40)"]);
     let told = What::Mark { role: Role::Phone, class: TrafficClass::Audio, mark };
-    let found = codes(&[facts(&[told.clone()]), facts(&[told])]).join("\n");
+    let found = codes(&[facts(std::slice::from_ref(&told)), facts(std::slice::from_ref(&told))]).join("\n");
     assert!(found.contains("two-audio-marks: audio: client EF (46), phone CS5 (40)"), "{found}");
 }
 

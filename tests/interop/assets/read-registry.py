@@ -5,6 +5,7 @@ hivexregedit wants UTF-8 without a byte order mark and keys whose parents are th
 """
 
 import json
+import os
 import re
 import struct
 import subprocess
@@ -26,7 +27,9 @@ def main():
             merged = folder + "/merged.reg"
             with open(merged, "w", encoding="utf-8", newline="\n") as file:
                 file.write(with_parents(open(path, "rb").read().decode("utf-16"), known))
-            subprocess.run(["hivexregedit", "--merge", "--prefix", TOP, hive, merged], check=True)
+            merge = ["hivexregedit", "--merge", "--prefix", TOP, hive, merged]
+            # Perl takes a file for Latin-1 unless told.
+            subprocess.run(merge, check=True, env={**os.environ, "PERL_UNICODE": "SD"})
         reader = hivex.Hivex(hive)
         print(json.dumps(list(values(reader, reader.root(), ""))))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rust_source import ROOT
 
-CORE = {"core/wire", "core/qos", "core/signaling", "core/relay", "core/media", "core/conference", "core/mediation"}
+CORE = {"core/wire", "core/qos", "core/signaling", "core/relay", "core/media", "core/conference", "core/mediation", "core/shell"}
 HOST = {"host/net", "host/store", "host/server"}
 
 # What each of our crates may use of our crates. Only the server knows everyone; the program knows the server.
@@ -24,6 +24,7 @@ MAY_USE = {
     "core/media": {"core/wire", "core/qos"},
     "core/conference": {"core/wire", "core/qos", "core/signaling", "core/media"},
     "core/mediation": {"core/wire", "core/qos", "core/signaling", "core/media"},
+    "core/shell": {"core/wire", "core/qos"},
     "host/net": {"core/wire", "core/qos"},
     "host/store": CORE,
     "host/server": CORE | {"host/net", "host/store"},

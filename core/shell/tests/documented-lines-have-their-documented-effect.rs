@@ -233,7 +233,7 @@ fn bandwidth_objects_refer_to_each_other() {
     let mut estate = Estate::installed();
     let line = "New-CsNetworkBandwidthPolicyProfile -Identity LowBWLimits -AudioBWLimit 2000 -AudioBWSessionLimit 200 -VideoBWLimit 1400 -VideoBWSessionLimit 500";
     let made = estate.done(line).out;
-    assert!(made.contains("BWPolicy           : {BWLimit=2000;BWSessionLimit=200;BWPolicyModality=Audio, BWLimit=1400;BWSessionLimit=500;BWPolicyModality=Video}"), "{made}");
+    assert!(made.contains("BWPolicy          : {BWLimit=2000;BWSessionLimit=200;BWPolicyModality=Audio, BWLimit=1400;BWSessionLimit=500;BWPolicyModality=Video}"), "{made}");
     assert!(estate.refused(line).contains("already exists"));
     estate.done("Set-CsNetworkConfiguration -EnableBandwidthPolicyCheck 1");
     assert_eq!(estate.done("Get-CsNetworkConfiguration | fl BW*, Enable*").out.lines().last(), Some("EnableBandwidthPolicyCheck : True"));

@@ -8,6 +8,7 @@ mod media;
 mod packets;
 mod plans;
 mod sdp;
+mod shell;
 mod sip;
 mod traffic;
 mod verify;
@@ -18,6 +19,7 @@ pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::frame;
 pub use plans::{plan, queues};
 pub use sdp::sdp;
+pub use shell::shell;
 pub use sip::{sip, sip_stream};
 pub use verify::{verify, verify_packets};
 
@@ -39,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("rtcp", rtcp),
     ("rtp", rtp),
     ("sdp", sdp),
+    ("shell", shell),
     ("sip", sip),
     ("sip_stream", sip_stream),
     ("srtp", srtp),

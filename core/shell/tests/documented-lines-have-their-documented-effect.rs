@@ -52,7 +52,12 @@ Voice8021p           : 0
 LoggingLevel         : Off";
     assert_eq!(estate.done("Get-CsUCPhoneConfiguration").out, phone);
     let media = estate.done("Get-CsMediaConfiguration").out;
-    assert!(media.starts_with("Identity                          : Global\nEnableQoS                         : False\n"), "{media}");
+    assert!(
+        media.starts_with(
+            "Identity                          : Global\nEnableQoS                         : False\n"
+        ),
+        "{media}"
+    );
 }
 
 #[test]
@@ -83,7 +88,8 @@ fn lines_wrapped_without_a_backtick_go_on() {
     );
     assert_eq!(done.repairs.lines().count(), 3, "{}", done.repairs);
     assert!(estate.plan().enabled());
-    let classes = [TrafficClass::Audio, TrafficClass::Video, TrafficClass::Sharing, TrafficClass::FileTransfer];
+    let classes =
+        [TrafficClass::Audio, TrafficClass::Video, TrafficClass::Sharing, TrafficClass::FileTransfer];
     let found = classes.map(|class| ports(&estate, Role::Client, class, None));
     assert_eq!(found, ["6000-6024", "6025-6049", "6050-6074", "6075-6099"]);
 }
@@ -95,7 +101,11 @@ fn a_blank_behind_the_dash_is_joined_unless_reading_is_strict() {
                 ClientFileTransferPort 42020 -ClientFileTransferPortRange 20";
     let mut estate = Estate::installed();
     let strict = estate.run_with(line, carillon_shell::Options { strict: true, json: false });
-    assert!(strict.errors.contains("A positional parameter cannot be found that accepts argument '-'"), "{}", strict.errors);
+    assert!(
+        strict.errors.contains("A positional parameter cannot be found that accepts argument '-'"),
+        "{}",
+        strict.errors
+    );
     let done = estate.done(line);
     assert_eq!(done.repairs, "line 1: `- ClientFileTransferPort` is read as `-ClientFileTransferPort`");
     assert_eq!(ports(&estate, Role::Client, TrafficClass::FileTransfer, None), "42020-42039");
@@ -106,15 +116,26 @@ fn a_blank_behind_the_dash_is_joined_unless_reading_is_strict() {
 #[test]
 fn a_collection_of_a_site_is_made_changed_and_removed() {
     let mut estate = Estate::installed();
-    let line = "Set-CsConferencingConfiguration -Identity \"site:Redmond\" -ClientMediaPortRangeEnabled $True";
+    let line =
+        "Set-CsConferencingConfiguration -Identity \"site:Redmond\" -ClientMediaPortRangeEnabled $True";
     assert!(estate.refused(line).contains("Cannot find \"Site:Redmond\""));
     let made = estate.done("New-CsConferencingConfiguration -Identity site:Redmond -Organization Litwareinc");
-    assert!(made.out.starts_with("Identity                           : Site:Redmond\n") && made.out.contains(": Litwareinc"));
-    assert!(estate.refused("New-CsConferencingConfiguration -Identity site:redmond").contains("already exists"));
+    assert!(
+        made.out.starts_with("Identity                           : Site:Redmond\n")
+            && made.out.contains(": Litwareinc")
+    );
+    assert!(
+        estate.refused("New-CsConferencingConfiguration -Identity site:redmond").contains("already exists")
+    );
     estate.done(line);
     let get = "(Get-CsConferencingConfiguration -Identity site:Redmond).ClientMediaPortRangeEnabled";
     assert_eq!(estate.done(get).out, "True");
-    assert!(estate.done("Get-CsConferencingConfiguration -Filter site:* | Remove-CsConferencingConfiguration").out.is_empty());
+    assert!(
+        estate
+            .done("Get-CsConferencingConfiguration -Filter site:* | Remove-CsConferencingConfiguration")
+            .out
+            .is_empty()
+    );
     assert_eq!(estate.done("Get-CsConferencingConfiguration | select -expand Identity").out, "Global");
     assert!(estate.refused("New-CsConferencingConfiguration -Identity global").contains("always exists"));
 }
@@ -131,7 +152,9 @@ fn an_object_in_memory_is_changed_and_then_committed() {
 
 #[test]
 fn piped_objects_are_written_back_to_their_own_scope() {
-    let mut estate = Estate::with("name = \"t\"\nbase = \"lync\"\n[sites.Redmond1]\n[management.MediaConfiguration.\"site:Redmond1\"]\n");
+    let mut estate = Estate::with(
+        "name = \"t\"\nbase = \"lync\"\n[sites.Redmond1]\n[management.MediaConfiguration.\"site:Redmond1\"]\n",
+    );
     estate.done("Get-CsMediaConfiguration | Set-CsMediaConfiguration -EnableQoS $True");
     assert_eq!(estate.done("Get-CsMediaConfiguration | select -expand EnableQoS").out, "True\nTrue");
     estate.done("Set-CsMediaConfiguration site:Redmond1 -EncryptionLevel donotsupportencryption");
@@ -143,7 +166,9 @@ fn piped_objects_are_written_back_to_their_own_scope() {
 fn the_mark_of_phones_is_the_one_that_is_handed_out() {
     let mut estate = Estate::with("name = \"t\"\nbase = \"lync-kloud\"\nenabled = true\n");
     estate.done("Set-CsUCPhoneConfiguration -identity global -VoiceDiffServTag 40");
-    let mark = |estate: &Estate| estate.plan().policy(Role::Phone, &Scope::default()).mark(TrafficClass::Audio).value();
+    let mark = |estate: &Estate| {
+        estate.plan().policy(Role::Phone, &Scope::default()).mark(TrafficClass::Audio).value()
+    };
     assert_eq!(mark(&estate), 40);
     estate.done("Set-CsUCPhoneConfiguration -identity global -VoiceDiffServTag 46");
     assert_eq!(mark(&estate), 46);
@@ -157,24 +182,36 @@ fn the_mark_of_phones_is_the_one_that_is_handed_out() {
 fn services_take_their_ports_into_their_own_scope() {
     let mut estate = Estate::installed();
     let fqdn = "ConferencingServer:atl-cs-001.litwareinc.com";
-    let added = estate.done(&format!("Set-CsConferenceServer -Identity {fqdn} -AppSharingPortStart 40803 -AppSharingPortCount 8348"));
+    let added = estate.done(&format!(
+        "Set-CsConferenceServer -Identity {fqdn} -AppSharingPortStart 40803 -AppSharingPortCount 8348"
+    ));
     assert!(added.warnings.contains("it is added"), "{}", added.warnings);
     assert_eq!(ports(&estate, Role::Conferencing, TrafficClass::Sharing, Some(fqdn)), "40803-49150");
     estate.done("Get-CsService -ConferencingServer | ForEach-Object {Set-CsConferenceServer -Identity $_.Identity -AppSharingPortStart 40900 -AppSharingPortCount 100}");
     let shown = estate.done("Get-CsService -ConferencingServer | Select-Object Identity, AudioPortStart, AudioPortCount, VideoPortStart, VideoPortCount, AppSharingPortStart, AppSharingPortCount");
-    let expected = format!("\
+    let expected = format!(
+        "\
 Identity            : {fqdn}
 AudioPortStart      : 49152
 AudioPortCount      : 8348
 VideoPortStart      : 57501
 VideoPortCount      : 8034
 AppSharingPortStart : 40900
-AppSharingPortCount : 100");
+AppSharingPortCount : 100"
+    );
     assert_eq!(shown.out, expected);
     let listed = estate.done("Get-CsService -ConferencingServer | fl Identity,*port*").out;
-    assert!(listed.starts_with("Identity            : ") && listed.contains("ImSipPort           : 5062"), "{listed}");
+    assert!(
+        listed.starts_with("Identity            : ") && listed.contains("ImSipPort           : 5062"),
+        "{listed}"
+    );
     estate.done("Set-CsMediationServer -Identity \"MediationServer:atl-cs-001.litwareinc.com\" -AudioPortStart 60000 -AudioPortCount 1000");
-    let mediation = ports(&estate, Role::Mediation, TrafficClass::Audio, Some("MediationServer:atl-cs-001.litwareinc.com"));
+    let mediation = ports(
+        &estate,
+        Role::Mediation,
+        TrafficClass::Audio,
+        Some("MediationServer:atl-cs-001.litwareinc.com"),
+    );
     assert_eq!(mediation, "60000-60999");
     estate.done("Set-CsEdgeServer -Identity EdgeServer:atl-edge-001.litwareinc.com -MediaCommunicationPortStart 40803 -MediaCommunicationPortCount 24730");
     assert_eq!(estate.plan().edge_ports().unwrap().to_string(), "40803-65532");
@@ -184,11 +221,18 @@ AppSharingPortCount : 100");
 fn a_range_of_a_server_waits_for_the_one_that_it_collides_with() {
     let mut estate = Estate::installed();
     let fqdn = "ConferencingServer:atl-cs-001.litwareinc.com";
-    let done = estate.done(&format!("Set-CsConferenceServer -Identity {fqdn} -AppSharingPortStart 60000 -AppSharingPortCount 100"));
-    assert!(done.warnings.contains("video 57501-65534 and sharing 60000-60099 share 60000-60099"), "{}", done.warnings);
+    let done = estate.done(&format!(
+        "Set-CsConferenceServer -Identity {fqdn} -AppSharingPortStart 60000 -AppSharingPortCount 100"
+    ));
+    assert!(
+        done.warnings.contains("video 57501-65534 and sharing 60000-60099 share 60000-60099"),
+        "{}",
+        done.warnings
+    );
     assert_eq!(estate.done("(Get-CsService -ConferencingServer).AppSharingPortStart").out, "60000");
     assert_eq!(ports(&estate, Role::Conferencing, TrafficClass::Sharing, Some(fqdn)), "40803-49150");
-    estate.done(&format!("Set-CsConferenceServer -Identity {fqdn} -VideoPortStart 57501 -VideoPortCount 2000"));
+    estate
+        .done(&format!("Set-CsConferenceServer -Identity {fqdn} -VideoPortStart 57501 -VideoPortCount 2000"));
     assert_eq!(ports(&estate, Role::Conferencing, TrafficClass::Sharing, Some(fqdn)), "60000-60099");
 }
 
@@ -197,7 +241,11 @@ fn an_empty_value_and_typographic_dashes() {
     let mut estate = Estate::installed();
     let line = "Set-CsConferenceServer \u{2013}Identity: -AudioPortStart 49152 \u{2013}AudioPortCount 8348 -VideoPortStart 57501";
     let error = estate.refused(line);
-    assert!(error.contains("Missing an argument for parameter 'Identity'") && error.ends_with("[MissingArgument]"), "{error}");
+    assert!(
+        error.contains("Missing an argument for parameter 'Identity'")
+            && error.ends_with("[MissingArgument]"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -221,7 +269,10 @@ DSCPValue      : 46";
     estate.done("New-NetQosPolicy -Name Backup -IPDstPortStart 3500 -IPDstPortEnd 3509 -ThrottleRate 1MB");
     estate.done("Set-NetQosPolicy -Name \"Backup\" -IPDstPortStart 3501 -IPDstPortEnd 3510");
     let shown = estate.done("Get-NetQosPolicy -Name Backup").out;
-    assert!(shown.contains("IPDstPortEnd   : 3510") && shown.contains("ThrottleRate   : 1.049 MBits/sec"), "{shown}");
+    assert!(
+        shown.contains("IPDstPortEnd   : 3510") && shown.contains("ThrottleRate   : 1.049 MBits/sec"),
+        "{shown}"
+    );
     assert!(estate.refused("Remove-NetQosPolicy -Name Backup").contains("-Confirm:$false"));
     estate.done("Remove-NetQosPolicy -Name Backup -Confirm:$false");
     assert_eq!(estate.done("Get-NetQosPolicy | select -expand Name").out, "TeamsClientAudio");
@@ -236,13 +287,24 @@ fn bandwidth_objects_refer_to_each_other() {
     assert!(made.contains("BWPolicy          : {BWLimit=2000;BWSessionLimit=200;BWPolicyModality=Audio, BWLimit=1400;BWSessionLimit=500;BWPolicyModality=Video}"), "{made}");
     assert!(estate.refused(line).contains("already exists"));
     estate.done("Set-CsNetworkConfiguration -EnableBandwidthPolicyCheck 1");
-    assert_eq!(estate.done("Get-CsNetworkConfiguration | fl BW*, Enable*").out.lines().last(), Some("EnableBandwidthPolicyCheck : True"));
-    assert!(estate.refused("New-CsNetworkSite -NetworkSiteID Reno -NetworkRegionID West").contains("there is no NetworkRegion \"West\""));
+    assert_eq!(
+        estate.done("Get-CsNetworkConfiguration | fl BW*, Enable*").out.lines().last(),
+        Some("EnableBandwidthPolicyCheck : True")
+    );
+    assert!(
+        estate
+            .refused("New-CsNetworkSite -NetworkSiteID Reno -NetworkRegionID West")
+            .contains("there is no NetworkRegion \"West\"")
+    );
     estate.done("New-CsNetworkRegion -Identity West -CentralSite Redmond -Description \"all of it\"");
     estate.done("New-CsNetworkSite -NetworkSiteID Reno -NetworkRegionID west -BWPolicyProfileID LowBWLimits");
     estate.done("New-CsNetworkSubnet -SubnetID 172.11.15.0 -MaskBits 24 -NetworkSiteID Reno");
     assert!(estate.refused("Remove-CsNetworkRegion West").contains("NetworkSite \"Reno\" refers to it"));
-    assert!(estate.refused("New-CsNetworkRegionLink a -NetworkRegionID1 West -NetworkRegionID2 West").contains("are the same"));
+    assert!(
+        estate
+            .refused("New-CsNetworkRegionLink a -NetworkRegionID1 West -NetworkRegionID2 West")
+            .contains("are the same")
+    );
     let limits = "New-CsNetworkBandwidthPolicyProfile x -AudioBWSessionLimit 39";
     assert!(estate.refused(limits).contains("39 is outside 40 to"));
 }
@@ -251,16 +313,25 @@ fn bandwidth_objects_refer_to_each_other() {
 fn what_carillon_has_not_says_so() {
     let mut estate = Estate::installed();
     assert_eq!(estate.done("Get-CsCertificate | fl Issuer,Use,Thumbprint").out, "");
-    assert_eq!(estate.done("Get-CsManagementStoreReplicationStatus | Where-Object {$_.UpToDate -eq $False}").out, "");
+    assert_eq!(
+        estate.done("Get-CsManagementStoreReplicationStatus | Where-Object {$_.UpToDate -eq $False}").out,
+        ""
+    );
     assert_eq!(estate.done("Get-CsDeviceUpdateRule | Where-Object {$_.Brand -eq \"LG-Nortel\"} | Approve-CsDeviceUpdateRule").out, "");
     let tested = estate.done("Test-CsRegistration -TargetFqdn atl-cs-001.litwareinc.com").out;
     let names: Vec<&str> = tested.lines().map(|line| line.split(" : ").next().unwrap().trim()).collect();
     assert_eq!(names, ["Target Fqdn", "Result", "Latency", "Error Message", "Diagnosis"]);
     assert!(estate.done("Test-CsAVEdgeConnectivity -TargetFqdn \"a.example.com\"").out.contains("Failure"));
     let import = "Import-CsDeviceUpdate -Identity \"service:WebServer:atl-cs-001.litwareinc.com\" -FileName C:\\Updates\\UCUpdates.cab";
-    assert!(estate.refused(import).starts_with("Import-CsDeviceUpdate : is documented, but not in Carillon: "));
+    assert!(
+        estate.refused(import).starts_with("Import-CsDeviceUpdate : is documented, but not in Carillon: ")
+    );
     assert!(estate.refused("Get-CsConferenceServer").contains("Get-CsService -ConferencingServer"));
-    assert!(estate.refused("Get-CsConferencingConfigurations").contains("Did you mean Get-CsConferencingConfiguration?"));
+    assert!(
+        estate
+            .refused("Get-CsConferencingConfigurations")
+            .contains("Did you mean Get-CsConferencingConfiguration?")
+    );
     assert_eq!(estate.done("Get-CsTopology | Select-Object -ExpandProperty Machines").out, "");
 }
 
@@ -274,12 +345,16 @@ fn every_public_example_beside_the_checkout_is_read() {
     for line in text.lines() {
         let example: serde_json::Value = serde_json::from_str(line).unwrap();
         let command = example["cmd"].as_str().unwrap();
-        let mut estate = Estate::with("name = \"t\"\nbase = \"lync\"\n[sites.Redmond1]\n[management.MediaConfiguration.\"site:Redmond1\"]\n[management.ConferencingConfiguration.\"site:Redmond\"]\n[sites.Redmond]\n[management.NetQosPolicy.Backup]\nThrottleRate = 1000000\n");
+        let mut estate = Estate::with(
+            "name = \"t\"\nbase = \"lync\"\n[sites.Redmond1]\n[management.MediaConfiguration.\"site:Redmond1\"]\n[management.ConferencingConfiguration.\"site:Redmond\"]\n[sites.Redmond]\n[management.NetQosPolicy.Backup]\nThrottleRate = 1000000\n",
+        );
         if command.starts_with("New-CsConf") || command.starts_with("$x") {
             estate = Estate::installed();
         }
         let done = estate.run(command);
-        let fails = ["Import-CsDeviceUpdate", "Set-CsConferenceServer \u{2013}Identity:"].iter().any(|f| command.starts_with(f));
+        let fails = ["Import-CsDeviceUpdate", "Set-CsConferenceServer \u{2013}Identity:"]
+            .iter()
+            .any(|f| command.starts_with(f));
         assert_eq!(done.errors.is_empty(), !fails, "{command}\n{}", done.errors);
     }
 }

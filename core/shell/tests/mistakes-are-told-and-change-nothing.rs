@@ -9,11 +9,19 @@ use support::Estate;
 #[test]
 fn parameters_are_found_by_name_prefix_and_alias_or_refused() {
     let mut estate = Estate::installed();
-    assert!(estate.refused("Set-CsUCPhoneConfiguration -VoiceDiffServ64 1").contains("Did you mean -VoiceDiffServTag?"));
+    assert!(
+        estate
+            .refused("Set-CsUCPhoneConfiguration -VoiceDiffServ64 1")
+            .contains("Did you mean -VoiceDiffServTag?")
+    );
     assert!(estate.refused("Set-CsConferencingConfiguration -ClientA 1").contains("is ambiguous"));
     estate.done("Set-CsUCPhoneConfiguration -VoiceD 46");
     assert!(estate.refused("Set-CsUCPhoneConfiguration global extra").contains("accepts argument 'extra'"));
-    assert!(estate.refused("New-CsUCPhoneConfiguration -VoiceDiffServTag 46").contains("missing mandatory parameters: Identity"));
+    assert!(
+        estate
+            .refused("New-CsUCPhoneConfiguration -VoiceDiffServTag 46")
+            .contains("missing mandatory parameters: Identity")
+    );
     assert!(estate.refused("Set-CsUCPhoneConfiguration -VoiceDiffServTag").contains("[MissingArgument]"));
 }
 
@@ -21,7 +29,10 @@ fn parameters_are_found_by_name_prefix_and_alias_or_refused() {
 fn values_of_the_wrong_type_or_outside_their_range_are_refused() {
     let mut estate = Estate::installed();
     for (line, part) in [
-        ("Set-CsUCPhoneConfiguration -VoiceDiffServTag 64", "64 is outside 0 to 63. [ParameterArgumentValidationError]"),
+        (
+            "Set-CsUCPhoneConfiguration -VoiceDiffServTag 64",
+            "64 is outside 0 to 63. [ParameterArgumentValidationError]",
+        ),
         ("Set-CsUCPhoneConfiguration -MinPhonePinLength 3", "3 is outside 4 to 15"),
         ("Set-CsConferencingConfiguration -ClientAudioPort 1023", "1023 is outside 1024 to 65535"),
         ("Set-CsMediaConfiguration -EnableQoS \"true\"", "Boolean parameters accept only"),
@@ -47,7 +58,9 @@ fn a_change_that_lint_calls_an_error_is_refused_unless_forced() {
     assert!(listener.contains("audio 5050-5089 contains 5061"), "{listener}");
     let shared = estate.refused("Set-CsConferencingConfiguration -ClientAudioPort 20020");
     assert!(shared.contains("audio 20020-20059 and video 20040-20079 share 20040-20059"), "{shared}");
-    assert!(estate.refused("Set-CsConferencingConfiguration -ClientAudioPortRange 19").contains("19 ports of 20"));
+    assert!(
+        estate.refused("Set-CsConferencingConfiguration -ClientAudioPortRange 19").contains("19 ports of 20")
+    );
     let forced = estate.done("Set-CsConferencingConfiguration -ClientAudioPortRange 19 -Force");
     assert!(forced.warnings.contains("19 ports of 20"));
 }
@@ -68,7 +81,10 @@ fn what_is_edited_keeps_comments_and_order() {
 fn whatif_and_confirm_change_nothing_without_a_yes() {
     let mut estate = Estate::installed();
     let only = estate.done("Set-CsUCPhoneConfiguration -VoiceDiffServTag 46 -WhatIf");
-    assert_eq!(only.out, "What if: Performing the operation \"Set-CsUCPhoneConfiguration\" on target \"Global\".");
+    assert_eq!(
+        only.out,
+        "What if: Performing the operation \"Set-CsUCPhoneConfiguration\" on target \"Global\"."
+    );
     estate.yes = Some(false);
     estate.done("Set-CsUCPhoneConfiguration -VoiceDiffServTag 46 -Confirm");
     assert_eq!(estate.versions.len(), 1);
@@ -100,16 +116,31 @@ fn an_earlier_plan_is_restored_as_a_new_version() {
 #[test]
 fn users_are_shown_enabled_and_disabled() {
     let mut estate = Estate::installed();
-    estate.server = Some(Server { fqdn: "fe.example.com".into(), domains: vec!["example.com".into()], program: "1".into() });
+    estate.server = Some(Server {
+        fqdn: "fe.example.com".into(),
+        domains: vec!["example.com".into()],
+        program: "1".into(),
+    });
     estate.users = vec![User { name: "alice@example.com".into(), site: None }];
-    let shown = estate.done("Get-CsUser -Identity \"sip:alice@example.com\" | fl SipAddress, Enabled, RegistrarPool").out;
-    assert_eq!(shown, "SipAddress    : sip:alice@example.com\nEnabled       : True\nRegistrarPool : fe.example.com");
-    let enabled = estate.done("Enable-CsUser -Identity Bob -RegistrarPool fe.example.com -SipAddress sip:bob@example.com");
+    let shown = estate
+        .done("Get-CsUser -Identity \"sip:alice@example.com\" | fl SipAddress, Enabled, RegistrarPool")
+        .out;
+    assert_eq!(
+        shown,
+        "SipAddress    : sip:alice@example.com\nEnabled       : True\nRegistrarPool : fe.example.com"
+    );
+    let enabled = estate
+        .done("Enable-CsUser -Identity Bob -RegistrarPool fe.example.com -SipAddress sip:bob@example.com");
     assert!(enabled.warnings.contains("made-up"));
     estate.done("Get-CsUser bob | Disable-CsUser");
     assert_eq!(estate.users.len(), 1);
     assert!(estate.done("Get-CsManagementStoreReplicationStatus").out.contains("UpToDate           : True"));
-    assert!(estate.done("Get-CsService -Registrar").out.starts_with("Identity             : Registrar:fe.example.com"));
+    assert!(
+        estate
+            .done("Get-CsService -Registrar")
+            .out
+            .starts_with("Identity             : Registrar:fe.example.com")
+    );
 }
 
 #[test]
@@ -124,6 +155,15 @@ fn scripts_use_variables_loops_lists_and_files() {
     assert_eq!(done.out, "3\ntwo\nSite:Redmond");
     assert!(estate.files["out.txt"].contains("Site:Dublin  46"), "{}", estate.files["out.txt"]);
     estate.done("Set-CsDeviceUpdateConfiguration -ValidLogFileTypes @{Add=\"Trace\"}");
-    assert!(estate.refused("Set-CsDeviceUpdateConfiguration -ValidLogFileTypes @{Add='Trace'}").contains("duplicate key sequence 'Trace'"));
-    assert!(estate.done("Get-CsDeviceUpdateConfiguration | fl Valid*Types").out.ends_with("{Watson, Config, Diaglog, CELog...}"));
+    assert!(
+        estate
+            .refused("Set-CsDeviceUpdateConfiguration -ValidLogFileTypes @{Add='Trace'}")
+            .contains("duplicate key sequence 'Trace'")
+    );
+    assert!(
+        estate
+            .done("Get-CsDeviceUpdateConfiguration | fl Valid*Types")
+            .out
+            .ends_with("{Watson, Config, Diaglog, CELog...}")
+    );
 }

@@ -6,14 +6,35 @@ use crate::object::{Object, Value};
 
 /// Names, and where the nearest thing is.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("Set-CsUser", "of these Carillon keeps nothing; `carillon user` changes passwords, Enable- and Disable-CsUser add and remove"),
+    (
+        "Set-CsUser",
+        "of these Carillon keeps nothing; `carillon user` changes passwords, Enable- and Disable-CsUser add and remove",
+    ),
     ("Move-CsUser", "there is one pool; users stand in its store"),
-    ("Grant-CsConferencingPolicy", "there are no per-user policies; a user's site decides, see `carillon user`"),
-    ("Import-CsDeviceUpdate", "there is no device update store; phones take firmware from their vendor's own server"),
-    ("New-CsSipDomain", "domains stand in the server's configuration (`domains`); Get-CsSipDomain shows them"),
-    ("Remove-CsSipDomain", "domains stand in the server's configuration (`domains`); Get-CsSipDomain shows them"),
-    ("Publish-CsTopology", "there is no topology document; the plan is the topology, and a change holds at once"),
-    ("Enable-CsTopology", "there is no topology document; the plan is the topology, and a change holds at once"),
+    (
+        "Grant-CsConferencingPolicy",
+        "there are no per-user policies; a user's site decides, see `carillon user`",
+    ),
+    (
+        "Import-CsDeviceUpdate",
+        "there is no device update store; phones take firmware from their vendor's own server",
+    ),
+    (
+        "New-CsSipDomain",
+        "domains stand in the server's configuration (`domains`); Get-CsSipDomain shows them",
+    ),
+    (
+        "Remove-CsSipDomain",
+        "domains stand in the server's configuration (`domains`); Get-CsSipDomain shows them",
+    ),
+    (
+        "Publish-CsTopology",
+        "there is no topology document; the plan is the topology, and a change holds at once",
+    ),
+    (
+        "Enable-CsTopology",
+        "there is no topology document; the plan is the topology, and a change holds at once",
+    ),
     ("Enable-CsComputer", "a computer is enabled by running `carillon serve` on it"),
     ("Enable-CsReplica", "there are no replicas; one server holds the plan"),
     ("Request-CsCertificate", "certificates are files that the server's configuration names"),
@@ -27,7 +48,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("Get-CsAccessEdgeConfiguration", "there is no federation yet"),
     ("Set-CsAccessEdgeConfiguration", "there is no federation yet"),
     ("Get-CsConferencingPolicy", "there are no per-user policies"),
-    ("New-CsHealthMonitoringConfiguration", "synthetic transactions are `carillon call`, with users of its own"),
+    (
+        "New-CsHealthMonitoringConfiguration",
+        "synthetic transactions are `carillon call`, with users of its own",
+    ),
     ("Set-CsTestUserCredential", "synthetic transactions are `carillon call`, with users of its own"),
     ("Get-CsWatcherNodeConfiguration", "synthetic transactions are `carillon call`"),
     ("Set-CsWatcherNodeConfiguration", "synthetic transactions are `carillon call`"),
@@ -36,8 +60,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("Clear-CsDeviceUpdateLog", "there is no device update store"),
     ("Get-Credential", "passwords are never typed into scripts; `carillon user` asks for them"),
     ("ConvertTo-SecureString", "passwords are never typed into scripts; `carillon user` asks for them"),
-    ("Set-CsTeamsMeetingConfiguration", "this is Teams; Set-CsConferencingConfiguration sets the same ports here"),
-    ("Get-CsTeamsMeetingConfiguration", "this is Teams; Get-CsConferencingConfiguration shows the same ports here"),
+    (
+        "Set-CsTeamsMeetingConfiguration",
+        "this is Teams; Set-CsConferencingConfiguration sets the same ports here",
+    ),
+    (
+        "Get-CsTeamsMeetingConfiguration",
+        "this is Teams; Get-CsConferencingConfiguration shows the same ports here",
+    ),
     ("Get-CsConferenceServer", "it does not exist in Lync either: Get-CsService -ConferencingServer"),
     ("Get-CsConferencingServer", "it does not exist in Lync either: Get-CsService -ConferencingServer"),
     ("Get-CsApplicationServer", "it does not exist in Lync either: Get-CsService -ApplicationServer"),
@@ -80,7 +110,9 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
         kind: None,
         run,
     };
-    let elsewhere = |(name, why): &(&str, &str)| make(name, format!("Not in Carillon: {why}."), Vec::new(), Run::Raw(absent));
+    let elsewhere = |(name, why): &(&str, &str)| {
+        make(name, format!("Not in Carillon: {why}."), Vec::new(), Run::Raw(absent))
+    };
     let mut cmdlets: Vec<Cmdlet> = ELSEWHERE.iter().map(elsewhere).collect();
     for name in TESTS {
         let about = "Not carried out: it answers with a failure that says what to do instead.".to_owned();
@@ -92,8 +124,14 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
     cmdlets.push(make("Get-CsDeviceUpdateRule", about, rules, Run::Each(no_rules)));
     for verb in RULES {
         let name = format!("{verb}-CsDeviceUpdateRule");
-        let parameters = vec![identity.from(From::Property), Parameter::new("Instance", Takes::Any).from(From::Object)];
-        cmdlets.push(make(&name, "About device update rules, of which Carillon has none.".to_owned(), parameters, Run::Each(no_rules)));
+        let parameters =
+            vec![identity.from(From::Property), Parameter::new("Instance", Takes::Any).from(From::Object)];
+        cmdlets.push(make(
+            &name,
+            "About device update rules, of which Carillon has none.".to_owned(),
+            parameters,
+            Run::Each(no_rules),
+        ));
     }
     cmdlets
 }
@@ -112,7 +150,9 @@ fn absent(
 }
 
 fn test_parameters() -> Vec<Parameter> {
-    let any = |name: &'static str, aliases: &'static [&'static str]| Parameter::new(name, Takes::Any).alias(aliases);
+    let any = |name: &'static str, aliases: &'static [&'static str]| {
+        Parameter::new(name, Takes::Any).alias(aliases)
+    };
     vec![
         Parameter::text("TargetFqdn").at(0).alias(&["t"]),
         any("UserCredential", &["uc"]),
@@ -149,7 +189,10 @@ fn test(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
         .with("Result", "Failure")
         .with("Latency", Value::Span(carillon_qos::plan::TimeSpan(0)))
         .with("Error Message", "There are no test users: this was not tried.")
-        .with("Diagnosis", format!("`carillon call --server {target} --user USER@DOMAIN …` signs in, calls and reports."));
+        .with(
+            "Diagnosis",
+            format!("`carillon call --server {target} --user USER@DOMAIN …` signs in, calls and reports."),
+        );
     Ok(vec![Value::Object(object)])
 }
 

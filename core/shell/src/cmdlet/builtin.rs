@@ -394,11 +394,10 @@ fn out_string(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Err
 }
 
 fn to_json(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let json = output::as_json(&Value::of_items(input));
-    let text = if call.bound.is_set("Compress") {
-        Ok(json.to_string())
-    } else {
-        serde_json::to_string_pretty(&json)
+    let whole = Value::of_items(input);
+    let text = match call.bound.is_set("Compress") {
+        true => serde_json::to_string(&output::Json(&whole)),
+        false => serde_json::to_string_pretty(&output::Json(&whole)),
     };
     text.map(|text| vec![text.into()]).map_err(|error| wrong(error.to_string()))
 }

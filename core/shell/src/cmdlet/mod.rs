@@ -197,7 +197,10 @@ pub(crate) fn invoke(
     let bare = name.rsplit('\\').next().unwrap_or(name);
     let Some(cmdlet) = find(&cmdlets, bare) else { return Err(unknown(&cmdlets, bare)) };
     if let Some(why) = absent::why(&cmdlet.name) {
-        return Err(Error::new(Fault::NotSupported, format!("{} : is documented, but not in Carillon: {why}.", cmdlet.name)));
+        return Err(Error::new(
+            Fault::NotSupported,
+            format!("{} : is documented, but not in Carillon: {why}.", cmdlet.name),
+        ));
     }
     let bound = match cmdlet.run {
         Run::Raw(run) => {

@@ -27,7 +27,17 @@ const ALIASES: [(&str, &[&str]); 16] = [
     ("IPSrcPortEnd", &["IPSrcPortEndMatchCondition"]),
     (
         "IPDstPrefix",
-        &["IPDstPrefixMatchCondition", "DestinationAddress", "da", "dst", "dstaddr", "dstip", "dest", "destaddr", "destip"],
+        &[
+            "IPDstPrefixMatchCondition",
+            "DestinationAddress",
+            "da",
+            "dst",
+            "dstaddr",
+            "dstip",
+            "dest",
+            "destaddr",
+            "destip",
+        ],
     ),
     ("IPDstPortStart", &["IPDstPortStartMatchCondition"]),
     ("IPDstPortEnd", &["IPDstPortEndMatchCondition"]),
@@ -43,8 +53,15 @@ const TEMPLATES: [&str; 7] = ["Default", "SMB", "NFS", "iSCSI", "LiveMigration",
 const BEYOND_RULES: [&str; 8] =
     ["User", "Template", "IPPort", "IPSrcPrefix", "IPDstPrefix", "NetDirectPort", "URI", "URIRecursive"];
 /// What a rule says.
-const OF_RULE: [&str; 7] =
-    ["AppPathName", "IPProtocol", "IPSrcPortStart", "IPSrcPortEnd", "IPDstPortStart", "IPDstPortEnd", "DSCPValue"];
+const OF_RULE: [&str; 7] = [
+    "AppPathName",
+    "IPProtocol",
+    "IPSrcPortStart",
+    "IPSrcPortEnd",
+    "IPDstPortStart",
+    "IPDstPortEnd",
+    "DSCPValue",
+];
 const ACTIONS: [&str; 4] = ["PriorityValue", "DSCPValue", "MinBandwidthWeight", "ThrottleRate"];
 
 fn kind() -> Option<&'static ManagedKind> {
@@ -73,17 +90,28 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
 }
 
 fn settable() -> Vec<Parameter> {
-    let port = super::Takes::Values(carillon_qos::plan::management::Values::Integer { least: 1, most: 65_535 });
+    let port =
+        super::Takes::Values(carillon_qos::plan::management::Values::Integer { least: 1, most: 65_535 });
     let of = |property: &carillon_qos::plan::Property| {
-        let aliases = ALIASES.iter().find(|(name, _)| *name == property.name).map_or(&[][..], |(_, aliases)| *aliases);
+        let aliases =
+            ALIASES.iter().find(|(name, _)| *name == property.name).map_or(&[][..], |(_, aliases)| *aliases);
         let aliases = if property.name == "ThrottleRate" { THROTTLE } else { aliases };
         Parameter::of(property).alias(aliases)
     };
     let properties = kind().map_or(&[][..], |kind| kind.properties);
-    let properties = properties.iter().filter(|property| property.held == Held::Here && property.name != "Template").map(of);
+    let properties = properties
+        .iter()
+        .filter(|property| property.held == Held::Here && property.name != "Template")
+        .map(of);
     let single = [
         Parameter::new("IPSrcPort", port).alias(&["IPSrcPortMatchCondition", "SourcePort", "sp", "srcport"]),
-        Parameter::new("IPDstPort", port).alias(&["IPDstPortMatchCondition", "DestinationPort", "dp", "dstport", "destport"]),
+        Parameter::new("IPDstPort", port).alias(&[
+            "IPDstPortMatchCondition",
+            "DestinationPort",
+            "dp",
+            "dstport",
+            "destport",
+        ]),
     ];
     properties.chain(single).chain(TEMPLATES.map(Parameter::switch)).collect()
 }
@@ -124,7 +152,9 @@ fn of_rule(rule: &Rule) -> Values {
         (marking.source_ports, "IPSrcPortStart", "IPSrcPortEnd"),
         (marking.destination_ports, "IPDstPortStart", "IPDstPortEnd"),
     ] {
-        values.extend(range.iter().flat_map(|range| [(start, number(range.start())), (end, number(range.end()))]));
+        values.extend(
+            range.iter().flat_map(|range| [(start, number(range.start())), (end, number(range.end()))]),
+        );
     }
     values
 }
@@ -147,8 +177,10 @@ fn object(name: &str, values: &Values) -> Object {
     let mut object = Object::new(kind.name).with("Name", name).with("Owner", owner);
     object = object.with("NetworkProfile", text("NetworkProfile").unwrap_or_else(|| "All".to_owned()));
     object.properties.push(("Precedence".to_owned(), Value::Integer(number("Precedence", 127))));
-    let rest = kind.properties.iter().filter(|p| !["PolicyStore", "NetworkProfile", "Precedence"].contains(&p.name));
-    for (property, value) in rest.clone().filter_map(|property| Some((property, values.get(property.name)?))) {
+    let rest =
+        kind.properties.iter().filter(|p| !["PolicyStore", "NetworkProfile", "Precedence"].contains(&p.name));
+    for (property, value) in rest.clone().filter_map(|property| Some((property, values.get(property.name)?)))
+    {
         let shown = match (property.name, value) {
             ("ThrottleRate", ManagedValue::Integer(bits)) => rate(*bits).into(),
             (_, value) => convert::shown(property.values, value),
@@ -157,7 +189,8 @@ fn object(name: &str, values: &Values) -> Object {
     }
     object.shown = Some(object.properties.len());
     for property in rest.filter(|property| !ACTIONS.contains(&property.name)) {
-        let value = values.get(property.name).map_or(Value::Null, |value| convert::shown(property.values, value));
+        let value =
+            values.get(property.name).map_or(Value::Null, |value| convert::shown(property.values, value));
         object.properties.push((format!("{}MatchCondition", property.name), value));
     }
     for (action, property, none) in [
@@ -196,7 +229,9 @@ fn named(call: &Call<'_, '_>, plan: &Plan) -> Result<Vec<(String, Values)>, Erro
     let pattern = Wildcard::new(&name);
     let found: Vec<_> = policies(plan).into_iter().filter(|(known, _)| pattern.matches(known)).collect();
     match found.is_empty() && !Wildcard::is_one(&name) {
-        true => Err(Error::new(Fault::ObjectNotFound, format!("No QoS policy was found with the name '{name}'."))),
+        true => {
+            Err(Error::new(Fault::ObjectNotFound, format!("No QoS policy was found with the name '{name}'.")))
+        }
         false => Ok(found),
     }
 }
@@ -212,7 +247,9 @@ fn changed(call: &Call<'_, '_>, before: Values) -> Result<Values, Error> {
             None => values.remove(property.name),
         };
     }
-    for (single, start, end) in [("IPSrcPort", "IPSrcPortStart", "IPSrcPortEnd"), ("IPDstPort", "IPDstPortStart", "IPDstPortEnd")] {
+    for (single, start, end) in
+        [("IPSrcPort", "IPSrcPortStart", "IPSrcPortEnd"), ("IPDstPort", "IPDstPortStart", "IPDstPortEnd")]
+    {
         let Some(port) = call.bound.get(single).and_then(convert::kept) else { continue };
         if call.bound.get(start).is_some() || call.bound.get(end).is_some() {
             return Err(wrong(format!("-{single} and -{start}, -{end} exclude each other.")));
@@ -226,8 +263,13 @@ fn changed(call: &Call<'_, '_>, before: Values) -> Result<Values, Error> {
     for (start, end) in [("IPSrcPortStart", "IPSrcPortEnd"), ("IPDstPortStart", "IPDstPortEnd")] {
         match (values.get(start), values.get(end)) {
             (None, None) => {}
-            (Some(ManagedValue::Integer(from)), Some(ManagedValue::Integer(to))) if 0 < *from && from <= to => {}
-            _ => return Err(wrong(format!("{start} and {end} are needed together, and the end behind the start."))),
+            (Some(ManagedValue::Integer(from)), Some(ManagedValue::Integer(to)))
+                if 0 < *from && from <= to => {}
+            _ => {
+                return Err(wrong(format!(
+                    "{start} and {end} are needed together, and the end behind the start."
+                )));
+            }
         }
     }
     if !ACTIONS.iter().any(|action| values.contains_key(action)) {
@@ -291,7 +333,9 @@ fn remove(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
 fn take_rule(draft: &mut Draft, name: &str) -> Option<(usize, String)> {
     let rules = draft.rules()?;
     let of = |rule: &Table, key: &str| rule.get(key).and_then(|item| item.as_str()).map(str::to_owned);
-    let place = rules.iter().position(|rule| of(rule, "name").is_some_and(|known| known.eq_ignore_ascii_case(name)))?;
+    let place = rules
+        .iter()
+        .position(|rule| of(rule, "name").is_some_and(|known| known.eq_ignore_ascii_case(name)))?;
     let role = rules.get(place).and_then(|rule| of(rule, "role"));
     rules.remove(place);
     Some((place, role.unwrap_or_else(|| "client".to_owned())))
@@ -305,7 +349,8 @@ fn store(call: &mut Call<'_, '_>, estate: &Estate, name: &str, values: &Values) 
     let is_rule = values.contains_key("DSCPValue")
         && !BEYOND_RULES.iter().any(|beyond| values.contains_key(beyond))
         && values.get("IPProtocol") != Some(&ManagedValue::Text("None".to_owned()));
-    let beside: Vec<_> = values.iter().filter(|(property, _)| !is_rule || !OF_RULE.contains(property)).collect();
+    let beside: Vec<_> =
+        values.iter().filter(|(property, _)| !is_rule || !OF_RULE.contains(property)).collect();
     if is_rule {
         let (place, role) = before.unwrap_or((usize::MAX, "client".to_owned()));
         put_rule(&mut draft, place, rule(name, &role, values));
@@ -347,9 +392,10 @@ fn rule(name: &str, role: &str, values: &Values) -> Table {
     }
     let protocol = text("IPProtocol").unwrap_or_else(|| "Both".to_owned()).to_lowercase();
     table.insert("protocol", value(protocol));
-    for (key, start, end) in
-        [("source-ports", "IPSrcPortStart", "IPSrcPortEnd"), ("destination-ports", "IPDstPortStart", "IPDstPortEnd")]
-    {
+    for (key, start, end) in [
+        ("source-ports", "IPSrcPortStart", "IPSrcPortEnd"),
+        ("destination-ports", "IPDstPortStart", "IPDstPortEnd"),
+    ] {
         let range = port(start).zip(port(end)).and_then(|(start, end)| PortRange::from_ends(start, end));
         range.map(|range| table.insert(key, value(range.to_string())));
     }

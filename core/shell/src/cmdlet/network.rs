@@ -22,7 +22,12 @@ const fn kbps(name: &'static str, least: u64) -> Parameter {
 const SHORTER: [(&str, &[Parameter]); 3] = [
     (
         "NetworkBandwidthPolicyProfile",
-        &[kbps("AudioBWLimit", 0), kbps("AudioBWSessionLimit", 40), kbps("VideoBWLimit", 0), kbps("VideoBWSessionLimit", 100)],
+        &[
+            kbps("AudioBWLimit", 0),
+            kbps("AudioBWSessionLimit", 40),
+            kbps("VideoBWLimit", 0),
+            kbps("VideoBWSessionLimit", 100),
+        ],
     ),
     (
         "NetworkRegion",
@@ -113,7 +118,9 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
 }
 
 fn of_kind(kind: &'static ManagedKind) -> Vec<Cmdlet> {
-    let of = |table: &[(&str, &'static [Parameter])]| table.iter().find(|(name, _)| *name == kind.name).map(|(_, found)| *found);
+    let of = |table: &[(&str, &'static [Parameter])]| {
+        table.iter().find(|(name, _)| *name == kind.name).map(|(_, found)| *found)
+    };
     let keys = KEYS.iter().find(|(name, _)| *name == kind.name).map_or(&[][..], |(_, keys)| *keys);
     let mut cmdlets = collection::of_kind(kind);
     for cmdlet in &mut cmdlets {
@@ -161,9 +168,11 @@ pub(super) fn refine(
         _ => {}
     }
     let needed = NEEDED.iter().find(|(name, _)| *name == kind.name).map_or(&[][..], |(_, needed)| *needed);
-    let said = |name: &&&str| !changes.iter().any(|(property, value)| property.name == **name && value.is_some());
+    let said =
+        |name: &&&str| !changes.iter().any(|(property, value)| property.name == **name && value.is_some());
     if let Some(missing) = needed.iter().find(said).filter(|_| is_new) {
-        let text = format!("Cannot process command because of one or more missing mandatory parameters: {missing}.");
+        let text =
+            format!("Cannot process command because of one or more missing mandatory parameters: {missing}.");
         return Err(Error::new(Fault::MissingMandatoryParameter, text));
     }
     check_references(plan, kind, changes)?;
@@ -183,9 +192,10 @@ fn limits(call: &Call<'_, '_>, kind: &'static ManagedKind, changes: &mut Changes
         _ => None,
     };
     let mut policies = Vec::new();
-    for (modality, limit, session, usual) in
-        [("Audio", "AudioBWLimit", "AudioBWSessionLimit", 175), ("Video", "VideoBWLimit", "VideoBWSessionLimit", 700)]
-    {
+    for (modality, limit, session, usual) in [
+        ("Audio", "AudioBWLimit", "AudioBWSessionLimit", 175),
+        ("Video", "VideoBWLimit", "VideoBWSessionLimit", 700),
+    ] {
         let (limit, session) = (number(limit), number(session));
         if limit.is_some() || session.is_some() {
             let (limit, session) = (limit.unwrap_or(0), session.unwrap_or(usual));
@@ -200,14 +210,21 @@ fn limits(call: &Call<'_, '_>, kind: &'static ManagedKind, changes: &mut Changes
             "Parameter set cannot be resolved using the specified named parameters: either -BWPolicy or limits.",
         )),
         (false, false) => {
-            changes.extend(kind.property("BWPolicy").map(|property| (property, Some(ManagedValue::List(policies)))));
+            changes.extend(
+                kind.property("BWPolicy").map(|property| (property, Some(ManagedValue::List(policies)))),
+            );
             Ok(())
         }
     }
 }
 
-fn alternate_paths(call: &Call<'_, '_>, kind: &'static ManagedKind, changes: &mut Changes) -> Result<(), Error> {
-    let said = ["Audio", "Video"].map(|modality| (modality, call.bound.get(&format!("{modality}AlternatePath")).cloned()));
+fn alternate_paths(
+    call: &Call<'_, '_>,
+    kind: &'static ManagedKind,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    let said = ["Audio", "Video"]
+        .map(|modality| (modality, call.bound.get(&format!("{modality}AlternatePath")).cloned()));
     if said.iter().all(|(_, value)| value.is_none()) {
         return Ok(());
     }
@@ -216,7 +233,9 @@ fn alternate_paths(call: &Call<'_, '_>, kind: &'static ManagedKind, changes: &mu
         format!("BWPolicyModality={modality};AlternatePath={}", Value::Boolean(allowed).text())
     };
     let paths = said.into_iter().map(path).collect();
-    changes.extend(kind.property("BWAlternatePaths").map(|property| (property, Some(ManagedValue::List(paths)))));
+    changes.extend(
+        kind.property("BWAlternatePaths").map(|property| (property, Some(ManagedValue::List(paths)))),
+    );
     Ok(())
 }
 
@@ -233,7 +252,9 @@ fn check_references(plan: &Plan, kind: &ManagedKind, changes: &Changes) -> Resul
         let target = REFERENCES.iter().find(|(of, name, _)| *of == kind.name && *name == property.name);
         let target = target.and_then(|(.., target)| ManagedKind::named(target));
         let (Some(target), Some(value)) = (target, value) else { continue };
-        if let Some(missing) = texts(value).iter().find(|name| plan.management().object(target, name).is_none()) {
+        if let Some(missing) =
+            texts(value).iter().find(|name| plan.management().object(target, name).is_none())
+        {
             let text = format!("{}: there is no {} \"{missing}\".", property.name, target.name);
             return Err(Error::new(Fault::ObjectNotFound, text));
         }
@@ -243,10 +264,16 @@ fn check_references(plan: &Plan, kind: &ManagedKind, changes: &Changes) -> Resul
 
 /// Links, routes and policies join two different objects, and each pair once.
 fn check_pair(plan: &Plan, kind: &ManagedKind, identity: &Identity, changes: &Changes) -> Result<(), Error> {
-    let ends: Vec<&str> = kind.properties.iter().map(|p| p.name).filter(|name| name.ends_with("ID1") || name.ends_with("ID2")).collect();
+    let ends: Vec<&str> = kind
+        .properties
+        .iter()
+        .map(|p| p.name)
+        .filter(|name| name.ends_with("ID1") || name.ends_with("ID2"))
+        .collect();
     let [first, second] = ends.as_slice() else { return Ok(()) };
     let end = |name: &str| {
-        let said = changes.iter().find(|(property, _)| property.name == name).and_then(|(_, value)| value.clone());
+        let said =
+            changes.iter().find(|(property, _)| property.name == name).and_then(|(_, value)| value.clone());
         let value = said.or_else(|| plan.management().value(kind, &identity.key, name).cloned());
         value.map(|value| texts(&value).concat().to_lowercase()).unwrap_or_default()
     };
@@ -255,8 +282,11 @@ fn check_pair(plan: &Plan, kind: &ManagedKind, identity: &Identity, changes: &Ch
         let text = format!("{first} and {second} are the same; nothing was changed.");
         return Err(Error::new(Fault::ParameterArgumentValidationError, text));
     }
-    for (name, object) in plan.management().objects(kind).filter(|(name, _)| !name.eq_ignore_ascii_case(&identity.key)) {
-        let of = |key: &str| object.get(key).map(|value| texts(value).concat().to_lowercase()).unwrap_or_default();
+    for (name, object) in
+        plan.management().objects(kind).filter(|(name, _)| !name.eq_ignore_ascii_case(&identity.key))
+    {
+        let of =
+            |key: &str| object.get(key).map(|value| texts(value).concat().to_lowercase()).unwrap_or_default();
         let (c, d) = (of(first), of(second));
         if (a == c && b == d) || (a == d && b == c) {
             let text = format!("{name} joins the same two already; nothing was changed.");
@@ -293,6 +323,7 @@ pub(super) fn printed(plan: &Plan, kind: &ManagedKind, identity: &Identity, prop
         "InterNetworkSitePolicies" => "NetworkInterSitePolicy",
         _ => "NetworkSubnet",
     };
-    let names = ManagedKind::named(of).map(|kind| plan.management().objects(kind).map(|(name, _)| name.to_owned()).collect());
+    let names = ManagedKind::named(of)
+        .map(|kind| plan.management().objects(kind).map(|(name, _)| name.to_owned()).collect());
     Value::from(names.unwrap_or_else(Vec::new))
 }

@@ -101,7 +101,8 @@ fn role_of(word: &str) -> Option<&'static str> {
 }
 
 fn get(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    let roles: Vec<&str> = ROLES.iter().map(|(role, _)| *role).filter(|role| call.bound.is_set(role)).collect();
+    let roles: Vec<&str> =
+        ROLES.iter().map(|(role, _)| *role).filter(|role| call.bound.is_set(role)).collect();
     let (identity, filter) = (call.bound.text("Identity"), call.bound.text("Filter"));
     if roles.len() + usize::from(identity.is_some()) + usize::from(filter.is_some()) > 1 {
         return Err(Error::new(
@@ -115,11 +116,14 @@ fn get(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let fits = |name: &&String| {
         let (role, fqdn) = name.split_once(':').unwrap_or_default();
         let in_pool = pool.as_ref().is_none_or(|pool| pool.eq_ignore_ascii_case(fqdn));
-        let named = identity.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(name) || wanted.eq_ignore_ascii_case(fqdn));
+        let named = identity
+            .as_ref()
+            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(name) || wanted.eq_ignore_ascii_case(fqdn));
         let filtered = filter.as_ref().is_none_or(|filter| Wildcard::new(filter).matches(name));
         in_pool && named && filtered && roles.iter().all(|wanted| wanted.eq_ignore_ascii_case(role))
     };
-    let found: Vec<Value> = names.iter().filter(fits).map(|name| Value::Object(service(&estate, name))).collect();
+    let found: Vec<Value> =
+        names.iter().filter(fits).map(|name| Value::Object(service(&estate, name))).collect();
     match (identity, found.is_empty()) {
         (Some(identity), true) => Err(not_found(&identity)),
         _ => Ok(found),
@@ -127,7 +131,10 @@ fn get(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
 }
 
 fn not_found(identity: &str) -> Error {
-    Error::new(Fault::ObjectNotFound, format!("Cannot find \"{identity}\": the topology has no such service."))
+    Error::new(
+        Fault::ObjectNotFound,
+        format!("Cannot find \"{identity}\": the topology has no such service."),
+    )
 }
 
 /// A service as it prints.
@@ -177,22 +184,27 @@ fn set(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     collection::apply(&estate.plan, &mut draft, kind, &identity, &changes)?;
     estate.commit(call.shell, draft, call.bound.is_set("Force"))?;
     if changes.iter().any(|(property, _)| property.name.contains("Port")) {
-        call.shell.warn(format!("Other ports of {} hold when that service is started again.", identity.shown));
+        call.shell
+            .warn(format!("Other ports of {} hold when that service is started again.", identity.shown));
     }
     Ok(Vec::new())
 }
 
 /// The service that is meant: `ROLE:FQDN`, its FQDN alone, or the only one of its role.
 fn meant(call: &mut Call<'_, '_>, estate: &Estate, kind: &ManagedKind) -> Result<String, Error> {
-    let of_role = |name: &String| name.split_once(':').is_some_and(|(role, _)| role.eq_ignore_ascii_case(kind.name));
+    let of_role =
+        |name: &String| name.split_once(':').is_some_and(|(role, _)| role.eq_ignore_ascii_case(kind.name));
     let mut known: Vec<String> = all(call, estate)?.into_iter().filter(of_role).collect();
     match call.bound.text("Identity") {
         Some(text) => match text.split_once(':') {
             None => Ok(format!("{}:{text}", kind.name)),
             Some((role, _)) if role.eq_ignore_ascii_case(kind.name) => Ok(text),
-            Some((role, fqdn)) if role.eq_ignore_ascii_case("service") && of_role(&fqdn.to_owned()) => Ok(fqdn.to_owned()),
+            Some((role, fqdn)) if role.eq_ignore_ascii_case("service") && of_role(&fqdn.to_owned()) => {
+                Ok(fqdn.to_owned())
+            }
             Some((role, _)) => {
-                let text = format!("Cannot validate argument on parameter 'Identity'. {role} is no {}.", kind.name);
+                let text =
+                    format!("Cannot validate argument on parameter 'Identity'. {role} is no {}.", kind.name);
                 Err(Error::new(Fault::ParameterArgumentValidationError, text))
             }
         },
@@ -200,7 +212,8 @@ fn meant(call: &mut Call<'_, '_>, estate: &Estate, kind: &ManagedKind) -> Result
             (Some(only), true) => Ok(only),
             (found, _) => {
                 let count = known.len() + usize::from(found.is_some());
-                let text = format!("-Identity is needed: there are {count} services of the role {}.", kind.name);
+                let text =
+                    format!("-Identity is needed: there are {count} services of the role {}.", kind.name);
                 Err(Error::new(Fault::MissingMandatoryParameter, text))
             }
         },

@@ -28,9 +28,19 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
     let version = Parameter::new("Version", Takes::Values(Values::Integer { least: 1, most: u64::MAX >> 1 }));
     vec![
         make("Get-CsSite", "Shows the sites of the plan.", chosen(), sites),
-        make("Get-CsPool", "Shows pools: the computers behind a name.", [chosen(), vec![Parameter::text("Site")]].concat(), pools),
+        make(
+            "Get-CsPool",
+            "Shows pools: the computers behind a name.",
+            [chosen(), vec![Parameter::text("Site")]].concat(),
+            pools,
+        ),
         make("Get-CsComputer", "Shows computers.", chosen(), computers),
-        make("Get-CsTopology", "Shows sites, services and computers together.", vec![Parameter::switch("AsXml"), store], topology),
+        make(
+            "Get-CsTopology",
+            "Shows sites, services and computers together.",
+            vec![Parameter::switch("AsXml"), store],
+            topology,
+        ),
         make("Get-CsSipDomain", "Shows the SIP domains of the server.", chosen(), domains),
         make(
             "Get-CsManagementStoreReplicationStatus",
@@ -44,8 +54,18 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
             vec![replica],
             |_| Ok(Vec::new()),
         ),
-        make("Get-CsCertificate", "Shows certificates.", vec![identity, Parameter::new("Type", Takes::Texts)], certificates),
-        make("Get-CsConfigurationVersion", "Shows every plan that ever held (Carillon's own).", vec![version.at(0)], versions),
+        make(
+            "Get-CsCertificate",
+            "Shows certificates.",
+            vec![identity, Parameter::new("Type", Takes::Texts)],
+            certificates,
+        ),
+        make(
+            "Get-CsConfigurationVersion",
+            "Shows every plan that ever held (Carillon's own).",
+            vec![version.at(0)],
+            versions,
+        ),
         make(
             "Restore-CsConfigurationVersion",
             "Has an earlier plan hold again, as a new version (Carillon's own).",
@@ -149,7 +169,10 @@ fn server(call: &mut Call<'_, '_>) -> Result<Server, Error> {
 fn domains(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let domains = server(call)?.domains;
     let domain = |(place, name): (usize, &String)| {
-        Object::new("SipDomain").with("Identity", name.as_str()).with("Name", name.as_str()).with("IsDefault", place == 0)
+        Object::new("SipDomain")
+            .with("Identity", name.as_str())
+            .with("Name", name.as_str())
+            .with("IsDefault", place == 0)
     };
     let found = domains.iter().enumerate().map(domain).collect();
     filtered(call, found)
@@ -212,7 +235,9 @@ fn utc(time: f64) -> String {
 
 fn restore(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let Some(Value::Integer(version)) = call.bound.get("Version").cloned() else { return Ok(Vec::new()) };
-    if call.what_if(&format!("version {version}")) || !call.agreed(false, &format!("Restore version {version}?"))? {
+    if call.what_if(&format!("version {version}"))
+        || !call.agreed(false, &format!("Restore version {version}?"))?
+    {
         return Ok(Vec::new());
     }
     let earlier = call.shell.host.version(u64::try_from(version).unwrap_or_default())?;
@@ -234,7 +259,9 @@ fn import(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let toml = call.shell.host.read(&path)?;
     let estate = Estate::read(call.shell)?;
     let draft = crate::estate::Draft::new(&toml, "Import-CsConfiguration")?;
-    if call.what_if(&path) || !call.agreed(true, &format!("Put the plan of {path} in place of the one that holds?"))? {
+    if call.what_if(&path)
+        || !call.agreed(true, &format!("Put the plan of {path} in place of the one that holds?"))?
+    {
         return Ok(Vec::new());
     }
     estate.commit(call.shell, draft, call.bound.is_set("Force"))?;

@@ -27,7 +27,12 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
     ];
     vec![
         make("Get-CsUser", "Shows who may sign in.", vec![identity, Parameter::text("Filter"), size], get),
-        make("Enable-CsUser", "Lets somebody sign in, with a password that is made up and shown.", enable, self::enable),
+        make(
+            "Enable-CsUser",
+            "Lets somebody sign in, with a password that is made up and shown.",
+            enable,
+            self::enable,
+        ),
         make("Disable-CsUser", "Removes a user with all registrations.", vec![identity.required()], disable),
     ]
 }
@@ -64,7 +69,8 @@ fn get(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
         let local = user.name.split('@').next().unwrap_or_default();
         user.name.eq_ignore_ascii_case(wanted) || local.eq_ignore_ascii_case(wanted)
     };
-    let fits = |user: &&User| wanted.as_ref().is_none_or(|wanted| named(user, wanted)) && filter.matches(&user.name);
+    let fits =
+        |user: &&User| wanted.as_ref().is_none_or(|wanted| named(user, wanted)) && filter.matches(&user.name);
     let limit = match call.bound.get("ResultSize") {
         Some(Value::Integer(limit)) => usize::try_from(*limit).unwrap_or(usize::MAX),
         _ => usize::MAX,
@@ -84,7 +90,9 @@ fn enable(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let identity = bare(&call.bound.text("Identity").unwrap_or_default());
     let name = match (call.bound.text("SipAddress"), call.bound.text("SipDomain")) {
         (Some(address), _) if !address.to_ascii_lowercase().starts_with("sip:") => {
-            let text = format!("Cannot validate argument on parameter 'SipAddress'. \"{address}\" must begin with sip:.");
+            let text = format!(
+                "Cannot validate argument on parameter 'SipAddress'. \"{address}\" must begin with sip:."
+            );
             return Err(Error::new(Fault::ParameterArgumentValidationError, text));
         }
         (Some(address), _) => bare(&address),
@@ -99,10 +107,15 @@ fn enable(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     }
     let users = call.shell.host.users()?;
     if users.iter().any(|user| user.name.eq_ignore_ascii_case(&name)) {
-        return Err(Error::new(Fault::ObjectExists, format!("{name} may sign in already; nothing was changed.")));
+        return Err(Error::new(
+            Fault::ObjectExists,
+            format!("{name} may sign in already; nothing was changed."),
+        ));
     }
     let password = call.shell.host.add_user(&name, None)?;
-    call.shell.warn(format!("{name} signs in with the password {password}; `carillon user passwd` gives another one."));
+    call.shell.warn(format!(
+        "{name} signs in with the password {password}; `carillon user passwd` gives another one."
+    ));
     match call.bound.is_set("PassThru") {
         true => {
             let pool = pool(call)?;

@@ -101,7 +101,8 @@ impl Host for Estate {
     }
 
     fn versions(&mut self) -> Result<Vec<Version>, Failed> {
-        let version = |version: u64| Version { version, time: 0.0, who: "t".to_owned(), source: "admin".to_owned() };
+        let version =
+            |version: u64| Version { version, time: 0.0, who: "t".to_owned(), source: "admin".to_owned() };
         Ok((1..=self.versions.len() as u64).rev().map(version).collect())
     }
 

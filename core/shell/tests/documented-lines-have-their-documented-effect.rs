@@ -358,3 +358,12 @@ fn every_public_example_beside_the_checkout_is_read() {
         assert_eq!(done.errors.is_empty(), !fails, "{command}\n{}", done.errors);
     }
 }
+
+#[test]
+fn removing_the_global_collection_resets_it() {
+    let mut estate = Estate::with("name = \"t\"\nbase = \"lync-kloud\"\n");
+    estate.done("Set-CsConferencingConfiguration -Organization Litwareinc");
+    estate.done("Remove-CsConferencingConfiguration -Identity global");
+    assert_eq!(estate.done("Get-CsConferencingConfiguration | fl client*").out, DEFAULTS);
+    assert_eq!(estate.done("(Get-CsConferencingConfiguration).Organization").out, "");
+}

@@ -13,6 +13,7 @@ mod packets;
 mod plans;
 mod probes;
 mod sdp;
+mod shell;
 mod sip;
 mod traffic;
 mod verify;
@@ -28,6 +29,7 @@ pub use packets::{frame, icmp};
 pub use plans::{plan, queues};
 pub use probes::probe;
 pub use sdp::sdp;
+pub use shell::shell;
 pub use sip::{sip, sip_stream};
 pub use verify::{verify, verify_packets};
 
@@ -56,6 +58,7 @@ pub const TARGETS: &[Target] = &[
     ("rtcp", rtcp),
     ("rtp", rtp),
     ("sdp", sdp),
+    ("shell", shell),
     ("sip", sip),
     ("sip_stream", sip_stream),
     ("srtp", srtp),

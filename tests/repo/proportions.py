@@ -8,6 +8,7 @@ from rust_source import blanked, functions, shipped, without_tests
 
 # Files that are a table of facts: their length is the number of facts.
 TABLES = {
+    "core/qos/src/plan/management/kinds.rs": "the documented objects with their properties",
     "core/qos/src/verify/cause.rs": "the causes with their words",
     "core/qos/src/reference/service.rs": "the listeners of an estate",
 }

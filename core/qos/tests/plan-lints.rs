@@ -240,6 +240,13 @@ fn rule_steps() -> Vec<Step> {
             step("\"lync.exe\"", "\"communicator.exe\""),
             "communicator.exe is listed without lync.exe",
         ),
+        (
+            "waits",
+            format!(
+                "{CLEAN}\n[management.ConferencingConfiguration.global]\nClientMediaPortRangeEnabled = true\n"
+            ),
+            "global: ClientMediaPortRangeEnabled true does not hold yet",
+        ),
     ]
 }
 

@@ -1,7 +1,6 @@
 //! How values are shown at the end of a pipeline.
 
-use carillon_qos::plan::TimeSpan;
-use serde_json::json;
+use serde::{Serialize, Serializer};
 
 use crate::host::Stream;
 use crate::object::{Object, Value, View, list, table};
@@ -10,7 +9,8 @@ use crate::shell::Shell;
 /// Shows the values: as JSON if the session wants it, otherwise as their views say.
 pub(crate) fn show(shell: &mut Shell<'_>, values: &[Value]) {
     let lines = match shell.options.json {
-        true => values.iter().map(|value| as_json(value).to_string()).collect(),
+        // Maps with texts as keys: nothing that JSON can't say.
+        true => values.iter().filter_map(|value| serde_json::to_string(&Json(value)).ok()).collect(),
         false => lines(values),
     };
     lines.iter().for_each(|line| shell.host.show(Stream::Output, line));
@@ -57,20 +57,24 @@ fn plain(value: &Value) -> Vec<String> {
     }
 }
 
-/// A value as JSON.
-pub(crate) fn as_json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Boolean(value) => json!(value),
-        Value::Integer(number) => json!(number),
-        Value::Text(text) => json!(text),
-        Value::Span(TimeSpan(_)) | Value::Block(_) => json!(value.text()),
-        Value::List(items) => items.iter().map(as_json).collect(),
-        Value::Object(object) => pairs(object.visible()),
-        Value::Table(entries) => pairs(entries),
+/// A value as JSON. Properties keep their order.
+pub(crate) struct Json<'v>(pub(crate) &'v Value);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_unit(),
+            Value::Boolean(value) => serializer.serialize_bool(*value),
+            Value::Integer(number) => serializer.serialize_i64(*number),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Span(_) | Value::Block(_) => serializer.serialize_str(&self.0.text()),
+            Value::List(items) => serializer.collect_seq(items.iter().map(Json)),
+            Value::Object(object) => pairs(object.visible(), serializer),
+            Value::Table(entries) => pairs(entries, serializer),
+        }
     }
 }
 
-fn pairs(pairs: &[(String, Value)]) -> serde_json::Value {
-    pairs.iter().map(|(name, value)| (name.clone(), as_json(value))).collect::<serde_json::Map<_, _>>().into()
+fn pairs<S: Serializer>(pairs: &[(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, Json(value))))
 }

@@ -284,7 +284,7 @@ fn bandwidth_objects_refer_to_each_other() {
     let mut estate = Estate::installed();
     let line = "New-CsNetworkBandwidthPolicyProfile -Identity LowBWLimits -AudioBWLimit 2000 -AudioBWSessionLimit 200 -VideoBWLimit 1400 -VideoBWSessionLimit 500";
     let made = estate.done(line).out;
-    assert!(made.contains("BWPolicy           : {BWLimit=2000;BWSessionLimit=200;BWPolicyModality=Audio, BWLimit=1400;BWSessionLimit=500;BWPolicyModality=Video}"), "{made}");
+    assert!(made.contains("BWPolicy          : {BWLimit=2000;BWSessionLimit=200;BWPolicyModality=Audio, BWLimit=1400;BWSessionLimit=500;BWPolicyModality=Video}"), "{made}");
     assert!(estate.refused(line).contains("already exists"));
     estate.done("Set-CsNetworkConfiguration -EnableBandwidthPolicyCheck 1");
     assert_eq!(
@@ -357,4 +357,13 @@ fn every_public_example_beside_the_checkout_is_read() {
             .any(|f| command.starts_with(f));
         assert_eq!(done.errors.is_empty(), !fails, "{command}\n{}", done.errors);
     }
+}
+
+#[test]
+fn removing_the_global_collection_resets_it() {
+    let mut estate = Estate::with("name = \"t\"\nbase = \"lync-kloud\"\n");
+    estate.done("Set-CsConferencingConfiguration -Organization Litwareinc");
+    estate.done("Remove-CsConferencingConfiguration -Identity global");
+    assert_eq!(estate.done("Get-CsConferencingConfiguration | fl client*").out, DEFAULTS);
+    assert_eq!(estate.done("(Get-CsConferencingConfiguration).Organization").out, "");
 }

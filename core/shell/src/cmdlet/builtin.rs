@@ -1,162 +1,135 @@
 //! What belongs to the shell rather than to the estate: choosing, sorting, counting and showing objects.
 
 use super::bind::word;
-use super::{Call, Cmdlet, Parameter, Run, Takes};
+use super::{Call, Cmdlet, Parameter, Run, Takes, export};
 use crate::error::{Error, Fault};
 use crate::language::ast::{Binary, Element, Expression, Script};
 use crate::object::{Object, Value, View, compare, equal};
-use crate::output;
 use crate::shell::Shell;
 
 const PROPERTY: Parameter = Parameter::new("Property", Takes::Texts).at(0);
 
+/// Name, aliases, what it does, parameters, how it runs.
+type Row = (&'static str, &'static [&'static str], &'static str, &'static [Parameter], Run);
+
+const APPEND: Parameter = Parameter::switch("Append");
+const NO_TYPES: Parameter = Parameter::switch("NoTypeInformation");
+
+const TABLE: &[Row] = &[
+    (
+        "Where-Object",
+        &["where", "?"],
+        "Passes on objects for which a condition holds.",
+        &[],
+        Run::Raw(filter),
+    ),
+    ("ForEach-Object", &["foreach", "%"], "Does something with each object.", &[], Run::Raw(for_each)),
+    (
+        "Select-Object",
+        &["select"],
+        "Passes on some properties, or some objects.",
+        &[
+            PROPERTY,
+            Parameter::text("ExpandProperty").alias(&["expand"]),
+            count("First"),
+            count("Last"),
+            count("Skip"),
+            Parameter::switch("Unique"),
+        ],
+        Run::All(select),
+    ),
+    (
+        "Sort-Object",
+        &["sort"],
+        "Sorts objects by properties.",
+        &[PROPERTY, Parameter::switch("Descending"), Parameter::switch("Unique")],
+        Run::All(sort),
+    ),
+    ("Measure-Object", &["measure"], "Counts objects.", &[PROPERTY], Run::All(measure)),
+    ("Group-Object", &["group"], "Counts objects by a property.", &[PROPERTY], Run::All(group)),
+    ("Format-List", &["fl"], "Shows a line for each property.", &[PROPERTY], Run::All(format_list)),
+    (
+        "Format-Table",
+        &["ft"],
+        "Shows a line for each object.",
+        &[PROPERTY, Parameter::switch("AutoSize"), Parameter::switch("Wrap")],
+        Run::All(format_table),
+    ),
+    (
+        "Out-File",
+        &[],
+        "Writes what is shown into a file.",
+        &[Parameter::text("FilePath").alias(&["Path"]).at(0), APPEND, Parameter::text("Encoding")],
+        Run::All(export::out_file),
+    ),
+    ("Out-Null", &[], "Shows nothing.", &[], Run::All(nothing)),
+    ("Out-Host", &["oh", "more"], "Shows.", &[Parameter::switch("Paging")], Run::All(pass)),
+    ("Out-String", &[], "The text that would be shown.", &[], Run::All(export::out_string)),
+    (
+        "ConvertTo-Json",
+        &[],
+        "Objects as JSON.",
+        &[Parameter::text("Depth"), Parameter::switch("Compress")],
+        Run::All(export::to_json),
+    ),
+    ("ConvertTo-Csv", &[], "Objects as CSV.", &[NO_TYPES], Run::All(export::to_csv)),
+    (
+        "Export-Csv",
+        &["epcsv"],
+        "Writes objects into a CSV file.",
+        &[Parameter::text("Path").at(0).required(), APPEND, NO_TYPES, Parameter::text("Encoding")],
+        Run::All(export::export_csv),
+    ),
+    (
+        "ConvertTo-Html",
+        &[],
+        "Objects as an HTML table.",
+        &[PROPERTY, Parameter::switch("Fragment")],
+        Run::All(export::to_html),
+    ),
+    (
+        "Write-Output",
+        &["echo", "write"],
+        "Passes on.",
+        &[Parameter::new("InputObject", Takes::Any).at(0)],
+        Run::All(write_output),
+    ),
+    (
+        "Write-Host",
+        &[],
+        "Shows a text.",
+        &[Parameter::new("Object", Takes::Any).at(0)],
+        Run::All(write_output),
+    ),
+    (
+        "Import-Module",
+        &["ipmo"],
+        "Everything is there already.",
+        &[Parameter::text("Name").at(0)],
+        Run::All(nothing),
+    ),
+    ("Exit", &["quit", "logout"], "Ends the session.", &[], Run::All(exit)),
+];
+
 /// The cmdlets of the shell itself.
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
-    let make = |name: &str, aliases, about: &str, parameters: &[Parameter], run| Cmdlet {
-        name: name.to_owned(),
+    let cmdlet = |(name, aliases, about, parameters, run): &Row| Cmdlet {
+        name: (*name).to_owned(),
         aliases,
-        about: about.to_owned(),
+        about: (*about).to_owned(),
         parameters: parameters.to_vec(),
         kind: None,
-        run,
+        run: *run,
     };
-    let path = Parameter::text("FilePath").alias(&["Path"]).at(0);
-    let append = Parameter::switch("Append");
-    vec![
-        make(
-            "Where-Object",
-            &["where", "?"],
-            "Passes on objects for which a condition holds.",
-            &[],
-            Run::Raw(filter),
-        ),
-        make(
-            "ForEach-Object",
-            &["foreach", "%"],
-            "Does something with each object.",
-            &[],
-            Run::Raw(for_each),
-        ),
-        make(
-            "Select-Object",
-            &["select"],
-            "Passes on some properties, or some objects.",
-            &[
-                PROPERTY,
-                Parameter::text("ExpandProperty").alias(&["expand"]),
-                count("First"),
-                count("Last"),
-                count("Skip"),
-                Parameter::switch("Unique"),
-            ],
-            Run::All(select),
-        ),
-        make(
-            "Sort-Object",
-            &["sort"],
-            "Sorts objects by properties.",
-            &[PROPERTY, Parameter::switch("Descending"), Parameter::switch("Unique")],
-            Run::All(sort),
-        ),
-        make("Measure-Object", &["measure"], "Counts objects.", &[PROPERTY], Run::All(measure)),
-        make("Group-Object", &["group"], "Counts objects by a property.", &[PROPERTY], Run::All(group)),
-        make("Format-List", &["fl"], "Shows a line for each property.", &[PROPERTY], Run::All(format_list)),
-        make(
-            "Format-Table",
-            &["ft"],
-            "Shows a line for each object.",
-            &[
-                PROPERTY,
-                Parameter::switch("AutoSize"),
-                Parameter::switch("Wrap"),
-                Parameter::switch("HideTableHeaders"),
-            ],
-            Run::All(format_table),
-        ),
-        make(
-            "Out-File",
-            &[],
-            "Writes what is shown into a file.",
-            &[
-                path,
-                append,
-                Parameter::text("Encoding"),
-                Parameter::text("Width"),
-                Parameter::switch("NoClobber"),
-            ],
-            Run::All(out_file),
-        ),
-        make("Out-Null", &[], "Shows nothing.", &[], Run::All(|_, _| Ok(Vec::new()))),
-        make(
-            "Out-Host",
-            &["oh", "more"],
-            "Shows.",
-            &[Parameter::switch("Paging")],
-            Run::All(|_, input| Ok(input)),
-        ),
-        make(
-            "Out-String",
-            &[],
-            "The text that would be shown.",
-            &[Parameter::text("Width")],
-            Run::All(out_string),
-        ),
-        make(
-            "ConvertTo-Json",
-            &[],
-            "Objects as JSON.",
-            &[Parameter::text("Depth"), Parameter::switch("Compress")],
-            Run::All(to_json),
-        ),
-        make(
-            "ConvertTo-Csv",
-            &[],
-            "Objects as CSV.",
-            &[Parameter::switch("NoTypeInformation")],
-            Run::All(to_csv),
-        ),
-        make(
-            "Export-Csv",
-            &["epcsv"],
-            "Writes objects into a CSV file.",
-            &[
-                Parameter::text("Path").at(0).required(),
-                append,
-                Parameter::switch("NoTypeInformation"),
-                Parameter::text("Encoding"),
-            ],
-            Run::All(export_csv),
-        ),
-        make(
-            "ConvertTo-Html",
-            &[],
-            "Objects as an HTML table.",
-            &[PROPERTY, Parameter::switch("Fragment")],
-            Run::All(to_html),
-        ),
-        make(
-            "Write-Output",
-            &["echo", "write"],
-            "Passes on.",
-            &[Parameter::new("InputObject", Takes::Any).at(0)],
-            Run::All(write_output),
-        ),
-        make(
-            "Write-Host",
-            &[],
-            "Shows a text.",
-            &[Parameter::new("Object", Takes::Any).at(0)],
-            Run::All(write_output),
-        ),
-        make(
-            "Import-Module",
-            &["ipmo"],
-            "Everything is there already.",
-            &[Parameter::text("Name").at(0)],
-            Run::All(|_, _| Ok(Vec::new())),
-        ),
-        make("Exit", &["quit", "logout"], "Ends the session.", &[], Run::All(exit)),
-    ]
+    TABLE.iter().map(cmdlet).collect()
+}
+
+fn nothing(_: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<Value>, Error> {
+    Ok(Vec::new())
+}
+
+fn pass(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    Ok(input)
 }
 
 const fn count(name: &'static str) -> Parameter {
@@ -171,7 +144,7 @@ fn exit(call: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<Value>, Error> {
     Ok(Vec::new())
 }
 
-fn wrong(text: impl Into<String>) -> Error {
+pub(super) fn wrong(text: impl Into<String>) -> Error {
     Error::new(Fault::ParameterArgumentValidationError, text)
 }
 
@@ -306,7 +279,7 @@ fn expand(items: &[Value], name: &str) -> Result<Vec<Value>, Error> {
 }
 
 /// The object with these properties only. Few print as a table, as PowerShell has it.
-fn narrowed(item: &Value, names: &[String], view: Option<View>) -> Value {
+pub(super) fn narrowed(item: &Value, names: &[String], view: Option<View>) -> Value {
     let Value::Object(object) = item else { return item.clone() };
     let properties = match names.is_empty() {
         true => object.visible().to_vec(),
@@ -379,76 +352,6 @@ fn group(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error
         })
     };
     Ok(groups.into_iter().map(row).collect())
-}
-
-fn out_file(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let path = call.bound.text("FilePath").ok_or_else(|| wrong("the file is missing: Out-File FILE"))?;
-    let text: String = output::lines(&input).iter().map(|line| format!("{line}\n")).collect();
-    let append = call.bound.is_set("Append");
-    call.shell.host.write(&path, &text, append)?;
-    Ok(Vec::new())
-}
-
-fn out_string(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    Ok(vec![output::lines(&input).join("\n").into()])
-}
-
-fn to_json(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let json = output::as_json(&Value::of_items(input));
-    let text = if call.bound.is_set("Compress") {
-        Ok(json.to_string())
-    } else {
-        serde_json::to_string_pretty(&json)
-    };
-    text.map(|text| vec![text.into()]).map_err(|error| wrong(error.to_string()))
-}
-
-fn to_csv(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    Ok(csv(&input).into_iter().map(Value::from).collect())
-}
-
-fn export_csv(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let path = call.bound.text("Path").unwrap_or_default();
-    let text: String = csv(&input).iter().map(|line| format!("{line}\n")).collect();
-    let append = call.bound.is_set("Append");
-    call.shell.host.write(&path, &text, append)?;
-    Ok(Vec::new())
-}
-
-/// Every field in quotes, as PowerShell writes them.
-fn csv(input: &[Value]) -> Vec<String> {
-    let objects: Vec<&Object> =
-        input.iter().filter_map(|v| if let Value::Object(o) = v { Some(o) } else { None }).collect();
-    let Some(first) = objects.first() else { return Vec::new() };
-    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let names: Vec<&str> = first.properties.iter().map(|(name, _)| name.as_str()).collect();
-    let line = |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
-    let cell = |object: &Object, name: &str| object.get(name).map(Value::text).unwrap_or_default();
-    let head = line(names.iter().map(|name| (*name).to_owned()).collect());
-    let row = |object: &&Object| line(names.iter().map(|name| cell(object, name)).collect());
-    std::iter::once(head).chain(objects.iter().map(row)).collect()
-}
-
-fn to_html(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let names = call.bound.texts("Property");
-    let escaped = |text: &str| {
-        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-    };
-    let mut lines = vec!["<table>".to_owned()];
-    for (place, item) in input.iter().enumerate() {
-        let Value::Object(object) = narrowed(item, &names, None) else { continue };
-        let row = |tag: &str, cells: Vec<String>| {
-            let cells: String =
-                cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
-            format!("<tr>{cells}</tr>")
-        };
-        if place == 0 {
-            lines.push(row("th", object.properties.iter().map(|(name, _)| name.clone()).collect()));
-        }
-        lines.push(row("td", object.properties.iter().map(|(_, value)| value.text()).collect()));
-    }
-    lines.push("</table>".to_owned());
-    Ok(lines.into_iter().map(Value::from).collect())
 }
 
 fn write_output(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {

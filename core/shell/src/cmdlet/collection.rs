@@ -252,12 +252,18 @@ pub(super) fn said(
     for (name, new) in call.bound.iter() {
         let Some(property) = kind.property(name) else { continue };
         let new = match new {
-            Value::Table(modifier) => modified(&value(&estate.plan, kind, identity, property), modifier)?,
+            Value::Table(modifier) => modified(&list(estate, kind, identity, property), modifier)?,
             new => new.clone(),
         };
         changes.push((property, convert::kept(&new)));
     }
     Ok(changes)
+}
+
+/// The list that a modifier changes: of an object that is being made, an empty one.
+fn list(estate: &Estate, kind: &ManagedKind, identity: &Identity, property: &Property) -> Value {
+    let new = kind.scopes == Scopes::Names && estate.plan.management().object(kind, &identity.key).is_none();
+    if new { Value::Null } else { value(&estate.plan, kind, identity, property) }
 }
 
 /// `@{Add=…}`, `@{Remove=…}`, `@{Replace=…}` applied to a list.

@@ -5,6 +5,7 @@ mod bind;
 mod builtin;
 mod collection;
 mod convert;
+mod export;
 pub(crate) mod help;
 mod identity;
 mod netqos;

@@ -1,5 +1,6 @@
 //! The plan file being edited: what is not touched keeps its place, its spelling and its comments.
 
+use carillon_qos::plan::management::Scopes;
 use carillon_qos::plan::{ManagedKind, ManagedValue};
 use carillon_qos::{PortRange, Role, TrafficClass};
 use carillon_wire::ip::Dscp;
@@ -123,7 +124,13 @@ impl Draft {
                 let table = self.table(&path);
                 put(table, name, managed(to));
             }
-            None => _ = self.existing(&path).and_then(|table| table.remove(name)),
+            None => {
+                self.existing(&path).and_then(|table| table.remove(name));
+                // What is there anyway needs no empty table to say so; a site's collection does.
+                if identity == "global" || kind.scopes == Scopes::Services {
+                    self.prune(&path, 0);
+                }
+            }
         }
     }
 

@@ -120,4 +120,6 @@ kinds! {
         "A class has a mark in the plan and no deployed rule implements it.";
     OUTDATED: "outdated-executable", Warning, [210],
         "Only the program name of an older client generation is listed.";
+    WAITS: "waits", Warning, [26],
+        "Asked for in the management shell, and kept until the ranges beside it allow it to hold. The plan goes by what held before.";
 }

@@ -7,6 +7,7 @@ mod marks;
 mod phones;
 mod ports;
 mod rules;
+mod waiting;
 
 pub use kinds::{KINDS, Kind};
 
@@ -110,6 +111,7 @@ impl Plan {
         self.check_queues(&mut findings);
         self.check_phones(&mut findings);
         self.check_rules(&mut findings);
+        self.check_waiting(&mut findings);
         let mut lints: Vec<Lint> = findings.pending.into_iter().map(Pending::lint).collect();
         lints.sort_by_key(|lint| lint.level);
         lints

@@ -1,0 +1,76 @@
+//! Objects as files and texts of other kinds: what is shown, JSON, CSV, HTML.
+
+use super::Call;
+use super::builtin::{narrowed, wrong};
+use crate::error::Error;
+use crate::object::{Object, Value};
+use crate::output;
+
+pub(super) fn out_file(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let path = call.bound.text("FilePath").ok_or_else(|| wrong("the file is missing: Out-File FILE"))?;
+    let text: String = output::lines(&input).iter().map(|line| format!("{line}\n")).collect();
+    let append = call.bound.is_set("Append");
+    call.shell.host.write(&path, &text, append)?;
+    Ok(Vec::new())
+}
+
+pub(super) fn out_string(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    Ok(vec![output::lines(&input).join("\n").into()])
+}
+
+pub(super) fn to_json(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let whole = Value::of_items(input);
+    let text = match call.bound.is_set("Compress") {
+        true => serde_json::to_string(&output::Json(&whole)),
+        false => serde_json::to_string_pretty(&output::Json(&whole)),
+    };
+    text.map(|text| vec![text.into()]).map_err(|error| wrong(error.to_string()))
+}
+
+pub(super) fn to_csv(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    Ok(csv(&input).into_iter().map(Value::from).collect())
+}
+
+pub(super) fn export_csv(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let path = call.bound.text("Path").unwrap_or_default();
+    let text: String = csv(&input).iter().map(|line| format!("{line}\n")).collect();
+    let append = call.bound.is_set("Append");
+    call.shell.host.write(&path, &text, append)?;
+    Ok(Vec::new())
+}
+
+/// Every field in quotes, as PowerShell writes them.
+fn csv(input: &[Value]) -> Vec<String> {
+    let objects: Vec<&Object> =
+        input.iter().filter_map(|v| if let Value::Object(o) = v { Some(o) } else { None }).collect();
+    let Some(first) = objects.first() else { return Vec::new() };
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let names: Vec<&str> = first.properties.iter().map(|(name, _)| name.as_str()).collect();
+    let line = |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
+    let cell = |object: &Object, name: &str| object.get(name).map(Value::text).unwrap_or_default();
+    let head = line(names.iter().map(|name| (*name).to_owned()).collect());
+    let row = |object: &&Object| line(names.iter().map(|name| cell(object, name)).collect());
+    std::iter::once(head).chain(objects.iter().map(row)).collect()
+}
+
+pub(super) fn to_html(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let names = call.bound.texts("Property");
+    let escaped = |text: &str| {
+        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    };
+    let mut lines = vec!["<table>".to_owned()];
+    for (place, item) in input.iter().enumerate() {
+        let Value::Object(object) = narrowed(item, &names, None) else { continue };
+        let row = |tag: &str, cells: Vec<String>| {
+            let cells: String =
+                cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
+            format!("<tr>{cells}</tr>")
+        };
+        if place == 0 {
+            lines.push(row("th", object.properties.iter().map(|(name, _)| name.clone()).collect()));
+        }
+        lines.push(row("td", object.properties.iter().map(|(_, value)| value.text()).collect()));
+    }
+    lines.push("</table>".to_owned());
+    Ok(lines.into_iter().map(Value::from).collect())
+}

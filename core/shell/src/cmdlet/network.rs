@@ -325,5 +325,5 @@ pub(super) fn printed(plan: &Plan, kind: &ManagedKind, identity: &Identity, prop
     };
     let names = ManagedKind::named(of)
         .map(|kind| plan.management().objects(kind).map(|(name, _)| name.to_owned()).collect());
-    Value::from(names.unwrap_or_else(Vec::new))
+    Value::from(names.unwrap_or_default())
 }

@@ -29,7 +29,7 @@ pub(super) fn of_kind(kind: &'static ManagedKind) -> Vec<Cmdlet> {
     let cmdlet = |verb: &str, about: &str, parameters: Vec<Parameter>, run| Cmdlet {
         name: format!("{verb}-Cs{}", kind.name),
         aliases: &[],
-        about: format!("{about} {}.", words(kind.name)),
+        about: format!("{about} the {}.", words(kind.name)),
         parameters,
         kind: Some(kind),
         run: Run::Each(run),
@@ -50,18 +50,13 @@ pub(super) fn of_kind(kind: &'static ManagedKind) -> Vec<Cmdlet> {
     cmdlets
 }
 
-/// `conferencing configuration` of `ConferencingConfiguration`.
+/// `Conferencing configuration` of `ConferencingConfiguration`.
 fn words(name: &str) -> String {
-    let mut words = String::new();
-    let mut before = ' ';
-    for c in name.chars() {
-        if c.is_uppercase() && before.is_lowercase() {
-            words.push(' ');
-        }
-        words.push(c);
-        before = c;
-    }
-    words
+    let name = name
+        .replace("UCPhone", "UC phone ")
+        .replace("AVEdge", "A/V Edge ")
+        .replace("Configuration", " configuration");
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn get(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {

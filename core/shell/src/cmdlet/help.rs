@@ -117,7 +117,7 @@ impl Shell<'_> {
         let words: Vec<String> = if command.trim_start() == word {
             self.cmdlets.iter().map(|cmdlet| cmdlet.name.clone()).filter(|name| begins(name)).collect()
         } else {
-            let previous = typed.filter(|typed| *typed != word).next_back();
+            let previous = typed.rfind(|typed| *typed != word);
             find(&self.cmdlets, name).map_or(Vec::new(), |cmdlet| of_cmdlet(cmdlet, previous, begins))
         };
         Completion { from, words }

@@ -38,15 +38,18 @@ pub(crate) struct Cmdlet {
     pub(crate) run: Run,
 }
 
+/// What a cmdlet hands on.
+pub(crate) type Output = Result<Vec<Value>, Error>;
+
 /// How a cmdlet takes what comes through the pipeline.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {
     /// Once for each object, or once without a pipeline.
-    Each(fn(&mut Call<'_, '_>) -> Result<Vec<Value>, Error>),
+    Each(fn(&mut Call<'_, '_>) -> Output),
     /// Once, with all of them.
-    All(fn(&mut Call<'_, '_>, Vec<Value>) -> Result<Vec<Value>, Error>),
+    All(fn(&mut Call<'_, '_>, Vec<Value>) -> Output),
     /// Once, with what was typed as it was typed.
-    Raw(fn(&mut Shell<'_>, &[Element], Vec<Value>) -> Result<Vec<Value>, Error>),
+    Raw(fn(&mut Shell<'_>, &[Element], Vec<Value>) -> Output),
 }
 
 /// A parameter.

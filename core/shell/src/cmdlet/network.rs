@@ -323,7 +323,8 @@ pub(super) fn printed(plan: &Plan, kind: &ManagedKind, identity: &Identity, prop
         "InterNetworkSitePolicies" => "NetworkInterSitePolicy",
         _ => "NetworkSubnet",
     };
-    let names = ManagedKind::named(of)
-        .map(|kind| plan.management().objects(kind).map(|(name, _)| name.to_owned()).collect());
-    Value::from(names.unwrap_or_else(Vec::new))
+    let names =
+        |kind: &ManagedKind| plan.management().objects(kind).map(|(name, _)| name.to_owned()).collect();
+    let names: Vec<String> = ManagedKind::named(of).map(names).unwrap_or_default();
+    Value::from(names)
 }

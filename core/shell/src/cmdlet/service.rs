@@ -45,6 +45,15 @@ const ROLES: [(&str, &[&str]); 32] = [
     ("ReportingDatabase", &[]),
 ];
 
+const UNPRINTED: [&str; 3] = ["XmppInternalPort", "XmppListeningPort", "SkypeSearchProxyPort"];
+const EDGE_NAMES: [&str; 5] = [
+    "AccessEdgeExternalFqdn",
+    "DataEdgeExternalFqdn",
+    "AVEdgeExternalFqdn",
+    "InternalInterfaceFqdn",
+    "ExternalMrasFqdn",
+];
+
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
     let switches = ROLES.iter().map(|(role, aliases)| Parameter::switch(role).alias(aliases));
     let identity = Parameter::text("Identity").at(0).from(From::Text);
@@ -149,13 +158,22 @@ fn service(estate: &Estate, name: &str) -> Object {
         None => Object::new(role).with("Identity", name),
     };
     object.kind = role.to_owned();
-    object
+    // Can be set and is documented as never printed: there for who names it.
+    let hidden: Vec<_> =
+        object.properties.extract_if(.., |(name, _)| UNPRINTED.contains(&name.as_str())).collect();
+    if role == "EdgeServer" {
+        EDGE_NAMES.into_iter().for_each(|name| object.properties.push((name.to_owned(), Value::Null)));
+    }
+    let mut object = object
         .with("DependentServiceList", Vec::<String>::new())
         .with("ServiceId", Value::Null)
         .with("SiteId", Value::Null)
         .with("PoolFqdn", fqdn)
         .with("Version", 5_u64)
-        .with("Role", role)
+        .with("Role", role);
+    object.shown = Some(object.properties.len());
+    object.properties.extend(hidden);
+    object
 }
 
 fn set_misnamed(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {

@@ -1,5 +1,6 @@
 //! A host in memory: versions of a plan, what was shown, and a few users.
-#![allow(dead_code, reason = "each test uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 use std::collections::BTreeMap;
 

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod findings;
+mod network;
 mod pairing;
 mod settings;
 
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::export::{Order, rules};
-use crate::import::{Deployed, Fact, What};
+use crate::export::{Order, network_rules, rules};
+use crate::import::{Deployed, Fact, Marker, What};
 use crate::plan::{Plan, Scope};
 use crate::role::Role;
 use crate::rule::MarkingRule;
@@ -66,31 +67,67 @@ const ROLES: [Role; 6] =
 
 /// Compares files with what the plan wants in this scope. A file of marking rules is compared with the rules of `role`,
 /// or of the role that fits it best; what several files of one role say counts together, so that a rule is missing only
-/// if none of them has it. Ports that a firewall opens are not compared.
+/// if none of them has it. Switches and routers have the rules of everybody and are compared by what their rules cover. Ports
+/// that a firewall opens are not compared.
 pub fn compare(plan: &Plan, scope: &Scope, role: Option<Role>, files: &[Deployed]) -> Vec<Line> {
     let order = Order { plan, scope: scope.clone() };
     let mut lines = Vec::new();
-    let mut found: BTreeMap<Role, BTreeSet<usize>> =
-        role.into_iter().map(|role| (role, BTreeSet::new())).collect();
+    let mut found: BTreeMap<(Role, Marker), BTreeSet<usize>> = BTreeMap::new();
     for file in files {
         let deployed = rules_of(file);
-        let role = role.or_else(|| best_fit(&order, &deployed));
-        let planned = role.map_or_else(Vec::new, |role| pairing::planned(&order, role));
-        let pairs = pairing::pair(&planned, &deployed);
-        if let Some(role) = role.filter(|_| !deployed.is_empty()) {
-            found.entry(role).or_default().extend(pairs.iter().filter_map(|pair| pair.planned));
+        let role = role_of(&order, role, file, &deployed);
+        if marks_in_between(file, role) {
+            lines.extend(network::lines(&order, file, &deployed));
+        } else {
+            let planned = role.map_or_else(Vec::new, |role| pairing::planned(&order, role, file.marker));
+            let pairs = pairing::pair(&planned, &deployed);
+            if let Some(role) = role.filter(|_| !deployed.is_empty()) {
+                let found = found.entry((role, file.marker)).or_default();
+                found.extend(pairs.iter().filter_map(|pair| pair.planned));
+            }
+            lines.extend(pairs.iter().map(|pair| rule_line(&order, file, role, &planned, pair)));
         }
-        for pair in &pairs {
-            lines.push(rule_line(&order, file, role, &planned, pair));
-        }
-        lines.extend(settings::lines(plan, file));
+        lines.extend(settings::lines(&order, file));
     }
-    for (role, found) in found {
-        let planned = pairing::planned(&order, role);
+    // Whoever names a role wants to hear of every rule, also if no file has any.
+    if let Some(role) = role.filter(|_| found.is_empty()) {
+        found.insert((role, Marker::Host), BTreeSet::new());
+    }
+    for ((role, marker), found) in found {
+        let planned = pairing::planned(&order, role, marker);
         let missing = planned.iter().enumerate().filter(|(number, _)| !found.contains(number));
         lines.extend(missing.map(|(_, planned)| missing_line(role, planned)));
     }
     lines
+}
+
+/// The role whose rules a file has; none for switches and routers, which have those of all.
+fn role_of(
+    order: &Order<'_>,
+    told: Option<Role>,
+    file: &Deployed,
+    deployed: &[(&str, &MarkingRule)],
+) -> Option<Role> {
+    match file.marker {
+        Marker::Host => told.or_else(|| best_fit(order, deployed, Marker::Host).map(|(role, _)| role)),
+        Marker::Network => None,
+        Marker::Linux => {
+            let router = network_rules(order).ok().and_then(|rules| fit(&pairing::of_rules(rules), deployed));
+            let host = best_fit(order, deployed, Marker::Linux);
+            told.or_else(|| {
+                host.filter(|(_, score)| router.is_none_or(|router| *score >= router)).map(|(role, _)| role)
+            })
+        }
+    }
+}
+
+/// Whether a file's rules look at other hosts' traffic.
+fn marks_in_between(file: &Deployed, role: Option<Role>) -> bool {
+    match file.marker {
+        Marker::Host => false,
+        Marker::Linux => role.is_none(),
+        Marker::Network => true,
+    }
 }
 
 fn rules_of(file: &Deployed) -> Vec<(&str, &MarkingRule)> {
@@ -106,15 +143,15 @@ fn rule_of(fact: &Fact) -> Option<(&str, &MarkingRule)> {
 
 /// The role of whose rules most are there and fewest are not; names that Carillon gave count too. None if not even one
 /// rule is similar.
-fn best_fit(order: &Order<'_>, deployed: &[(&str, &MarkingRule)]) -> Option<Role> {
+fn best_fit(order: &Order<'_>, deployed: &[(&str, &MarkingRule)], marker: Marker) -> Option<(Role, i64)> {
     let mut best: Option<(Role, i64)> = None;
     for role in ROLES {
-        let score = fit(&pairing::planned(order, role), deployed);
+        let score = fit(&pairing::planned(order, role, marker), deployed);
         if let Some(score) = score.filter(|score| best.is_none_or(|(_, most)| *score > most)) {
             best = Some((role, score));
         }
     }
-    best.map(|(role, _)| role)
+    best
 }
 
 fn fit(planned: &[Planned], deployed: &[(&str, &MarkingRule)]) -> Option<i64> {
@@ -145,7 +182,7 @@ fn rule_line(
     let fix = match (pair.state, wanted) {
         (State::Match, _) => None,
         (_, Some(wanted)) => Some(pairing::change(&wanted.rule, pair.rule)),
-        (_, None) => Some(extra_fix(order, role, planned, pair.rule)),
+        (_, None) => Some(extra_fix(order, file, role, planned, pair.rule)),
     };
     Line {
         state: pair.state,
@@ -175,7 +212,13 @@ fn missing_line(role: Role, planned: &Planned) -> Line {
     }
 }
 
-fn extra_fix(order: &Order<'_>, role: Option<Role>, planned: &[Planned], rule: &MarkingRule) -> String {
+fn extra_fix(
+    order: &Order<'_>,
+    file: &Deployed,
+    role: Option<Role>,
+    planned: &[Planned],
+    rule: &MarkingRule,
+) -> String {
     if let Err(unfit) = rules::of_role(order, Role::Client) {
         return format!("remove it: {unfit}");
     }
@@ -184,7 +227,7 @@ fn extra_fix(order: &Order<'_>, role: Option<Role>, planned: &[Planned], rule: &
         return "remove it: another rule of the file says the same".to_owned();
     }
     let others = ROLES.into_iter().filter(|other| Some(*other) != role);
-    match others.into_iter().find(|other| is(&pairing::planned(order, *other))) {
+    match others.into_iter().find(|other| is(&pairing::planned(order, *other, file.marker))) {
         Some(other) => {
             format!("it belongs to hosts of the role {other}: remove it here, or check the file as {other}")
         }

@@ -6,7 +6,7 @@ mod plans;
 
 use carillon_qos::drift::{self, Line, State};
 use carillon_qos::export::{Order, rules};
-use carillon_qos::import::{self, Deployed, Fact, Mark, What};
+use carillon_qos::import::{self, Deployed, Fact, Mark, Marker, What};
 use carillon_qos::plan::{QueueMap, Scope};
 use carillon_qos::{MarkingRule, Plan, PortRange, Protocol, Role, TrafficClass, dscp};
 use plans::{plans, read_back};
@@ -32,7 +32,13 @@ fn deployed(role: &str, changes: &[(&str, &str)]) -> Deployed {
 
 fn facts(what: &[What]) -> Deployed {
     let facts = what.iter().map(|what| Fact { place: "line 1".to_owned(), what: what.clone() }).collect();
-    Deployed { source: "there.txt".to_owned(), format: "test", facts, notes: Vec::new() }
+    Deployed {
+        source: "there.txt".to_owned(),
+        format: "test",
+        marker: Marker::Host,
+        facts,
+        notes: Vec::new(),
+    }
 }
 
 fn compared(files: &[Deployed]) -> Vec<Line> {
@@ -371,4 +377,94 @@ fn settings_become_a_plan_with_its_sites_phones_and_queues() {
         notes[0].to_string(),
         "there.txt: line 1: disagrees with what stands before it, which was kept"
     );
+}
+
+/// What a target's exports are, read as files of the estate; those that mark nothing and set nothing are left out.
+fn estate(plan: &Plan, target: &str) -> Vec<Deployed> {
+    let files = plans::export(plan, target);
+    let read = |file: &carillon_qos::export::File| import::read(&file.path, &file.bytes).ok();
+    files.iter().filter_map(read).filter(|file| !file.facts.is_empty()).collect()
+}
+
+#[test]
+fn what_any_device_was_told_matches_the_plan_that_told_it() {
+    let targets = [
+        "windows-reg",
+        "windows-pol",
+        "nftables",
+        "cisco",
+        "junos",
+        "aruba-switch",
+        "aruba-controller",
+        "polycom",
+        "yealink",
+        "snom",
+        "audiocodes-gateway",
+        "asterisk-gateway",
+    ];
+    for name in ["lync-kloud", "schertz-vvx", "technet"] {
+        let plan = Plan::preset(name).unwrap();
+        for target in targets {
+            if plans::unfit(&plan, target) {
+                continue;
+            }
+            let files = estate(&plan, target);
+            assert!(!files.is_empty(), "{name} {target}");
+            for file in files {
+                let lines = drift::compare(&plan, &Scope::default(), None, std::slice::from_ref(&file));
+                let wrong: Vec<Line> = lines.iter().filter(|l| l.state != State::Match).cloned().collect();
+                assert!(!lines.is_empty() && wrong.is_empty(), "{name} {}: {:#?}", file.source, told(&wrong));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_switch_is_judged_by_what_its_rules_cover() {
+    let plan = Plan::preset("schertz-vvx").unwrap();
+    let [file] = estate(&plan, "cisco").try_into().unwrap();
+    let compare = |file: Deployed| {
+        let lines = drift::compare(&plan, &Scope::default(), None, &[file]);
+        told(&lines.into_iter().filter(|line| line.state != State::Match).collect::<Vec<_>>())
+    };
+    let changed = |change: &dyn Fn(&mut MarkingRule)| {
+        let mut file = file.clone();
+        for fact in &mut file.facts {
+            if let What::Rule(rule) = &mut fact.what {
+                change(rule);
+            }
+        }
+        compare(file)
+    };
+    let audio = PortRange::parse("6000-6024");
+    let remarked = changed(&|rule| {
+        if rule.source_ports == audio {
+            rule.mark = dscp::parse("40").unwrap();
+        }
+    });
+    assert!(
+        !remarked.is_empty() && remarked.iter().all(|line| line.starts_with("different")),
+        "{remarked:#?}"
+    );
+    assert!(remarked[0].contains("mark 6000-6024 EF (46), not CS5 (40)"), "{remarked:#?}");
+    let shortened = changed(&|rule| {
+        if rule.source_ports == audio {
+            rule.source_ports = PortRange::parse("6000-6020");
+        }
+    });
+    assert!(
+        shortened.iter().all(|line| line.contains("missing") && line.contains("add 6021-6024 to: ")),
+        "{shortened:#?}"
+    );
+    let longer = changed(&|rule| {
+        if rule.destination_ports == PortRange::parse("5061") {
+            rule.destination_ports = PortRange::parse("5061-5070");
+        }
+    });
+    assert!(
+        longer.iter().all(|line| line.contains("leave out 5062-5070")) && !longer.is_empty(),
+        "{longer:#?}"
+    );
+    let udp_only = changed(&|rule| rule.protocol = Protocol::Udp);
+    assert!(udp_only.iter().any(|line| line.starts_with("missing")), "{udp_only:#?}");
 }

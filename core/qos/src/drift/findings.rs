@@ -1,9 +1,9 @@
 //! What is wrong with deployed rules, queue maps and phones as such: the lints of a plan that states them.
 
 use super::adopt::{phone_tables, queue_table, quoted, rule_table};
-use super::{best_fit, rules_of};
+use super::{marks_in_between, role_of, rules_of};
 use crate::export::Order;
-use crate::import::{Deployed, Fact, What};
+use crate::import::{Deployed, Fact, Marker, What};
 use crate::plan::{Lint, Plan, Scope};
 use crate::role::Role;
 use crate::rule::MarkingRule;
@@ -32,7 +32,10 @@ pub fn lints(plan: &Plan, scope: &Scope, role: Option<Role>, files: &[Deployed])
     let Ok(estate) = Plan::from_toml(&stated(&order, role, files)) else { return Vec::new() };
     let before = plan.lint();
     let news = estate.lint().into_iter().filter(|lint| CODES.contains(&lint.code));
-    news.filter(|lint| lint.code.starts_with("rule-") || !before.contains(lint)).collect()
+    let programs = files.iter().any(|file| file.marker == Marker::Host);
+    news.filter(|lint| lint.code.starts_with("rule-") || !before.contains(lint))
+        .filter(|lint| programs || lint.code != "rule-any-program")
+        .collect()
 }
 
 /// The plan as a file, with the deployed things in the place of its own.
@@ -54,7 +57,12 @@ fn stated(order: &Order<'_>, role: Option<Role>, files: &[Deployed]) -> String {
     text.extend(role_marks(files));
     for file in files {
         let deployed = rules_of(file);
-        let role = role.or_else(|| best_fit(order, &deployed)).unwrap_or(Role::Client);
+        let role = role_of(order, role, file, &deployed);
+        // Lints are about what hosts do with their own traffic.
+        if marks_in_between(file, role) {
+            continue;
+        }
+        let role = role.unwrap_or(Role::Client);
         for (place, rule) in deployed {
             let named = MarkingRule { name: format!("{} ({place})", rule.name), ..rule.clone() };
             text.push_str(&rule_table(role, &named));

@@ -3,7 +3,8 @@
 use super::State;
 use crate::class::TrafficClass;
 use crate::dscp;
-use crate::export::{Order, rules};
+use crate::export::{Order, rules, without_programs};
+use crate::import::Marker;
 use crate::plan::RolePolicy;
 use crate::ports::PortRange;
 use crate::role::Role;
@@ -24,15 +25,21 @@ pub(super) struct Pair<'d> {
     pub(super) planned: Option<usize>,
 }
 
-/// The rules that a role has; none while the plan is not in force.
-pub(super) fn planned(order: &Order<'_>, role: Role) -> Vec<Planned> {
+/// The rules that a role has on hosts that know programs, or on such that do not; none while the plan is not in force.
+pub(super) fn planned(order: &Order<'_>, role: Role, marker: Marker) -> Vec<Planned> {
     let of = |role| order.plan.policy(role, &order.scope);
     let policies = match role {
         Role::Edge => vec![of(Role::Client), of(Role::Conferencing)],
         role => vec![of(role)],
     };
     let rules = rules::of_role(order, role).unwrap_or_default();
+    let rules = if marker == Marker::Host { rules } else { without_programs(rules) };
     rules.into_iter().map(|rule| Planned { product: product(&policies, &rule), rule }).collect()
+}
+
+/// Rules that are wanted as they are.
+pub(super) fn of_rules(rules: Vec<MarkingRule>) -> Vec<Planned> {
+    rules.into_iter().map(|rule| Planned { rule, product: None }).collect()
 }
 
 impl Planned {

@@ -5,15 +5,16 @@ use carillon_wire::ip::Dscp;
 use super::{Line, State};
 use crate::class::TrafficClass;
 use crate::dscp;
+use crate::export::{Order, phone_wanted};
 use crate::import::{Deployed, Fact, What};
-use crate::plan::{Plan, QueueMap, Scope};
+use crate::plan::{PhoneFamily, Plan, PortControl, QueueMap, Scope};
 use crate::ports::PortRange;
 use crate::role::Role;
 
 /// One line for every statement of the file that is no rule.
-pub(super) fn lines(plan: &Plan, file: &Deployed) -> Vec<Line> {
+pub(super) fn lines(order: &Order<'_>, file: &Deployed) -> Vec<Line> {
     let line = |fact: &Fact| {
-        let compared = compared(plan, &fact.what)?;
+        let compared = compared(order, &fact.what)?;
         Some(compared.line(file, fact))
     };
     file.facts.iter().filter_map(line).collect()
@@ -56,7 +57,8 @@ impl Compared {
     }
 }
 
-fn compared(plan: &Plan, what: &What) -> Option<Compared> {
+fn compared(order: &Order<'_>, what: &What) -> Option<Compared> {
+    let plan = order.plan;
     match what {
         What::Rule(_) | What::Open { .. } => None,
         What::Enabled { scope, enabled } => Some(switch(plan, scope, *enabled)),
@@ -72,7 +74,7 @@ fn compared(plan: &Plan, what: &What) -> Option<Compared> {
             })
         }
         What::Phone { family, class, start, end, mark } => {
-            Some(phone(plan, family, *class, (*start, *end), mark.map(|mark| mark.0)))
+            Some(phone(order, family, *class, (*start, *end), mark.map(|mark| mark.0)))
         }
         What::Queues(map) => queues(plan.queue_map()?, map),
     }
@@ -130,31 +132,28 @@ fn counted(ports: PortRange) -> String {
     format!("{ports} (start {}, count {})", ports.start(), ports.count())
 }
 
-/// Only what is set is compared: what a family fixes is for `plan lint`.
+/// Only what is set is compared, with what the family's own export would say: what a family fixes is for `plan lint`.
 fn phone(
-    plan: &Plan,
+    order: &Order<'_>,
     family: &str,
     class: TrafficClass,
     (start, end): (Option<u16>, Option<u16>),
     mark: Option<Dscp>,
 ) -> Compared {
-    let policy = plan.planned(Role::Phone, &Scope::default());
-    let own = plan.phones().iter().find(|phone| phone.family.name == family);
-    let own_start = own.and_then(|phone| match class {
-        TrafficClass::Video => phone.video_start.as_ref(),
-        _ => phone.audio_start.as_ref(),
-    });
-    let range = policy.ports(class);
-    let wanted = (
-        own_start.map(|start| start.value).or(range.map(PortRange::start)).filter(|_| start.is_some()),
-        range.map(PortRange::end).filter(|_| end.is_some()),
-    );
-    let own_mark = own.and_then(|phone| phone.marks.get(&class)).map(|mark| mark.value);
-    let wanted_mark = mark.and(Some(own_mark.unwrap_or_else(|| policy.mark(class))));
-    let planned = told(wanted, wanted_mark);
+    let family = PhoneFamily::named(family);
+    let wanted = family.map(|family| phone_wanted(order, family, class));
+    let planned = match &wanted {
+        Some(Ok(wanted)) => told(
+            (wanted.start.filter(|_| start.is_some()), wanted.end.filter(|_| end.is_some())),
+            wanted.mark.filter(|_| mark.is_some()),
+        ),
+        // The plan asks for what such a phone cannot do.
+        _ => String::new(),
+    };
+    let gateway = family.is_some_and(|family| family.ports == PortControl::BaseAndSpacing);
     Compared {
-        role: Some(Role::Phone),
-        what: format!("{class} of {family}"),
+        role: Some(if gateway { Role::Gateway } else { Role::Phone }),
+        what: format!("{class} of {}", family.map_or("unknown", |family| family.name)),
         planned: (!planned.is_empty()).then_some(planned),
         deployed: told((start, end), mark),
         note: None,

@@ -25,10 +25,24 @@ pub struct Deployed {
     pub source: String,
     /// The spelling: `Registry.pol`, `Polycom XML`.
     pub format: &'static str,
+    /// What kind of thing marks by it.
+    pub marker: Marker,
     /// What it says, in the order of the file.
     pub facts: Vec<Fact>,
     /// What was mended or passed over, each with its place.
     pub notes: Vec<Note>,
+}
+
+/// What kind of thing has a file's marking rules: it decides what a rule can look at.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Marker {
+    /// A host that marks what its own programs send, and knows which program it is.
+    Host,
+    /// A Linux host, which knows no programs, or a Linux router.
+    Linux,
+    /// A switch or router, which sees both directions of everybody's traffic.
+    Network,
 }
 
 /// One statement of a file.
@@ -139,9 +153,15 @@ pub(crate) struct Read {
 }
 
 /// The first that recognises a file reads it.
-fn formats() -> impl Iterator<Item = &'static Format> {
-    let groups = [windows::FORMATS, cmdlet::FORMATS, phone::FORMATS, network::FORMATS, linux::FORMATS];
-    groups.into_iter().flatten()
+fn formats() -> impl Iterator<Item = (Marker, &'static Format)> {
+    let groups = [
+        (Marker::Host, windows::FORMATS),
+        (Marker::Host, cmdlet::FORMATS),
+        (Marker::Host, phone::FORMATS),
+        (Marker::Network, network::FORMATS),
+        (Marker::Linux, linux::FORMATS),
+    ];
+    groups.into_iter().flat_map(|(marker, formats)| formats.iter().map(move |format| (marker, format)))
 }
 
 /// Largest file that is read, in bytes.
@@ -156,10 +176,10 @@ pub fn read(source: &str, bytes: &[u8]) -> Result<Deployed, Vec<Note>> {
     if bytes.len() > MAX_FILE {
         return Err(whole(format!("{} bytes; at most {MAX_FILE} are read", bytes.len())));
     }
-    let Some(format) = formats().find(|format| (format.recognise)(bytes)) else {
-        let names: Vec<&str> = formats().map(|format| format.name).collect();
+    let Some((marker, format)) = formats().find(|(_, format)| (format.recognise)(bytes)) else {
+        let names: Vec<&str> = formats().map(|(_, format)| format.name).collect();
         return Err(whole(format!("is in none of the spellings that are known: {}", names.join(", "))));
     };
     let Read { facts, notes } = (format.read)(bytes)?;
-    Ok(Deployed { source: source.to_owned(), format: format.name, facts, notes })
+    Ok(Deployed { source: source.to_owned(), format: format.name, marker, facts, notes })
 }

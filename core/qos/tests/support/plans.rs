@@ -69,3 +69,9 @@ pub fn read_back(plan: &Plan, target: &str) -> Vec<Deployed> {
         .map(|file| import::read(&file.path, &file.bytes).unwrap_or_else(|notes| panic!("{notes:?}")))
         .collect()
 }
+
+/// Whether a target refuses the plan.
+pub fn unfit(plan: &Plan, target: &str) -> bool {
+    let order = Order { plan, scope: Scope::default() };
+    (Target::named(target).unwrap().make)(&order).is_err()
+}

@@ -4,6 +4,8 @@ mod marks;
 mod queues;
 mod table;
 
+pub(crate) use table::without_programs;
+
 use super::{Order, Target};
 
 pub(super) const TARGETS: &[Target] = &[marks::TARGET, queues::TARGET];

@@ -62,7 +62,7 @@ pub(super) fn answered(rule: &MarkingRule) -> MarkingRule {
 }
 
 /// For hosts where rules match no program: what is left of rules that differ in their programs only.
-pub(super) fn without_programs(rules: Vec<MarkingRule>) -> Vec<MarkingRule> {
+pub(crate) fn without_programs(rules: Vec<MarkingRule>) -> Vec<MarkingRule> {
     let mut kept: Vec<MarkingRule> = Vec::new();
     for mut rule in rules {
         if rule.application.take().is_some() {

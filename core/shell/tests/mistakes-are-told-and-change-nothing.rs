@@ -66,6 +66,16 @@ fn a_change_that_lint_calls_an_error_is_refused_unless_forced() {
 }
 
 #[test]
+fn phones_that_a_change_leaves_behind_are_named_and_do_not_stop_it() {
+    let mut estate = Estate::with("name = \"t\"\nbase = \"schertz-vvx\"\n");
+    let done = estate.done(
+        "Set-CsConferencingConfiguration -ClientAudioPort 20000 -ClientAudioPortRange 40 -ClientVideoPort 20040 -ClientVideoPortRange 40",
+    );
+    assert!(done.warnings.contains("vvx: phone will use 6000-6023 for audio"), "{}", done.warnings);
+    assert!(estate.done("Get-CsConferencingConfiguration | fl ClientAudioPort").out.contains("20000"));
+}
+
+#[test]
 fn what_is_edited_keeps_comments_and_order() {
     let toml = "# ours\nname = \"t\" # short\nbase = \"lync\"\n\n[roles.client] # the clients\nvideo = \"7000-7039\" # wide\naudio = \"6000-6039\" # narrow\n\n[classes]\naudio = \"EF\"\n";
     let mut estate = Estate::with(toml);

@@ -60,6 +60,17 @@ pub fn bind_error(address: SocketAddr, transport: Transport, error: io::Error) -
 
 /// The processes that hold the port at this address or at one that includes it.
 pub fn holders(address: SocketAddr, transport: Transport) -> Vec<Holder> {
+    // The kernel writes its table in pieces, and rows slip through between them while other sockets come and go.
+    (0..READINGS)
+        .map(|_| read_holders(address, transport))
+        .find(|holders| !holders.is_empty())
+        .unwrap_or_default()
+}
+
+/// How often the kernel's tables are read before a port counts as held by nobody whom we may see.
+const READINGS: usize = 3;
+
+fn read_holders(address: SocketAddr, transport: Transport) -> Vec<Holder> {
     let sockets = sockets_at(address, transport);
     let mut holders = Vec::new();
     for (pid, inode) in open_sockets() {

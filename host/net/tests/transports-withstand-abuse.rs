@@ -244,6 +244,8 @@ fn strangers_hold_little_each_and_little_together() {
     let mut phone = connect(address);
     phone.write_all(&message("known")).unwrap();
     hub.until_messages(1);
+    let known = hub.seen.messages[0].0;
+    hub.transports.trust(known);
     let strangers: Vec<Socket> = (0..3).map(|_| connect(address)).collect();
     for mut stranger in &strangers {
         stranger.write_all(&part(16_384, 12_000)).unwrap();

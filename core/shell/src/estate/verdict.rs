@@ -25,6 +25,9 @@ pub(super) struct Settled {
 /// Findings that one more step of a documented order mends.
 const MENDED_BY_THE_NEXT_STEP: [&str; 3] = ["default-ranges", "ranges-overlap", "modality-unset"];
 
+/// A finding about devices that are told by files of their own: no cmdlet of the same line could mend it.
+const PHONES_LEFT_BEHIND: &str = "phone-outside-range";
+
 /// Checks the draft, and has hold what can.
 pub(super) fn settle(before: &Estate, draft: Draft, force: bool) -> Result<Settled, Error> {
     let mut draft = draft;
@@ -51,7 +54,18 @@ pub(super) fn settle(before: &Estate, draft: Draft, force: bool) -> Result<Settl
             }
         }
     }
+    warnings.extend(phones_left_behind(&before.plan, &parse(&draft.toml())?));
     Ok(Settled { toml: draft.toml(), warnings })
+}
+
+fn phones_left_behind(before: &Plan, after: &Plan) -> Vec<String> {
+    let left = |lint: &Lint| lint.code == PHONES_LEFT_BEHIND;
+    let old = before.lint();
+    let new = after.lint().into_iter().filter(left).filter(|lint| !old.contains(lint));
+    new.map(|lint| {
+        format!("{}. Change [phones] in the plan, then `carillon plan export` writes their files.", lint.text)
+    })
+    .collect()
 }
 
 fn refuse_worse(before: &Plan, after: &Plan, force: bool, warnings: &mut Vec<String>) -> Result<(), Error> {
@@ -86,7 +100,7 @@ fn worse(before: &Plan, after: &Plan) -> Vec<Lint> {
     };
     let old: Vec<_> = errors(before).iter().map(subject).collect();
     let mut new = errors(after);
-    new.retain(|lint| !old.contains(&subject(lint)));
+    new.retain(|lint| lint.code != PHONES_LEFT_BEHIND && !old.contains(&subject(lint)));
     new
 }
 

@@ -82,6 +82,22 @@ fn sites_that_differ_get_a_folder_of_their_own() {
 }
 
 #[test]
+fn sites_of_similar_names_do_not_share_a_folder_and_what_is_gone_leaves_none() {
+    let folder = Folder::new("export-similar");
+    let plan = folder.path("plan.toml");
+    let text = "name = \"two\"\nbase = \"schertz-vvx\"\n[sites.\"Oslo 1\".classes]\naudio = 40\n[sites.\"oslo-1\".classes]\naudio = 44\n";
+    fs::write(&plan, text).unwrap();
+    let out = folder.path("out");
+    assert_eq!(carillon(&["plan", "export", "all", "--plan", &plan, "--out", &out]).status(), 0);
+    let read = |site: &str| fs::read(format!("{out}/{site}/windows/client.reg")).unwrap();
+    assert_ne!(read("site-Oslo-1"), read("site-oslo-1-2"));
+    assert_eq!(carillon(&["plan", "export", "all", "--plan", "schertz-vvx", "--out", &out]).status(), 0);
+    assert!(
+        !fs::exists(format!("{out}/site-Oslo-1")).unwrap() && fs::exists(format!("{out}/windows")).unwrap()
+    );
+}
+
+#[test]
 fn one_file_can_be_printed_and_several_cannot() {
     let of = |only: &str| {
         carillon(&["plan", "export", "windows-reg", "--plan", "schertz-vvx", "--only", only, "--out", "-"])
@@ -131,6 +147,30 @@ fn what_was_exported_matches_the_plan_and_nothing_else_does() {
     assert!(states.contains(&"different".into()) && states.contains(&"extra".into()), "{states:?}");
     let text = carillon(&["plan", "check", &files[0], "--plan", "schertz-vvx"]);
     assert!(text.out().contains("set the source ports to 6000-6024, they are 20000-20039"), "{}", text.out());
+}
+
+#[test]
+fn files_that_say_nothing_are_no_answer_and_classes_in_one_queue_are_a_no() {
+    let folder = Folder::new("check-nothing");
+    let key = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\QoS]\r\n";
+    let empty = folder.file("empty.reg", key);
+    let run = carillon(&["plan", "check", &empty, "--plan", "lync-kloud"]);
+    assert_eq!(run.status(), 2, "{}", run.out());
+    assert!(run.out().contains("nothing here sets a port or a mark"), "{}", run.out());
+    let lacking = carillon(&["plan", "check", &empty, "--plan", "lync-kloud", "--role", "mediation"]);
+    assert_eq!(lacking.status(), 1);
+    assert!(lacking.out().contains("missing"), "{}", lacking.out());
+    let import = carillon(&["plan", "import", &empty]);
+    assert_eq!((import.status(), import.out()), (2, String::new()));
+    assert!(import.err().contains("say nothing of ports, marks or queues"), "{}", import.err());
+    let queues = folder.file("queues.txt", "CS3 1\nAF41 2\nEF 2\n");
+    let shared = carillon(&["plan", "check", &queues, "--plan", "lync-kloud"]);
+    assert_eq!(shared.status(), 1, "{}", shared.out());
+    assert!(
+        shared.out().contains("queue-shared") && !shared.out().contains("as planned"),
+        "{}",
+        shared.out()
+    );
 }
 
 #[test]

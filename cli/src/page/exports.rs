@@ -38,14 +38,31 @@ pub fn render(plan: &Plan, made: &[Made]) -> String {
     let mut page = Html::default();
     super::begin(&mut page, &format!("{}: one plan for every device", plan.name()));
     head(&mut page, plan, made);
-    for of_target in made.iter().filter(|made| !made.files().is_empty()) {
-        target(&mut page, of_target);
+    contents(&mut page, made);
+    for (number, of_target) in made.iter().enumerate().filter(|(_, made)| !made.files().is_empty()) {
+        target(&mut page, number, of_target);
     }
     without(&mut page, made);
     page.fixed("<section>\n<h2>The plan</h2>\n");
     html!(page, "<details><summary>as a file</summary><pre>{}</pre></details>\n</section>\n", plan.to_toml());
     super::end(&mut page);
     page.into_string()
+}
+
+/// Every target with a way to its files.
+fn contents(page: &mut Html, made: &[Made]) {
+    page.fixed("<section>\n<h2>Devices</h2>\n<ul class=\"card reasons\">\n");
+    for (number, made) in made.iter().enumerate().filter(|(_, made)| !made.files().is_empty()) {
+        html!(page, "<li><a href=\"#target-{}\">{}</a></li>\n", number, heading(made));
+    }
+    page.fixed("</ul>\n</section>\n");
+}
+
+fn heading(made: &Made) -> String {
+    match made.site.as_str() {
+        "" => made.target.title.to_owned(),
+        site => format!("{}, site {site}", made.target.title),
+    }
 }
 
 fn head(page: &mut Html, plan: &Plan, made: &[Made]) {
@@ -57,12 +74,8 @@ fn head(page: &mut Html, plan: &Plan, made: &[Made]) {
     page.fixed("<p>Begin with one site or a test group. Look at a capture with <code>carillon verify</code>, then go on.</p>\n</header>\n");
 }
 
-fn target(page: &mut Html, made: &Made) {
-    page.fixed("<section>\n");
-    match made.site.as_str() {
-        "" => html!(page, "<h2>{}</h2>\n", made.target.title),
-        site => html!(page, "<h2>{}, site {}</h2>\n", made.target.title, site),
-    }
+fn target(page: &mut Html, number: usize, made: &Made) {
+    html!(page, "<section id=\"target-{}\">\n<h2>{}</h2>\n", number, heading(made));
     for file in made.files() {
         match &file.guide {
             Some(guide) => card(page, file, guide),
@@ -79,7 +92,9 @@ fn target(page: &mut Html, made: &Made) {
 
 fn card(page: &mut Html, file: &File, guide: &Guide) {
     html!(page, "<article class=\"card\">\n<h3><a href=\"{}\">{}</a></h3>\n", file.path, file.path);
-    html!(page, "<p>{}</p>\n", guide.purpose);
+    page.fixed("<p>");
+    typed(page, &guide.purpose);
+    page.fixed("</p>\n<details>\n<summary>Install, check, roll back</summary>\n");
     let parts = [
         ("Install", &guide.install),
         ("Check", &guide.check),
@@ -95,7 +110,7 @@ fn card(page: &mut Html, file: &File, guide: &Guide) {
         }
         page.fixed("</ol>\n");
     }
-    page.fixed("</article>\n");
+    page.fixed("</details>\n</article>\n");
 }
 
 /// What stands in backticks is typed.
@@ -144,6 +159,8 @@ mod tests {
         for expected in [
             "<a href=\"windows/client.reg\">windows/client.reg</a>",
             "<a href=\"windows/part.xml\">",
+            "<a href=\"#target-0\">",
+            "<section id=\"target-0\">",
             "for &lt;you&gt;",
             "run <code>a &lt;b&gt;</code>",
             "no &lt;u&gt;",

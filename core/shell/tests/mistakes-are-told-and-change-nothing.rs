@@ -76,6 +76,22 @@ fn phones_that_a_change_leaves_behind_are_named_and_do_not_stop_it() {
 }
 
 #[test]
+fn a_limit_of_one_modality_leaves_the_other_alone() {
+    let mut estate = Estate::installed();
+    estate.done("New-CsNetworkBandwidthPolicyProfile P -AudioBWLimit 2000 -AudioBWSessionLimit 200");
+    estate.done("Set-CsNetworkBandwidthPolicyProfile P -VideoBWLimit 1400 -VideoBWSessionLimit 500");
+    estate.done("Set-CsNetworkBandwidthPolicyProfile P -AudioBWLimit 3000");
+    let policy = estate.done("Get-CsNetworkBandwidthPolicyProfile P | fl BWPolicy").out;
+    let expected = "{BWLimit=3000;BWSessionLimit=200;BWPolicyModality=Audio, BWLimit=1400;BWSessionLimit=500;BWPolicyModality=Video}";
+    assert!(policy.contains(expected), "{policy}");
+    estate.done("New-CsNetworkRegion -Identity NA -CentralSite Redmond");
+    estate.done("Set-CsNetworkRegion NA -AudioAlternatePath $false");
+    estate.done("Set-CsNetworkRegion NA -VideoAlternatePath $false");
+    let paths = estate.done("Get-CsNetworkRegion NA | fl BWAlternatePaths").out;
+    assert_eq!(paths.matches("AlternatePath=False").count(), 2, "{paths}");
+}
+
+#[test]
 fn what_is_edited_keeps_comments_and_order() {
     let toml = "# ours\nname = \"t\" # short\nbase = \"lync\"\n\n[roles.client] # the clients\nvideo = \"7000-7039\" # wide\naudio = \"6000-6039\" # narrow\n\n[classes]\naudio = \"EF\"\n";
     let mut estate = Estate::with(toml);

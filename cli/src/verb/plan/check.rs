@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use carillon_qos::drift::{self, Line, State};
-use carillon_qos::plan::{Lint, Scope};
+use carillon_qos::plan::{Level, Lint, Scope};
 use serde::Serialize;
 
 use super::import::read_all;
@@ -15,21 +15,30 @@ use crate::table::{Cell, Column, Table, terminal_width};
 use crate::verb::print_json;
 use crate::words::{clean, some};
 
-/// Compares; yes if everything planned is deployed and nothing else.
+/// Compares; yes if everything planned is deployed and nothing else. Files that say nothing of ports and marks are no
+/// answer.
 pub(super) fn run(args: &Check, out: &mut dyn Write) -> Result<Answer, Failure> {
     let plan = plans::load(&args.plan)?;
     let scope: Scope = plans::scope(&plan, &args.scope)?;
     let deployed = read_all(&args.files)?;
     let lines = drift::compare(&plan, &scope, args.role, &deployed);
     let lints = drift::lints(&plan, &scope, args.role, &deployed);
-    let kept = lines.iter().all(|line| line.state == State::Match);
+    // What is wrong whatever the plan is no small thing: two classes in one queue are one class.
+    let sound = lints.iter().all(|lint| lint.level == Level::Advice || lint.code == "rule-range-differs");
+    let compared = !lines.is_empty() || !lints.is_empty();
+    let kept = compared && sound && lines.iter().all(|line| line.state == State::Match);
     if args.json {
         print_json(&Checked { plan: plan.name(), kept, lines: &lines, lints: &lints })?;
     } else {
-        print(plan.name(), &lines, out)?;
+        print(&lines, out)?;
         super::print_lints("what is deployed", &lints, out)?;
+        conclude(plan.name(), &lines, compared, kept, out)?;
     }
-    Ok(if kept { Answer::Yes } else { Answer::No })
+    Ok(match (compared, kept) {
+        (false, _) => Answer::Unknown,
+        (true, true) => Answer::Yes,
+        (true, false) => Answer::No,
+    })
 }
 
 #[derive(Serialize)]
@@ -42,7 +51,7 @@ struct Checked<'a> {
     lints: &'a [Lint],
 }
 
-fn print(plan: &str, lines: &[Line], out: &mut dyn Write) -> Result<(), Failure> {
+fn print(lines: &[Line], out: &mut dyn Write) -> Result<(), Failure> {
     let mut table = Table::new([
         Column::left("STATE"),
         Column::left("WHAT"),
@@ -73,10 +82,26 @@ fn print(plan: &str, lines: &[Line], out: &mut dyn Write) -> Result<(), Failure>
             writeln!(out, "{NAME}{}{NAME:#}: {}", clean(&line.what), clean(fix))?;
         }
     }
+    Ok(())
+}
+
+fn conclude(
+    plan: &str,
+    lines: &[Line],
+    compared: bool,
+    kept: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let plan = clean(plan);
     let wrong = lines.iter().filter(|line| line.state != State::Match).count() as u64;
-    match wrong {
-        0 => writeln!(out, "{GOOD}as planned{GOOD:#} {FAINT}by {}{FAINT:#}", clean(plan))?,
-        _ => writeln!(out, "{BAD}{}{BAD:#} from {}", some(wrong, "deviation", "deviations"), clean(plan))?,
+    match (compared, kept, wrong) {
+        (false, ..) => writeln!(
+            out,
+            "{DOUBT}nothing here sets a port or a mark{DOUBT:#}: with --role, what hosts of that role lack is listed"
+        )?,
+        (_, true, _) => writeln!(out, "{GOOD}as planned{GOOD:#} {FAINT}by {plan}{FAINT:#}")?,
+        (_, false, 0) => writeln!(out, "{BAD}as {plan} says, but wrong by itself{BAD:#}: see above")?,
+        _ => writeln!(out, "{BAD}{}{BAD:#} from {plan}", some(wrong, "deviation", "deviations"))?,
     }
     Ok(())
 }

@@ -96,25 +96,36 @@ fn plan(args: &Export) -> Result<Plan, Failure> {
 
 /// The targets' files for this scope, and those of every site that differs, each in a folder of its own.
 fn make(plan: &Plan, scope: &Scope, chosen: &[&'static Target], every_site: bool) -> Vec<Made> {
-    let mut made = of_scope(plan, scope, chosen, "");
-    if every_site {
-        for site in plan.sites() {
-            let scope = Scope { site: Some(site.to_owned()), service: None };
-            made.extend(of_scope(plan, &scope, chosen, site));
-        }
+    let mut made = of_scope(plan, scope, chosen, None);
+    let mut taken = BTreeSet::new();
+    for site in plan.sites().filter(|_| every_site) {
+        let scope = Scope { site: Some(site.to_owned()), service: None };
+        made.extend(of_scope(plan, &scope, chosen, Some((site, &site_folder(site, &mut taken)))));
     }
     made
 }
 
-fn of_scope(plan: &Plan, scope: &Scope, chosen: &[&'static Target], site: &str) -> Vec<Made> {
+/// A folder that no other site has, also where capitals make no difference.
+fn site_folder(site: &str, taken: &mut BTreeSet<String>) -> String {
+    let base = format!("site-{}", plain(site));
+    let numbered = (2..).map(|number| format!("{base}-{number}"));
+    let mut free = std::iter::once(base.clone()).chain(numbered);
+    free.find(|folder| taken.insert(folder.to_lowercase())).unwrap_or(base)
+}
+
+fn of_scope(plan: &Plan, scope: &Scope, chosen: &[&'static Target], site: Option<(&str, &str)>) -> Vec<Made> {
     let order = Order { plan, scope: scope.clone() };
     let folder = |file: File| match site {
-        "" => file,
-        site => File { path: format!("site-{}/{}", plain(site), file.path), ..file },
+        None => file,
+        Some((_, folder)) => File { path: format!("{folder}/{}", file.path), ..file },
     };
     let of_target = |target: &&'static Target| {
         let files = (target.make)(&order).map(|files| files.into_iter().map(folder).collect());
-        Made { target, site: site.to_owned(), result: files.map_err(|unfit| unfit.to_string()) }
+        Made {
+            target,
+            site: site.map_or("", |(site, _)| site).to_owned(),
+            result: files.map_err(|unfit| unfit.to_string()),
+        }
     };
     chosen.iter().map(of_target).collect()
 }
@@ -216,6 +227,9 @@ fn write_folder(folder: &Path, plan: &Plan, made: &[Made], manifest: &Manifest) 
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(Failure::new(format!("cannot remove `{}` of an earlier export", path.display()), error)),
         })?;
+        // Folders go with their last file; one that holds something else stays.
+        let inside = path.ancestors().skip(1).take_while(|parent| *parent != folder);
+        inside.take_while(|parent| fs::remove_dir(parent).is_ok()).count();
     }
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     let text = serde_json::to_string_pretty(manifest)?;

@@ -19,6 +19,9 @@ pub(super) fn run(args: &Import, out: &mut dyn Write) -> Result<Answer, Failure>
     if args.json {
         return print_json(&deployed);
     }
+    if deployed.iter().all(|file| file.facts.is_empty()) {
+        return Err(Failure::new("cannot make a plan", "the files say nothing of ports, marks or queues"));
+    }
     let (plan, notes) = drift::plan_from(&deployed);
     let mut err = anstream::stderr().lock();
     for note in &notes {

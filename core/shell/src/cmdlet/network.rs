@@ -155,8 +155,12 @@ pub(super) fn refine(
     changes: &mut Changes,
 ) -> Result<(), Error> {
     match kind.name {
-        "NetworkBandwidthPolicyProfile" => limits(call, kind, changes)?,
-        "NetworkRegion" => alternate_paths(call, kind, changes)?,
+        "NetworkBandwidthPolicyProfile" => {
+            limits(call, &list_of(plan, kind, identity, "BWPolicy"), kind, changes)?;
+        }
+        "NetworkRegion" => {
+            alternate_paths(call, &list_of(plan, kind, identity, "BWAlternatePaths"), kind, changes)?;
+        }
         "NetworkInterRegionRoute" => {
             let links = call.bound.text("NetworkRegionLinkIDs");
             let links = links.map(|links| links.split(',').map(|link| link.trim().to_owned()).collect());
@@ -185,31 +189,42 @@ pub(super) fn refine(
     Ok(())
 }
 
-/// What `AudioBWLimit` and its like mean.
-fn limits(call: &Call<'_, '_>, kind: &'static ManagedKind, changes: &mut Changes) -> Result<(), Error> {
+/// What `AudioBWLimit` and its like mean. What is not named stays as it was.
+fn limits(
+    call: &Call<'_, '_>,
+    before: &[String],
+    kind: &'static ManagedKind,
+    changes: &mut Changes,
+) -> Result<(), Error> {
     let number = |name: &str| match call.bound.get(name) {
-        Some(Value::Integer(number)) => Some(*number),
+        Some(Value::Integer(number)) => Some(number.to_string()),
         _ => None,
     };
     let mut policies = Vec::new();
+    let mut named = false;
     for (modality, limit, session, usual) in [
-        ("Audio", "AudioBWLimit", "AudioBWSessionLimit", 175),
-        ("Video", "VideoBWLimit", "VideoBWSessionLimit", 700),
+        ("Audio", "AudioBWLimit", "AudioBWSessionLimit", "175"),
+        ("Video", "VideoBWLimit", "VideoBWSessionLimit", "700"),
     ] {
+        let old = of_modality(before, modality);
         let (limit, session) = (number(limit), number(session));
-        if limit.is_some() || session.is_some() {
-            let (limit, session) = (limit.unwrap_or(0), session.unwrap_or(usual));
-            policies.push(format!("BWLimit={limit};BWSessionLimit={session};BWPolicyModality={modality}"));
+        if limit.is_none() && session.is_none() {
+            policies.extend(old.cloned());
+            continue;
         }
+        named = true;
+        let limit = limit.or_else(|| part_of(old, "BWLimit")).unwrap_or_else(|| "0".to_owned());
+        let session = session.or_else(|| part_of(old, "BWSessionLimit")).unwrap_or_else(|| usual.to_owned());
+        policies.push(format!("BWLimit={limit};BWSessionLimit={session};BWPolicyModality={modality}"));
     }
     let whole = changes.iter().any(|(property, _)| property.name == "BWPolicy");
-    match (policies.is_empty(), whole) {
-        (true, _) => Ok(()),
-        (false, true) => Err(Error::new(
+    match (named, whole) {
+        (false, _) => Ok(()),
+        (true, true) => Err(Error::new(
             Fault::AmbiguousParameterSet,
             "Parameter set cannot be resolved using the specified named parameters: either -BWPolicy or limits.",
         )),
-        (false, false) => {
+        (true, false) => {
             changes.extend(
                 kind.property("BWPolicy").map(|property| (property, Some(ManagedValue::List(policies)))),
             );
@@ -218,8 +233,10 @@ fn limits(call: &Call<'_, '_>, kind: &'static ManagedKind, changes: &mut Changes
     }
 }
 
+/// What `AudioAlternatePath` and its like mean. What is not named stays as it was.
 fn alternate_paths(
     call: &Call<'_, '_>,
+    before: &[String],
     kind: &'static ManagedKind,
     changes: &mut Changes,
 ) -> Result<(), Error> {
@@ -228,15 +245,35 @@ fn alternate_paths(
     if said.iter().all(|(_, value)| value.is_none()) {
         return Ok(());
     }
-    let path = |(modality, value): (&str, Option<Value>)| {
-        let allowed = value.is_none_or(|value| value.is_true());
-        format!("BWPolicyModality={modality};AlternatePath={}", Value::Boolean(allowed).text())
+    let path = |(modality, value): (&str, Option<Value>)| match (value, of_modality(before, modality)) {
+        (None, Some(old)) => old.clone(),
+        (value, _) => {
+            let allowed = value.is_none_or(|value| value.is_true());
+            format!("BWPolicyModality={modality};AlternatePath={}", Value::Boolean(allowed).text())
+        }
     };
     let paths = said.into_iter().map(path).collect();
     changes.extend(
         kind.property("BWAlternatePaths").map(|property| (property, Some(ManagedValue::List(paths)))),
     );
     Ok(())
+}
+
+/// The texts of a list that an object has already.
+fn list_of(plan: &Plan, kind: &ManagedKind, identity: &Identity, property: &str) -> Vec<String> {
+    plan.management().value(kind, &identity.key, property).map(texts).unwrap_or_default()
+}
+
+/// The entry of a modality: `BWLimit=200;BWSessionLimit=200;BWPolicyModality=Audio`.
+fn of_modality<'e>(entries: &'e [String], modality: &str) -> Option<&'e String> {
+    entries.iter().find(|entry| {
+        part_of(Some(entry), "BWPolicyModality").is_some_and(|found| found.eq_ignore_ascii_case(modality))
+    })
+}
+
+fn part_of(entry: Option<&String>, key: &str) -> Option<String> {
+    let mut parts = entry?.split(';').filter_map(|part| part.split_once('='));
+    parts.find(|(found, _)| found.trim().eq_ignore_ascii_case(key)).map(|(_, value)| value.trim().to_owned())
 }
 
 fn texts(value: &ManagedValue) -> Vec<String> {

@@ -20,10 +20,12 @@ const SERVERS: [Role; 4] = [Role::Conferencing, Role::Application, Role::Mediati
 const UNIT: &str = "\
 [Unit]
 Description=Marks of Carillon's plan (nftables)
+DefaultDependencies=no
 # A ruleset of the system that begins with `flush ruleset` would take ours away.
-After=nftables.service
+After=local-fs.target nftables.service
 Wants=network-pre.target
-Before=network-pre.target
+Before=network-pre.target shutdown.target
+Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
@@ -33,7 +35,7 @@ ExecReload=/usr/sbin/nft -f /etc/carillon/marks.nft
 ExecStop=/usr/sbin/nft delete table inet carillon_marks
 
 [Install]
-WantedBy=multi-user.target
+WantedBy=sysinit.target
 ";
 
 fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {

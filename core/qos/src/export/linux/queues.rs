@@ -49,7 +49,7 @@ ExecStart=/usr/local/sbin/carillon-queues %I ${KBIT}
 ExecStop=/usr/local/sbin/carillon-queues %I off
 
 [Install]
-WantedBy=multi-user.target
+WantedBy=sys-subsystem-net-devices-%i.device
 ";
 
 fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {

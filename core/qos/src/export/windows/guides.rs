@@ -108,7 +108,7 @@ pub(super) fn gpo(hosts: &[Hosts]) -> Guide {
             "Copy this whole folder to a machine with the group policy tools.".to_owned(),
             format!("{}, and so for each.", import(first)),
             "Link it to an organizational unit with a few test computers first; on one of them `gpupdate /force`, \
-             start the client anew, and look at a call. Then link it for everyone."
+             restart, and look at a call. Then link it for everyone."
                 .to_owned(),
             format!(
                 "Where computers work outside of the domain's networks: {} as well, and restart them.",
@@ -207,14 +207,16 @@ fn one_first(role: Role) -> String {
 }
 
 fn applied() -> String {
-    "`gpupdate /force`, and start the programs anew.".to_owned()
+    "Restart it: Windows reads these keys when it starts. `gpupdate /force` may do, where its policy-based QoS is refreshed \
+     by it."
+        .to_owned()
 }
 
 fn check(role: Role) -> Vec<String> {
     steps([
         format!(r"`reg export HKLM\{POLICIES} qos.reg` there, then {}", compare("`qos.reg`")),
         format!(
-            "Capture a call and let `carillon verify` judge it: what a {role} sends is marked in both directions."
+            "Capture a call and let `carillon verify` judge it: what comes from hosts of the role {role} is marked."
         ),
     ])
 }

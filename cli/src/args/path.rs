@@ -6,6 +6,7 @@ use carillon_qos::probe::{self, Token};
 use carillon_qos::{Role, TrafficClass};
 use clap::{Args, Subcommand, ValueHint};
 
+use super::plan::role;
 use super::{ScopeArgs, seconds};
 
 /// `carillon trace`.
@@ -190,11 +191,4 @@ pub(super) fn probe_transport(text: &str) -> Result<probe::Transport, String> {
 fn media_class(text: &str) -> Result<TrafficClass, String> {
     let class = TrafficClass::from_name(text).filter(|class| class.is_media());
     class.ok_or_else(|| "it is none of audio, video, sharing, file-transfer".to_owned())
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    Role::from_name(text).ok_or_else(|| {
-        let known: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
-        format!("roles are {}", known.join(", "))
-    })
 }

@@ -130,7 +130,7 @@ pub struct Check {
     pub json: bool,
 }
 
-fn role(text: &str) -> Result<Role, String> {
+pub(super) fn role(text: &str) -> Result<Role, String> {
     Role::from_name(text).ok_or_else(|| {
         let names: Vec<&str> = Role::ALL.into_iter().map(Role::name).collect();
         format!("there is no role `{text}`; roles are {}", names.join(", "))

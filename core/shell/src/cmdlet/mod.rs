@@ -41,6 +41,19 @@ pub(crate) struct Cmdlet {
 /// What a cmdlet hands on.
 pub(crate) type Output = Result<Vec<Value>, Error>;
 
+impl Cmdlet {
+    /// A cmdlet about no kind of object, which runs once for each object of the pipeline.
+    fn each(
+        name: &str,
+        about: &str,
+        parameters: Vec<Parameter>,
+        run: fn(&mut Call<'_, '_>) -> Result<Vec<Value>, Error>,
+    ) -> Cmdlet {
+        let (name, about) = (name.to_owned(), about.to_owned());
+        Cmdlet { name, aliases: &[], about, parameters, kind: None, run: Run::Each(run) }
+    }
+}
+
 /// How a cmdlet takes what comes through the pipeline.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {

@@ -3,23 +3,14 @@
 use carillon_qos::plan::management::Values;
 
 use super::identity::Identity;
-use super::{Call, Cmdlet, From, Parameter, Run, Takes, service};
+use super::{Call, Cmdlet, From, Parameter, Takes, service};
 use crate::error::{Error, Fault};
 use crate::estate::Estate;
 use crate::host::Server;
 use crate::object::{Object, Value, View, Wildcard};
 
-type Action = fn(&mut Call<'_, '_>) -> Result<Vec<Value>, Error>;
-
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
-    let make = |name: &str, about: &str, parameters: Vec<Parameter>, run: Action| Cmdlet {
-        name: name.to_owned(),
-        aliases: &[],
-        about: about.to_owned(),
-        parameters,
-        kind: None,
-        run: Run::Each(run),
-    };
+    let make = Cmdlet::each;
     let identity = Parameter::text("Identity").at(0).from(From::Text);
     let chosen = || vec![identity, Parameter::text("Filter")];
     let store = Parameter::switch("LocalStore");

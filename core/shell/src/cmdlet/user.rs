@@ -1,20 +1,13 @@
 //! Users: who may sign in. Enabling one makes a password up, since there is no directory that has one.
 
-use super::{Call, Cmdlet, From, Parameter, Run, Takes};
+use super::{Call, Cmdlet, From, Parameter, Takes};
 use crate::error::{Error, Fault};
 use crate::host::User;
 use crate::object::{Object, Value, Wildcard};
 
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
     let identity = Parameter::text("Identity").at(0).from(From::Text);
-    let make = |name: &str, about: &str, parameters: Vec<Parameter>, run| Cmdlet {
-        name: name.to_owned(),
-        aliases: &[],
-        about: about.to_owned(),
-        parameters,
-        kind: None,
-        run: Run::Each(run),
-    };
+    let make = Cmdlet::each;
     let size = Parameter::new("ResultSize", Takes::Any);
     let enable = vec![
         identity.required(),

@@ -12,6 +12,7 @@ use carillon_media::negotiate::Encryption;
 use carillon_qos::Role;
 use carillon_qos::probe;
 use carillon_qos::verify::RoleAssignment;
+use carillon_server::config::ServerRole;
 use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -354,9 +355,9 @@ pub struct CheckConfig {
     /// The configuration.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Print a configuration to edit, with every key, its meaning and what holds without it.
-    #[arg(long)]
-    pub sample: bool,
+    /// Print a configuration to edit, with every key, its meaning and what holds without it: a Front End's, or an Edge's.
+    #[arg(long, value_name = "ROLE", num_args = 0..=1, default_missing_value = "front-end", value_parser = server_role)]
+    pub sample: Option<ServerRole>,
     /// Print JSON.
     #[arg(long, conflicts_with = "sample")]
     pub json: bool,
@@ -534,6 +535,13 @@ fn address_of_record(text: &str) -> Result<String, String> {
     let valid = Uri::parse(format!("sip:{text}").as_bytes())
         .is_ok_and(|uri| uri.user.is_some() && uri.host.is_some());
     valid.then(|| text.to_owned()).ok_or_else(|| "write USER@DOMAIN".to_owned())
+}
+
+fn server_role(text: &str) -> Result<ServerRole, String> {
+    ServerRole::ALL
+        .into_iter()
+        .find(|role| role.name() == text)
+        .ok_or_else(|| "is no role of a server: front-end or edge".to_owned())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use carillon_server::config::{Config, Refusal, sample};
+use carillon_server::config::{Config, Configuration, EdgeConfig, Refusal, sample};
 use serde_json::json;
 
 use super::print_json;
@@ -15,10 +15,10 @@ use crate::words::{clean, some};
 /// Checks a file, or prints the sample.
 pub fn run(args: &args::CheckConfig, out: &mut dyn Write) -> Result<Answer, Failure> {
     let Some(file) = &args.file else {
-        out.write_all(sample().as_bytes())?;
+        out.write_all(sample(args.sample.unwrap_or_default()).as_bytes())?;
         return Ok(Answer::Yes);
     };
-    let checked = Config::load(file);
+    let checked = Configuration::load(file);
     let answer = if checked.is_ok() { Answer::Yes } else { Answer::No };
     match checked {
         _ if args.json => print_mistakes_json(checked.err())?,
@@ -28,13 +28,29 @@ pub fn run(args: &args::CheckConfig, out: &mut dyn Write) -> Result<Answer, Fail
     Ok(answer)
 }
 
-fn print_good(file: &Path, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_good(file: &Path, config: &Configuration, out: &mut dyn Write) -> Result<(), Failure> {
+    let does = match config {
+        Configuration::FrontEnd(config) => front_end(config),
+        Configuration::Edge(config) => edge(config),
+    };
+    writeln!(out, "{GOOD}nothing is wrong{GOOD:#} with {}", clean(&file.display().to_string()))?;
+    writeln!(out, "{FAINT}{does}{FAINT:#}")?;
+    Ok(())
+}
+
+fn front_end(config: &Config) -> String {
     let listeners: Vec<String> =
         config.listeners.iter().map(|l| format!("{} {}", l.transport, l.address)).collect();
-    writeln!(out, "{GOOD}nothing is wrong{GOOD:#} with {}", clean(&file.display().to_string()))?;
     let (domains, plan) = (config.domains.join(", "), config.plan.plan.name());
-    writeln!(out, "{FAINT}serves {domains} on {} by the plan {plan}{FAINT:#}", listeners.join(", "))?;
-    Ok(())
+    format!("serves {domains} on {} by the plan {plan}", listeners.join(", "))
+}
+
+fn edge(config: &EdgeConfig) -> String {
+    let addresses = &config.addresses;
+    let ports = config.plan.plan.edge_ports().map_or_else(String::new, |ports| ports.to_string());
+    let inside = addresses.internal.map_or_else(String::new, |internal| format!(" and {internal}"));
+    let plan = config.plan.plan.name();
+    format!("relays on {}{inside} from ports {ports} by the plan {plan}", addresses.external)
 }
 
 fn print_bad(refusal: &Refusal, out: &mut dyn Write) -> Result<(), Failure> {

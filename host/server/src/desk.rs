@@ -17,21 +17,30 @@ const ROOM: usize = 256;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-type Order = Box<dyn FnOnce(&mut Server) + Send>;
+type Order<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+/// What every loop does when it is told to.
+pub(crate) trait Service: 'static {
+    /// Reads configuration, certificates and plan again; says in the log what came of it.
+    fn reload(&mut self);
+    /// Ends in good order; at once if told a second time.
+    fn stop(&mut self);
+    /// Numbers for Prometheus.
+    fn metrics(&self) -> String;
+}
 
 /// Where orders are left.
-#[derive(Clone)]
-pub struct Desk {
-    orders: SyncSender<Order>,
+pub struct Desk<S = Server> {
+    orders: SyncSender<Order<S>>,
     waker: Arc<Waker>,
     health: Arc<Health>,
 }
 
 /// Where the turn finds them.
-pub(crate) struct Orders {
-    inbox: Receiver<Order>,
+pub(crate) struct Orders<S = Server> {
+    inbox: Receiver<Order<S>>,
     /// One that was taken out to see whether there is one.
-    next: Option<Order>,
+    next: Option<Order<S>>,
 }
 
 /// The server did not answer in time: it is stuck or has too much to do.
@@ -45,9 +54,9 @@ pub struct Health {
     stopping: AtomicBool,
 }
 
-impl Desk {
+impl<S: 'static> Desk<S> {
     /// A desk, and the turn's side of it.
-    pub(crate) fn new(waker: Arc<Waker>, health: Arc<Health>) -> (Desk, Orders) {
+    pub(crate) fn new(waker: Arc<Waker>, health: Arc<Health>) -> (Desk<S>, Orders<S>) {
         let (orders, inbox) = sync_channel(ROOM);
         (Desk { orders, waker, health }, Orders { inbox, next: None })
     }
@@ -60,7 +69,7 @@ impl Desk {
     /// Has the turn do something and waits for what it says.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        order: impl FnOnce(&mut Server) -> T + Send + 'static,
+        order: impl FnOnce(&mut S) -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
         self.leave(move |server| drop(answer.send(order(server))))?;
@@ -71,27 +80,39 @@ impl Desk {
     }
 
     /// Has the turn do something, later.
-    pub(crate) fn leave(&self, order: impl FnOnce(&mut Server) + Send + 'static) -> Result<(), Busy> {
+    pub(crate) fn leave(&self, order: impl FnOnce(&mut S) + Send + 'static) -> Result<(), Busy> {
         self.orders.try_send(Box::new(order)).map_err(|_| Busy)?;
         self.waker.wake().map_err(|_| Busy)
     }
 
     /// Reads configuration, certificates and plan again.
-    pub fn reload(&self) {
-        if self.leave(|server| drop(server.reload())).is_err() {
+    pub(crate) fn reload(&self)
+    where
+        S: Service,
+    {
+        if self.leave(S::reload).is_err() {
             tracing::error!("the server is too busy to reload");
         }
     }
 
     /// Ends the service: at once if asked a second time, otherwise after running calls have ended.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self)
+    where
+        S: Service,
+    {
         self.health.stopping.store(true, Ordering::Relaxed);
         // A full desk means that the turn is stuck, and then it looks at `stopping`.
-        let _ = self.leave(Server::stop);
+        let _ = self.leave(S::stop);
     }
 }
 
-impl Orders {
+impl<S> Clone for Desk<S> {
+    fn clone(&self) -> Desk<S> {
+        Desk { orders: self.orders.clone(), waker: self.waker.clone(), health: self.health.clone() }
+    }
+}
+
+impl<S> Orders<S> {
     /// Whether there is one.
     pub(crate) fn are_waiting(&mut self) -> bool {
         self.next = self.take();
@@ -99,8 +120,22 @@ impl Orders {
     }
 
     /// The next one.
-    pub(crate) fn take(&mut self) -> Option<Order> {
+    pub(crate) fn take(&mut self) -> Option<Order<S>> {
         self.next.take().or_else(|| self.inbox.try_recv().ok())
+    }
+}
+
+impl Service for Server {
+    fn reload(&mut self) {
+        drop(Server::reload(self));
+    }
+
+    fn stop(&mut self) {
+        Server::stop(self);
+    }
+
+    fn metrics(&self) -> String {
+        Server::metrics(self)
     }
 }
 

@@ -5,16 +5,16 @@ use std::fmt::{Display, Write};
 use crate::turn::Server;
 
 /// The page under construction.
-struct Page(String);
+pub(crate) struct Page(pub(crate) String);
 
 impl Page {
     /// One metric without labels.
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+    pub(crate) fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.many(name, kind, help, "", [("", value)]);
     }
 
     /// One metric with a value per label. Names and labels are our own words: nothing needs escaping.
-    fn many<L: Display, V: Display>(
+    pub(crate) fn many<L: Display, V: Display>(
         &mut self,
         name: &str,
         kind: &str,

@@ -39,8 +39,7 @@ pub enum ServiceError {
 pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) -> Result<(), ServiceError> {
     log::begin(&config.log);
     let (server, desk) = start(config.clone(), file.map(Path::to_owned)).map_err(ServiceError::Start)?;
-    let admin =
-        admin::open(&config, server.management.subscribe(), desk.clone()).map_err(ServiceError::Admin)?;
+    let admin = admin::of_front_end(&config, &server, desk.clone()).map_err(ServiceError::Admin)?;
     let _signals = signals::listen(desk).map_err(ServiceError::Kernel)?;
     let listeners =
         server.estate.listeners.iter().map(|bound| (bound.config.transport, bound.address)).collect();

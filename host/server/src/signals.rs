@@ -5,12 +5,12 @@ use std::io;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Service};
 
 /// Listens until it is dropped.
 pub(crate) struct Listener(Handle);
 
-pub(crate) fn listen(desk: Desk) -> io::Result<Listener> {
+pub(crate) fn listen<S: Service>(desk: Desk<S>) -> io::Result<Listener> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let handle = signals.handle();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {

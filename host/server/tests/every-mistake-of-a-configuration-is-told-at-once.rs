@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use carillon_server::config::{
-    Certificate, Config, Limits, ListenerConfig, Registrations, SECTIONS, Unset, sample,
+    Certificate, Config, Limits, ListenerConfig, Registrations, Section, ServerRole, Setting, Unset, sample,
 };
 use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
@@ -107,7 +107,7 @@ line 2: plan: \"lync-klaud\" is no preset, and no file that can be read (No such
 line 3: naem: unknown key; did you mean `name`?
 line 5: listeners[0].transport: expected one of \"tls\", \"tcp\", \"udp\", found \"sctp\"
 line 6: listeners[0].adress: unknown key; did you mean `address`?
-line 9: listeners[1].address: \"sip.example.com\" is no IP address (the port stands in `port`)
+line 9: listeners[1].address: \"sip.example.com\" is no IP address (ports have keys of their own)
 line 10: listeners[1].port: expected a whole number from 1 to 65535, found 70000
 line 12: tls.certificate: needs a `key` beside it
 line 14: registrations.default: 3600 does not lie between min (7200) and max (86400)
@@ -121,7 +121,7 @@ fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
         (
             "x-y-z = 1\n",
-            "line 4: x-y-z: unknown key; known are domains, plan, name, realm, store, listeners, tls, registrations, limits, admin, metrics, log, service",
+            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, limits, admin, metrics, log, service",
         ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),
@@ -217,24 +217,26 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn the_sample_is_a_good_file_and_says_what_holds_without_it() {
-    let text = sample();
+    let text = sample(ServerRole::FrontEnd);
     let config = read(&text).unwrap();
     let bare = "domains = [\"example.com\"]\nplan = \"lync-kloud\"\nname = \"sip.example.com\"\n";
     assert_eq!(config, read(bare).unwrap());
-    for (section, setting) in SECTIONS.iter().flat_map(|s| s.settings.iter().map(move |setting| (s, setting)))
-    {
+    for (section, setting) in settings(ServerRole::FrontEnd) {
         let (Unset::Required(value) | Unset::Default(value) | Unset::Follows { example: value, .. }) =
             setting.unset;
         assert!(text.contains(&format!("{} = {value}\n", setting.key)), "{}.{}", section.name, setting.key);
     }
 }
 
+fn settings(role: ServerRole) -> impl Iterator<Item = (&'static Section, &'static Setting)> {
+    role.sections().iter().flat_map(|section| section.settings.iter().map(move |setting| (section, setting)))
+}
+
 /// With every "#" before a key removed it is read as well: each default is what its own key would say.
 #[test]
 fn the_sample_with_every_key_set_is_a_good_file_too() {
-    let keys: Vec<&str> =
-        SECTIONS.iter().flat_map(|s| s.settings.iter().map(|setting| setting.key)).collect();
-    let set: Vec<String> = sample()
+    let keys: Vec<&str> = settings(ServerRole::FrontEnd).map(|(_, setting)| setting.key).collect();
+    let set: Vec<String> = sample(ServerRole::FrontEnd)
         .lines()
         .map(|line| {
             let bare = line.strip_prefix("# ").unwrap_or(line);
@@ -250,7 +252,17 @@ fn the_sample_with_every_key_set_is_a_good_file_too() {
 }
 
 #[test]
-fn the_packaged_sample_is_the_one_that_the_program_prints() {
+fn the_packaged_samples_are_those_that_the_program_prints() {
     let packaged = include_str!("../../../packaging/carillon.toml");
-    assert_eq!(packaged, sample(), "run: carillon check-config --sample > packaging/carillon.toml");
+    assert_eq!(
+        packaged,
+        sample(ServerRole::FrontEnd),
+        "run: carillon check-config --sample > packaging/carillon.toml"
+    );
+    let packaged = include_str!("../../../packaging/edge.toml");
+    assert_eq!(
+        packaged,
+        sample(ServerRole::Edge),
+        "run: carillon check-config --sample edge > packaging/edge.toml"
+    );
 }

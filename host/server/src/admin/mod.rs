@@ -35,7 +35,8 @@ pub use client::{Client, ClientError, PlanFile, PlanRow};
 pub use users::{Imported, UserRow, Wrong};
 
 use crate::config::Config;
-use crate::desk::{Desk, Health};
+use crate::desk::{Desk, Health, Service};
+use crate::turn::Server;
 use refusal::Refusal;
 
 /// The thread; it ends, and the socket's file goes, when this is dropped.
@@ -56,21 +57,41 @@ pub enum OpenError {
     Kernel(io::Error),
 }
 
+/// Where administrators and scrapers come in.
+#[derive(Clone, Copy)]
+pub(crate) struct Doors<'a> {
+    /// The Unix socket.
+    pub(crate) socket: &'a std::path::Path,
+    /// Health and metrics.
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// Opens what the configuration of a Front End says.
+pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Result<Admin, OpenError> {
+    let doors = Doors { socket: &config.admin_socket, metrics: config.metrics };
+    open(doors, routes(desk.clone()), server.management.subscribe(), desk)
+}
+
 /// Opens the socket, and the address of metrics if there is one, whose mark is as `marks` says.
-pub(crate) fn open(config: &Config, marks: watch::Receiver<Dscp>, desk: Desk) -> Result<Admin, OpenError> {
+pub(crate) fn open<S: Service>(
+    doors: Doors<'_>,
+    routes: Router,
+    marks: watch::Receiver<Dscp>,
+    desk: Desk<S>,
+) -> Result<Admin, OpenError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Kernel)?;
     let inside = runtime.enter();
-    let socket = AdminSocket::listen(&config.admin_socket)
-        .map_err(|error| OpenError::Socket(config.admin_socket.clone(), error))?;
+    let socket = AdminSocket::listen(doors.socket)
+        .map_err(|error| OpenError::Socket(doors.socket.to_owned(), error))?;
     let listen = |address| MarkedListener::listen(address, *marks.borrow()).map(Arc::new);
-    let metrics = config.metrics.map(listen).transpose().map_err(OpenError::Bind)?;
+    let metrics = doors.metrics.map(listen).transpose().map_err(OpenError::Bind)?;
     drop(inside);
     let (stop, stopped) = oneshot::channel();
     let http = metrics.clone();
     let thread = std::thread::Builder::new()
         .name("admin".to_owned())
-        .spawn(move || runtime.block_on(serve(Door(socket), http, marks, desk, stopped)))
+        .spawn(move || runtime.block_on(serve(Door(socket), routes, http, marks, desk, stopped)))
         .map_err(OpenError::Kernel)?;
     Ok(Admin { metrics, stop: Some(stop), thread: Some(thread) })
 }
@@ -96,17 +117,18 @@ impl Drop for Admin {
 }
 
 /// Until the end of the service. Neither of the two ends because the other has.
-async fn serve(
+async fn serve<S: Service>(
     door: Door,
+    routes: Router,
     http: Option<Arc<MarkedListener>>,
     marks: watch::Receiver<Dscp>,
-    desk: Desk,
+    desk: Desk<S>,
     stopped: oneshot::Receiver<()>,
 ) {
     if let Some(listener) = http {
-        tokio::spawn(public::serve(listener, marks, desk.clone()));
+        tokio::spawn(public::serve(listener, marks, desk));
     }
-    let admin = axum::serve(door, routes(desk).into_make_service_with_connect_info::<Caller>());
+    let admin = axum::serve(door, routes.into_make_service_with_connect_info::<Caller>());
     tokio::spawn(async move {
         let ended = admin.await;
         tracing::error!(?ended, "the admin API has ended");

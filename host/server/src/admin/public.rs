@@ -14,14 +14,18 @@ use tokio::sync::{Mutex, watch};
 
 use super::healthy;
 use super::refusal::Refusal;
-use crate::desk::{Busy, Desk};
+use crate::desk::{Busy, Desk, Service};
 
 /// How old an answer may be.
 const AGE: Duration = Duration::from_secs(1);
 
 /// Serves until the runtime ends. With another mark, new connections carry it, and those that are open end after what they
 /// are answering.
-pub(super) async fn serve(listener: Arc<MarkedListener>, mut marks: watch::Receiver<Dscp>, desk: Desk) {
+pub(super) async fn serve<S: Service>(
+    listener: Arc<MarkedListener>,
+    mut marks: watch::Receiver<Dscp>,
+    desk: Desk<S>,
+) {
     let routes = routes(desk);
     loop {
         let accepting = match listener.accepting() {
@@ -42,20 +46,23 @@ pub(super) async fn serve(listener: Arc<MarkedListener>, mut marks: watch::Recei
     }
 }
 
-fn routes(desk: Desk) -> Router {
+fn routes<S: Service>(desk: Desk<S>) -> Router {
     let public = Public { desk, beat: Recent::new(AGE), page: Recent::new(AGE) };
-    Router::new().route("/health", get(health)).route("/metrics", get(metrics)).with_state(Arc::new(public))
+    Router::new()
+        .route("/health", get(health::<S>))
+        .route("/metrics", get(metrics::<S>))
+        .with_state(Arc::new(public))
 }
 
 /// The desk, and what the turn has said there lately.
-struct Public {
-    desk: Desk,
+struct Public<S> {
+    desk: Desk<S>,
     beat: Recent<Result<(), Busy>>,
     page: Recent<Result<String, Busy>>,
 }
 
 /// 200 while phones are served; 503 from the moment on in which they should go elsewhere.
-async fn health(State(public): State<Arc<Public>>) -> Response {
+async fn health<S: Service>(State(public): State<Arc<Public<S>>>) -> Response {
     let told = public.desk.health();
     let trouble = if told.trouble().is_some() {
         Some("nothing can be saved; the log says why".to_owned())
@@ -67,8 +74,8 @@ async fn health(State(public): State<Arc<Public>>) -> Response {
     healthy(trouble)
 }
 
-async fn metrics(State(public): State<Arc<Public>>) -> Result<Response, Refusal> {
-    let page = public.page.get(public.desk.ask(|server| server.metrics())).await?;
+async fn metrics<S: Service>(State(public): State<Arc<Public<S>>>) -> Result<Response, Refusal> {
+    let page = public.page.get(public.desk.ask(|server| Service::metrics(server))).await?;
     Ok(([("content-type", "text/plain; version=0.0.4")], page).into_response())
 }
 

@@ -1,8 +1,9 @@
 //! The configuration: what the file says (`raw`) is one type, what it means ([`Config`]) another.
 //!
-//! A [`Config`] has passed every check; whatever is wrong with a file comes back at once, with lines. Nothing is opened here
-//! but the files that it names.
+//! A [`Config`] (of a Front End) and an [`EdgeConfig`] have passed every check; whatever is wrong with a file comes back at once,
+//! with lines. Nothing is opened here but the files that it names.
 
+mod edge;
 mod limits;
 mod raw;
 mod resolve;
@@ -20,12 +21,22 @@ use carillon_qos::plan::Problem;
 use carillon_signaling::Algorithms;
 use carillon_wire::sip::Transport;
 
+pub use edge::{Addresses, EdgeConfig, Relay, RelayUser, Secret};
 pub use limits::Limits;
 pub(crate) use resolve::is_host;
 pub use sample::sample;
-pub use settings::{Kind, SECTIONS, Section, Setting, Unset};
+pub use settings::{Kind, Section, ServerRole, Setting, Unset};
 
-/// What the server is told to do, resolved: paths are whole, files are read, values agree.
+/// What a server is told to do, resolved: paths are whole, files are read, values agree.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Configuration {
+    /// To be a Front End.
+    FrontEnd(Config),
+    /// To be an Edge.
+    Edge(EdgeConfig),
+}
+
+/// What a Front End is told to do.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Config {
     /// Domains of the users, in lower case; at least one.
@@ -130,15 +141,41 @@ pub struct Mistake {
     pub problem: Problem,
 }
 
-impl Config {
+impl Configuration {
     /// Reads and checks a file with everything that it names.
+    pub fn load(file: &Path) -> Result<Configuration, Refusal> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Refusal::of(file, "", format!("the file cannot be read: {error}")))?;
+        Configuration::from_toml(&text, file, &|path| std::fs::read(path))
+    }
+
+    /// Checks a text as if it stood in that file, with the files that it names read in this way.
+    pub fn from_toml(text: &str, file: &Path, read: ReadFile<'_>) -> Result<Configuration, Refusal> {
+        let (role, raw, problems) = raw::read(text);
+        match role {
+            ServerRole::FrontEnd => {
+                resolve::resolve(problems, file, read, |resolver| resolver.front_end(&raw))
+                    .map(Configuration::FrontEnd)
+            }
+            ServerRole::Edge => resolve::resolve(problems, file, read, |resolver| resolver.edge(&raw))
+                .map(Configuration::Edge),
+        }
+    }
+
+    fn front_end(self, file: &Path) -> Result<Config, Refusal> {
+        match self {
+            Configuration::FrontEnd(config) => Ok(config),
+            Configuration::Edge(_) => {
+                Err(Refusal::of(file, "role", "is that of an Edge; a Front End is wanted here"))
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks the file of a Front End with everything that it names.
     pub fn load(file: &Path) -> Result<Config, Refusal> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            let problem =
-                Problem { line: 1, path: String::new(), text: format!("the file cannot be read: {error}") };
-            Refusal(vec![Mistake { file: file.to_owned(), problem }])
-        })?;
-        Config::from_toml(&text, file)
+        Configuration::load(file)?.front_end(file)
     }
 
     /// Checks a text as if it stood in that file.
@@ -148,8 +185,7 @@ impl Config {
 
     /// The same, with the files that it names read in this way.
     pub fn from_toml_with(text: &str, file: &Path, read: ReadFile<'_>) -> Result<Config, Refusal> {
-        let (raw, problems) = raw::read(text);
-        resolve::resolve(&raw, problems, file, read)
+        Configuration::from_toml(text, file, read)?.front_end(file)
     }
 
     /// Whether TLS is spoken anywhere.
@@ -186,6 +222,14 @@ impl ListenerConfig {
             Ok(address) => SocketAddr::new(address, bound.port()).to_string(),
             Err(_) => format!("{name}:{}", bound.port()),
         })
+    }
+}
+
+impl Refusal {
+    /// The one thing that is wrong.
+    fn of(file: &Path, path: &str, text: impl Into<String>) -> Refusal {
+        let problem = Problem { line: 1, path: path.to_owned(), text: text.into() };
+        Refusal(vec![Mistake { file: file.to_owned(), problem }])
     }
 }
 

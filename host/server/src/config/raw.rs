@@ -8,7 +8,7 @@ use carillon_qos::plan::{Problem, nearest};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{Kind, SECTIONS, Section, Setting, Unset};
+use super::settings::{Kind, Section, ServerRole, Setting, Unset};
 
 /// The whole file: the blocks of every section that is there.
 #[derive(Debug, Default)]
@@ -90,19 +90,24 @@ impl Block {
     }
 }
 
-/// Reads a file and lists what is wrong with it. Defaults are filled in.
-pub(super) fn read(text: &str) -> (Raw, Vec<Problem>) {
+/// Reads a file and lists what is wrong with it. Defaults are filled in. A role that is none is read as a Front End's.
+pub(super) fn read(text: &str) -> (ServerRole, Raw, Vec<Problem>) {
     let mut reader = Reader::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let line = error.span().map_or(1, |span| reader.line(span.start));
         reader.complain(line, "", error.message());
     }
-    let raw = reader.document(document.get_ref());
-    (raw, reader.problems)
+    let root = document.get_ref();
+    let named = root.get("role").and_then(|value| value.get_ref().as_str());
+    let role = ServerRole::ALL.into_iter().find(|role| named == Some(role.name())).unwrap_or_default();
+    reader.sections = role.sections();
+    let raw = reader.document(root);
+    (role, raw, reader.problems)
 }
 
 struct Reader {
+    sections: &'static [Section],
     line_starts: Vec<usize>,
     problems: Vec<Problem>,
 }
@@ -110,7 +115,7 @@ struct Reader {
 impl Reader {
     fn new(text: &str) -> Reader {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Reader { line_starts: std::iter::once(0).chain(ends).collect(), problems: Vec::new() }
+        Reader { sections: &[], line_starts: std::iter::once(0).chain(ends).collect(), problems: Vec::new() }
     }
 
     fn line(&self, at: usize) -> u32 {
@@ -123,7 +128,7 @@ impl Reader {
 
     fn document(&mut self, root: &DeTable<'_>) -> Raw {
         let mut raw = Raw::default();
-        for section in SECTIONS {
+        for section in self.sections {
             let blocks = match root.get(section.name) {
                 _ if section.name.is_empty() => vec![self.block(section, String::new(), 1, root)],
                 None if section.many => Vec::new(),
@@ -187,7 +192,7 @@ impl Reader {
     }
 
     fn refuse_unknown(&mut self, section: &Section, path: &str, table: &DeTable<'_>) {
-        let sections = SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty());
+        let sections = self.sections.iter().map(|section| section.name).filter(|name| !name.is_empty());
         let keys = section.settings.iter().map(|setting| setting.key);
         let known: Vec<&str> = if path.is_empty() { keys.chain(sections).collect() } else { keys.collect() };
         for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {

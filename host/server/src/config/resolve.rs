@@ -18,16 +18,16 @@ use super::{
     Registrations,
 };
 
-/// The configuration, if nothing is wrong with it.
-pub(super) fn resolve(
-    raw: &Raw,
+/// The configuration that is made of a file, if nothing is wrong with it.
+pub(super) fn resolve<T>(
     problems: Vec<Problem>,
     file: &Path,
     read: ReadFile<'_>,
-) -> Result<Config, Refusal> {
+    make: impl FnOnce(&mut Resolver<'_>) -> Option<T>,
+) -> Result<T, Refusal> {
     let mut resolver = Resolver { file: file.to_owned(), read, mistakes: Vec::new() };
     resolver.add(file, problems);
-    let config = resolver.config(raw);
+    let config = make(&mut resolver);
     let mut mistakes = resolver.mistakes;
     // Mistakes of the configuration in the order of its lines, then those of the plan.
     mistakes.sort_by_key(|mistake| (mistake.file != file, mistake.problem.line));
@@ -37,7 +37,7 @@ pub(super) fn resolve(
     }
 }
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     file: PathBuf,
     read: ReadFile<'a>,
     mistakes: Vec<Mistake>,
@@ -49,14 +49,20 @@ impl Resolver<'_> {
         self.mistakes.extend(problems.into_iter().map(|problem| Mistake { file: file.clone(), problem }));
     }
 
-    fn refuse<T>(&mut self, block: &Block, line: u32, key: &str, text: impl Into<String>) -> Option<T> {
+    pub(super) fn refuse<T>(
+        &mut self,
+        block: &Block,
+        line: u32,
+        key: &str,
+        text: impl Into<String>,
+    ) -> Option<T> {
         let file = self.file.clone();
         self.add(&file, [block.problem(line, key, text)]);
         None
     }
 
-    /// `None` if something that must be there is not, or is wrong; then there is a mistake.
-    fn config(&mut self, raw: &Raw) -> Option<Config> {
+    /// A Front End's. `None` if something that must be there is not, or is wrong; then there is a mistake.
+    pub(super) fn front_end(&mut self, raw: &Raw) -> Option<Config> {
         let (top, service) = (raw.block(""), raw.block("service"));
         let domains = self.domains(&top);
         let name = self.name(&top);
@@ -66,7 +72,6 @@ impl Resolver<'_> {
         let trusted = self.trusted(&raw.block("tls"));
         let registrations = self.registrations(&raw.block("registrations"));
         let metrics = self.metrics(&raw.block("metrics"));
-        let log = raw.block("log");
         let domains = domains?;
         Some(Config {
             realm: top.text("realm").map(|realm| realm.value).or_else(|| domains.first().cloned())?,
@@ -81,7 +86,7 @@ impl Resolver<'_> {
             limits: limits(&raw.block("limits"))?,
             admin_socket: self.path(&raw.block("admin"), "socket")?,
             metrics: metrics?,
-            log: Log { level: log.text("level")?.value, json: log.text("format")?.value == "json" },
+            log: log(&raw.block("log"))?,
             drain: Duration::from_secs(service.number("drain")?.value),
         })
     }
@@ -94,7 +99,7 @@ impl Resolver<'_> {
         Some(value.iter().map(|domain| domain.to_ascii_lowercase()).collect())
     }
 
-    fn name(&mut self, top: &Block) -> Option<String> {
+    pub(super) fn name(&mut self, top: &Block) -> Option<String> {
         let At { value, line } = top.text("name")?;
         if is_host(&value) || value.parse::<IpAddr>().is_ok() {
             return Some(value);
@@ -107,7 +112,7 @@ impl Resolver<'_> {
         )
     }
 
-    fn plan(&mut self, top: &Block) -> Option<ConfiguredPlan> {
+    pub(super) fn plan(&mut self, top: &Block) -> Option<ConfiguredPlan> {
         let At { value, line } = top.text("plan")?;
         if let Some(plan) = Plan::preset(&value) {
             return Some(ConfiguredPlan { toml: format!("base = \"{value}\"\n"), plan: Arc::new(plan) });
@@ -164,7 +169,7 @@ impl Resolver<'_> {
     }
 
     fn listener(&mut self, block: &Block) -> Option<ListenerConfig> {
-        let address = self.address(block);
+        let address = self.address(block, "address");
         let transport = Transport::from_name(block.text("transport")?.value.as_bytes())?;
         let port = block.number("port").and_then(|port| u16::try_from(port.value).ok());
         let advertised = self.advertised(block);
@@ -177,15 +182,15 @@ impl Resolver<'_> {
         Some(ListenerConfig { transport, address, advertised, algorithms })
     }
 
-    fn address(&mut self, block: &Block) -> Option<IpAddr> {
-        let At { value, line } = block.text("address")?;
+    pub(super) fn address(&mut self, block: &Block, key: &str) -> Option<IpAddr> {
+        let At { value, line } = block.text(key)?;
         match value.parse() {
             Ok(address) => Some(address),
             Err(_) => self.refuse(
                 block,
                 line,
-                "address",
-                format!("{value:?} is no IP address (the port stands in `port`)"),
+                key,
+                format!("{value:?} is no IP address (ports have keys of their own)"),
             ),
         }
     }
@@ -225,7 +230,7 @@ impl Resolver<'_> {
         files.collect()
     }
 
-    fn readable(&mut self, block: &Block, key: &str, at: &At<String>) -> Option<PathBuf> {
+    pub(super) fn readable(&mut self, block: &Block, key: &str, at: &At<String>) -> Option<PathBuf> {
         let path = self.beside(&at.value);
         match (self.read)(&path) {
             Ok(_) => Some(path),
@@ -250,7 +255,7 @@ impl Resolver<'_> {
     }
 
     /// The inner `None` is off.
-    fn metrics(&mut self, block: &Block) -> Option<Option<SocketAddr>> {
+    pub(super) fn metrics(&mut self, block: &Block) -> Option<Option<SocketAddr>> {
         let Some(At { value, line }) = block.text("listen") else { return Some(None) };
         match value.parse() {
             Ok(address) => Some(Some(address)),
@@ -263,14 +268,23 @@ impl Resolver<'_> {
         }
     }
 
-    fn path(&self, block: &Block, key: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, block: &Block, key: &str) -> Option<PathBuf> {
         Some(self.beside(&block.text(key)?.value))
+    }
+
+    /// What a file that is known to be readable holds.
+    pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        (self.read)(path)
     }
 
     /// A relative path begins where the file is.
     fn beside(&self, path: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
+}
+
+pub(super) fn log(block: &Block) -> Option<Log> {
+    Some(Log { level: block.text("level")?.value, json: block.text("format")?.value == "json" })
 }
 
 fn limits(block: &Block) -> Option<Limits> {

@@ -1,17 +1,17 @@
 //! The annotated sample: every setting with its meaning and default, made from the table.
 
-use super::settings::{SECTIONS, Section, Setting, Unset};
+use super::settings::{Section, ServerRole, Setting, Unset};
 
 const HEAD: &str = "\
 # Carillon's configuration. A line that begins with \"#\" and holds a key shows what holds without it: remove the \"#\"
 # to change it. `carillon check-config FILE` says what is wrong with a file; `carillon check-config --sample` prints
-# this one. Relative paths begin at the directory of this file.
+# such a file. Relative paths begin at the directory of this file.
 ";
 
-/// The whole sample.
-pub fn sample() -> String {
+/// The whole sample of a role.
+pub fn sample(role: ServerRole) -> String {
     let mut out = HEAD.to_owned();
-    for section in SECTIONS {
+    for section in role.sections() {
         write_section(section, &mut out);
     }
     out

@@ -38,7 +38,7 @@ pub(crate) fn server(folder: &tempfile::TempDir) -> (Server, Desk) {
 /// Has the server take turns while an administrator imports users from u0 on; what he hears.
 fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, ClientError> {
     let config = server.estate.config.clone();
-    let _admin = admin::open(&config, server.management.subscribe(), desk.clone()).unwrap();
+    let _admin = admin::of_front_end(&config, &server, desk.clone()).unwrap();
     let (told, heard) = channel();
     let desk = desk.clone();
     std::thread::spawn(move || {
@@ -255,7 +255,7 @@ fn another_plan_marks_health_and_metrics_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, desk) = server(&folder);
     let config = server.estate.config.clone();
-    let admin = admin::open(&config, server.management.subscribe(), desk).unwrap();
+    let admin = admin::of_front_end(&config, &server, desk).unwrap();
     assert_eq!(admin.metrics_mark(), Some(Dscp::DEFAULT));
     for (mark, value) in [("CS2", 16), ("CS1", 8)] {
         let toml = format!("base = \"lync-kloud\"\n[classes]\nmanagement = {{ dscp = \"{mark}\" }}\n");

@@ -1,64 +1,9 @@
-//! The one table of settings: the reader, the annotated sample and the documentation are made from it.
-//!
-//! What a value means, and what it must agree with, is decided in `resolve`.
+//! Settings of a Front End.
 
-/// A table of the configuration file.
-#[derive(Clone, Copy, Debug)]
-pub struct Section {
-    /// The name in brackets; empty for what stands above all brackets.
-    pub name: &'static str,
-    /// Whether it may stand several times, in double brackets.
-    pub many: bool,
-    /// What it is about.
-    pub help: &'static str,
-    /// Its keys.
-    pub settings: &'static [Setting],
-}
-
-/// A key.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// The key.
-    pub key: &'static str,
-    /// What may stand behind it.
-    pub kind: Kind,
-    /// What holds without it.
-    pub unset: Unset,
-    /// What it does.
-    pub help: &'static str,
-}
-
-/// What may stand behind a key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// A text in quotes.
-    Text,
-    /// A list of texts.
-    Texts,
-    /// One of these words, in quotes.
-    Word(&'static [&'static str]),
-    /// A whole number from 1 to this one.
-    Number(u64),
-}
-
-/// What holds when a key is not there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unset {
-    /// It must be there; this is an example, as TOML.
-    Required(&'static str),
-    /// This value holds, as TOML.
-    Default(&'static str),
-    /// Something that follows from other keys, or nothing, in words; the example is TOML.
-    Follows {
-        /// What holds, in words.
-        from: &'static str,
-        /// An example.
-        example: &'static str,
-    },
-}
+use super::{ADMIN, Kind, LOG, METRICS, ROLES, Section, Setting, Unset};
 
 /// Every section, in the order of the sample.
-pub const SECTIONS: &[Section] = &[
+pub(super) const SECTIONS: &[Section] = &[
     Section { name: "", many: false, help: "", settings: TOP },
     Section {
         name: "listeners",
@@ -81,28 +26,19 @@ pub const SECTIONS: &[Section] = &[
                answered 503 with Retry-After and counted.",
         settings: LIMITS,
     },
-    Section {
-        name: "admin",
-        many: false,
-        help: "Where `carillon user`, `carillon status` and scripts reach the running server.",
-        settings: ADMIN,
-    },
-    Section {
-        name: "metrics",
-        many: false,
-        help: "Health for load balancers (/health) and numbers for Prometheus (/metrics), over plain HTTP.",
-        settings: METRICS,
-    },
-    Section {
-        name: "log",
-        many: false,
-        help: "What is told while running, on standard error.",
-        settings: LOG,
-    },
+    ADMIN,
+    METRICS,
+    LOG,
     Section { name: "service", many: false, help: "How the service stops.", settings: SERVICE },
 ];
 
 const TOP: &[Setting] = &[
+    Setting {
+        key: "role",
+        kind: ROLES,
+        unset: Unset::Default("\"front-end\""),
+        help: "What this server is. An Edge has other keys: `carillon check-config --sample edge`.",
+    },
     Setting {
         key: "domains",
         kind: Kind::Texts,
@@ -262,35 +198,6 @@ const LIMITS: &[Setting] = &[
         kind: Kind::Number(67_108_864),
         unset: Unset::Default("1048576"),
         help: "Bytes of the body of a message; what is larger is answered 513 (Message Too Large).",
-    },
-];
-
-const ADMIN: &[Setting] = &[Setting {
-    key: "socket",
-    kind: Kind::Text,
-    unset: Unset::Default("\"/run/carillon/admin.sock\""),
-    help: "A Unix socket that only the server's own user (and root) may open.",
-}];
-
-const METRICS: &[Setting] = &[Setting {
-    key: "listen",
-    kind: Kind::Text,
-    unset: Unset::Follows { from: "nothing: it is off", example: "\"127.0.0.1:9061\"" },
-    help: "Address and port.",
-}];
-
-const LOG: &[Setting] = &[
-    Setting {
-        key: "level",
-        kind: Kind::Word(&["error", "warn", "info", "debug", "trace"]),
-        unset: Unset::Default("\"info\""),
-        help: "How much. Names, addresses and numbers of people appear from debug on only.",
-    },
-    Setting {
-        key: "format",
-        kind: Kind::Word(&["text", "json"]),
-        unset: Unset::Default("\"text\""),
-        help: "For people, or one JSON object per line.",
     },
 ];
 

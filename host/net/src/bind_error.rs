@@ -4,10 +4,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr};
 
 use carillon_wire::sip::Transport;
+
+use crate::open_sockets;
 
 /// An address that could not be bound.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ const READINGS: usize = 3;
 fn read_holders(address: SocketAddr, transport: Transport) -> Vec<Holder> {
     let sockets = sockets_at(address, transport);
     let mut holders = Vec::new();
-    for (pid, inode) in open_sockets() {
+    for (pid, inode) in open_sockets::holders() {
         if let Some((bound, _)) = sockets.iter().find(|(_, number)| *number == inode) {
             let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             holders.push(Holder { address: *bound, pid, program: program.trim_end().to_owned() });
@@ -128,44 +129,11 @@ fn taken(f: &mut fmt::Formatter<'_>, holders: &[Holder]) -> fmt::Result {
 
 /// Addresses and inodes of the sockets in the way. Of TCP, connections are in the way only where nobody listens.
 fn sockets_at(address: SocketAddr, transport: Transport) -> Vec<(SocketAddr, u64)> {
-    const LISTENING: u8 = 0x0a;
-    let tables = if transport.is_stream() { ["tcp", "tcp6"] } else { ["udp", "udp6"] };
-    let mut found = Vec::new();
-    for table in tables {
-        let text =
-            std::fs::read_to_string(Path::new("/proc/thread-self/net").join(table)).unwrap_or_default();
-        found.extend(text.lines().filter_map(row).filter(|(bound, ..)| overlap(*bound, address)));
-    }
-    let listens = |state: u8| transport.is_stream() && state == LISTENING;
-    let any = found.iter().any(|(_, state, _)| listens(*state));
-    found.retain(|(_, state, _)| !any || listens(*state));
-    found.into_iter().map(|(bound, _, inode)| (bound, inode)).collect()
-}
-
-/// Local address, state and inode of a row of `/proc/net/tcp` and its like (`proc_net_tcp` in the kernel's pages).
-fn row(line: &str) -> Option<(SocketAddr, u8, u64)> {
-    let mut columns = line.split_ascii_whitespace().skip(1);
-    let (address, port) = columns.next()?.split_once(':')?;
-    let state = u8::from_str_radix(columns.nth(1)?, 16).ok()?;
-    let inode = columns.nth(5)?.parse().ok()?;
-    let address = SocketAddr::new(ip(address)?, u16::from_str_radix(port, 16).ok()?);
-    Some((address, state, inode))
-}
-
-/// Words of 32 bits, each written as the number that this machine takes its four bytes for.
-fn ip(digits: &str) -> Option<IpAddr> {
-    let word = |at: usize| Some(u32::from_str_radix(digits.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
-    match digits.len() {
-        8 => Some(Ipv4Addr::from(word(0)?).into()),
-        32 => {
-            let mut bytes = [0; 16];
-            for (number, chunk) in bytes.chunks_mut(4).enumerate() {
-                chunk.copy_from_slice(&word(number * 8)?);
-            }
-            Some(Ipv6Addr::from(bytes).into())
-        }
-        _ => None,
-    }
+    let mut found = open_sockets::of_all(transport.is_stream());
+    found.retain(|socket| overlap(socket.local, address));
+    let any = found.iter().any(|socket| socket.listens);
+    found.retain(|socket| !any || socket.listens);
+    found.into_iter().map(|socket| (socket.local, socket.inode)).collect()
 }
 
 /// Whether two sockets would be in each other's way. The unspecified IPv6 address may include IPv4.
@@ -173,20 +141,6 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
     let includes = |a: IpAddr, b: IpAddr| a.is_unspecified() && (a.is_ipv6() || b.is_ipv4());
     one.port() == other.port() && (a == b || includes(a, b) || includes(b, a))
-}
-
-/// Every socket that a process can be seen to hold: process id and inode.
-fn open_sockets() -> impl Iterator<Item = (u32, u64)> {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).flat_map(|pid: u32| {
-        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        files.filter_map(move |file| Some((pid, inode(&std::fs::read_link(file.path()).ok()?)?)))
-    })
-}
-
-/// From `socket:[12345]`.
-fn inode(link: &Path) -> Option<u64> {
-    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
@@ -240,16 +194,6 @@ mod tests {
         assert!(told("192.0.2.1:5060", libc::EMFILE).contains("ulimit -n"));
         // Nobody holds it (any more).
         assert!(told("192.0.2.1:1", libc::EADDRINUSE).contains("can't be seen from here"));
-    }
-
-    #[test]
-    fn rows_of_the_kernel_are_read() {
-        let row4 = "  5: 0100007F:13C4 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0";
-        let row6 = " 12: B80D0120000000000000000001000000:13C5 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 42 2 0";
-        assert_eq!(row(row4), Some(("127.0.0.1:5060".parse().unwrap(), 0x0a, 777)));
-        assert_eq!(row(row6), Some(("[2001:db8::1]:5061".parse().unwrap(), 7, 42)));
-        assert_eq!(row("  sl  local_address rem_address   st tx_queue rx_queue"), None);
-        assert_eq!(row(""), None);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub mod mark;
 #[cfg(target_os = "linux")]
 pub mod notify;
 #[cfg(target_os = "linux")]
+pub mod open_sockets;
+#[cfg(target_os = "linux")]
 mod packet_socket;
 #[cfg(target_os = "linux")]
 pub mod probe;

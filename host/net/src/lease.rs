@@ -5,6 +5,7 @@
 mod ephemeral;
 mod error;
 mod pool;
+mod relay;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,18 @@ use crate::bind_error::{bind_error, holders};
 use crate::udp::UdpPort;
 
 pub use self::error::{Exhausted, LeaseError};
+pub use self::relay::{Relayed, Reserved};
+
+/// Which ports are leased together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// One port; half of a free pair only if there is no other.
+    Any,
+    /// One port with an even number.
+    Even,
+    /// A port with an even number and the one above it.
+    Pair,
+}
 
 /// Ports and mark of every class that has media.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,19 +121,9 @@ impl Leases {
         if !class.is_media() {
             return Err(LeaseError::NotMedia(class));
         }
-        loop {
-            let claim = self.claim(class, mux)?;
-            match claim.open() {
-                Ok((rtp, rtcp)) => return Ok(Lease { class, rtp, rtcp, claim }),
-                Err((port, error)) if error.kind() == io::ErrorKind::AddrInUse => {
-                    self.0.pool().block(self.0.now(), port);
-                }
-                Err((port, error)) => {
-                    let address = SocketAddr::new(self.0.address, port);
-                    return Err(LeaseError::Bind(bind_error(address, Transport::Udp, error)));
-                }
-            }
-        }
+        let shape = if mux { Shape::Any } else { Shape::Pair };
+        let (claim, (rtp, rtcp)) = self.claim_open(class, shape, Claim::open)?;
+        Ok(Lease { class, rtp, rtcp, claim })
     }
 
     /// Ranges and marks for what is leased from now on; what is leased keeps its own.
@@ -143,15 +146,37 @@ impl Leases {
             .collect()
     }
 
-    fn claim(&self, class: TrafficClass, mux: bool) -> Result<Claim, LeaseError> {
+    /// Takes ports until some can be opened; those that somebody else holds are passed over.
+    fn claim_open<T>(
+        &self,
+        class: TrafficClass,
+        shape: Shape,
+        open: impl Fn(&Claim) -> Result<T, (u16, io::Error)>,
+    ) -> Result<(Claim, T), LeaseError> {
+        loop {
+            let claim = self.claim(class, shape)?;
+            match open(&claim) {
+                Ok(opened) => return Ok((claim, opened)),
+                Err((port, error)) if error.kind() == io::ErrorKind::AddrInUse => {
+                    self.0.pool().block(self.0.now(), port);
+                }
+                Err((port, error)) => {
+                    let address = SocketAddr::new(self.0.address, port);
+                    return Err(LeaseError::Bind(bind_error(address, Transport::Udp, error)));
+                }
+            }
+        }
+    }
+
+    fn claim(&self, class: TrafficClass, shape: Shape) -> Result<Claim, LeaseError> {
         let (ledger, now) = (&self.0, self.0.now());
         let mut pool = ledger.pool();
-        if let Some(taken) = pool.take(now, class, mux) {
+        if let Some(taken) = pool.take(now, class, shape) {
             return Ok(Claim { ledger: ledger.clone(), class, taken });
         }
         let ask = |port| holders(SocketAddr::new(ledger.address, port), Transport::Udp).into_iter().next();
         let holder = pool.holder(now, class, ask);
-        Err(LeaseError::Exhausted(Exhausted { counts: pool.counts(now, class), mux, holder }))
+        Err(LeaseError::Exhausted(Exhausted { counts: pool.counts(now, class), shape, holder }))
     }
 }
 

@@ -10,6 +10,8 @@ pub mod authority;
 pub mod bind_error;
 pub mod capture;
 #[cfg(target_os = "linux")]
+pub mod forward;
+#[cfg(target_os = "linux")]
 pub mod icmp;
 #[cfg(target_os = "linux")]
 pub mod lease;

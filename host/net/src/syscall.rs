@@ -51,7 +51,7 @@ impl<'a> Iterator for ControlMessages<'a> {
     }
 }
 
-/// Control messages for the kernel: room for a mark and for an address to send from.
+/// Control messages for the kernel: room for a mark, an address to send from, and the size of segments.
 #[repr(C, align(8))]
 pub(crate) struct Control {
     bytes: [u8; Control::ROOM],
@@ -59,8 +59,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Two messages with headers: 4 bytes of mark, at most 20 of address.
-    const ROOM: usize = 2 * HEADER + 8 + 24;
+    /// Three messages with headers: 4 bytes of mark, at most 20 of address, 2 of size.
+    const ROOM: usize = 3 * HEADER + 8 + 24 + 8;
 
     /// No messages.
     pub(crate) const fn new() -> Control {

@@ -17,7 +17,9 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
 pub use self::incoming::{Batch, Received};
+pub(crate) use self::incoming::{NAME_LEN, number, socket_address, v4_destination, v6_destination};
 pub use self::outgoing::Datagram;
+pub(crate) use self::outgoing::push_source;
 use crate::bind_error::{BindError, bind_error};
 use crate::mark::{self, Marks};
 use crate::syscall;
@@ -44,13 +46,32 @@ impl UdpPort {
 
     /// Like [`UdpPort::bind`] for those who ask themselves who holds a port that is taken: looking that up is slow.
     pub(crate) fn open(address: SocketAddr, mark: Dscp) -> io::Result<UdpPort> {
+        UdpPort::open_with(address, mark, |socket| ask_for_details(socket, address), KERNEL_BUFFER)
+    }
+
+    /// Like [`UdpPort::open`], for a port that forwards: nobody asks when a datagram came, and where it was sent to
+    /// only if that can't be known otherwise. `buffer` is what the kernel is asked to queue, in bytes.
+    pub(crate) fn open_to_forward(address: SocketAddr, mark: Dscp, buffer: usize) -> io::Result<UdpPort> {
+        let ask = |socket: &Socket| {
+            ask_for_marks(socket, address)?;
+            if address.ip().is_unspecified() { ask_for_destination(socket, address) } else { Ok(()) }
+        };
+        UdpPort::open_with(address, mark, ask, buffer)
+    }
+
+    fn open_with(
+        address: SocketAddr,
+        mark: Dscp,
+        ask: impl FnOnce(&Socket) -> io::Result<()>,
+        buffer: usize,
+    ) -> io::Result<UdpPort> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), None)?;
         mark::apply(&socket, mark)?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        ask_for_details(&socket, address)?;
-        enlarge_buffers(&socket)?;
+        ask(&socket)?;
+        enlarge_buffers(&socket, buffer)?;
         socket.bind(&address.into())?;
         let local = socket.local_addr()?.as_socket().unwrap_or(address);
         Ok(UdpPort { socket, local })
@@ -162,34 +183,43 @@ impl mio::event::Source for UdpPort {
 fn ask_for_details(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     const ON: c_int = 1;
     syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, ON)?;
+    ask_for_marks(socket, address)?;
+    ask_for_destination(socket, address)
+}
+
+fn ask_for_marks(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     // On an IPv6 socket too: this is the one that tells the mark of IPv4-mapped peers.
     socket.set_recv_tos_v4(true)?;
-    if address.is_ipv4() {
-        return syscall::set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, ON);
+    if address.is_ipv4() { Ok(()) } else { socket.set_recv_tclass_v6(true) }
+}
+
+fn ask_for_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    const ON: c_int = 1;
+    match address {
+        SocketAddr::V4(_) => syscall::set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, ON),
+        SocketAddr::V6(_) => syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, ON),
     }
-    socket.set_recv_tclass_v6(true)?;
-    syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, ON)
 }
 
 /// More than the system's usual limit needs the right CAP_NET_ADMIN; without it, what the limit allows.
-fn enlarge_buffers(socket: &Socket) -> io::Result<()> {
-    let wanted = KERNEL_BUFFER as c_int;
+fn enlarge_buffers(socket: &Socket, asked: usize) -> io::Result<()> {
+    let wanted = asked as c_int;
     if syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, wanted).is_err() {
-        socket.set_recv_buffer_size(KERNEL_BUFFER)?;
+        socket.set_recv_buffer_size(asked)?;
     }
     if syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, wanted).is_err() {
-        socket.set_send_buffer_size(KERNEL_BUFFER)?;
+        socket.set_send_buffer_size(asked)?;
     }
     Ok(())
 }
 
 /// Whether the kernel speaks of a datagram sent earlier, for which an error of ICMP came.
-fn is_about_another(error: &io::Error) -> bool {
+pub(crate) fn is_about_another(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ECONNREFUSED))
 }
 
 /// As people and tables write it: an IPv4-mapped address is an IPv4 address.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {
             SocketAddr::new(v6.ip().to_canonical(), v6.port())
@@ -199,7 +229,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// As an IPv6 socket has to write it.
-fn mapped(address: SocketAddr) -> SocketAddr {
+pub(crate) fn mapped(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) => SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into(),
         v6 => v6,

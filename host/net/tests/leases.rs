@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use carillon_net::bind_error::Reason;
-use carillon_net::lease::{Exhausted, Lease, LeaseError, Leases, Policy};
+use carillon_net::lease::{Exhausted, Lease, LeaseError, Leases, Policy, Shape};
 use carillon_net::udp::{Batch, Datagram, UdpPort};
 use carillon_qos::plan::Scope;
 use carillon_qos::{Plan, PortRange, Role, TrafficClass};
@@ -130,7 +130,8 @@ fn the_session_after_the_last_is_refused_by_name_and_the_others_live_on() {
             (sessions, sessions as u32, leased)
         );
         assert_eq!(refused.counts.capacity(mux), sessions as u32);
-        assert_eq!((refused.mux, &refused.holder), (mux, &None));
+        let shape = if mux { Shape::Any } else { Shape::Pair };
+        assert_eq!((refused.shape, &refused.holder), (shape, &None));
         for lease in &held {
             let datagram = Datagram { to: held[0].rtp().local(), from: None, bytes: b"", mark: None };
             assert_eq!(lease.rtp().send(&[datagram], |_, error| panic!("{error}")), 1);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use carillon_qos::TrafficClass;
 
-use super::Counts;
+use super::{Counts, Shape};
 use crate::bind_error::{BindError, Holder};
 
 /// Why there is no lease.
@@ -23,8 +23,8 @@ pub enum LeaseError {
 pub struct Exhausted {
     /// Class, range and how it is used.
     pub counts: Counts,
-    /// Whether one port would have been enough.
-    pub mux: bool,
+    /// What would have been enough.
+    pub shape: Shape,
     /// Who holds one of the ports that other programs have taken, if that can be seen.
     pub holder: Option<Holder>,
 }
@@ -51,7 +51,11 @@ impl std::error::Error for LeaseError {
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { class, range, leased, blocked, sessions, .. } = self.counts;
-        let wanted = if self.mux { "port" } else { "even port with the odd one above it" };
+        let wanted = match self.shape {
+            Shape::Any => "port",
+            Shape::Even => "even port",
+            Shape::Pair => "even port with the odd one above it",
+        };
         write!(f, "no {wanted} is left for {class} in {range}: {leased} of {} leased", range.count())?;
         write!(f, " ({class} has {sessions} sessions)")?;
         match &self.holder {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use carillon_qos::{PortRange, TrafficClass};
 use carillon_wire::ip::Dscp;
 
-use super::{ClassPorts, Counts, Policy};
+use super::{ClassPorts, Counts, Policy, Shape};
 use crate::bind_error::Holder;
 
 /// How long a port is left alone after use, while others are free: late packets of the call before are not heard
@@ -78,10 +78,10 @@ impl Pool {
         }
     }
 
-    /// Takes a port for RTP and RTCP together, or without `mux` an even one with the odd one above it: both from
-    /// the range of the class. Ports at rest are taken only when there are no others, the longest at rest first.
-    pub(super) fn take(&mut self, now: Duration, class: TrafficClass, mux: bool) -> Option<Taken> {
-        let at = self.choose(now, class, mux);
+    /// Takes what is asked for from the range of the class. Ports at rest are taken only when there are no others,
+    /// the longest at rest first.
+    pub(super) fn take(&mut self, now: Duration, class: TrafficClass, shape: Shape) -> Option<Taken> {
+        let at = self.choose(now, class, shape);
         let chosen = &mut self.classes[index(class)];
         let Some(at) = at else {
             chosen.exhausted += 1;
@@ -90,7 +90,7 @@ impl Pool {
         let rtp = chosen.order[at];
         chosen.next = at + 1;
         chosen.sessions += 1;
-        let taken = Taken { rtp, rtcp: (!mux).then(|| rtp + 1), mark: chosen.mark };
+        let taken = Taken { rtp, rtcp: (shape == Shape::Pair).then(|| rtp + 1), mark: chosen.mark };
         for port in [Some(rtp), taken.rtcp].into_iter().flatten() {
             self.uses[usize::from(port)] = Use::Leased;
         }
@@ -103,6 +103,11 @@ impl Pool {
         if matches!(used, Use::Leased) {
             *used = Use::Resting(now + QUARANTINE);
         }
+    }
+
+    /// The second port of a pair becomes a session of its own.
+    pub(super) fn part_session(&mut self, class: TrafficClass) {
+        self.classes[index(class)].sessions += 1;
     }
 
     /// A session of the class is over, or did not come about.
@@ -147,12 +152,12 @@ impl Pool {
     }
 
     /// The place of the best port in the order of its class.
-    fn choose(&self, now: Duration, class: TrafficClass, mux: bool) -> Option<usize> {
+    fn choose(&self, now: Duration, class: TrafficClass, shape: Shape) -> Option<usize> {
         let Class { range, ref order, next, .. } = self.classes[index(class)];
         let (before, after) = order.split_at(next.min(order.len()));
         let places = (before.len()..order.len()).chain(0..before.len());
         let ports = places.zip(after.iter().chain(before));
-        let ranked = ports.filter_map(|(at, port)| Some((self.rank(now, range, *port, mux)?, at)));
+        let ranked = ports.filter_map(|(at, port)| Some((self.rank(now, range, *port, shape)?, at)));
         let (mut best, mut rested): (Option<(Rank, usize)>, usize) = (None, 0);
         for (rank, at) in ranked {
             if best.is_none_or(|(best, _)| rank < best) {
@@ -167,15 +172,17 @@ impl Pool {
     }
 
     /// How well a port would do for RTP; `None` if not at all.
-    fn rank(&self, now: Duration, range: PortRange, port: u16, mux: bool) -> Option<Rank> {
+    fn rank(&self, now: Duration, range: PortRange, port: u16, shape: Shape) -> Option<Rank> {
+        if shape != Shape::Any && !port.is_multiple_of(2) {
+            return None;
+        }
         let wait = self.wait(now, port)?;
         let partner = Some(port ^ 1).filter(|partner| range.contains(*partner));
         let of_partner = partner.and_then(|partner| self.wait(now, partner));
-        if mux {
-            return Some((wait, of_partner.is_some()));
+        match shape {
+            Shape::Any | Shape::Even => Some((wait, of_partner.is_some())),
+            Shape::Pair => Some((wait.max(of_partner?), false)),
         }
-        let above = of_partner.filter(|_| port.is_multiple_of(2))?;
-        Some((wait.max(above), false))
     }
 
     /// How long a port still ought to rest; `None` if it can't be had.

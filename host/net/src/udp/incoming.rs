@@ -57,7 +57,7 @@ const BATCH: usize = 64;
 /// Room for the time stamp (16 bytes), the mark (4) and our address (20), each with its header.
 const CONTROL_LEN: usize = 128;
 /// A `sockaddr_in6`; a `sockaddr_in` is shorter.
-const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
+pub(crate) const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
 
 impl Batch {
     /// The longest datagram that UDP carries (RFC 768).
@@ -164,7 +164,7 @@ impl Received<'_> {
 }
 
 /// A `sockaddr_in` or `sockaddr_in6`.
-fn socket_address(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
+pub(crate) fn socket_address(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
     let [a, b, port_high, port_low, rest @ ..] = name;
     let port = u16::from_be_bytes([*port_high, *port_low]);
     match libc::c_int::from(u16::from_ne_bytes([*a, *b])) {
@@ -179,16 +179,16 @@ fn socket_address(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
 }
 
 /// A number of C that holds a traffic byte.
-fn number(data: &[u8]) -> Option<u8> {
+pub(crate) fn number(data: &[u8]) -> Option<u8> {
     u8::try_from(libc::c_int::from_ne_bytes(*data.first_chunk()?)).ok()
 }
 
 /// From an `in_pktinfo`: interface, the local address that answers come from, the destination in the header.
-fn v4_destination(data: &[u8]) -> Option<IpAddr> {
+pub(crate) fn v4_destination(data: &[u8]) -> Option<IpAddr> {
     Some(Ipv4Addr::from(*data.get(4..)?.first_chunk::<4>()?).into())
 }
 
 /// From an `in6_pktinfo`: the destination, and the interface.
-fn v6_destination(data: &[u8]) -> Option<IpAddr> {
+pub(crate) fn v6_destination(data: &[u8]) -> Option<IpAddr> {
     Some(Ipv6Addr::from(*data.first_chunk::<16>()?).into())
 }

@@ -65,21 +65,26 @@ impl Datagram<'_> {
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
         };
         byte.iter().for_each(|byte| control.push(level, kind, byte));
-        match (to, self.from.map(|from| from.to_canonical()).filter(|from| !from.is_unspecified())) {
-            (SocketAddr::V4(_), Some(IpAddr::V4(from))) => {
-                // An `in_pktinfo`: any interface, our address, and one that is not read.
-                let [a, b, c, d] = from.octets();
-                control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &[0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]);
-            }
-            (SocketAddr::V6(_), Some(IpAddr::V6(from))) => {
-                // An `in6_pktinfo`: our address, and any interface.
-                let mut info = [0; 20];
-                info.iter_mut().zip(from.octets()).for_each(|(to, octet)| *to = octet);
-                control.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
-            }
-            _ => {}
-        }
+        push_source(&mut control, to, self.from);
         control
+    }
+}
+
+/// Says from which of our addresses a datagram to `to`, which is canonical, leaves.
+pub(crate) fn push_source(control: &mut Control, to: SocketAddr, from: Option<IpAddr>) {
+    match (to, from.map(|from| from.to_canonical()).filter(|from| !from.is_unspecified())) {
+        (SocketAddr::V4(_), Some(IpAddr::V4(from))) => {
+            // An `in_pktinfo`: any interface, our address, and one that is not read.
+            let [a, b, c, d] = from.octets();
+            control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &[0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]);
+        }
+        (SocketAddr::V6(_), Some(IpAddr::V6(from))) => {
+            // An `in6_pktinfo`: our address, and any interface.
+            let mut info = [0; 20];
+            info.iter_mut().zip(from.octets()).for_each(|(to, octet)| *to = octet);
+            control.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+        }
+        _ => {}
     }
 }
 

@@ -14,8 +14,12 @@ fn policy(ranges: [&str; 4]) -> Policy {
     Policy { audio, video, sharing, file_transfer }
 }
 
+fn shape(mux: bool) -> Shape {
+    if mux { Shape::Any } else { Shape::Pair }
+}
+
 fn drain(pool: &mut Pool, now: Duration, mux: bool) -> Vec<Taken> {
-    std::iter::from_fn(|| pool.take(now, TrafficClass::Audio, mux)).collect()
+    std::iter::from_fn(|| pool.take(now, TrafficClass::Audio, shape(mux))).collect()
 }
 
 #[test]
@@ -66,12 +70,12 @@ fn a_port_rests_as_long_as_there_are_others_and_then_the_longest_at_rest_is_firs
 #[test]
 fn a_port_of_somebody_else_is_tried_again_after_a_while() {
     let mut pool = Pool::new(&policy(["20000"; 4]), 1);
-    let port = pool.take(SECOND, TrafficClass::Audio, true).unwrap().rtp;
+    let port = pool.take(SECOND, TrafficClass::Audio, Shape::Any).unwrap().rtp;
     pool.block(SECOND, port);
     pool.give_back(SECOND, port);
-    assert_eq!(pool.take(SECOND, TrafficClass::Audio, true), None);
+    assert_eq!(pool.take(SECOND, TrafficClass::Audio, Shape::Any), None);
     assert_eq!(pool.counts(SECOND, TrafficClass::Audio).blocked, 1);
-    assert!(pool.take(SECOND + QUARANTINE, TrafficClass::Audio, true).is_some());
+    assert!(pool.take(SECOND + QUARANTINE, TrafficClass::Audio, Shape::Any).is_some());
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn the_holder_of_a_port_is_asked_for_now_and_then_only() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Take(TrafficClass, bool),
+    Take(TrafficClass, Shape),
     Return(prop::sample::Index),
     AgreeMux(prop::sample::Index),
     Block(u16),
@@ -97,8 +101,9 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let class = prop::sample::select(TrafficClass::MEDIA.to_vec());
+    let shape = prop::sample::select(vec![Shape::Any, Shape::Even, Shape::Pair]);
     let step = prop_oneof![
-        8 => (class, any::<bool>()).prop_map(|(class, mux)| Step::Take(class, mux)),
+        8 => (class, shape).prop_map(|(class, shape)| Step::Take(class, shape)),
         5 => any::<prop::sample::Index>().prop_map(Step::Return),
         1 => any::<prop::sample::Index>().prop_map(Step::AgreeMux),
         1 => (6000u16..6020).prop_map(Step::Block),
@@ -128,13 +133,14 @@ impl Model {
     }
 
     /// Every port for RTP that could be had, with its rank.
-    fn possible(&self, now: Duration, range: PortRange, mux: bool) -> BTreeMap<u16, Rank> {
+    fn possible(&self, now: Duration, range: PortRange, shape: Shape) -> BTreeMap<u16, Rank> {
         let free = |port| if range.contains(port) { self.wait(now, port) } else { None };
         let rank = |port: u16| {
             let (wait, partner) = (free(port)?, free(port ^ 1));
-            match mux {
-                true => Some((wait, partner.is_some())),
-                false => partner.filter(|_| port.is_multiple_of(2)).map(|partner| (wait.max(partner), false)),
+            match (shape, port.is_multiple_of(2)) {
+                (Shape::Any, _) | (Shape::Even, true) => Some((wait, partner.is_some())),
+                (Shape::Pair, true) => partner.map(|partner| (wait.max(partner), false)),
+                (Shape::Even | Shape::Pair, false) => None,
             }
         };
         (range.start()..=range.end()).filter_map(|port| Some((port, rank(port)?))).collect()
@@ -156,15 +162,15 @@ proptest! {
         let (mut model, mut now, mut exhausted) = (Model::default(), SECOND, BTreeMap::new());
         for step in steps {
             match step {
-                Step::Take(class, mux) => {
-                    let possible = model.possible(now, range(class), mux);
-                    let taken = pool.take(now, class, mux);
+                Step::Take(class, shape) => {
+                    let possible = model.possible(now, range(class), shape);
+                    let taken = pool.take(now, class, shape);
                     let Some(taken) = taken else {
-                        prop_assert!(possible.is_empty(), "{class} {mux}: {possible:?}");
+                        prop_assert!(possible.is_empty(), "{class} {shape:?}: {possible:?}");
                         *exhausted.entry(class).or_insert(0) += 1;
                         continue;
                     };
-                    prop_assert_eq!(taken.rtcp, (!mux).then(|| taken.rtp + 1));
+                    prop_assert_eq!(taken.rtcp, (shape == Shape::Pair).then(|| taken.rtp + 1));
                     prop_assert_eq!(possible.get(&taken.rtp), possible.values().min(), "{:?}", possible);
                     model.leased.push((class, taken));
                 }

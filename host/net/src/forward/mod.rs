@@ -1,0 +1,459 @@
+//! The data path of a relay: datagrams pass between listeners and relayed addresses by rules that somebody decided.
+//!
+//! A rule is a value that repeats a decision per packet; what no rule is for is handed to the caller, whose answers
+//! leave in the same order. With a rule or without, the same packet gives the same bytes and the same mark.
+//!
+//! Headers of what is forwarded (RFC 8656, 14): the mark is the rule's, for this is a classifier and marker; ECN is
+//! copied; time to live and fragmentation are those of a packet of our own, the alternate behaviour there.
+
+mod counts;
+mod gate;
+mod inbox;
+mod outbox;
+mod pace;
+mod rule;
+mod sockets;
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use carillon_wire::ip::{Dscp, Ecn};
+use carillon_wire::sip::Transport;
+use carillon_wire::stun::ChannelData;
+use mio::{Events, Poll, Token, Waker};
+
+use self::gate::{Gate, Look};
+use self::inbox::{Head, Inbox, Piece};
+use self::outbox::{Content, Outbox, Way};
+use self::pace::Pace;
+use self::rule::Table;
+use self::sockets::{Role, SocketId, Sockets, token};
+use crate::bind_error::{BindError, bind_error};
+use crate::lease::Relayed;
+use crate::udp::UdpPort;
+
+pub use self::counts::{Count, Counts};
+pub use self::gate::Strangers;
+pub use self::pace::Coalescing;
+pub use self::rule::{Passed, Refused, Rule, Traffic};
+
+const WAKER: Token = Token(0);
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1024;
+/// Datagrams taken from a listener before others have their turn, and from a relayed address.
+const FROM_LISTENER: usize = 64;
+const FROM_RELAY: usize = 8;
+/// What the kernel is asked to queue for a listener, in bytes.
+const KERNEL_BUFFER: usize = 16 * 1024 * 1024;
+
+/// How a forwarder works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Rules at a time.
+    pub rules: usize,
+    /// Whether datagrams of one flow may come and leave as one (UDP_GRO, UDP_SEGMENT).
+    pub segmentation: bool,
+    /// Whether and when turns are made fewer; `None` never.
+    pub coalescing: Option<Coalescing>,
+    /// What comes from clients that nobody has vouched for.
+    pub strangers: Strangers,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let (coalescing, strangers) = (Some(Coalescing::default()), Strangers::default());
+        Settings { rules: 100_000, segmentation: true, coalescing, strangers }
+    }
+}
+
+/// A listener of a forwarder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ListenerId(SocketId);
+
+/// An open relayed address of a forwarder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PortId(SocketId);
+
+/// A client: where it comes from and where it came to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Client {
+    /// The listener that it came to.
+    pub listener: ListenerId,
+    /// The address of ours that it sends to.
+    pub local: SocketAddr,
+    /// Its address.
+    pub remote: SocketAddr,
+}
+
+/// A packet that no rule is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unknown {
+    /// Of a client: by its first bytes a message of STUN or ChannelData, not looked into.
+    FromClient {
+        /// Who sent it.
+        client: Client,
+        /// The datagram.
+        bytes: Vec<u8>,
+        /// The mark that it came with.
+        mark: Dscp,
+        /// Its ECN bits.
+        ecn: Ecn,
+    },
+    /// Of a peer.
+    FromPeer {
+        /// The relayed address that it was sent to.
+        port: PortId,
+        /// Who sent it.
+        peer: SocketAddr,
+        /// The datagram.
+        bytes: Vec<u8>,
+        /// The mark that it came with.
+        mark: Dscp,
+        /// Its ECN bits.
+        ecn: Ecn,
+    },
+}
+
+/// Listeners, relayed addresses and rules of one thread.
+pub struct Forwarder {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    settings: Settings,
+    sockets: Sockets,
+    table: Table,
+    trusted: HashSet<Client>,
+    gate: Gate,
+    pace: Pace,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// Places of sockets that have something to read; as many of them have their turn.
+    ready: VecDeque<u32>,
+    turns: usize,
+    packets: usize,
+    now: Instant,
+    counts: Counts,
+}
+
+impl Forwarder {
+    /// Without a socket yet.
+    pub fn new(settings: Settings) -> io::Result<Forwarder> {
+        let (poll, now) = (Poll::new()?, Instant::now());
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Forwarder {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            waker,
+            settings,
+            sockets: Sockets::default(),
+            table: Table::default(),
+            trusted: HashSet::new(),
+            gate: Gate::new(settings.strangers),
+            pace: Pace::new(settings.coalescing, now),
+            inbox: Inbox::new(),
+            outbox: Outbox::new(settings.segmentation),
+            ready: VecDeque::new(),
+            turns: 0,
+            packets: 0,
+            now,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Ends a [`Forwarder::poll`] that waits, from any thread.
+    pub fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
+    /// Opens a socket for clients; port 0 is a free one, `[::]` takes IPv4 too. What leaves it without a mark of its
+    /// own carries `mark`.
+    pub fn listen(&mut self, address: SocketAddr, mark: Dscp) -> Result<ListenerId, BindError> {
+        let failed = |error| bind_error(address, Transport::Udp, error);
+        let port = UdpPort::open_to_forward(address, mark, KERNEL_BUFFER).map_err(failed)?;
+        let registry = self.poll.registry();
+        let id = self.sockets.add(Role::Listener(port), self.settings.segmentation, registry);
+        id.map(ListenerId).map_err(failed)
+    }
+
+    /// Where a listener is bound; `None` if it is closed.
+    pub fn listener(&self, listener: ListenerId) -> Option<SocketAddr> {
+        listener.local(&self.sockets)
+    }
+
+    /// Closes a listener; rules of its clients are taken away.
+    pub fn close_listener(&mut self, listener: ListenerId) -> bool {
+        self.flush();
+        self.table.remove_where(|rule| rule.client.listener == listener);
+        self.trusted.retain(|client| client.listener != listener);
+        self.sockets.remove(listener.0)
+    }
+
+    /// Takes in a relayed address.
+    pub fn open(&mut self, relayed: Relayed) -> io::Result<PortId> {
+        let registry = self.poll.registry();
+        self.sockets.add(Role::Relay(relayed), self.settings.segmentation, registry).map(PortId)
+    }
+
+    /// The address of a relayed address; `None` if it is closed.
+    pub fn port(&self, port: PortId) -> Option<SocketAddr> {
+        port.local(&self.sockets)
+    }
+
+    /// Closes a relayed address and gives its port back; its rules are taken away. False if it is closed already.
+    pub fn close(&mut self, port: PortId) -> bool {
+        self.flush();
+        self.table.remove_where(|rule| rule.port == port);
+        self.sockets.remove(port.0)
+    }
+
+    /// Forwards by this rule from the next packet on. It takes the place of that of the same channel.
+    pub fn install(&mut self, rule: Rule) -> Result<(), Refused> {
+        let (listener, port) = (self.sockets.get(rule.client.listener.0), self.sockets.get(rule.port.0));
+        if listener.is_none() || port.is_none() {
+            return Err(Refused::Closed);
+        }
+        self.table.install(rule, self.settings.rules)
+    }
+
+    /// Forwards no longer by the rule of this channel; says what has passed by it.
+    pub fn remove(&mut self, client: Client, channel: u16) -> Option<Traffic> {
+        self.table.remove(client, channel)
+    }
+
+    /// What has passed by the rule of this channel.
+    pub fn traffic(&self, client: Client, channel: u16) -> Option<Traffic> {
+        self.table.traffic(client, channel)
+    }
+
+    /// How many rules there are.
+    pub fn rules(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Somebody has proven to be behind this address: what comes from there is no longer limited here.
+    pub fn trust(&mut self, client: Client) {
+        self.trusted.insert(client);
+    }
+
+    /// The opposite of [`Forwarder::trust`].
+    pub fn distrust(&mut self, client: Client) {
+        self.trusted.remove(&client);
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Waits until something comes, no longer than `timeout`. Then [`Forwarder::next`] has to be called until there
+    /// is nothing more.
+    pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.flush();
+        if self.ready.is_empty() {
+            let packets = std::mem::take(&mut self.packets);
+            if let Some(pause) = self.pace.pause(packets, Instant::now()) {
+                sleep(timeout.map_or(pause, |timeout| timeout.min(pause)));
+            }
+            self.wait(timeout)?;
+        } else {
+            self.wait(Some(Duration::ZERO))?;
+        }
+        self.now = Instant::now();
+        self.turns = self.ready.len();
+        Ok(())
+    }
+
+    /// Forwards until a packet comes that no rule is for. `None`: everything has had its turn and what was to be sent
+    /// is sent.
+    pub fn next(&mut self) -> Option<Unknown> {
+        loop {
+            while let Some(piece) = self.inbox.next() {
+                if let Some(unknown) = self.forward(piece) {
+                    return Some(unknown);
+                }
+            }
+            if self.turns == 0 {
+                self.flush();
+                return None;
+            }
+            self.turns -= 1;
+            if let Some(place) = self.ready.pop_front() {
+                self.receive(place);
+            }
+        }
+    }
+
+    /// Sends a datagram to a client, behind everything that was sent to it before. False if its listener is closed.
+    pub fn send_to_client(&mut self, client: Client, bytes: &[u8], mark: Dscp, ecn: Ecn) -> bool {
+        let Some(way) = self.way_to_client(client, mark.traffic_byte(ecn)) else { return false };
+        self.send(way, bytes);
+        true
+    }
+
+    /// Sends a datagram to a peer, behind everything that was sent to it before. False if the port is closed.
+    pub fn send_to_peer(
+        &mut self,
+        port: PortId,
+        peer: SocketAddr,
+        bytes: &[u8],
+        mark: Dscp,
+        ecn: Ecn,
+    ) -> bool {
+        if self.sockets.get(port.0).is_none() {
+            return false;
+        }
+        self.send(Way { place: port.0.place, to: peer, from: None, traffic: mark.traffic_byte(ecn) }, bytes);
+        true
+    }
+
+    /// Sends what waits; [`Forwarder::poll`] and the end of [`Forwarder::next`] do so too.
+    pub fn flush(&mut self) {
+        self.outbox.flush(self.inbox.bytes(), &self.sockets, &mut self.counts);
+    }
+
+    fn send(&mut self, way: Way, bytes: &[u8]) {
+        if self.outbox.is_full() {
+            self.flush();
+        }
+        self.outbox.push_own(way, bytes);
+    }
+
+    fn way_to_client(&self, client: Client, traffic: u8) -> Option<Way> {
+        let any = self.sockets.get(client.listener.0)?.role.port().local().ip().is_unspecified();
+        let from = any.then_some(client.local.ip());
+        Some(Way { place: client.listener.0.place, to: client.remote, from, traffic })
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in self.events.iter().filter(|event| event.token() != WAKER) {
+            let place = (event.token().0 - token(0).0) as u32;
+            if let Some(socket) = self.sockets.at_mut(place).filter(|socket| !socket.is_ready) {
+                socket.is_ready = true;
+                self.ready.push_back(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what one socket has, for one turn.
+    fn receive(&mut self, place: u32) {
+        if !self.inbox.has_room(FROM_LISTENER) {
+            self.flush();
+            self.inbox.clear();
+        }
+        let Some(socket) = self.sockets.at_mut(place) else { return };
+        let (received, most) = match &socket.role {
+            Role::Listener(port) => (self.inbox.receive::<FROM_LISTENER>(place, port), FROM_LISTENER),
+            Role::Relay(relayed) => (self.inbox.receive::<FROM_RELAY>(place, relayed.port()), FROM_RELAY),
+        };
+        // Fewer than asked for: the socket is empty, and the next event comes with the next datagram (epoll(7)).
+        socket.is_ready = received.is_ok_and(|count| count == most);
+        if socket.is_ready {
+            self.ready.push_back(place);
+        }
+    }
+
+    fn forward(&mut self, piece: Piece) -> Option<Unknown> {
+        self.packets += 1;
+        if self.outbox.is_full() {
+            self.flush();
+        }
+        let socket = self.sockets.at(piece.head.place)?;
+        match &socket.role {
+            Role::Listener(port) => {
+                let Head { remote, local, .. } = piece.head;
+                let bound = port.local();
+                let local = local.map_or(bound, |ip| SocketAddr::new(ip, bound.port()));
+                let client = Client { listener: ListenerId(socket.id), local, remote };
+                self.from_client(client, piece)
+            }
+            Role::Relay(_) => {
+                let port = PortId(socket.id);
+                self.from_peer(port, piece)
+            }
+        }
+    }
+
+    fn from_client(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
+        let bytes = self.inbox.bytes().get(piece.range.clone())?;
+        match gate::look(bytes) {
+            Look::Message => {}
+            Look::Channel => {
+                let Some(data) = ChannelData::parse(bytes, bytes.len()) else {
+                    self.counts.add(Count::BadChannelData);
+                    return None;
+                };
+                let (channel, len) = (data.channel, data.data.len());
+                if let Some(live) = self.table.of_client(client, channel) {
+                    let traffic = live.rule.to_peer.traffic_byte(Ecn::from_traffic_byte(piece.head.traffic));
+                    if !live.to_peer.takes(len, self.now) {
+                        self.counts.add(Count::OverBudget);
+                        return None;
+                    }
+                    let way = Way { place: live.rule.port.0.place, to: live.rule.peer, from: None, traffic };
+                    let start = piece.range.start + CHANNEL_HEADER;
+                    self.outbox.push(way, Content::Received(start..start + len));
+                    self.counts.add(Count::ToPeer);
+                    return None;
+                }
+            }
+            Look::Other => {
+                self.counts.add(Count::NotTurn);
+                return None;
+            }
+        }
+        self.admit(client, piece)
+    }
+
+    /// Hands over what no rule is for, if its sender may.
+    fn admit(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
+        if !self.trusted.contains(&client)
+            && let Err(count) = self.gate.admits(client.remote, self.now)
+        {
+            self.counts.add(count);
+            return None;
+        }
+        self.counts.add(Count::UnknownFromClient);
+        let bytes = self.inbox.bytes().get(piece.range)?.to_vec();
+        let (mark, ecn) = read(piece.head.traffic);
+        Some(Unknown::FromClient { client, bytes, mark, ecn })
+    }
+
+    fn from_peer(&mut self, port: PortId, piece: Piece) -> Option<Unknown> {
+        let Head { remote: peer, traffic, .. } = piece.head;
+        let (mark, ecn) = read(traffic);
+        let Some(live) = self.table.of_peer(port, peer) else {
+            self.counts.add(Count::UnknownFromPeer);
+            let bytes = self.inbox.bytes().get(piece.range)?.to_vec();
+            return Some(Unknown::FromPeer { port, peer, bytes, mark, ecn });
+        };
+        let rule = live.rule;
+        // A datagram is never longer than this field can say.
+        let len = piece.range.len() as u16;
+        if !live.to_client.takes(piece.range.len(), self.now) {
+            self.counts.add(Count::OverBudget);
+            return None;
+        }
+        let [c0, c1] = rule.channel.to_be_bytes();
+        let [l0, l1] = len.to_be_bytes();
+        let way = self.way_to_client(rule.client, rule.to_client.traffic_byte(ecn))?;
+        self.outbox.push(way, Content::Wrapped([c0, c1, l0, l1], piece.range));
+        self.counts.add(Count::ToClient);
+        None
+    }
+}
+
+/// The header of ChannelData (RFC 8656, 12.4).
+const CHANNEL_HEADER: usize = 4;
+
+fn read(traffic: u8) -> (Dscp, Ecn) {
+    (Dscp::from_traffic_byte(traffic), Ecn::from_traffic_byte(traffic))
+}

@@ -1,0 +1,117 @@
+//! The sockets of a forwarder by number: listeners for clients, relayed addresses for peers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use super::{ListenerId, PortId};
+use crate::lease::Relayed;
+use crate::syscall;
+use crate::udp::UdpPort;
+
+/// A place in the list, and how often it was used before: a number that was given back means nothing any more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct SocketId {
+    pub(super) place: u32,
+    round: u32,
+}
+
+/// An open socket.
+pub(super) struct Socket {
+    pub(super) id: SocketId,
+    pub(super) role: Role,
+    /// Stands among those that have something to read.
+    pub(super) is_ready: bool,
+}
+
+/// What a socket is for.
+pub(super) enum Role {
+    /// Clients send to it.
+    Listener(UdpPort),
+    /// Peers send to it.
+    Relay(Relayed),
+}
+
+/// All sockets.
+#[derive(Default)]
+pub(super) struct Sockets {
+    places: Vec<(u32, Option<Socket>)>,
+    free: Vec<u32>,
+}
+
+impl Sockets {
+    /// Takes a socket and shows it to the poll; `trains` of datagrams may come as one.
+    pub(super) fn add(&mut self, role: Role, trains: bool, registry: &Registry) -> io::Result<SocketId> {
+        let place = self.free.last().copied().unwrap_or(self.places.len() as u32);
+        if trains {
+            // Kernels before 5.0 do not know it: then every datagram comes alone.
+            let _ = syscall::set_option(role.port(), libc::SOL_UDP, libc::UDP_GRO, 1 as libc::c_int);
+        }
+        let fd = role.port().as_raw_fd();
+        registry.register(&mut SourceFd(&fd), token(place), Interest::READABLE)?;
+        let round = self.places.get(place as usize).map_or(0, |(round, _)| *round);
+        let id = SocketId { place, round };
+        let socket = Some(Socket { id, role, is_ready: false });
+        match self.places.get_mut(place as usize) {
+            Some((_, free)) => *free = socket,
+            None => self.places.push((0, socket)),
+        }
+        self.free.pop();
+        Ok(id)
+    }
+
+    /// Closes a socket; false if it is closed already.
+    pub(super) fn remove(&mut self, id: SocketId) -> bool {
+        if self.get(id).is_none() {
+            return false;
+        }
+        if let Some((round, socket)) = self.places.get_mut(id.place as usize) {
+            *socket = None;
+            *round = round.wrapping_add(1);
+            self.free.push(id.place);
+        }
+        true
+    }
+
+    pub(super) fn get(&self, id: SocketId) -> Option<&Socket> {
+        self.at(id.place).filter(|socket| socket.id == id)
+    }
+
+    /// The socket that stands there now.
+    pub(super) fn at(&self, place: u32) -> Option<&Socket> {
+        self.places.get(place as usize)?.1.as_ref()
+    }
+
+    pub(super) fn at_mut(&mut self, place: u32) -> Option<&mut Socket> {
+        self.places.get_mut(place as usize)?.1.as_mut()
+    }
+}
+
+impl Role {
+    pub(super) fn port(&self) -> &UdpPort {
+        match self {
+            Role::Listener(port) => port,
+            Role::Relay(relayed) => relayed.port(),
+        }
+    }
+}
+
+impl ListenerId {
+    pub(super) fn local(self, sockets: &Sockets) -> Option<SocketAddr> {
+        Some(sockets.get(self.0)?.role.port().local())
+    }
+}
+
+impl PortId {
+    pub(super) fn local(self, sockets: &Sockets) -> Option<SocketAddr> {
+        Some(sockets.get(self.0)?.role.port().local())
+    }
+}
+
+/// The waker is 0.
+pub(super) fn token(place: u32) -> Token {
+    Token(place as usize + 1)
+}

@@ -1,0 +1,288 @@
+//! Packets pass by rules: the right bytes, from the right address, with the mark of the rule; and without a rule the
+//! caller gets them, decides the same, and nobody can tell the difference.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test: helpers too")]
+
+mod forward;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+
+use carillon_net::forward::{Count, Passed, Refused, Rule, Settings, Traffic, Unknown};
+use carillon_net::lease::Shape;
+use carillon_net::udp::UdpPort;
+use carillon_qos::TrafficClass;
+use carillon_wire::ip::Ecn;
+use carillon_wire::stun::ChannelData;
+
+use forward::{CHANNEL, FAMILIES, Site, arrived, channel_data, dscp, handled, leases, mark, nothing, send};
+
+#[test]
+fn a_rule_strips_and_adds_the_header_and_marks_each_direction_in_every_family() {
+    for family in FAMILIES {
+        let mut site = Site::new(family, Settings::default());
+        site.forwarder.install(site.rule()).unwrap();
+        mark(&site.client, 7, Ecn::NotCapable);
+        mark(&site.peer, 9, Ecn::NotCapable);
+        send(&site.client, site.here, &[channel_data(CHANNEL, b"to the peer")]);
+        send(&site.peer, site.there(), &[b"to the client".to_vec()]);
+        site.until_handled(2);
+        let expected = (site.there(), b"to the peer".to_vec(), 46, Ecn::NotCapable);
+        assert_eq!(arrived(&site.peer, 1), [expected], "{family:?}");
+        let expected = (site.here, channel_data(CHANNEL, b"to the client"), 34, Ecn::NotCapable);
+        assert_eq!(arrived(&site.client, 1), [expected], "{family:?}");
+        assert!(site.unknown.is_empty());
+    }
+}
+
+#[test]
+fn ecn_is_copied_and_the_mark_is_not() {
+    for family in [FAMILIES[0], FAMILIES[1], FAMILIES[2]] {
+        let mut site = Site::new(family, Settings::default());
+        site.forwarder.install(site.rule()).unwrap();
+        for (at, ecn) in
+            [Ecn::NotCapable, Ecn::Capable0, Ecn::Capable1, Ecn::Congestion].into_iter().enumerate()
+        {
+            mark(&site.client, 10, ecn);
+            mark(&site.peer, 12, ecn);
+            send(&site.client, site.here, &[channel_data(CHANNEL, b"x")]);
+            send(&site.peer, site.there(), &[b"x".to_vec()]);
+            site.until_handled(2 * at as u64 + 2);
+            let (_, _, mark, got) = arrived(&site.peer, 1).remove(0);
+            assert_eq!((mark, got), (46, ecn));
+            let (_, _, mark, got) = arrived(&site.client, 1).remove(0);
+            assert_eq!((mark, got), (34, ecn));
+        }
+    }
+}
+
+#[test]
+fn the_length_of_channel_data_is_believed_only_if_it_is_that_of_its_datagram() {
+    let mut site = Site::plain();
+    site.forwarder.install(site.rule()).unwrap();
+    let exact = channel_data(CHANNEL, b"12345");
+    let with = |len: u16, bytes: usize| {
+        let mut changed = exact.clone();
+        changed[2..4].copy_from_slice(&len.to_be_bytes());
+        changed.resize(bytes, 0);
+        changed
+    };
+    // Too short for what it says, by one byte or nearly all of them; more than padding; the header alone of five.
+    let wrong = [with(6, 9), with(5, 8), with(0xffff, 9), with(5, 16), with(0, 12), with(5, 4), with(5, 10)];
+    let right = [with(5, 9), with(5, 12), with(0, 4)];
+    let all = [&wrong[..], &right[..]].concat();
+    send(&site.client, site.here, &all);
+    site.until_handled(all.len() as u64);
+    let contents: Vec<_> = arrived(&site.peer, right.len()).into_iter().map(|seen| seen.1).collect();
+    assert_eq!(contents, [&b"12345"[..], b"12345", b""]);
+    assert_eq!((site.count(Count::BadChannelData), site.count(Count::ToPeer)), (7, 3));
+    nothing(&site.peer);
+}
+
+/// What a relay does with a packet for which it has not installed a rule.
+fn decide(site: &mut Site, unknown: &Unknown) {
+    let rule = site.rule();
+    match unknown {
+        Unknown::FromClient { bytes, ecn, .. } => {
+            let data = ChannelData::parse(bytes, bytes.len()).unwrap();
+            assert!(site.forwarder.send_to_peer(rule.port, rule.peer, data.data, rule.to_peer, *ecn));
+        }
+        Unknown::FromPeer { bytes, ecn, .. } => {
+            let bytes = channel_data(rule.channel, bytes);
+            assert!(site.forwarder.send_to_client(rule.client, &bytes, rule.to_client, *ecn));
+        }
+    }
+}
+
+#[test]
+fn the_same_packet_gives_the_same_bytes_and_mark_with_a_rule_and_without() {
+    for family in FAMILIES {
+        let outcome = |with_rule: bool| {
+            let mut site = Site::new(family, Settings::default());
+            if with_rule {
+                site.forwarder.install(site.rule()).unwrap();
+            }
+            let lengths = [0, 1, 160, 172, 1200, 1400];
+            for (at, len) in lengths.into_iter().enumerate() {
+                let ecn = if at % 2 == 0 { Ecn::NotCapable } else { Ecn::Capable0 };
+                mark(&site.client, at as u8, ecn);
+                mark(&site.peer, at as u8, ecn);
+                let data: Vec<u8> = (0..len).map(|n: usize| n as u8).collect();
+                send(&site.client, site.here, &[channel_data(CHANNEL, &data)]);
+                send(&site.peer, site.there(), &[data]);
+            }
+            let mut decided = 0;
+            site.until("all", |site| {
+                for unknown in std::mem::take(&mut site.unknown) {
+                    decide(site, &unknown);
+                    decided += 1;
+                }
+                handled(&site.forwarder) == 12
+            });
+            site.turn();
+            for unknown in std::mem::take(&mut site.unknown) {
+                decide(&mut site, &unknown);
+                decided += 1;
+            }
+            site.forwarder.flush();
+            assert_eq!(decided, if with_rule { 0 } else { 12 });
+            let rest = |(_, bytes, mark, ecn): (SocketAddr, Vec<u8>, u8, Ecn)| (bytes, mark, ecn);
+            let at_peer: Vec<_> = arrived(&site.peer, 6).into_iter().map(rest).collect();
+            let at_client: Vec<_> = arrived(&site.client, 6).into_iter().map(rest).collect();
+            (at_peer, at_client)
+        };
+        assert_eq!(outcome(true), outcome(false), "{family:?}");
+    }
+}
+
+#[test]
+fn what_no_rule_is_for_is_handed_over_with_everything_known_of_it() {
+    for family in FAMILIES {
+        let mut site = Site::new(family, Settings::default());
+        site.forwarder.install(site.rule()).unwrap();
+        let stranger = UdpPort::bind(SocketAddr::new(site.peer.local().ip(), 0), dscp(20)).unwrap();
+        let mut binding = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        binding.resize(20, 7);
+        let other = channel_data(CHANNEL + 1, b"other");
+        mark(&site.client, 11, Ecn::Capable1);
+        send(&site.client, site.here, &[binding.clone(), other.clone(), b"\r\n\r\n".to_vec()]);
+        send(&stranger, site.there(), &[b"from a stranger".to_vec(), Vec::new()]);
+        site.until_handled(5);
+        let client = site.client();
+        let from_client = |bytes| Unknown::FromClient { client, bytes, mark: dscp(11), ecn: Ecn::Capable1 };
+        let (port, peer) = (site.port, stranger.local());
+        let from_peer = |bytes| Unknown::FromPeer { port, peer, bytes, mark: dscp(20), ecn: Ecn::NotCapable };
+        let mut seen = std::mem::take(&mut site.unknown);
+        seen.sort_by_key(|unknown| matches!(unknown, Unknown::FromPeer { .. }));
+        let expected = [
+            from_client(binding),
+            from_client(other),
+            from_peer(b"from a stranger".to_vec()),
+            from_peer(vec![]),
+        ];
+        assert_eq!(seen, expected, "{family:?}");
+        assert_eq!((site.count(Count::UnknownFromClient), site.count(Count::UnknownFromPeer)), (2, 2));
+        assert_eq!(site.count(Count::NotTurn), 1);
+        nothing(&site.peer);
+    }
+}
+
+#[test]
+fn packets_of_a_flow_keep_their_order_whoever_carries_them() {
+    let mut site = Site::plain();
+    site.forwarder.install(site.rule()).unwrap();
+    // Every third packet takes the channel that has no rule; all have one length, so that many leave at once.
+    let channel = |n: u8| if n.is_multiple_of(3) { CHANNEL + 1 } else { CHANNEL };
+    let all: Vec<_> = (0..200u8).map(|n| channel_data(channel(n), &[n; 100])).collect();
+    send(&site.client, site.here, &all);
+    let rule = site.rule();
+    let (mut seen, mut decided) = (0, 0);
+    while seen < 200 {
+        site.forwarder.poll(None).unwrap();
+        while let Some(unknown) = site.forwarder.next() {
+            let Unknown::FromClient { bytes, ecn, .. } = unknown else { panic!("{unknown:?}") };
+            site.forwarder.send_to_peer(rule.port, rule.peer, &bytes[4..], dscp(18), ecn);
+            decided += 1;
+        }
+        seen = handled(&site.forwarder);
+    }
+    let expected = (0..200u8).map(|n| (n, if n.is_multiple_of(3) { 18 } else { 46 }));
+    assert!(arrived(&site.peer, 200).into_iter().map(|seen| (seen.1[0], seen.2)).eq(expected));
+    assert_eq!(decided, 67);
+}
+
+#[test]
+fn a_budget_lets_so_much_pass_in_each_direction_and_counts_the_rest() {
+    let mut site = Site::plain();
+    // A quarter of a second is 25 000 bytes, and one more packet begins before it is spent.
+    let budget = NonZeroU64::new(100_000);
+    site.forwarder.install(Rule { budget, ..site.rule() }).unwrap();
+    let all: Vec<_> = (0..100).map(|_| vec![7; 1000]).collect();
+    let wrapped: Vec<_> = all.iter().map(|data| channel_data(CHANNEL, data)).collect();
+    send(&site.client, site.here, &wrapped);
+    send(&site.peer, site.there(), &all);
+    site.until_handled(200);
+    let traffic = site.forwarder.traffic(site.client(), CHANNEL).unwrap();
+    for passed in [traffic.to_peer, traffic.to_client] {
+        assert!((26..50).contains(&passed.packets), "{passed:?}");
+        assert_eq!((passed.bytes, passed.dropped), (passed.packets * 1000, 100 - passed.packets));
+    }
+    assert_eq!(arrived(&site.peer, traffic.to_peer.packets as usize).len() as u64, traffic.to_peer.packets);
+    nothing(&site.peer);
+    assert_eq!(site.count(Count::OverBudget), traffic.to_peer.dropped + traffic.to_client.dropped);
+}
+
+#[test]
+fn a_rule_that_is_replaced_marks_anew_and_goes_on_counting() {
+    let mut site = Site::plain();
+    site.forwarder.install(site.rule()).unwrap();
+    send(&site.client, site.here, &[channel_data(CHANNEL, b"before")]);
+    site.until_handled(1);
+    site.forwarder.install(Rule { to_peer: dscp(40), ..site.rule() }).unwrap();
+    send(&site.client, site.here, &[channel_data(CHANNEL, b"after")]);
+    site.until_handled(2);
+    assert_eq!(arrived(&site.peer, 2).iter().map(|seen| seen.2).collect::<Vec<_>>(), [46, 40]);
+    let passed = Passed { packets: 2, bytes: 11, dropped: 0 };
+    let traffic = Traffic { to_peer: passed, to_client: Passed::default() };
+    assert_eq!(site.forwarder.remove(site.client(), CHANNEL), Some(traffic));
+    assert_eq!(site.forwarder.remove(site.client(), CHANNEL), None);
+    send(&site.client, site.here, &[channel_data(CHANNEL, b"without")]);
+    send(&site.peer, site.there(), &[b"without".to_vec()]);
+    site.until_handled(4);
+    assert_eq!(site.unknown.len(), 2);
+}
+
+#[test]
+fn rules_that_cannot_be_are_refused() {
+    let mut site = Site::new(FAMILIES[0], Settings { rules: 2, ..Settings::default() });
+    let rule = site.rule();
+    let peer: SocketAddr = "192.0.2.9:5000".parse().unwrap();
+    assert_eq!(site.forwarder.install(Rule { channel: 0x5000, ..rule }), Err(Refused::Channel(0x5000)));
+    site.forwarder.install(rule).unwrap();
+    let second = Rule { channel: CHANNEL + 1, ..rule };
+    assert_eq!(site.forwarder.install(second), Err(Refused::PeerTaken(rule.peer)));
+    site.forwarder.install(Rule { peer, ..second }).unwrap();
+    let third = Rule { channel: CHANNEL + 2, peer: "192.0.2.10:5000".parse().unwrap(), ..rule };
+    assert_eq!(site.forwarder.install(third), Err(Refused::Full(2)));
+    assert_eq!(site.forwarder.rules(), 2);
+    assert!(site.forwarder.close(site.port));
+    assert_eq!((site.forwarder.rules(), site.forwarder.install(rule)), (0, Err(Refused::Closed)));
+}
+
+#[test]
+fn a_relayed_address_is_open_from_when_it_is_asked_for_until_it_is_closed() {
+    for address in ["127.0.0.1", "::1"] {
+        let mut site = Site::new([address; 4], Settings::default());
+        let leases = leases(forward::ip(address));
+        let (relayed, reserved) = leases.relay(TrafficClass::Audio, Shape::Pair).unwrap();
+        let (port, reserved) = (relayed.port().local(), reserved.unwrap());
+        assert!(port.port().is_multiple_of(2) && reserved.address().port() == port.port() + 1);
+        let is_open = |address| UdpPort::bind(address, dscp(0)).is_err();
+        assert!(is_open(port) && !is_open(reserved.address()));
+        assert_eq!(leases.counts()[0].leased, 2);
+        let (above, id) = (reserved.address(), site.forwarder.open(relayed).unwrap());
+        let other = site.forwarder.open(reserved.open().unwrap()).unwrap();
+        assert!(is_open(above));
+        assert!(site.forwarder.close(id) && !site.forwarder.close(id));
+        assert!(!is_open(port) && is_open(above));
+        // Its place is used again; its number is not.
+        let (next, none) = leases.relay(TrafficClass::Audio, Shape::Even).unwrap();
+        assert!(none.is_none() && next.port().local().port().is_multiple_of(2));
+        let next = site.forwarder.open(next).unwrap();
+        assert_eq!(site.forwarder.port(id), None);
+        assert!(!site.forwarder.send_to_peer(id, site.peer.local(), b"x", dscp(0), Ecn::NotCapable));
+        assert!(site.forwarder.close(other) && site.forwarder.close(next));
+        let counts = leases.counts()[0];
+        assert_eq!((counts.leased, counts.sessions, counts.quarantined), (0, 0, 3));
+    }
+}
+
+#[test]
+fn a_listener_that_is_closed_takes_its_rules_with_it() {
+    let mut site = Site::plain();
+    site.forwarder.install(site.rule()).unwrap();
+    assert!(site.forwarder.close_listener(site.listener) && !site.forwarder.close_listener(site.listener));
+    assert_eq!((site.forwarder.rules(), site.forwarder.listener(site.listener)), (0, None));
+    let client = site.client();
+    assert!(!site.forwarder.send_to_client(client, b"x", dscp(0), Ecn::NotCapable));
+}

@@ -1,5 +1,6 @@
 //! The one table of flags: parser, help, man pages and completions are all made from it.
 
+mod edge;
 mod path;
 mod plan;
 
@@ -17,6 +18,7 @@ use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+pub use self::edge::{Edge, EdgeCredential, EdgePorts};
 pub use self::path::{
     FlowEnd, PROBE_CONTROL, PROBE_TCP, PROBE_UDP, Probe, ProbeListen, ProbePlan, ProbeSend, Trace,
 };
@@ -77,6 +79,9 @@ pub enum Verb {
     User(User),
     /// Show what the server is doing: registrations, calls, ports, marks.
     Status(Status),
+    /// See what a running Edge has open, and make credentials for its relay.
+    #[command(subcommand)]
+    Edge(Edge),
     /// Say what is wrong with a configuration; exit status 1 if something is.
     CheckConfig(CheckConfig),
     /// Name the hop after which the mark of a class changes on the way to a host.

@@ -188,7 +188,7 @@ pub(super) fn probe_transport(text: &str) -> Result<probe::Transport, String> {
     probe::Transport::from_name(text).ok_or_else(|| "it is none of udp, tcp".to_owned())
 }
 
-fn media_class(text: &str) -> Result<TrafficClass, String> {
+pub(super) fn media_class(text: &str) -> Result<TrafficClass, String> {
     let class = TrafficClass::from_name(text).filter(|class| class.is_media());
     class.ok_or_else(|| "it is none of audio, video, sharing, file-transfer".to_owned())
 }

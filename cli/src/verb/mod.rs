@@ -5,6 +5,7 @@ pub mod check_config;
 pub mod completions;
 pub mod demo;
 pub mod dscp;
+pub mod edge;
 pub mod explain;
 pub mod man;
 pub mod plan;
@@ -32,6 +33,7 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Shell(args) => shell::run(&args, out),
         Verb::User(what) => user::run(what, out),
         Verb::Status(args) => status::run(&args, out),
+        Verb::Edge(what) => edge::run(&what, out),
         Verb::CheckConfig(args) => check_config::run(&args, out),
         Verb::Demo(args) => demo::run(&args, out),
         Verb::Trace(args) => trace::run(&args, out),

@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use carillon_server::config::Config;
-use carillon_server::{dev, serve};
+use carillon_server::config::Configuration;
+use carillon_server::{dev, edge, serve};
 
 use crate::answer::{Answer, Failure};
 use crate::args;
@@ -18,10 +18,15 @@ use crate::plans;
 pub fn run(args: args::Serve, out: &mut dyn Write) -> Result<Answer, Failure> {
     match &args.config {
         Some(file) => {
-            let config = Config::load(file).map_err(|refusal| {
+            let config = Configuration::load(file).map_err(|refusal| {
                 Failure::Message(format!("`{}` is refused:\n{refusal}", file.display()))
             })?;
-            serve(config, Some(file), |_| ()).map_err(cannot_serve)?;
+            match config {
+                Configuration::FrontEnd(config) => serve(config, Some(file), |_| ()).map_err(cannot_serve)?,
+                Configuration::Edge(config) => {
+                    edge::serve(config, Some(file), |_| ()).map_err(cannot_serve)?;
+                }
+            }
         }
         None => {
             let prepared = dev::prepare(&options(args)?).map_err(cannot_serve)?;

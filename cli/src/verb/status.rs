@@ -1,8 +1,11 @@
 //! `carillon status`: what the server is doing.
 
+mod edge;
+
 use std::io::Write;
 
 use carillon_qos::dscp;
+use carillon_server::admin::AnyStatus;
 use carillon_server::status::{ListenerStatus, Status};
 use carillon_wire::ip::Dscp;
 
@@ -17,7 +20,12 @@ use crate::words::{clean, some};
 /// Asks the server; yes if all is as it should be.
 pub fn run(args: &args::Status, out: &mut dyn Write) -> Result<Answer, Failure> {
     let socket = reach::socket(&args.server)?;
-    let status = connect(&socket)?.status().map_err(|error| Failure::new("cannot ask the server", error))?;
+    let asked = connect(&socket)?.any_status();
+    let status = match asked.map_err(|error| Failure::new("cannot ask the server", error))? {
+        AnyStatus::Edge(status) if args.json => return print_json(&status),
+        AnyStatus::Edge(status) => return edge::print(&status, out).map(|()| Answer::Yes),
+        AnyStatus::FrontEnd(status) => status,
+    };
     if args.json {
         print_json(&status)?;
     } else {

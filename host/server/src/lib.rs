@@ -10,6 +10,7 @@ mod clock;
 pub mod config;
 mod desk;
 pub mod dev;
+pub mod edge;
 mod estate;
 mod log;
 mod metrics;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use carillon_server::admin::{Client, ClientError, Imported, UserRow};
-use carillon_server::config::Config;
+use carillon_server::config::{Configuration, Refusal};
 use carillon_server::offline::Offline;
 use carillon_server::users::NewUser;
 
@@ -45,6 +45,7 @@ impl Users {
     /// Reaches the server that is meant.
     pub(super) fn open(reach: &Reach) -> Result<Users, Failure> {
         let (socket, config) = place(reach)?;
+        let config = config.map(|(file, config)| config.front_end(&file)).transpose().map_err(refused)?;
         match (Client::connect(&socket), config) {
             (Ok(client), _) => Ok(Users::Running(Box::new(client))),
             (Err(ClientError::NotRunning(_)), Some(config)) => {
@@ -106,7 +107,7 @@ impl Users {
 }
 
 /// The socket, and the configuration if one is known.
-fn place(reach: &Reach) -> Result<(PathBuf, Option<Config>), Failure> {
+fn place(reach: &Reach) -> Result<(PathBuf, Option<(PathBuf, Configuration)>), Failure> {
     if let Some(socket) = &reach.socket {
         return Ok((socket.clone(), None));
     }
@@ -115,10 +116,14 @@ fn place(reach: &Reach) -> Result<(PathBuf, Option<Config>), Failure> {
         return Ok((tried, None));
     }
     let file = reach.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
-    let config = Config::load(&file).map_err(|refusal| {
+    let config = Configuration::load(&file).map_err(|refusal| {
         Failure::Message(format!("no server is known by `{}`:\n{refusal}", file.display()))
     })?;
-    Ok((config.admin_socket.clone(), Some(config)))
+    Ok((config.admin_socket().to_owned(), Some((file, config))))
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::Message(refusal.to_string())
 }
 
 fn failed(error: impl std::error::Error) -> Failure {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use carillon_net::admin_socket::AdminSocket;
+use carillon_qos::TrafficClass;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::{Imported, UserRow, Wrong};
+use crate::edge::status::{EdgeStatus, PortRow};
 use crate::status::Status;
 use crate::users::NewUser;
 
@@ -48,6 +50,27 @@ pub struct PlanRow {
     pub who: String,
     /// `configuration` or `admin`.
     pub source: String,
+}
+
+/// What a server says that it is doing.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyStatus {
+    /// An Edge, which says so.
+    Edge(EdgeStatus),
+    /// A Front End.
+    FrontEnd(Box<Status>),
+}
+
+/// A user name and password for the relay, in the manner of the TURN REST draft.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct RelayCredential {
+    /// The user name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// Seconds until it ends.
+    pub ttl: f64,
 }
 
 /// What a change of the plan is answered with.
@@ -87,7 +110,29 @@ impl Client {
         Ok(Client { runtime, sender, _connection: connection })
     }
 
-    /// What the server is doing.
+    /// What the server is doing, whatever it is.
+    pub fn any_status(&mut self) -> Result<AnyStatus, ClientError> {
+        self.call(Method::GET, "/status", None::<&()>)
+    }
+
+    /// Every socket of an Edge.
+    pub fn ports(&mut self) -> Result<Vec<PortRow>, ClientError> {
+        self.call(Method::GET, "/ports", None::<&()>)
+    }
+
+    /// A credential for the relay of an Edge; of any class without one.
+    pub fn credential(
+        &mut self,
+        user: &str,
+        class: Option<TrafficClass>,
+        seconds: u64,
+    ) -> Result<RelayCredential, ClientError> {
+        let class = class.map_or_else(String::new, |class| format!("&class={}", class.name()));
+        let path = format!("/credential?user={}&lifetime={seconds}{class}", escaped(user));
+        self.call(Method::POST, &path, None::<&()>)
+    }
+
+    /// What a Front End is doing.
     pub fn status(&mut self) -> Result<Status, ClientError> {
         self.call(Method::GET, "/status", None::<&()>)
     }

@@ -3,6 +3,7 @@
 //! It runs on a thread of its own and changes nothing itself: it leaves orders at the [`Desk`] and says what came of them.
 
 mod client;
+mod edge;
 mod plan;
 mod public;
 mod refusal;
@@ -31,11 +32,12 @@ use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 
-pub use client::{Client, ClientError, PlanFile, PlanRow};
+pub use client::{AnyStatus, Client, ClientError, PlanFile, PlanRow, RelayCredential};
 pub use users::{Imported, UserRow, Wrong};
 
-use crate::config::Config;
+use crate::config::{Config, EdgeConfig};
 use crate::desk::{Desk, Health, Service};
+use crate::edge::AvEdge;
 use crate::turn::Server;
 use refusal::Refusal;
 
@@ -70,6 +72,12 @@ pub(crate) struct Doors<'a> {
 pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Result<Admin, OpenError> {
     let doors = Doors { socket: &config.admin_socket, metrics: config.metrics };
     open(doors, routes(desk.clone()), server.management.subscribe(), desk)
+}
+
+/// Opens what the configuration of an Edge says.
+pub(crate) fn of_edge(config: &EdgeConfig, edge: &AvEdge, desk: Desk<AvEdge>) -> Result<Admin, OpenError> {
+    let doors = Doors { socket: &config.admin_socket, metrics: config.metrics };
+    open(doors, edge::routes(desk.clone()), edge.management.subscribe(), desk)
 }
 
 /// Opens the socket, and the address of metrics if there is one, whose mark is as `marks` says.
@@ -140,7 +148,7 @@ async fn serve<S: Service>(
 fn routes(desk: Desk) -> Router {
     Router::new()
         .route("/status", get(status))
-        .route("/health", get(health))
+        .route("/health", get(health::<Server>))
         .route("/reload", post(reload))
         .route("/audit", get(audit))
         .route("/users", get(users::list).post(users::import))
@@ -156,7 +164,7 @@ async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
 }
 
 /// 200 while phones are served, or 503 and what is the matter, in full.
-async fn health(State(desk): State<Desk>) -> Response {
+async fn health<S: 'static>(State(desk): State<Desk<S>>) -> Response {
     let trouble = match trouble(desk.health()) {
         Some(trouble) => Some(trouble),
         // A turn that is stuck answers nothing; by then it may have said why.

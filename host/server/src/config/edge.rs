@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
+use carillon_relay::Network;
 
 use super::raw::{At, Block, Raw};
 use super::resolve::{Resolver, log};
@@ -48,8 +49,8 @@ pub struct Addresses {
     pub public: IpAddr,
     /// Towards the inside.
     pub internal: Option<IpAddr>,
-    /// The networks behind `internal`: an address, and how many of its bits count.
-    pub inside: Vec<(IpAddr, u8)>,
+    /// The networks behind `internal`.
+    pub inside: Vec<Network>,
 }
 
 /// The A/V Edge: ports and bounds.
@@ -60,18 +61,18 @@ pub struct Relay {
     /// Allocations at once.
     pub allocations: usize,
     /// Of these, those of one user.
-    pub allocations_per_user: usize,
+    pub allocations_per_user: u32,
     /// Bytes per second of one allocation, each direction.
     pub bandwidth: u64,
     /// Bytes per second of one user, each direction.
     pub bandwidth_per_user: u64,
     /// How long packets may wait for each other under load.
-    pub coalesce: Duration,
+    pub coalesce: Option<Duration>,
 }
 
 /// What credentials are made with.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub Vec<u8>);
+pub struct Secret(pub String);
 
 /// Somebody whose password never ends.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,6 +81,43 @@ pub struct RelayUser {
     pub name: String,
     /// The password.
     pub password: String,
+}
+
+impl EdgeConfig {
+    /// This one with what a reload changes; the rest waits for a restart.
+    pub(crate) fn reloaded(self, new: EdgeConfig) -> EdgeConfig {
+        let addresses = Addresses { inside: new.addresses.inside, ..self.addresses };
+        let relay = Relay { udp: self.relay.udp, coalesce: self.relay.coalesce, ..new.relay };
+        let EdgeConfig { name, realm, admin_socket, metrics, log, .. } = self;
+        EdgeConfig { name, realm, addresses, relay, admin_socket, metrics, log, ..new }
+    }
+
+    /// What can't be changed while running: the names of the keys in which the other differs.
+    pub fn differs_until_restart(&self, other: &EdgeConfig) -> Vec<&'static str> {
+        let (one, two) = (&self.addresses, &other.addresses);
+        let differences = [
+            ("name", self.name != other.name),
+            ("realm", self.realm != other.realm),
+            ("addresses.external", one.external != two.external),
+            ("addresses.external6", one.external6 != two.external6),
+            ("addresses.public", one.public != two.public),
+            ("addresses.internal", one.internal != two.internal),
+            ("relay.udp, relay.audio, relay.video, relay.sharing", self.relay.udp != other.relay.udp),
+            ("relay.coalesce", self.relay.coalesce != other.relay.coalesce),
+            ("admin.socket", self.admin_socket != other.admin_socket),
+            ("metrics.listen", self.metrics != other.metrics),
+            ("log", self.log != other.log),
+        ];
+        differences.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+impl Addresses {
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<IpAddr> {
+        let own = [Some(self.external), self.external6, Some(self.public), self.internal];
+        own.into_iter().flatten().collect()
+    }
 }
 
 impl Resolver<'_> {
@@ -160,15 +198,14 @@ impl Resolver<'_> {
     }
 
     /// The inner list is empty if the key is not there.
-    fn inside(&mut self, block: &Block) -> Option<Vec<(IpAddr, u8)>> {
+    fn inside(&mut self, block: &Block) -> Option<Vec<Network>> {
         let Some(At { value, line }) = block.texts("inside") else { return Some(Vec::new()) };
         let mut networks = Vec::new();
         for text in &value {
-            match network(text) {
-                Some(network) => networks.push(network),
-                None => {
-                    let text = format!("{text:?} is no network, such as 10.0.0.0/8");
-                    self.refuse::<()>(block, line, "inside", text);
+            match text.parse() {
+                Ok(network) => networks.push(network),
+                Err(error) => {
+                    self.refuse::<()>(block, line, "inside", format!("{error}"));
                 }
             }
         }
@@ -196,10 +233,10 @@ impl Resolver<'_> {
         Some(Relay {
             udp,
             allocations: size("allocations")?,
-            allocations_per_user: size("allocations-per-user")?,
+            allocations_per_user: u32::try_from(block.number("allocations-per-user")?.value).ok()?,
             bandwidth: bytes("bandwidth")?,
             bandwidth_per_user: bytes("bandwidth-per-user")?,
-            coalesce: Duration::from_micros(block.number("coalesce")?.value),
+            coalesce: Some(block.number("coalesce")?.value).filter(|pause| *pause > 1).map(Duration::from_micros),
         })
     }
 
@@ -209,8 +246,11 @@ impl Resolver<'_> {
         let mut secrets = Vec::new();
         for name in value {
             let Some(path) = self.readable(block, "secrets", &At { value: name, line }) else { continue };
-            let bytes = self.read(&path).unwrap_or_default();
-            let secret = bytes.trim_ascii().to_vec();
+            let Ok(text) = String::from_utf8(self.read(&path).unwrap_or_default()) else {
+                self.refuse::<()>(block, line, "secrets", format!("`{}` holds no text", path.display()));
+                continue;
+            };
+            let secret = text.trim().to_owned();
             if secret.len() < 16 {
                 let text = format!("`{}` holds less than 16 characters", path.display());
                 self.refuse::<()>(block, line, "secrets", text);
@@ -231,16 +271,6 @@ impl Resolver<'_> {
         }
         users
     }
-}
-
-/// `10.0.0.0/8`; an address alone is a network of one.
-fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, prefix) =
-        text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-    let address: IpAddr = address.parse().ok()?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.map_or(Some(most), |prefix| prefix.parse().ok())?;
-    (prefix <= most).then_some((address, prefix))
 }
 
 impl std::fmt::Debug for Secret {

@@ -162,7 +162,16 @@ impl Configuration {
         }
     }
 
-    fn front_end(self, file: &Path) -> Result<Config, Refusal> {
+    /// The socket of the admin API.
+    pub fn admin_socket(&self) -> &Path {
+        match self {
+            Configuration::FrontEnd(config) => &config.admin_socket,
+            Configuration::Edge(config) => &config.admin_socket,
+        }
+    }
+
+    /// A Front End's; an Edge knows no users.
+    pub fn front_end(self, file: &Path) -> Result<Config, Refusal> {
         match self {
             Configuration::FrontEnd(config) => Ok(config),
             Configuration::Edge(_) => {

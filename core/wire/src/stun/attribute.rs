@@ -23,16 +23,30 @@ pub mod kind {
     pub const REQUESTED_TRANSPORT: u16 = 0x0019;
     pub const DONT_FRAGMENT: u16 = 0x001a;
     pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
+    pub const PASSWORD_ALGORITHM: u16 = 0x001d;
+    pub const USERHASH: u16 = 0x001e;
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub const RESERVATION_TOKEN: u16 = 0x0022;
     pub const PRIORITY: u16 = 0x0024;
     pub const USE_CANDIDATE: u16 = 0x0025;
     pub const CONNECTION_ID: u16 = 0x002a;
     pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
+    pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
+    pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
+    pub const ICMP: u16 = 0x8004;
     pub const SOFTWARE: u16 = 0x8022;
+    pub const ALTERNATE_SERVER: u16 = 0x8023;
     pub const FINGERPRINT: u16 = 0x8028;
     pub const ICE_CONTROLLED: u16 = 0x8029;
     pub const ICE_CONTROLLING: u16 = 0x802a;
+}
+
+/// Numbers of password algorithms (IANA, STUN Password Algorithms): what turns a password into the key of the integrity.
+pub mod password_algorithm {
+    /// MD5 of user name, realm and password.
+    pub const MD5: u16 = 1;
+    /// SHA-256 of the same.
+    pub const SHA256: u16 = 2;
 }
 
 /// One attribute, without its padding.
@@ -258,6 +272,34 @@ impl<'a> Message<'a> {
         self.attribute(kind::ADDITIONAL_ADDRESS_FAMILY)?.family()
     }
 
+    /// EVEN-PORT: whether the next port is to be reserved too (RFC 8656, 18.7).
+    pub fn even_port(&self) -> Option<bool> {
+        match *self.attribute(kind::EVEN_PORT)?.value {
+            [flags, ..] => Some(flags & 0x80 != 0),
+            [] => None,
+        }
+    }
+
+    /// Whether DONT-FRAGMENT is there.
+    pub fn dont_fragment(&self) -> bool {
+        self.attribute(kind::DONT_FRAGMENT).is_some()
+    }
+
+    /// RESERVATION-TOKEN.
+    pub fn reservation_token(&self) -> Option<u64> {
+        self.attribute(kind::RESERVATION_TOKEN)?.u64()
+    }
+
+    /// USERHASH: SHA-256 of user name and realm, joined by a colon (RFC 8489, 14.4).
+    pub fn userhash(&self) -> Option<&'a [u8; 32]> {
+        self.attribute(kind::USERHASH)?.value.try_into().ok()
+    }
+
+    /// PASSWORD-ALGORITHM: its number, see [`password_algorithm`]; parameters are not looked at, the registered ones have none.
+    pub fn password_algorithm(&self) -> Option<u16> {
+        Some((self.attribute(kind::PASSWORD_ALGORITHM)?.u32()? >> 16) as u16)
+    }
+
     /// PRIORITY of the candidate that a check would make (RFC 8445, 7.1.1).
     pub fn priority(&self) -> Option<u32> {
         self.attribute(kind::PRIORITY)?.u32()
@@ -299,7 +341,20 @@ impl<'a> Message<'a> {
         (lengths.contains(&len) && len % 4 == 0).then_some(Integrity { at: found.at, mac: found.value })
     }
 
-    fn counting(&self) -> impl Iterator<Item = Attribute<'a>> + 'a {
+    /// The message up to an integrity attribute, as its HMAC covers it: the header with the length field set as if the message
+    /// ended behind that attribute, and the attributes before it.
+    pub fn covered(&self, integrity: &Integrity<'_>) -> ([u8; super::HEADER_LEN], &'a [u8]) {
+        let mut header = [0; super::HEADER_LEN];
+        header.iter_mut().zip(self.bytes()).for_each(|(to, from)| *to = *from);
+        let length = integrity.at + 4 + integrity.mac.len() - super::HEADER_LEN;
+        let [high, low] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+        header[2] = high;
+        header[3] = low;
+        (header, self.bytes().get(super::HEADER_LEN..integrity.at).unwrap_or_default())
+    }
+
+    /// Every attribute that counts.
+    pub fn counting(&self) -> impl Iterator<Item = Attribute<'a>> + 'a {
         let mut vouched = 0u8;
         self.attributes().filter(move |a| {
             let rank = match a.kind {

@@ -87,6 +87,14 @@ impl Builder {
         self.attribute(kind::ERROR_CODE, &value)
     }
 
+    /// ADDRESS-ERROR-CODE: why there is no address of this family (RFC 8656, 18.12).
+    pub fn address_error_code(self, family: Family, code: u16, reason: &str) -> Builder {
+        let number = if family == Family::V4 { 1 } else { 2 };
+        let mut value = vec![number, 0, (code / 100) as u8 & 7, (code % 100) as u8];
+        value.extend(reason.as_bytes());
+        self.attribute(kind::ADDRESS_ERROR_CODE, &value)
+    }
+
     /// The bytes an HMAC of `mac_len` bytes has to cover if it comes next: the length field counts it already.
     pub fn integrity_input(&self, mac_len: u16) -> Vec<u8> {
         let mut copy = self.clone();

@@ -1,0 +1,242 @@
+//! Allocate (RFC 8656, 7.2): what is asked for, whether it may be had, and the wishes for ports that follow.
+
+use std::time::Duration;
+
+use carillon_wire::stun::{Builder, Class, Family, Message, kind};
+
+use crate::access::Proven;
+use crate::allocation::{Allocation, Carried, Leg, Opening};
+use crate::answer::{Code, Refusal, family_of};
+use crate::config::Limits;
+use crate::contract::{Event, Output, Wish, WishId};
+use crate::relay::{Asked, Relay};
+use crate::table::Slot;
+
+/// UDP in REQUESTED-TRANSPORT.
+const UDP: u8 = 17;
+
+/// What an Allocate asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Wanted {
+    family: Family,
+    /// IPv6 beside it.
+    both: bool,
+    /// An even port; whether the next one too.
+    even: Option<bool>,
+    reservation: Option<u64>,
+}
+
+impl Wanted {
+    /// Checks 3 to 9 of RFC 8656, 7.2.
+    fn read(message: &Message<'_>) -> Result<Wanted, Refusal> {
+        let has = |kind| message.attribute(kind).is_some();
+        match message.requested_transport() {
+            Some(UDP) => {}
+            Some(_) => return Err(Code::UnsupportedTransport.into()),
+            None => return Err(Code::BadRequest.into()),
+        }
+        let asked = [kind::REQUESTED_ADDRESS_FAMILY, kind::ADDITIONAL_ADDRESS_FAMILY, kind::EVEN_PORT].map(has);
+        let (family, additional) = (message.requested_address_family(), message.additional_address_family());
+        let wanted = Wanted {
+            family: family.unwrap_or(Family::V4),
+            both: additional == Some(Family::V6),
+            even: message.even_port(),
+            reservation: message.reservation_token(),
+        };
+        match asked {
+            // A family that is neither of the two.
+            [true, _, _] if family.is_none() => Err(Code::FamilyNotSupported.into()),
+            [_, true, _] if !wanted.both => Err(Code::BadRequest.into()),
+            [true, true, _] => Err(Code::BadRequest.into()),
+            [_, _, true] if wanted.even.is_none() => Err(Code::BadRequest.into()),
+            _ if has(kind::RESERVATION_TOKEN) && (asked.contains(&true) || wanted.reservation.is_none()) => {
+                Err(Code::BadRequest.into())
+            }
+            _ if wanted.both && wanted.even == Some(true) => Err(Code::BadRequest.into()),
+            _ => Ok(wanted),
+        }
+    }
+
+    fn families(self) -> impl Iterator<Item = Family> {
+        std::iter::once(self.family).chain(self.both.then_some(Family::V6))
+    }
+
+    fn ports(self) -> u32 {
+        1 + u32::from(self.both) + u32::from(self.even == Some(true))
+    }
+}
+
+impl Relay {
+    /// `None`: the answer follows when the host has opened the ports.
+    pub(crate) fn allocate(&mut self, asked: &Asked<'_>, proven: &Proven) -> Result<Option<Builder>, Refusal> {
+        if let Some(slot) = asked.slot {
+            return self.allocate_again(asked, slot);
+        }
+        let wanted = Wanted::read(&asked.message)?;
+        self.refuse_while_draining(asked)?;
+        let lifetime = lifetime(&self.config.limits, asked, proven);
+        if let Some(token) = wanted.reservation {
+            let reservation = self.redeem(token, &proven.identity)?;
+            let mut allocation = Allocation::new(asked, proven, reservation.user);
+            let family = family_of(reservation.relayed);
+            let leg = Leg { port: reservation.port, relayed: reservation.relayed, until: asked.now + lifetime };
+            allocation.leg_mut(family).into_iter().for_each(|place| *place = Some(leg));
+            let slot = self.table.insert(allocation);
+            self.table.insert_port(leg.port, slot);
+            return Ok(self.established(asked.now, slot));
+        }
+        let user = self.users.take(&self.config.limits, &proven.identity, wanted.ports())?;
+        let slot = self.table.insert(Allocation::new(asked, proven, user));
+        self.wish(asked, slot, wanted, (lifetime, proven));
+        Ok(None)
+    }
+
+    /// The success that an allocation with its ports is answered with; the same again for the same request again, with the
+    /// lifetime that is left.
+    pub(crate) fn allocated(&self, now: Duration, slot: Slot) -> Option<Builder> {
+        let allocation = self.table.get(slot)?;
+        let left = allocation.legs().map(|leg| leg.until).max()?.saturating_sub(now);
+        let answer =
+            Builder::new(Class::Success, carillon_wire::stun::Method::Allocate, allocation.transaction);
+        let relayed = |answer: Builder, leg: &Leg| answer.xor_address(kind::XOR_RELAYED_ADDRESS, leg.relayed);
+        let mut answer = allocation.legs().fold(answer, relayed);
+        answer = answer
+            .u32(kind::LIFETIME, u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
+            .xor_address(kind::XOR_MAPPED_ADDRESS, allocation.flow.remote);
+        if let Some(token) = allocation.reserved {
+            answer = answer.u64(kind::RESERVATION_TOKEN, token);
+        }
+        if let Some((family, code)) = allocation.refused {
+            answer = answer.address_error_code(family, code.number(), code.reason());
+        }
+        Some(answer)
+    }
+
+    /// All ports are there.
+    pub(crate) fn established(&mut self, now: Duration, slot: Slot) -> Option<Builder> {
+        self.schedule(now, slot);
+        let allocation = self.table.get(slot)?;
+        self.counts.allocated += 1;
+        let class = self.class_of(&allocation.flow);
+        let relayed = allocation.legs().next()?.relayed;
+        let event = Event::Allocated { user: allocation.user.clone(), flow: allocation.flow, relayed, class };
+        self.out.push_back(Output::Event(event));
+        self.allocated(now, slot)
+    }
+
+    /// A retransmission gets the same answer, and none as long as there is none; another request has to take another flow.
+    fn allocate_again(&self, asked: &Asked<'_>, slot: Slot) -> Result<Option<Builder>, Refusal> {
+        let same = |allocation: &&Allocation| allocation.transaction == *asked.message.transaction_id();
+        let allocation = self.table.get(slot).filter(same).ok_or(Code::AllocationMismatch)?;
+        Ok(if allocation.opening.is_some() { None } else { self.allocated(asked.now, slot) })
+    }
+
+    /// Clients understand 300 only if it names a server that they can reach with what they have; without one, 508 makes them
+    /// try the next that they know.
+    fn refuse_while_draining(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
+        let Some(alternates) = &self.draining else { return Ok(()) };
+        let same = |address: &&std::net::SocketAddr| address.is_ipv4() == asked.flow.remote.is_ipv4();
+        Err(alternates.iter().find(same).map_or(Code::Capacity.into(), |address| Refusal::Alternate(*address)))
+    }
+
+    fn wish(&mut self, asked: &Asked<'_>, slot: Slot, wanted: Wanted, (lifetime, proven): (Duration, &Proven)) {
+        let class = self.class_of(&asked.flow);
+        let mut wishes = Vec::with_capacity(2);
+        for family in wanted.families() {
+            self.last_wish += 1;
+            let id = WishId(self.last_wish);
+            let (even, next) = (wanted.even.is_some(), wanted.even == Some(true));
+            self.wishes.insert(id, slot);
+            self.out.push_back(Output::Open(Wish { id, family, even, next, class }));
+            wishes.push((id, family));
+        }
+        let opening = Opening {
+            wishes,
+            until: asked.now + self.config.limits.patience,
+            lifetime,
+            next: wanted.even == Some(true),
+            seal: proven.seal,
+            fingerprint: asked.has_fingerprint(),
+        };
+        if let Some(allocation) = self.table.get_mut(slot) {
+            allocation.opening = Some(Box::new(opening));
+        }
+        self.schedule(asked.now, slot);
+    }
+}
+
+impl Allocation {
+    fn new(asked: &Asked<'_>, proven: &Proven, user: std::sync::Arc<str>) -> Allocation {
+        Allocation {
+            flow: asked.flow,
+            user,
+            class: proven.class,
+            transaction: *asked.message.transaction_id(),
+            born: asked.now,
+            opening: None,
+            legs: [None; 2],
+            refused: None,
+            reserved: None,
+            permissions: Vec::new(),
+            channels: Vec::new(),
+            to_client: Carried::default(),
+            to_peer: Carried::default(),
+            due: None,
+        }
+    }
+}
+
+/// What is granted: what is asked for within the limits, and not much longer than the credential lasts.
+pub(crate) fn lifetime(limits: &Limits, asked: &Asked<'_>, proven: &Proven) -> Duration {
+    let wanted = Duration::from_secs(asked.message.lifetime().unwrap_or(0).into());
+    let granted = wanted.max(limits.lifetime).min(limits.longest_lifetime);
+    let left = proven.expires.map(|expires| (expires + limits.after_expiry).saturating_sub(asked.now));
+    let granted = left.map_or(granted, |left| granted.min(left));
+    Duration::from_secs(granted.as_secs().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carillon_wire::stun::Method;
+
+    use crate::allocation::place;
+
+    fn read(build: impl FnOnce(Builder) -> Builder) -> Result<Wanted, Refusal> {
+        let bytes = build(Builder::new(Class::Request, Method::Allocate, [0; 12])).finish().unwrap();
+        Wanted::read(&Message::parse(&bytes).unwrap())
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let udp = |builder: Builder| builder.requested_transport(17);
+        let (requested, additional) = (kind::REQUESTED_ADDRESS_FAMILY, kind::ADDITIONAL_ADDRESS_FAMILY);
+        let refused = |build: &dyn Fn(Builder) -> Builder, code: Code| {
+            assert_eq!(read(build), Err(code.into()));
+        };
+        refused(&|b| b, Code::BadRequest);
+        refused(&|b| b.requested_transport(6), Code::UnsupportedTransport);
+        refused(&|b| udp(b).attribute(requested, &[3, 0, 0, 0]), Code::FamilyNotSupported);
+        refused(&|b| udp(b).family(additional, Family::V4), Code::BadRequest);
+        refused(&|b| udp(b).family(requested, Family::V6).family(additional, Family::V6), Code::BadRequest);
+        refused(&|b| udp(b).family(additional, Family::V6).attribute(kind::EVEN_PORT, &[0x80]), Code::BadRequest);
+        refused(&|b| udp(b).attribute(kind::EVEN_PORT, &[]), Code::BadRequest);
+        let token = |b| udp(b).u64(kind::RESERVATION_TOKEN, 7);
+        refused(&|b| token(b).attribute(kind::EVEN_PORT, &[0]), Code::BadRequest);
+        refused(&|b| token(b).family(requested, Family::V4), Code::BadRequest);
+        refused(&|b| udp(b).attribute(kind::RESERVATION_TOKEN, &[7]), Code::BadRequest);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read() {
+        let plain = Wanted { family: Family::V4, both: false, even: None, reservation: None };
+        assert_eq!(read(|b| b.requested_transport(17)), Ok(plain));
+        let six = read(|b| b.requested_transport(17).family(kind::REQUESTED_ADDRESS_FAMILY, Family::V6));
+        assert_eq!(six, Ok(Wanted { family: Family::V6, ..plain }));
+        let both = read(|b| b.requested_transport(17).family(kind::ADDITIONAL_ADDRESS_FAMILY, Family::V6)).unwrap();
+        assert_eq!((both, both.ports()), (Wanted { both: true, ..plain }, 2));
+        assert_eq!(both.families().map(place).collect::<Vec<_>>(), [0, 1]);
+        let pair = read(|b| b.requested_transport(17).attribute(kind::EVEN_PORT, &[0x80])).unwrap();
+        assert_eq!((pair, pair.ports()), (Wanted { even: Some(true), ..plain }, 2));
+    }
+}

@@ -1,0 +1,18 @@
+//! Binding: what is my address, seen from here. Answered without proof, and never much longer than the question.
+
+use carillon_wire::stun::{Class, kind};
+
+use crate::relay::{Asked, Relay};
+
+impl Relay {
+    pub(crate) fn binding(&mut self, asked: &Asked<'_>) {
+        let answer = match self.unknown(&asked.message) {
+            Some(refusal) => self.refusal(asked, &refusal),
+            None => {
+                self.counts.success(asked.method_name());
+                asked.answer(Class::Success).xor_address(kind::XOR_MAPPED_ADDRESS, asked.flow.remote)
+            }
+        };
+        self.answer(asked, None, answer);
+    }
+}

@@ -20,6 +20,11 @@ pub const fn is_channel(number: u16) -> bool {
     number >> 12 == 4
 }
 
+/// Whether a number may be a channel where nothing but TURN is spoken: clients of RFC 5766 choose up to 0x7fff.
+pub const fn is_channel_of_rfc5766(number: u16) -> bool {
+    number >> 14 == 1
+}
+
 impl<'a> ChannelData<'a> {
     /// Reads a datagram of `declared_len` bytes, whole or cut by a capture. It may be padded to a multiple of
     /// four, and must hold nothing else: the first bytes of a QUIC short header look the same.
@@ -34,6 +39,16 @@ impl<'a> ChannelData<'a> {
         Some(ChannelData { channel, data: rest.get(..usize::from(len)).unwrap_or(rest), len })
     }
 
+    /// Reads a datagram, or one frame of a stream, that came to a relay: any channel of RFC 5766, any padding up to the next
+    /// multiple of four, nothing else behind it.
+    pub fn parse_relayed(bytes: &'a [u8]) -> Option<ChannelData<'a>> {
+        let (&[c0, c1, l0, l1], rest) = bytes.split_first_chunk()?;
+        let (channel, len) = (u16::from_be_bytes([c0, c1]), u16::from_be_bytes([l0, l1]));
+        let data =
+            rest.get(..usize::from(len)).filter(|data| rest.len() <= data.len().next_multiple_of(4))?;
+        is_channel_of_rfc5766(channel).then_some(ChannelData { channel, data, len })
+    }
+
     /// Reads one frame off a stream, where padding is the rule (RFC 8656, 12.5); [`frame_len`] says how long
     /// it is.
     pub fn parse_stream(bytes: &'a [u8]) -> Option<ChannelData<'a>> {
@@ -43,7 +58,7 @@ impl<'a> ChannelData<'a> {
 
     /// Appends a frame for a datagram; `None`, and nothing written, if the channel or the length is out of range.
     pub fn write(channel: u16, data: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let len = u16::try_from(data.len()).ok().filter(|_| is_channel(channel))?;
+        let len = u16::try_from(data.len()).ok().filter(|_| is_channel_of_rfc5766(channel))?;
         out.extend(channel.to_be_bytes());
         out.extend(len.to_be_bytes());
         out.extend(data);
@@ -62,6 +77,15 @@ impl<'a> ChannelData<'a> {
 /// The length of the frame at the start of a TURN stream, padding included: a message or ChannelData.
 /// `Ok(None)`: its header is not there yet. An error: the stream has lost its framing, or is none of TURN's.
 pub fn frame_len(stream: &[u8]) -> Result<Option<usize>, Error> {
+    frame_len_by(stream, is_channel)
+}
+
+/// The same for a relay that serves clients of RFC 5766.
+pub fn frame_len_of_rfc5766(stream: &[u8]) -> Result<Option<usize>, Error> {
+    frame_len_by(stream, is_channel_of_rfc5766)
+}
+
+fn frame_len_by(stream: &[u8], is_channel: fn(u16) -> bool) -> Result<Option<usize>, Error> {
     let Some(&[h0, h1, l0, l1]) = stream.first_chunk() else { return Ok(None) };
     let len = usize::from(u16::from_be_bytes([l0, l1]));
     if is_channel(u16::from_be_bytes([h0, h1])) {
@@ -103,11 +127,26 @@ mod tests {
     #[test]
     fn channels_outside_their_range_are_refused() {
         let mut out = Vec::new();
-        for channel in [0, 0x3fff, 0x5000, 0x7fff, 0xffff] {
-            assert_eq!(ChannelData::write(channel, b"x", &mut out), None);
-            assert!(ChannelData::parse(&[(channel >> 8) as u8, channel as u8, 0, 0], 4).is_none());
+        for (channel, of_rfc5766) in
+            [(0, false), (0x3fff, false), (0x5000, true), (0x7fff, true), (0x8000, false)]
+        {
+            let bytes = [(channel >> 8) as u8, channel as u8, 0, 0];
+            assert!(ChannelData::parse(&bytes, 4).is_none());
+            assert_eq!(ChannelData::parse_relayed(&bytes).is_some(), of_rfc5766);
+            assert_eq!(ChannelData::write(channel, b"", &mut out).is_some(), of_rfc5766);
+            assert_eq!(frame_len(&bytes).is_ok_and(|len| len == Some(4)), false, "{channel}");
+            assert_eq!(frame_len_of_rfc5766(&bytes) == Ok(Some(4)), of_rfc5766);
         }
-        assert!(out.is_empty());
+        assert_eq!(out.len(), 8);
+    }
+
+    #[test]
+    fn a_relay_reads_a_frame_with_or_without_padding_and_nothing_behind_it() {
+        let frame = [0x40, 1, 0, 5, 1, 2, 3, 4, 5, 0, 0, 0, 0];
+        for (len, is_frame) in [(8, false), (9, true), (10, true), (12, true), (13, false)] {
+            let read = ChannelData::parse_relayed(&frame[..len]);
+            assert_eq!(read.map(|read| read.data), is_frame.then_some(&[1, 2, 3, 4, 5][..]), "{len}");
+        }
     }
 
     #[test]

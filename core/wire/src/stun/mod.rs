@@ -11,7 +11,7 @@ mod relayed;
 
 pub use attribute::{Attribute, Attributes, ErrorCode, Family, Integrity, kind};
 pub use builder::Builder;
-pub use channel_data::{ChannelData, frame_len, is_channel};
+pub use channel_data::{ChannelData, frame_len, frame_len_of_rfc5766, is_channel, is_channel_of_rfc5766};
 pub use classic::Classic;
 pub use fingerprint::Fingerprint;
 pub use relayed::{Relayed, Via, look_through};

@@ -8,20 +8,22 @@ mod forward;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 
-use carillon_net::forward::{Count, Passed, Refused, Rule, Settings, Traffic, Unknown};
+use carillon_net::forward::{Count, Passed, Refused, Rule, RuleId, Settings, Traffic, Unknown};
 use carillon_net::lease::Shape;
 use carillon_net::udp::UdpPort;
 use carillon_qos::TrafficClass;
 use carillon_wire::ip::Ecn;
 use carillon_wire::stun::ChannelData;
 
-use forward::{CHANNEL, FAMILIES, Site, arrived, channel_data, dscp, handled, leases, mark, nothing, send};
+use forward::{
+    CHANNEL, FAMILIES, ID, Site, arrived, channel_data, dscp, handled, leases, mark, nothing, send,
+};
 
 #[test]
 fn a_rule_strips_and_adds_the_header_and_marks_each_direction_in_every_family() {
     for family in FAMILIES {
         let mut site = Site::new(family, Settings::default());
-        site.forwarder.install(site.rule()).unwrap();
+        site.forwarder.install(ID, site.rule()).unwrap();
         mark(&site.client, 7, Ecn::NotCapable);
         mark(&site.peer, 9, Ecn::NotCapable);
         send(&site.client, site.here, &[channel_data(CHANNEL, b"to the peer")]);
@@ -39,7 +41,7 @@ fn a_rule_strips_and_adds_the_header_and_marks_each_direction_in_every_family() 
 fn ecn_is_copied_and_the_mark_is_not() {
     for family in [FAMILIES[0], FAMILIES[1], FAMILIES[2]] {
         let mut site = Site::new(family, Settings::default());
-        site.forwarder.install(site.rule()).unwrap();
+        site.forwarder.install(ID, site.rule()).unwrap();
         for (at, ecn) in
             [Ecn::NotCapable, Ecn::Capable0, Ecn::Capable1, Ecn::Congestion].into_iter().enumerate()
         {
@@ -59,7 +61,7 @@ fn ecn_is_copied_and_the_mark_is_not() {
 #[test]
 fn the_length_of_channel_data_is_believed_only_if_it_is_that_of_its_datagram() {
     let mut site = Site::plain();
-    site.forwarder.install(site.rule()).unwrap();
+    site.forwarder.install(ID, site.rule()).unwrap();
     let exact = channel_data(CHANNEL, b"12345");
     let with = |len: u16, bytes: usize| {
         let mut changed = exact.clone();
@@ -68,14 +70,14 @@ fn the_length_of_channel_data_is_believed_only_if_it_is_that_of_its_datagram() {
         changed
     };
     // Too short for what it says, by one byte or nearly all of them; more than padding; the header alone of five.
-    let wrong = [with(6, 9), with(5, 8), with(0xffff, 9), with(5, 16), with(0, 12), with(5, 4), with(5, 10)];
-    let right = [with(5, 9), with(5, 12), with(0, 4)];
+    let wrong = [with(6, 9), with(5, 8), with(0xffff, 9), with(5, 16), with(0, 12), with(5, 4)];
+    let right = [with(5, 9), with(5, 10), with(5, 12), with(0, 4)];
     let all = [&wrong[..], &right[..]].concat();
     send(&site.client, site.here, &all);
     site.until_handled(all.len() as u64);
     let contents: Vec<_> = arrived(&site.peer, right.len()).into_iter().map(|seen| seen.1).collect();
-    assert_eq!(contents, [&b"12345"[..], b"12345", b""]);
-    assert_eq!((site.count(Count::BadChannelData), site.count(Count::ToPeer)), (7, 3));
+    assert_eq!(contents, [&b"12345"[..], b"12345", b"12345", b""]);
+    assert_eq!((site.count(Count::BadChannelData), site.count(Count::ToPeer)), (6, 4));
     nothing(&site.peer);
 }
 
@@ -84,7 +86,7 @@ fn decide(site: &mut Site, unknown: &Unknown) {
     let rule = site.rule();
     match unknown {
         Unknown::FromClient { bytes, ecn, .. } => {
-            let data = ChannelData::parse(bytes, bytes.len()).unwrap();
+            let data = ChannelData::parse_relayed(bytes).unwrap();
             assert!(site.forwarder.send_to_peer(rule.port, rule.peer, data.data, rule.to_peer, *ecn));
         }
         Unknown::FromPeer { bytes, ecn, .. } => {
@@ -100,7 +102,7 @@ fn the_same_packet_gives_the_same_bytes_and_mark_with_a_rule_and_without() {
         let outcome = |with_rule: bool| {
             let mut site = Site::new(family, Settings::default());
             if with_rule {
-                site.forwarder.install(site.rule()).unwrap();
+                site.forwarder.install(ID, site.rule()).unwrap();
             }
             let lengths = [0, 1, 160, 172, 1200, 1400];
             for (at, len) in lengths.into_iter().enumerate() {
@@ -139,7 +141,7 @@ fn the_same_packet_gives_the_same_bytes_and_mark_with_a_rule_and_without() {
 fn what_no_rule_is_for_is_handed_over_with_everything_known_of_it() {
     for family in FAMILIES {
         let mut site = Site::new(family, Settings::default());
-        site.forwarder.install(site.rule()).unwrap();
+        site.forwarder.install(ID, site.rule()).unwrap();
         let stranger = UdpPort::bind(SocketAddr::new(site.peer.local().ip(), 0), dscp(20)).unwrap();
         let mut binding = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
         binding.resize(20, 7);
@@ -170,7 +172,7 @@ fn what_no_rule_is_for_is_handed_over_with_everything_known_of_it() {
 #[test]
 fn packets_of_a_flow_keep_their_order_whoever_carries_them() {
     let mut site = Site::plain();
-    site.forwarder.install(site.rule()).unwrap();
+    site.forwarder.install(ID, site.rule()).unwrap();
     // Every third packet takes the channel that has no rule; all have one length, so that many leave at once.
     let channel = |n: u8| if n.is_multiple_of(3) { CHANNEL + 1 } else { CHANNEL };
     let all: Vec<_> = (0..200u8).map(|n| channel_data(channel(n), &[n; 100])).collect();
@@ -196,13 +198,13 @@ fn a_budget_lets_so_much_pass_in_each_direction_and_counts_the_rest() {
     let mut site = Site::plain();
     // A quarter of a second is 25 000 bytes, and one more packet begins before it is spent.
     let budget = NonZeroU64::new(100_000);
-    site.forwarder.install(Rule { budget, ..site.rule() }).unwrap();
+    site.forwarder.install(ID, Rule { budget, ..site.rule() }).unwrap();
     let all: Vec<_> = (0..100).map(|_| vec![7; 1000]).collect();
     let wrapped: Vec<_> = all.iter().map(|data| channel_data(CHANNEL, data)).collect();
     send(&site.client, site.here, &wrapped);
     send(&site.peer, site.there(), &all);
     site.until_handled(200);
-    let traffic = site.forwarder.traffic(site.client(), CHANNEL).unwrap();
+    let traffic = site.forwarder.traffic(ID).unwrap();
     for passed in [traffic.to_peer, traffic.to_client] {
         assert!((26..50).contains(&passed.packets), "{passed:?}");
         assert_eq!((passed.bytes, passed.dropped), (passed.packets * 1000, 100 - passed.packets));
@@ -213,19 +215,48 @@ fn a_budget_lets_so_much_pass_in_each_direction_and_counts_the_rest() {
 }
 
 #[test]
+fn rules_of_a_port_share_its_budget() {
+    let mut site = Site::plain();
+    let budget = NonZeroU64::new(100_000);
+    let other = UdpPort::bind(SocketAddr::new(site.peer.local().ip(), 0), dscp(0)).unwrap();
+    let (one, two) = (RuleId(1), RuleId(2));
+    site.forwarder.install(one, Rule { budget, ..site.rule() }).unwrap();
+    let second = Rule { budget, channel: CHANNEL + 1, peer: other.local(), ..site.rule() };
+    site.forwarder.install(two, second).unwrap();
+    let all: Vec<_> = (0..100).map(|n| channel_data(CHANNEL + n % 2, &[7; 1000])).collect();
+    send(&site.client, site.here, &all);
+    site.until_handled(100);
+    let passed = [one, two].map(|id| site.forwarder.traffic(id).unwrap().to_peer.packets);
+    assert!((26..50).contains(&(passed[0] + passed[1])) && passed[0].abs_diff(passed[1]) <= 1, "{passed:?}");
+}
+
+#[test]
+fn connectivity_checks_are_counted() {
+    let mut site = Site::plain();
+    site.forwarder.install(ID, site.rule()).unwrap();
+    let mut check = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    check.resize(20, 7);
+    send(&site.client, site.here, &[channel_data(CHANNEL, &check), channel_data(CHANNEL, &[0x80; 20])]);
+    send(&site.peer, site.there(), &[check]);
+    site.until_handled(3);
+    let passed = |packets| Passed { packets, bytes: 20 * packets, checks: 1, dropped: 0 };
+    assert_eq!(site.forwarder.traffic(ID), Some(Traffic { to_peer: passed(2), to_client: passed(1) }));
+}
+
+#[test]
 fn a_rule_that_is_replaced_marks_anew_and_goes_on_counting() {
     let mut site = Site::plain();
-    site.forwarder.install(site.rule()).unwrap();
+    site.forwarder.install(ID, site.rule()).unwrap();
     send(&site.client, site.here, &[channel_data(CHANNEL, b"before")]);
     site.until_handled(1);
-    site.forwarder.install(Rule { to_peer: dscp(40), ..site.rule() }).unwrap();
+    site.forwarder.install(ID, Rule { to_peer: dscp(40), ..site.rule() }).unwrap();
     send(&site.client, site.here, &[channel_data(CHANNEL, b"after")]);
     site.until_handled(2);
     assert_eq!(arrived(&site.peer, 2).iter().map(|seen| seen.2).collect::<Vec<_>>(), [46, 40]);
-    let passed = Passed { packets: 2, bytes: 11, dropped: 0 };
+    let passed = Passed { packets: 2, bytes: 11, ..Passed::default() };
     let traffic = Traffic { to_peer: passed, to_client: Passed::default() };
-    assert_eq!(site.forwarder.remove(site.client(), CHANNEL), Some(traffic));
-    assert_eq!(site.forwarder.remove(site.client(), CHANNEL), None);
+    assert_eq!(site.forwarder.remove(ID), Some(traffic));
+    assert_eq!(site.forwarder.remove(ID), None);
     send(&site.client, site.here, &[channel_data(CHANNEL, b"without")]);
     send(&site.peer, site.there(), &[b"without".to_vec()]);
     site.until_handled(4);
@@ -237,16 +268,18 @@ fn rules_that_cannot_be_are_refused() {
     let mut site = Site::new(FAMILIES[0], Settings { rules: 2, ..Settings::default() });
     let rule = site.rule();
     let peer: SocketAddr = "192.0.2.9:5000".parse().unwrap();
-    assert_eq!(site.forwarder.install(Rule { channel: 0x5000, ..rule }), Err(Refused::Channel(0x5000)));
-    site.forwarder.install(rule).unwrap();
+    assert_eq!(site.forwarder.install(ID, Rule { channel: 0x8000, ..rule }), Err(Refused::Channel(0x8000)));
+    site.forwarder.install(ID, rule).unwrap();
     let second = Rule { channel: CHANNEL + 1, ..rule };
-    assert_eq!(site.forwarder.install(second), Err(Refused::PeerTaken(rule.peer)));
-    site.forwarder.install(Rule { peer, ..second }).unwrap();
+    let install = |site: &mut Site, id, rule| site.forwarder.install(RuleId(id), rule);
+    assert_eq!(install(&mut site, 2, second), Err(Refused::PeerTaken(rule.peer)));
+    assert_eq!(install(&mut site, 2, Rule { peer, ..rule }), Err(Refused::ChannelTaken(CHANNEL)));
+    install(&mut site, 2, Rule { peer, ..second }).unwrap();
     let third = Rule { channel: CHANNEL + 2, peer: "192.0.2.10:5000".parse().unwrap(), ..rule };
-    assert_eq!(site.forwarder.install(third), Err(Refused::Full(2)));
+    assert_eq!(install(&mut site, 3, third), Err(Refused::Full(2)));
     assert_eq!(site.forwarder.rules(), 2);
     assert!(site.forwarder.close(site.port));
-    assert_eq!((site.forwarder.rules(), site.forwarder.install(rule)), (0, Err(Refused::Closed)));
+    assert_eq!((site.forwarder.rules(), site.forwarder.install(ID, rule)), (0, Err(Refused::Closed)));
 }
 
 #[test]
@@ -273,14 +306,16 @@ fn a_relayed_address_is_open_from_when_it_is_asked_for_until_it_is_closed() {
         assert!(!site.forwarder.send_to_peer(id, site.peer.local(), b"x", dscp(0), Ecn::NotCapable));
         assert!(site.forwarder.close(other) && site.forwarder.close(next));
         let counts = leases.counts()[0];
-        assert_eq!((counts.leased, counts.sessions, counts.quarantined), (0, 0, 3));
+        // More rest if other programs hold ports.
+        assert_eq!((counts.leased, counts.sessions), (0, 0));
+        assert!(counts.quarantined >= 3);
     }
 }
 
 #[test]
 fn a_listener_that_is_closed_takes_its_rules_with_it() {
     let mut site = Site::plain();
-    site.forwarder.install(site.rule()).unwrap();
+    site.forwarder.install(ID, site.rule()).unwrap();
     assert!(site.forwarder.close_listener(site.listener) && !site.forwarder.close_listener(site.listener));
     assert_eq!((site.forwarder.rules(), site.forwarder.listener(site.listener)), (0, None));
     let client = site.client();

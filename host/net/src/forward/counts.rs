@@ -11,7 +11,7 @@ pub enum Count {
     UnknownFromClient,
     /// A packet of a peer was handed to the caller: no rule holds for it.
     UnknownFromPeer,
-    /// Dropped: neither STUN nor ChannelData (RFC 8656, 12.4 and RFC 7983).
+    /// Dropped: by its first bytes neither STUN nor ChannelData.
     NotTurn,
     /// Dropped: ChannelData whose length is not that of its datagram.
     BadChannelData,

@@ -79,10 +79,10 @@ impl Gate {
     }
 }
 
-/// The first bytes tell (RFC 7983, 7; RFC 8489, 5).
+/// The first bytes tell (RFC 8489, 5; RFC 5766, 11, whose clients use channels that RFC 8656 has given up).
 pub(super) fn look(bytes: &[u8]) -> Look {
     match bytes {
-        [0x40..=0x4f, _, _, _, ..] => Look::Channel,
+        [0x40..=0x7f, _, _, _, ..] => Look::Channel,
         [0x00..=0x03, _, _, _, cookie @ ..] if cookie.starts_with(&stun::COOKIE) && bytes.len() >= 20 => {
             Look::Message
         }
@@ -168,7 +168,7 @@ mod tests {
         message[7] = 0;
         assert_eq!(look(&message), Look::Other);
         for first in 0..=255u8 {
-            let expected = if (0x40..=0x4f).contains(&first) { Look::Channel } else { Look::Other };
+            let expected = if (0x40..=0x7f).contains(&first) { Look::Channel } else { Look::Other };
             assert_eq!(look(&[first, 0, 0, 0]), expected, "{first}");
         }
         assert_eq!(look(&[0x40, 0, 0]), Look::Other);

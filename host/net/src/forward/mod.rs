@@ -30,7 +30,7 @@ use self::gate::{Gate, Look};
 use self::inbox::{Head, Inbox, Piece};
 use self::outbox::{Content, Outbox, Way};
 use self::pace::Pace;
-use self::rule::Table;
+use self::rule::{Table, Verdict};
 use self::sockets::{Role, SocketId, Sockets, token};
 use crate::bind_error::{BindError, bind_error};
 use crate::lease::Relayed;
@@ -39,7 +39,7 @@ use crate::udp::UdpPort;
 pub use self::counts::{Count, Counts};
 pub use self::gate::Strangers;
 pub use self::pace::Coalescing;
-pub use self::rule::{Passed, Refused, Rule, Traffic};
+pub use self::rule::{Passed, Refused, Rule, RuleId, Traffic};
 
 const WAKER: Token = Token(0);
 /// Events taken from the kernel at once.
@@ -206,27 +206,27 @@ impl Forwarder {
     /// Closes a relayed address and gives its port back; its rules are taken away. False if it is closed already.
     pub fn close(&mut self, port: PortId) -> bool {
         self.flush();
-        self.table.remove_where(|rule| rule.port == port);
+        self.table.forget(port);
         self.sockets.remove(port.0)
     }
 
-    /// Forwards by this rule from the next packet on. It takes the place of that of the same channel.
-    pub fn install(&mut self, rule: Rule) -> Result<(), Refused> {
+    /// Forwards by this rule from the next packet on. It takes the place of the rule of the same name, if there is one.
+    pub fn install(&mut self, id: RuleId, rule: Rule) -> Result<(), Refused> {
         let (listener, port) = (self.sockets.get(rule.client.listener.0), self.sockets.get(rule.port.0));
         if listener.is_none() || port.is_none() {
             return Err(Refused::Closed);
         }
-        self.table.install(rule, self.settings.rules)
+        self.table.install(id, rule, self.settings.rules)
     }
 
-    /// Forwards no longer by the rule of this channel; says what has passed by it.
-    pub fn remove(&mut self, client: Client, channel: u16) -> Option<Traffic> {
-        self.table.remove(client, channel)
+    /// Forwards no longer by this rule; says what has passed by it.
+    pub fn remove(&mut self, id: RuleId) -> Option<Traffic> {
+        self.table.remove(id)
     }
 
-    /// What has passed by the rule of this channel.
-    pub fn traffic(&self, client: Client, channel: u16) -> Option<Traffic> {
-        self.table.traffic(client, channel)
+    /// What has passed by this rule.
+    pub fn traffic(&self, id: RuleId) -> Option<Traffic> {
+        self.table.traffic(id)
     }
 
     /// How many rules there are.
@@ -385,32 +385,28 @@ impl Forwarder {
     fn from_client(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
         let bytes = self.inbox.bytes().get(piece.range.clone())?;
         match gate::look(bytes) {
-            Look::Message => {}
-            Look::Channel => {
-                let Some(data) = ChannelData::parse(bytes, bytes.len()) else {
-                    self.counts.add(Count::BadChannelData);
-                    return None;
-                };
-                let (channel, len) = (data.channel, data.data.len());
-                if let Some(live) = self.table.of_client(client, channel) {
-                    let traffic = live.rule.to_peer.traffic_byte(Ecn::from_traffic_byte(piece.head.traffic));
-                    if !live.to_peer.takes(len, self.now) {
-                        self.counts.add(Count::OverBudget);
-                        return None;
-                    }
-                    let way = Way { place: live.rule.port.0.place, to: live.rule.peer, from: None, traffic };
-                    let start = piece.range.start + CHANNEL_HEADER;
-                    self.outbox.push(way, Content::Received(start..start + len));
-                    self.counts.add(Count::ToPeer);
-                    return None;
-                }
-            }
-            Look::Other => {
-                self.counts.add(Count::NotTurn);
-                return None;
-            }
+            Look::Message => self.admit(client, piece),
+            Look::Channel => self.channel_data(client, piece),
+            Look::Other => self.settled(Count::NotTurn),
         }
-        self.admit(client, piece)
+    }
+
+    fn channel_data(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
+        let bytes = self.inbox.bytes().get(piece.range.clone())?;
+        let Some(ChannelData { channel, data, .. }) = ChannelData::parse_relayed(bytes) else {
+            return self.settled(Count::BadChannelData);
+        };
+        match self.table.from_client(client, channel, data, self.now) {
+            Verdict::Passes(rule) => {
+                let traffic = rule.to_peer.traffic_byte(Ecn::from_traffic_byte(piece.head.traffic));
+                let way = Way { place: rule.port.0.place, to: rule.peer, from: None, traffic };
+                let start = piece.range.start + CHANNEL_HEADER;
+                self.outbox.push(way, Content::Received(start..start + data.len()));
+                self.settled(Count::ToPeer)
+            }
+            Verdict::OverBudget => self.settled(Count::OverBudget),
+            Verdict::Unknown => self.admit(client, piece),
+        }
     }
 
     /// Hands over what no rule is for, if its sender may.
@@ -429,24 +425,29 @@ impl Forwarder {
 
     fn from_peer(&mut self, port: PortId, piece: Piece) -> Option<Unknown> {
         let Head { remote: peer, traffic, .. } = piece.head;
+        let bytes = self.inbox.bytes().get(piece.range.clone())?;
         let (mark, ecn) = read(traffic);
-        let Some(live) = self.table.of_peer(port, peer) else {
-            self.counts.add(Count::UnknownFromPeer);
-            let bytes = self.inbox.bytes().get(piece.range)?.to_vec();
-            return Some(Unknown::FromPeer { port, peer, bytes, mark, ecn });
-        };
-        let rule = live.rule;
-        // A datagram is never longer than this field can say.
-        let len = piece.range.len() as u16;
-        if !live.to_client.takes(piece.range.len(), self.now) {
-            self.counts.add(Count::OverBudget);
-            return None;
+        match self.table.from_peer(port, peer, bytes, self.now) {
+            Verdict::Passes(rule) => {
+                let way = self.way_to_client(rule.client, rule.to_client.traffic_byte(ecn))?;
+                let [c0, c1] = rule.channel.to_be_bytes();
+                // A datagram is never longer than this field can say.
+                let [l0, l1] = (bytes.len() as u16).to_be_bytes();
+                self.outbox.push(way, Content::Wrapped([c0, c1, l0, l1], piece.range));
+                self.settled(Count::ToClient)
+            }
+            Verdict::OverBudget => self.settled(Count::OverBudget),
+            Verdict::Unknown => {
+                let bytes = bytes.to_vec();
+                self.counts.add(Count::UnknownFromPeer);
+                Some(Unknown::FromPeer { port, peer, bytes, mark, ecn })
+            }
         }
-        let [c0, c1] = rule.channel.to_be_bytes();
-        let [l0, l1] = len.to_be_bytes();
-        let way = self.way_to_client(rule.client, rule.to_client.traffic_byte(ecn))?;
-        self.outbox.push(way, Content::Wrapped([c0, c1, l0, l1], piece.range));
-        self.counts.add(Count::ToClient);
+    }
+
+    /// Nobody has to hear of the packet any more.
+    fn settled(&mut self, count: Count) -> Option<Unknown> {
+        self.counts.add(count);
         None
     }
 }

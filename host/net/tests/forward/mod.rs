@@ -1,10 +1,11 @@
 //! A forwarder under test with a client and a peer on loopback, and what has arrived at them.
 #![allow(dead_code, reason = "every test uses a part")]
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use carillon_net::forward::{Client, Count, Forwarder, ListenerId, PortId, Rule, Settings, Unknown};
+use carillon_net::forward::{Client, Count, Forwarder, ListenerId, PortId, Rule, RuleId, Settings, Unknown};
 use carillon_net::lease::{ClassPorts, Leases, Policy, Shape};
 use carillon_net::udp::{Batch, Datagram, UdpPort};
 use carillon_qos::{PortRange, TrafficClass};
@@ -15,6 +16,7 @@ use socket2::SockRef;
 /// For what has to happen; when it does, nobody waits that long.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 pub(crate) const CHANNEL: u16 = 0x4001;
+pub(crate) const ID: RuleId = RuleId(1);
 
 /// What a test compares of a datagram: from, content, mark, ECN.
 pub(crate) type Seen = (SocketAddr, Vec<u8>, u8, Ecn);
@@ -51,8 +53,8 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 pub(crate) fn leases(address: IpAddr) -> Leases {
     let ports = ClassPorts { range: PortRange::from_ends(50_000, 59_999), mark: dscp(0) };
     let policy = Policy { audio: ports, video: ports, sharing: ports, file_transfer: ports };
-    let seed = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id());
-    Leases::new(policy, address, seed)
+    // Other tests lease from the same addresses: each begins elsewhere.
+    Leases::new(policy, address, RandomState::new().hash_one(address))
 }
 
 impl Site {

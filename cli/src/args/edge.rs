@@ -17,7 +17,9 @@ pub enum Edge {
 
 /// `carillon edge ports`.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit status: 0 if every socket belongs to a service, 1 if one does not, 2 if no Edge was reached.")]
+#[command(
+    after_help = "Exit status: 0 if every socket belongs to a service, 1 if one does not, 2 if no Edge was reached."
+)]
 pub struct EdgePorts {
     /// Only relayed ports, by allocation.
     #[arg(long)]

@@ -17,7 +17,9 @@ impl Relay {
         let Some(slot) = self.table.of_flow(&flow) else { return self.counts.drop(dropped::NO_ALLOCATION) };
         let Some(frame) = ChannelData::parse_relayed(bytes) else { return self.garbage(flow) };
         let bound = self.table.get(slot).and_then(|allocation| allocation.channel(frame.channel));
-        let Some(peer) = bound.map(|channel| channel.peer) else { return self.counts.drop(dropped::NO_CHANNEL) };
+        let Some(peer) = bound.map(|channel| channel.peer) else {
+            return self.counts.drop(dropped::NO_CHANNEL);
+        };
         self.to_peer(now, slot, peer, false, frame.data);
     }
 

@@ -167,7 +167,11 @@ mod tests {
                     carillon_wire::stun::Method::Refresh,
                     [3; 12],
                 );
-                let sealed = Seal { key, strong }.put(builder.u32(kind::LIFETIME, 600)).fingerprint().finish().unwrap();
+                let sealed = Seal { key, strong }
+                    .put(builder.u32(kind::LIFETIME, 600))
+                    .fingerprint()
+                    .finish()
+                    .unwrap();
                 let verified = Seal::verify(&Message::parse(&sealed).unwrap(), key).unwrap();
                 assert_eq!(verified.strong, strong);
                 let mut changed = sealed.clone();

@@ -15,7 +15,8 @@ pub(super) fn print(status: &EdgeStatus, out: &mut dyn Write) -> Result<(), Fail
     let (name, uptime) = (clean(&status.name), duration(status.uptime));
     let program = &status.program;
     writeln!(out, "{style}{word}{style:#} as {STRONG}{name}{STRONG:#} for {uptime} (carillon {program})")?;
-    let ports = status.relay_ports.map_or_else(String::new, |(first, last)| format!(", ports {first}-{last}"));
+    let ports =
+        status.relay_ports.map_or_else(String::new, |(first, last)| format!(", ports {first}-{last}"));
     writeln!(
         out,
         "{} of {}{ports}; {} packets to clients, {} to peers\n",

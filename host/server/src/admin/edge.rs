@@ -51,7 +51,10 @@ struct Wanted {
 /// The longest that a credential lasts: a week.
 const LONGEST: u64 = 7 * 86_400;
 
-async fn credential(State(desk): State<Desk<AvEdge>>, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
+async fn credential(
+    State(desk): State<Desk<AvEdge>>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Refusal> {
     let class = match wanted.class.as_deref() {
         None => None,
         Some(name) => Some(
@@ -66,7 +69,9 @@ async fn credential(State(desk): State<Desk<AvEdge>>, Query(wanted): Query<Wante
     let lifetime = Duration::from_secs(wanted.lifetime);
     let made = desk.ask(move |edge| edge.credential(&wanted.user, class, lifetime)).await?;
     let made = made.ok_or_else(|| {
-        Refusal::wrong(vec!["no secret is configured (credentials.secrets): only [[relay-users]] may relay".to_owned()])
+        Refusal::wrong(vec![
+            "no secret is configured (credentials.secrets): only [[relay-users]] may relay".to_owned(),
+        ])
     })?;
     Ok(axum::Json(json!({ "username": made.username, "password": made.password, "ttl": seconds(lifetime) }))
         .into_response())

@@ -236,7 +236,9 @@ impl Resolver<'_> {
             allocations_per_user: u32::try_from(block.number("allocations-per-user")?.value).ok()?,
             bandwidth: bytes("bandwidth")?,
             bandwidth_per_user: bytes("bandwidth-per-user")?,
-            coalesce: Some(block.number("coalesce")?.value).filter(|pause| *pause > 1).map(Duration::from_micros),
+            coalesce: Some(block.number("coalesce")?.value)
+                .filter(|pause| *pause > 1)
+                .map(Duration::from_micros),
         })
     }
 

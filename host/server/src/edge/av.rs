@@ -12,10 +12,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_net::forward::{Forwarder, Unknown};
+use carillon_net::forward::{Forwarder, RuleId, Unknown};
 use carillon_net::lease::Shape;
 use carillon_qos::TrafficClass;
 use carillon_qos::plan::RolePolicy;
@@ -27,7 +26,7 @@ use tokio::sync::watch;
 use super::places::Places;
 use super::start::{Estate, Side};
 use crate::clock::Clock;
-use crate::desk::{Health, Orders};
+use crate::desk::Orders;
 
 /// A running A/V Edge.
 pub struct AvEdge {
@@ -46,7 +45,6 @@ pub struct AvEdge {
     /// The mark of health and metrics, for the thread that serves them.
     pub(crate) management: watch::Sender<Dscp>,
     pub(crate) clock: Clock,
-    pub(crate) health: Arc<Health>,
     pub(crate) orders: Orders<AvEdge>,
     pub(crate) counts: Counts,
     /// When the core is told next what rules have carried.
@@ -123,7 +121,7 @@ impl AvEdge {
                 Output::ToPeer { port, peer, class, bytes, .. } => {
                     let mark = self.mark(class);
                     if let Some(port) = self.places.port(port) {
-                        self.forwarder.send_to_peer(port, peer, &bytes, mark, Ecn::NotEct);
+                        self.forwarder.send_to_peer(port, peer, &bytes, mark, Ecn::NotCapable);
                     }
                 }
                 Output::Open(wish) => self.open(wish),
@@ -145,7 +143,7 @@ impl AvEdge {
     fn send_to_client(&mut self, flow: Flow, class: Option<TrafficClass>, bytes: &[u8]) {
         let mark = self.mark(class);
         if let Some(client) = self.places.client(flow) {
-            self.forwarder.send_to_client(client, bytes, mark, Ecn::NotEct);
+            self.forwarder.send_to_client(client, bytes, mark, Ecn::NotCapable);
         }
     }
 
@@ -161,7 +159,8 @@ impl AvEdge {
 
     fn opened(&mut self, wish: Wish) -> Result<(PortId, std::net::SocketAddr, Option<PortId>), NotOpened> {
         let is_v4 = matches!(wish.family, Family::V4);
-        let side = self.sides.iter().find(|side| side.address.is_ipv4() == is_v4).ok_or(NotOpened::NoFamily)?;
+        let side =
+            self.sides.iter().find(|side| side.address.is_ipv4() == is_v4).ok_or(NotOpened::NoFamily)?;
         let shape = match (wish.even, wish.next) {
             (_, true) => Shape::Pair,
             (true, false) => Shape::Even,
@@ -199,8 +198,8 @@ impl AvEdge {
     fn install(&mut self, rule: Rule) {
         let (to_client, to_peer) = (self.mark(rule.to_client), self.mark(rule.to_peer));
         let Some(known) = self.places.rule(rule, to_client, to_peer) else { return };
-        match self.forwarder.install(known) {
-            Ok(()) => self.places.keep(rule, known),
+        match self.forwarder.install(RuleId(rule.id.0), known) {
+            Ok(()) => self.places.keep(rule),
             Err(refused) => {
                 self.counts.refused_rules += 1;
                 tracing::warn!("packets of a channel take turns: {refused}");

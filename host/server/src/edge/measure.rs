@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carillon_net::forward::{Passed, Traffic};
+use carillon_net::forward::{self, Passed, Traffic};
 use carillon_relay::{Request, RuleId, Tally};
 
 use super::av::AvEdge;
@@ -16,8 +16,8 @@ impl AvEdge {
     pub(crate) fn measure(&mut self, now: Duration) {
         self.measure_at = now + EVERY;
         let mut news = Vec::new();
-        for installed in self.places.rules() {
-            if let Some(traffic) = self.forwarder.traffic(installed.client, installed.channel) {
+        for (rule, installed) in self.places.rules() {
+            if let Some(traffic) = self.forwarder.traffic(forward::RuleId(rule.0)) {
                 news.extend(new_since(installed, traffic));
             }
         }
@@ -29,7 +29,7 @@ impl AvEdge {
     /// Ends a rule; what it has carried last is not lost.
     pub(crate) fn remove(&mut self, rule: RuleId) {
         let Some(mut installed) = self.places.forget(rule) else { return };
-        let traffic = self.forwarder.remove(installed.client, installed.channel);
+        let traffic = self.forwarder.remove(forward::RuleId(rule.0));
         if let Some(request) = traffic.and_then(|traffic| new_since(&mut installed, traffic)) {
             self.relay.handle_request(self.clock.now(), request);
         }
@@ -46,5 +46,9 @@ fn new_since(installed: &mut Installed, traffic: Traffic) -> Option<Request> {
 }
 
 fn difference(now: Passed, before: Passed) -> Tally {
-    Tally { packets: now.packets - before.packets, bytes: now.bytes - before.bytes, ..Tally::default() }
+    Tally {
+        packets: now.packets - before.packets,
+        bytes: now.bytes - before.bytes,
+        checks: now.checks - before.checks,
+    }
 }

@@ -22,8 +22,6 @@ pub(crate) struct Places {
 /// A rule at work.
 pub(crate) struct Installed {
     pub(crate) port: PortId,
-    pub(crate) client: Client,
-    pub(crate) channel: u16,
     /// What of its traffic the core knows.
     pub(crate) told: Traffic,
 }
@@ -81,14 +79,21 @@ impl Places {
     pub(crate) fn rule(&self, rule: Rule, to_client: Dscp, to_peer: Dscp) -> Option<forward::Rule> {
         let (client, port) = (self.client(rule.client)?, self.port(rule.port)?);
         let budget = rule.budget.and_then(NonZeroU64::new);
-        Some(forward::Rule { client, channel: rule.channel, port, peer: rule.peer, to_peer, to_client, budget })
+        Some(forward::Rule {
+            client,
+            channel: rule.channel,
+            port,
+            peer: rule.peer,
+            to_peer,
+            to_client,
+            budget,
+        })
     }
 
     /// Remembers that a rule is at work. One that took another's place goes on counting.
-    pub(crate) fn keep(&mut self, rule: Rule, known: forward::Rule) {
+    pub(crate) fn keep(&mut self, rule: Rule) {
         let told = self.rules.get(&rule.id).map_or_else(Traffic::default, |installed| installed.told);
-        let installed = Installed { port: rule.port, client: known.client, channel: rule.channel, told };
-        self.rules.insert(rule.id, installed);
+        self.rules.insert(rule.id, Installed { port: rule.port, told });
     }
 
     /// Forgets a rule.
@@ -97,7 +102,7 @@ impl Places {
     }
 
     /// All rules at work.
-    pub(crate) fn rules(&mut self) -> impl Iterator<Item = &mut Installed> {
-        self.rules.values_mut()
+    pub(crate) fn rules(&mut self) -> impl Iterator<Item = (RuleId, &mut Installed)> {
+        self.rules.iter_mut().map(|(id, installed)| (*id, installed))
     }
 }

@@ -20,7 +20,8 @@ impl AvEdge {
     /// Reads the configuration again; the reasons if it is refused, one a line. Live relays are marked by the new plan
     /// from their next packet on.
     pub(crate) fn reload(&mut self) -> Result<Reloaded, Vec<String>> {
-        let file = self.estate.file.as_deref().ok_or_else(|| vec!["there is no file to read again".to_owned()])?;
+        let file =
+            self.estate.file.as_deref().ok_or_else(|| vec!["there is no file to read again".to_owned()])?;
         let config = match Configuration::load(file) {
             Ok(Configuration::Edge(config)) => config,
             Ok(Configuration::FrontEnd(_)) => {

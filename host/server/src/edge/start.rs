@@ -73,8 +73,7 @@ pub fn start(config: EdgeConfig, file: Option<PathBuf>) -> Result<(AvEdge, Desk<
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
     let relay = Relay::new(core(&config, &listeners), seed, clock.now());
     let sides = sides(&config.addresses, &policy, clock.now());
-    let health = Arc::new(Health::default());
-    let (desk, orders) = Desk::new(forwarder.waker(), health.clone());
+    let (desk, orders) = Desk::new(forwarder.waker(), Arc::new(Health::default()));
     let management = watch::Sender::new(policy.mark(TrafficClass::Management));
     let edge = AvEdge {
         forwarder,
@@ -85,7 +84,6 @@ pub fn start(config: EdgeConfig, file: Option<PathBuf>) -> Result<(AvEdge, Desk<
         estate: Estate { config, file, listeners },
         management,
         clock,
-        health,
         orders,
         counts: Counts::default(),
         measure_at: clock.now(),
@@ -117,6 +115,7 @@ pub(crate) fn core(config: &EdgeConfig, listeners: &[Bound]) -> carillon_relay::
         },
         marking: Marking::of(plan, &Scope::default(), addresses.inside.clone()),
         forbids_fragments: false,
+        channels_of_rfc5766: true,
         limits: Limits {
             ports: relay.allocations,
             ports_per_user: relay.allocations_per_user,

@@ -122,7 +122,9 @@ impl AvEdge {
             users: counts.users,
             relayed: carried(counts.to_client, counts.to_peer),
             dropped: self.dropped(),
-            marks: TrafficClass::MEDIA.map(|class| (class.name().to_owned(), self.policy.mark(class).value())).to_vec(),
+            marks: TrafficClass::MEDIA
+                .map(|class| (class.name().to_owned(), self.policy.mark(class).value()))
+                .to_vec(),
         }
     }
 
@@ -143,9 +145,12 @@ impl AvEdge {
     }
 
     fn port_row(&self, socket: &OpenSocket, allocation: Option<&(&View<'_>, Duration)>) -> PortRow {
-        let listener = self.estate.listeners.iter().find(|bound| bound.address == socket.local && !socket.is_stream);
-        let metrics = self.estate.config.metrics.filter(|address| socket.is_stream && *address == socket.local);
-        let class = listener.and_then(|bound| bound.class).or_else(|| allocation.and_then(|(view, _)| view.class));
+        let listener =
+            self.estate.listeners.iter().find(|bound| bound.address == socket.local && !socket.is_stream);
+        let metrics =
+            self.estate.config.metrics.filter(|address| socket.is_stream && *address == socket.local);
+        let class =
+            listener.and_then(|bound| bound.class).or_else(|| allocation.and_then(|(view, _)| view.class));
         let service = match (listener.is_some() || allocation.is_some(), metrics) {
             (true, _) => Some(AV_EDGE),
             (false, Some(_)) => Some("metrics"),
@@ -191,7 +196,12 @@ impl AvEdge {
         page.one("relay_allocations", "gauge", "Allocations that run.", counts.allocations);
         page.one("relay_users", "gauge", "Users that have allocations.", counts.users);
         page.one("relay_ports", "gauge", "Relayed ports, open or reserved.", counts.ports);
-        page.one("relay_rules", "gauge", "Channels that are forwarded without a turn.", self.forwarder.rules());
+        page.one(
+            "relay_rules",
+            "gauge",
+            "Channels that are forwarded without a turn.",
+            self.forwarder.rules(),
+        );
         page.one("relay_allocated_total", "counter", "Allocations since the start.", counts.allocated);
         page.many("relay_requests_total", "counter", "Requests received.", "method", counts.requests);
         page.many("relay_successes_total", "counter", "Requests granted.", "method", counts.successes);

@@ -42,6 +42,8 @@ pub struct EdgeStatus {
     pub users: usize,
     /// Packets and bytes relayed since the start.
     pub relayed: Carried,
+    /// Requests that proved nothing, by the reason. The first request of every client is one.
+    pub denied: BTreeMap<String, u64>,
     /// What was dropped, by the name of its counter.
     pub dropped: BTreeMap<String, u64>,
     /// The mark that each class of media leaves with towards the inside, from 0 to 63.
@@ -121,6 +123,7 @@ impl AvEdge {
             allocations: counts.allocations,
             users: counts.users,
             relayed: carried(counts.to_client, counts.to_peer),
+            denied: counts.denied.iter().map(|(reason, number)| ((*reason).to_owned(), *number)).collect(),
             dropped: self.dropped(),
             marks: TrafficClass::MEDIA
                 .map(|class| (class.name().to_owned(), self.policy.mark(class).value()))

@@ -8,4 +8,4 @@ pub mod linphone;
 pub mod segmentation;
 pub mod sipp;
 pub mod turn;
-mod webrtc;
+pub mod webrtc;

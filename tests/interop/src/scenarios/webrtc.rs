@@ -14,7 +14,7 @@ use crate::process::Process;
 use crate::recording::asset;
 
 /// A running endpoint.
-pub(crate) struct Peer {
+pub struct Peer {
     process: Process,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -22,7 +22,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Starts the script on a host and waits until it is ready.
-    pub(crate) fn start(script: &str, host: &Host, log: &Path) -> Result<Peer> {
+    pub fn start(script: &str, host: &Host, log: &Path) -> Result<Peer> {
         let mut command = host.command("python3");
         // What a browser leaves behind goes away with the scenario.
         command.env("TMPDIR", log.parent().ok_or("no directory")?);
@@ -33,7 +33,7 @@ impl Peer {
     }
 
     /// Sends a request and returns the answer. The scripts end themselves when they hang, so this returns.
-    pub(crate) fn ask(&mut self, request: Value) -> Result<Value> {
+    pub fn ask(&mut self, request: Value) -> Result<Value> {
         writeln!(self.input, "{request}")?;
         self.answer()
     }
@@ -51,7 +51,7 @@ impl Peer {
 }
 
 /// Connects two endpoints; each uses its own configuration (`iceServers`, `iceTransportPolicy`).
-pub(crate) fn connect(caller: (&mut Peer, Value), callee: (&mut Peer, Value)) -> Result<()> {
+pub fn connect(caller: (&mut Peer, Value), callee: (&mut Peer, Value)) -> Result<()> {
     let offer = caller.0.ask(json!({ "do": "offer", "configuration": caller.1 }))?;
     let answer = callee.0.ask(json!({ "do": "accept", "description": offer, "configuration": callee.1 }))?;
     caller.0.ask(json!({ "do": "accept", "description": answer }))?;

@@ -1,4 +1,5 @@
 //! SIP servers that phones sign in at: Carillon, and for comparison another one.
 
 pub mod carillon;
+pub mod edge;
 pub mod kamailio;

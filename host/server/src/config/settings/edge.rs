@@ -142,8 +142,8 @@ const RELAY: &[Setting] = &[
     Setting {
         key: "bandwidth-per-user",
         kind: Kind::Number(10_000_000),
-        unset: Unset::Default("10000"),
-        help: "Kilobits a second of all allocations of a user together, in each direction.",
+        unset: Unset::Default("60000"),
+        help: "Kilobits a second that the allocations of a user may be promised together; more are answered 486.",
     },
     Setting {
         key: "coalesce",

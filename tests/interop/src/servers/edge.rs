@@ -65,6 +65,11 @@ impl Edge {
         self.json(&["status", "--json"])
     }
 
+    /// Packets to peers so far.
+    pub fn relayed(&self) -> Result<u64> {
+        self.status()?["relayed"]["packets_to_peers"].as_u64().ok_or_else(|| "no packets_to_peers".into())
+    }
+
     /// What `carillon edge ports --json` prints.
     pub fn ports(&self) -> Result<Vec<Value>> {
         Ok(serde_json::from_value(self.json(&["edge", "ports", "--json"])?)?)

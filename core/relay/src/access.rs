@@ -129,9 +129,16 @@ impl Door {
     }
 
     /// What answers a request that proves nothing (RFC 8489, 9.2.5).
-    pub(crate) fn challenge(&self, secret: &Secret, now: Duration, place: IpAddr, answer: Builder) -> Builder {
+    pub(crate) fn challenge(
+        &self,
+        secret: &Secret,
+        now: Duration,
+        place: IpAddr,
+        answer: Builder,
+    ) -> Builder {
         let nonce = nonce::make(secret, self.features(), now + self.nonce_lifetime, place);
-        let answer = answer.attribute(kind::REALM, self.realm.as_bytes()).attribute(kind::NONCE, nonce.as_bytes());
+        let answer =
+            answer.attribute(kind::REALM, self.realm.as_bytes()).attribute(kind::NONCE, nonce.as_bytes());
         match self.access.algorithms {
             Algorithms::Md5 => answer,
             algorithms => answer.attribute(kind::PASSWORD_ALGORITHMS, &algorithms.list()),
@@ -149,7 +156,9 @@ impl Door {
         if message.message_integrity().is_none() && message.message_integrity_sha256().is_none() {
             return Err(Denied::Unproven);
         }
-        let (Some(_), Some(nonce)) = (message.realm(), message.nonce()) else { return Err(Denied::Malformed) };
+        let (Some(_), Some(nonce)) = (message.realm(), message.nonce()) else {
+            return Err(Denied::Malformed);
+        };
         let strong = self.algorithm(message, nonce)?;
         let name = self.name(message)?;
         let proven = self.password(now, message, name, strong)?;
@@ -196,7 +205,13 @@ impl Door {
         }
     }
 
-    fn password(&self, now: Duration, message: &Message<'_>, name: &str, strong: bool) -> Result<Proven, Denied> {
+    fn password(
+        &self,
+        now: Duration,
+        message: &Message<'_>,
+        name: &str,
+        strong: bool,
+    ) -> Result<Proven, Denied> {
         if let Some(user) = self.access.users.get(name) {
             let seal = self.seal(message, name, &user.password, strong).ok_or(Denied::WrongPassword)?;
             return Ok(Proven { identity: name.into(), class: user.class, expires: None, seal });

@@ -35,7 +35,8 @@ impl Wanted {
             Some(_) => return Err(Code::UnsupportedTransport.into()),
             None => return Err(Code::BadRequest.into()),
         }
-        let asked = [kind::REQUESTED_ADDRESS_FAMILY, kind::ADDITIONAL_ADDRESS_FAMILY, kind::EVEN_PORT].map(has);
+        let asked =
+            [kind::REQUESTED_ADDRESS_FAMILY, kind::ADDITIONAL_ADDRESS_FAMILY, kind::EVEN_PORT].map(has);
         let (family, additional) = (message.requested_address_family(), message.additional_address_family());
         let wanted = Wanted {
             family: family.unwrap_or(Family::V4),
@@ -68,7 +69,11 @@ impl Wanted {
 
 impl Relay {
     /// `None`: the answer follows when the host has opened the ports.
-    pub(crate) fn allocate(&mut self, asked: &Asked<'_>, proven: &Proven) -> Result<Option<Builder>, Refusal> {
+    pub(crate) fn allocate(
+        &mut self,
+        asked: &Asked<'_>,
+        proven: &Proven,
+    ) -> Result<Option<Builder>, Refusal> {
         if let Some(slot) = asked.slot {
             return self.allocate_again(asked, slot);
         }
@@ -79,7 +84,8 @@ impl Relay {
             let reservation = self.redeem(token, &proven.identity)?;
             let mut allocation = Allocation::new(asked, proven, reservation.user);
             let family = family_of(reservation.relayed);
-            let leg = Leg { port: reservation.port, relayed: reservation.relayed, until: asked.now + lifetime };
+            let leg =
+                Leg { port: reservation.port, relayed: reservation.relayed, until: asked.now + lifetime };
             allocation.leg_mut(family).into_iter().for_each(|place| *place = Some(leg));
             let slot = self.table.insert(allocation);
             self.table.insert_port(leg.port, slot);
@@ -136,10 +142,19 @@ impl Relay {
     fn refuse_while_draining(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
         let Some(alternates) = &self.draining else { return Ok(()) };
         let same = |address: &&std::net::SocketAddr| address.is_ipv4() == asked.flow.remote.is_ipv4();
-        Err(alternates.iter().find(same).map_or(Code::Capacity.into(), |address| Refusal::Alternate(*address)))
+        Err(alternates
+            .iter()
+            .find(same)
+            .map_or(Code::Capacity.into(), |address| Refusal::Alternate(*address)))
     }
 
-    fn wish(&mut self, asked: &Asked<'_>, slot: Slot, wanted: Wanted, (lifetime, proven): (Duration, &Proven)) {
+    fn wish(
+        &mut self,
+        asked: &Asked<'_>,
+        slot: Slot,
+        wanted: Wanted,
+        (lifetime, proven): (Duration, &Proven),
+    ) {
         let class = self.class_of(&asked.flow);
         let mut wishes = Vec::with_capacity(2);
         for family in wanted.families() {
@@ -219,7 +234,10 @@ mod tests {
         refused(&|b| udp(b).attribute(requested, &[3, 0, 0, 0]), Code::FamilyNotSupported);
         refused(&|b| udp(b).family(additional, Family::V4), Code::BadRequest);
         refused(&|b| udp(b).family(requested, Family::V6).family(additional, Family::V6), Code::BadRequest);
-        refused(&|b| udp(b).family(additional, Family::V6).attribute(kind::EVEN_PORT, &[0x80]), Code::BadRequest);
+        refused(
+            &|b| udp(b).family(additional, Family::V6).attribute(kind::EVEN_PORT, &[0x80]),
+            Code::BadRequest,
+        );
         refused(&|b| udp(b).attribute(kind::EVEN_PORT, &[]), Code::BadRequest);
         let token = |b| udp(b).u64(kind::RESERVATION_TOKEN, 7);
         refused(&|b| token(b).attribute(kind::EVEN_PORT, &[0]), Code::BadRequest);
@@ -233,7 +251,8 @@ mod tests {
         assert_eq!(read(|b| b.requested_transport(17)), Ok(plain));
         let six = read(|b| b.requested_transport(17).family(kind::REQUESTED_ADDRESS_FAMILY, Family::V6));
         assert_eq!(six, Ok(Wanted { family: Family::V6, ..plain }));
-        let both = read(|b| b.requested_transport(17).family(kind::ADDITIONAL_ADDRESS_FAMILY, Family::V6)).unwrap();
+        let both =
+            read(|b| b.requested_transport(17).family(kind::ADDITIONAL_ADDRESS_FAMILY, Family::V6)).unwrap();
         assert_eq!((both, both.ports()), (Wanted { both: true, ..plain }, 2));
         assert_eq!(both.families().map(place).collect::<Vec<_>>(), [0, 1]);
         let pair = read(|b| b.requested_transport(17).attribute(kind::EVEN_PORT, &[0x80])).unwrap();

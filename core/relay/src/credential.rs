@@ -58,7 +58,8 @@ pub(crate) fn claims(username: &str) -> Option<Claims<'_>> {
         return None;
     }
     let expires = Duration::from_secs(expires.parse().ok()?);
-    let classed = rest.rsplit_once(':').and_then(|(user, class)| Some((user, Some(TrafficClass::from_name(class)?))));
+    let classed =
+        rest.rsplit_once(':').and_then(|(user, class)| Some((user, Some(TrafficClass::from_name(class)?))));
     let (user, class) = classed.unwrap_or((rest, None));
     Some(Claims { expires, identity: if user.is_empty() { username } else { user }, class })
 }

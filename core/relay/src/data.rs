@@ -17,7 +17,9 @@ impl Relay {
         let Some(slot) = self.table.of_flow(&flow) else { return self.counts.drop(dropped::NO_ALLOCATION) };
         let Some(frame) = ChannelData::parse_relayed(bytes) else { return self.garbage(flow) };
         let bound = self.table.get(slot).and_then(|allocation| allocation.channel(frame.channel));
-        let Some(peer) = bound.map(|channel| channel.peer) else { return self.counts.drop(dropped::NO_CHANNEL) };
+        let Some(peer) = bound.map(|channel| channel.peer) else {
+            return self.counts.drop(dropped::NO_CHANNEL);
+        };
         self.to_peer(now, slot, peer, false, frame.data);
     }
 
@@ -71,8 +73,7 @@ impl Relay {
             return self.counts.drop(dropped::NO_PERMISSION);
         }
         let flow = allocation.flow;
-        let value = [&[0, 0, icmp.kind, icmp.code][..], &icmp.data.to_be_bytes()].concat();
-        let said = data_indication(peer).attribute(kind::ICMP, &value);
+        let said = data_indication(peer).icmp(icmp.kind, icmp.code, icmp.data);
         said.finish().into_iter().for_each(|bytes| self.transmit(flow, bytes));
     }
 

@@ -68,7 +68,8 @@ impl Gate {
         let first = hash as usize % SETS * WAYS;
         let Some(set) = self.buckets.get_mut(first..first + WAYS) else { return false };
         let known = set.iter().position(|bucket| bucket.tag == tag);
-        let fullest = || set.iter().enumerate().max_by_key(|(_, bucket)| level(bucket, rate)).map_or(0, |(at, _)| at);
+        let fullest =
+            || set.iter().enumerate().max_by_key(|(_, bucket)| level(bucket, rate)).map_or(0, |(at, _)| at);
         let at = known.unwrap_or_else(fullest);
         let Some(bucket) = set.get_mut(at) else { return false };
         let tokens = if known.is_some() { level(bucket, rate) } else { most };
@@ -104,7 +105,10 @@ mod tests {
     fn a_source_has_its_tokens_and_gets_new_ones_with_time() {
         let (mut gate, secret) = (Gate::new(10, 3), Secret::new(&[1; 32]));
         let mut take = |after: u64| gate.take(&secret, NOW + Duration::from_millis(after), source(1));
-        assert_eq!([0, 0, 0, 0, 99, 100, 100, 10_000].map(&mut take), [true, true, true, false, false, true, false, true]);
+        assert_eq!(
+            [0, 0, 0, 0, 99, 100, 100, 10_000].map(&mut take),
+            [true, true, true, false, false, true, false, true]
+        );
         gate.give_back(&secret, NOW + Duration::from_secs(10), source(1));
         let mut open = 0;
         while gate.take(&secret, NOW + Duration::from_secs(10), source(1)) {

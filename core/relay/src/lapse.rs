@@ -64,8 +64,11 @@ impl Relay {
         let peers = self.config.peers.clone();
         let Some(allocation) = self.table.get_mut(slot) else { return };
         let (channels, permissions) = (allocation.channels.len(), allocation.permissions.len());
-        let removed: Vec<_> =
-            allocation.channels.extract_if(.., |channel| !peers.reach(channel.peer)).filter_map(|c| c.rule).collect();
+        let removed: Vec<_> = allocation
+            .channels
+            .extract_if(.., |channel| !peers.reach(channel.peer))
+            .filter_map(|c| c.rule)
+            .collect();
         allocation.permissions.retain(|permission| peers.permit(permission.peer));
         self.counts.channels -= channels - allocation.channels.len();
         self.counts.permissions -= permissions - allocation.permissions.len();
@@ -90,6 +93,7 @@ impl Relay {
                 (0..=u8::from(opening.next)).for_each(|_| self.users.give_back(&allocation.user));
             }
         }
+        self.out.push_back(Output::Distrust(allocation.flow));
         if was_there {
             self.out.push_back(Output::Event(released(now, &allocation)));
         }

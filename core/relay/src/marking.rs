@@ -57,7 +57,8 @@ impl Marking {
 
     /// The class whose ranges hold the port, if it is only one.
     fn of_port(&self, port: u16) -> Option<TrafficClass> {
-        let mut classes = self.ports.iter().filter(|(range, _)| range.contains(port)).map(|(_, class)| *class);
+        let mut classes =
+            self.ports.iter().filter(|(range, _)| range.contains(port)).map(|(_, class)| *class);
         let first = classes.next()?;
         classes.all(|class| class == first).then_some(first)
     }
@@ -108,9 +109,12 @@ mod tests {
     #[test]
     fn a_port_of_two_classes_says_nothing() {
         let range = |text| PortRange::parse(text).unwrap();
-        let ports = vec![(range("1000-2000"), TrafficClass::Audio), (range("2000-3000"), TrafficClass::Video)];
+        let ports =
+            vec![(range("1000-2000"), TrafficClass::Audio), (range("2000-3000"), TrafficClass::Video)];
         let marking = Marking { ports, ..marking() };
-        for (port, expected) in [(1999, Some(TrafficClass::Audio)), (2000, None), (2001, Some(TrafficClass::Video))] {
+        for (port, expected) in
+            [(1999, Some(TrafficClass::Audio)), (2000, None), (2001, Some(TrafficClass::Video))]
+        {
             assert_eq!(class(&marking, None, [&format!("10.0.0.9:{port}"), STRANGER]), expected, "{port}");
         }
     }

@@ -97,7 +97,11 @@ mod tests {
         for at in 0..nonce.len() {
             let mut forged = nonce.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(look(&secret, 1, NOW, here, &String::from_utf8(forged).unwrap()), Nonce::Stale, "{at}");
+            assert_eq!(
+                look(&secret, 1, NOW, here, &String::from_utf8(forged).unwrap()),
+                Nonce::Stale,
+                "{at}"
+            );
         }
         for text in ["", "A", &nonce[..28], &format!("{nonce}A"), "obMatJos2AAAB"] {
             assert_eq!(look(&secret, 1, NOW, here, text), Nonce::Stale, "{text}");

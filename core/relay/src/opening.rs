@@ -21,8 +21,11 @@ impl Relay {
         relayed: SocketAddr,
         next: Option<PortId>,
     ) {
-        let Some((slot, family, wants_next)) = self.answered(wish) else { return self.close_unwanted(port, next) };
-        if family != family_of(relayed) || wants_next != next.is_some() || self.table.of_port(port).is_some() {
+        let Some((slot, family, wants_next)) = self.answered(wish) else {
+            return self.close_unwanted(port, next);
+        };
+        if family != family_of(relayed) || wants_next != next.is_some() || self.table.of_port(port).is_some()
+        {
             self.close_unwanted(port, next);
             return self.fail(now, slot, family, Code::Capacity, wants_next);
         }

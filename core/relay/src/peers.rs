@@ -71,7 +71,8 @@ fn is_never_a_peer(peer: IpAddr) -> bool {
     match peer {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast(),
         IpAddr::V6(ip) => {
-            let embeds_v4 = matches!(ip.segments(), [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..]);
+            let embeds_v4 =
+                matches!(ip.segments(), [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..]);
             ip.is_multicast() || embeds_v4 && ip != Ipv6Addr::LOCALHOST
         }
     }
@@ -82,7 +83,8 @@ fn is_open(peer: IpAddr) -> bool {
     match peer {
         // 240.0.0.0/4 is reserved.
         IpAddr::V4(ip) => {
-            ip.octets()[0] < 240 && !CLOSED_V4.iter().any(|(ip, prefix)| within(Network::new((*ip).into(), *prefix)))
+            ip.octets()[0] < 240
+                && !CLOSED_V4.iter().any(|(ip, prefix)| within(Network::new((*ip).into(), *prefix)))
         }
         IpAddr::V6(ip) => {
             ip.segments()[0] >> 13 == 1
@@ -102,7 +104,16 @@ mod tests {
     #[test]
     fn only_addresses_of_the_internet_are_open() {
         let peers = Peers::default();
-        for open in ["8.8.8.8", "100.63.0.1", "100.128.0.1", "172.15.0.1", "172.32.0.1", "223.255.255.255", "2a00::1", "2600::1"] {
+        for open in [
+            "8.8.8.8",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "223.255.255.255",
+            "2a00::1",
+            "2600::1",
+        ] {
             assert!(peers.permit(open.parse().unwrap()), "{open}");
         }
         for closed in [
@@ -149,7 +160,9 @@ mod tests {
             assert!(!peers.permit(disguised.parse().unwrap()), "{disguised}");
         }
         let peers = Peers { allowed: networks(&["10.0.0.0/8", "127.0.0.0/8"]), ..Peers::default() };
-        for translated in ["64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2002:7f00:1::1", "2001:0:7f00:1::80ff:fffe"] {
+        for translated in
+            ["64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2002:7f00:1::1", "2001:0:7f00:1::80ff:fffe"]
+        {
             assert!(!peers.permit(translated.parse().unwrap()), "{translated}");
         }
     }
@@ -161,9 +174,13 @@ mod tests {
             denied: networks(&["10.9.0.0/16", "8.8.8.8"]),
             ..Peers::default()
         };
-        for (peer, open) in
-            [("10.1.0.1", true), ("127.0.0.1", true), ("10.9.0.1", false), ("8.8.8.8", false), ("0.0.0.0", false)]
-        {
+        for (peer, open) in [
+            ("10.1.0.1", true),
+            ("127.0.0.1", true),
+            ("10.9.0.1", false),
+            ("8.8.8.8", false),
+            ("0.0.0.0", false),
+        ] {
             assert_eq!(peers.permit(peer.parse().unwrap()), open, "{peer}");
         }
     }
@@ -172,7 +189,8 @@ mod tests {
     fn of_the_edge_itself_only_relayed_ports_are_reached() {
         let own = vec!["9.9.9.9".parse().unwrap()];
         let relayed_ports = PortRange::parse("50000-59999");
-        let peers = Peers { own: own.clone(), relayed_ports, allowed: networks(&["9.9.9.9"]), ..Peers::default() };
+        let peers =
+            Peers { own: own.clone(), relayed_ports, allowed: networks(&["9.9.9.9"]), ..Peers::default() };
         for (peer, open) in [
             ("9.9.9.9:50000", true),
             ("9.9.9.9:59999", true),

@@ -16,7 +16,11 @@ const LIFETIME: Duration = Duration::from_secs(300);
 
 impl Relay {
     /// All of the peers, or none.
-    pub(crate) fn create_permission(&mut self, asked: &Asked<'_>, proven: &Proven) -> Result<Builder, Refusal> {
+    pub(crate) fn create_permission(
+        &mut self,
+        asked: &Asked<'_>,
+        proven: &Proven,
+    ) -> Result<Builder, Refusal> {
         let slot = self.owned(asked, proven)?;
         let named = asked.message.counting().filter(|attribute| attribute.kind == kind::XOR_PEER_ADDRESS);
         let peers: Option<Vec<SocketAddr>> = named.map(|attribute| attribute.xor_address()).collect();
@@ -46,7 +50,8 @@ impl Relay {
     pub(crate) fn permit(&mut self, now: Duration, slot: Slot, peers: &[SocketAddr]) -> Result<(), Refusal> {
         let most = self.config.limits.permissions;
         let allocation = self.table.get_mut(slot).ok_or(Code::AllocationMismatch)?;
-        let mut new: Vec<_> = peers.iter().map(SocketAddr::ip).filter(|peer| !allocation.permits(*peer)).collect();
+        let mut new: Vec<_> =
+            peers.iter().map(SocketAddr::ip).filter(|peer| !allocation.permits(*peer)).collect();
         new.sort_unstable();
         new.dedup();
         if allocation.permissions.len() + new.len() > most {

@@ -26,7 +26,8 @@ impl Relay {
             }
         }
         // The answer is made before what it speaks of is gone; what ends now, ends with the next look at it.
-        let answer = Relay::done(asked).u32(kind::LIFETIME, u32::try_from(granted.as_secs()).unwrap_or(u32::MAX));
+        let answer =
+            Relay::done(asked).u32(kind::LIFETIME, u32::try_from(granted.as_secs()).unwrap_or(u32::MAX));
         self.lapse_allocation(asked.now, slot);
         Ok(answer)
     }

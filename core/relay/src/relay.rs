@@ -55,7 +55,9 @@ pub fn is_plausible(datagram: &[u8]) -> bool {
     let length = |high: u8, low: u8| usize::from(u16::from_be_bytes([high, low]));
     match *datagram {
         [0x40..=0x7f, _, high, low, ..] => datagram.len() >= 4 + length(high, low),
-        [0..=0x3f, _, high, low, 0x21, 0x12, 0xa4, 0x42, ..] => datagram.len() == HEADER_LEN + length(high, low),
+        [0..=0x3f, _, high, low, 0x21, 0x12, 0xa4, 0x42, ..] => {
+            datagram.len() == HEADER_LEN + length(high, low)
+        }
         _ => false,
     }
 }
@@ -216,8 +218,19 @@ mod tests {
     #[test]
     fn what_is_neither_stun_nor_channel_data_is_not_plausible() {
         let binding = Builder::new(Class::Request, Method::Binding, [1; 12]).finish().unwrap();
-        assert!(is_plausible(&binding) && is_plausible(&[0x40, 0, 0, 1, 9]) && is_plausible(&[0x40, 0, 0, 1, 9, 0, 0, 0]));
-        for other in [&binding[..19], &[0x40, 0, 0, 2, 9], &[0x80, 0, 0, 0], &[], &[0; 20], b"REGISTER sip:a.b SIP/2.0"] {
+        assert!(
+            is_plausible(&binding)
+                && is_plausible(&[0x40, 0, 0, 1, 9])
+                && is_plausible(&[0x40, 0, 0, 1, 9, 0, 0, 0])
+        );
+        for other in [
+            &binding[..19],
+            &[0x40, 0, 0, 2, 9],
+            &[0x80, 0, 0, 0],
+            &[],
+            &[0; 20],
+            b"REGISTER sip:a.b SIP/2.0",
+        ] {
             assert!(!is_plausible(other), "{other:?}");
         }
     }

@@ -45,7 +45,10 @@ pub struct Relayed {
 impl Relay {
     /// All allocations whose ports are open, in no meaningful order.
     pub fn allocations(&self) -> impl Iterator<Item = View<'_>> {
-        self.table.allocations().filter(|allocation| allocation.opening.is_none()).map(|allocation| self.view(allocation))
+        self.table
+            .allocations()
+            .filter(|allocation| allocation.opening.is_none())
+            .map(|allocation| self.view(allocation))
     }
 
     /// What was counted.
@@ -59,7 +62,8 @@ impl Relay {
     }
 
     fn view<'a>(&self, allocation: &'a Allocation) -> View<'a> {
-        let relayed = |leg: &crate::allocation::Leg| Relayed { port: leg.port, address: leg.relayed, until: leg.until };
+        let relayed =
+            |leg: &crate::allocation::Leg| Relayed { port: leg.port, address: leg.relayed, until: leg.until };
         View {
             user: &allocation.user,
             flow: allocation.flow,

@@ -15,7 +15,10 @@ fn a_client_proves_itself_allocates_binds_and_a_rule_carries_its_media() {
     assert_eq!(relayed, at("8.0.0.1:50000"));
     assert_eq!(alice.bind(&mut edge, 0x4000, PEER), 0);
     let [rule] = edge.rules[..] else { panic!("{:?}", edge.rules) };
-    assert_eq!((rule.client, rule.channel, rule.port, rule.peer), (alice.flow, 0x4000, edge.ports[0], at(PEER)));
+    assert_eq!(
+        (rule.client, rule.channel, rule.port, rule.peer),
+        (alice.flow, 0x4000, edge.ports[0], at(PEER))
+    );
     assert_eq!((rule.to_client, rule.to_peer, rule.budget), (None, None, None));
     assert_eq!(alice.refresh(&mut edge, 0), 0);
     edge.assert_empty();
@@ -62,7 +65,10 @@ fn a_channel_carries_both_ways_without_its_rule_too() {
         let (mut edge, mut alice) = (Edge::new(), Client::alice().over(transport));
         alice.allocate(&mut edge);
         assert_eq!(alice.bind(&mut edge, 0x4fff, PEER), 0);
-        assert_eq!(to_peer(&alice.send_on(&mut edge, 0x4fff, b"12345")), Some((at(PEER), None, b"12345".to_vec())));
+        assert_eq!(
+            to_peer(&alice.send_on(&mut edge, 0x4fff, b"12345")),
+            Some((at(PEER), None, b"12345".to_vec()))
+        );
         let heard = answer(&edge.hear_peer(edge.ports[0], PEER, b"54321")).unwrap();
         assert_eq!(heard.len(), 9 + padded);
         assert_eq!(ChannelData::parse_relayed(&heard).unwrap().data, b"54321");
@@ -119,8 +125,11 @@ fn a_client_learns_that_its_peer_cannot_be_reached() {
     let port = edge.ports[0];
     let heard = answer(&edge.request(Request::Unreachable { port, peer: at(PEER), icmp })).unwrap();
     let message = Message::parse(&heard).unwrap();
-    assert_eq!((message.method(), message.xor_peer_address(), message.data()), (Method::Data, Some(at(PEER)), None));
-    assert_eq!(message.attribute(kind::ICMP).unwrap().value, [0, 0, 3, 4, 0, 0, 5, 120]);
+    assert_eq!(
+        (message.method(), message.xor_peer_address(), message.data()),
+        (Method::Data, Some(at(PEER)), None)
+    );
+    assert_eq!(message.attribute(kind::ICMP).unwrap().value, [0, 0, 6, 4, 0, 0, 5, 120]);
     let stranger = Request::Unreachable { port, peer: at("9.9.9.8:1"), icmp };
     assert_eq!(answer(&edge.request(stranger)), None);
 }

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use carillon_qos::PortRange;
-use carillon_relay::{
-    Access, Config, Flow, Limits, Listener, Marking, Network, NotOpened, Output, Peers, PortId, Relay, Request, Rule,
-    RuleId, Transport, User,
-};
 use carillon_qos::TrafficClass;
+use carillon_relay::{
+    Access, Config, Flow, Limits, Listener, Marking, Network, NotOpened, Output, Peers, PortId, Relay,
+    Request, Rule, RuleId, Transport, User,
+};
 use carillon_wire::stun::{Builder, ChannelData, Class, Family, Message, Method, kind};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
@@ -130,7 +130,14 @@ impl Edge {
 
     pub fn assert_empty(&self) {
         let counts = self.relay.counts();
-        let now = (counts.allocations, counts.ports, counts.users, counts.permissions, counts.channels, counts.rules);
+        let now = (
+            counts.allocations,
+            counts.ports,
+            counts.users,
+            counts.permissions,
+            counts.channels,
+            counts.rules,
+        );
         assert_eq!(now, (0, 0, 0, 0, 0, 0));
         assert!(self.ports.is_empty() && self.rules.is_empty(), "{:?} {:?}", self.ports, self.rules);
         assert_eq!(self.relay.poll_timeout(), None);
@@ -153,7 +160,8 @@ impl Edge {
                     assert!(self.ports.contains(&rule.port));
                 }
                 Output::Remove(id) => {
-                    let at = self.rules.iter().position(|rule| rule.id == *id).expect("removes what is installed");
+                    let at =
+                        self.rules.iter().position(|rule| rule.id == *id).expect("removes what is installed");
                     self.rules.swap_remove(at);
                 }
                 _ => {}
@@ -180,7 +188,12 @@ impl Edge {
                     self.last_port += 1;
                     self.port()
                 });
-                Request::Opened { wish: wish.id, port, relayed: SocketAddr::new(ip.parse().unwrap(), number), next }
+                Request::Opened {
+                    wish: wish.id,
+                    port,
+                    relayed: SocketAddr::new(ip.parse().unwrap(), number),
+                    next,
+                }
             }
         };
         self.relay.handle_request(self.now, request);
@@ -275,7 +288,12 @@ impl Client {
     }
 
     /// Sends a proven request; the answer.
-    pub fn ask(&mut self, edge: &mut Edge, method: Method, build: impl FnOnce(Builder) -> Builder) -> Vec<u8> {
+    pub fn ask(
+        &mut self,
+        edge: &mut Edge,
+        method: Method,
+        build: impl FnOnce(Builder) -> Builder,
+    ) -> Vec<u8> {
         let bytes = self.proven(method, build);
         answer(&edge.hear(self.flow, &bytes)).expect("an answer")
     }

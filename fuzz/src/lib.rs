@@ -12,6 +12,7 @@ mod media;
 mod packets;
 mod plans;
 mod probes;
+mod relay;
 mod sdp;
 mod shell;
 mod sip;
@@ -28,6 +29,7 @@ pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::{frame, icmp};
 pub use plans::{plan, queues};
 pub use probes::probe;
+pub use relay::relay;
 pub use sdp::sdp;
 pub use shell::shell;
 pub use sip::{sip, sip_stream};
@@ -55,6 +57,7 @@ pub const TARGETS: &[Target] = &[
     ("provisioning", provisioning),
     ("probe", probe),
     ("queues", queues),
+    ("relay", relay),
     ("rtcp", rtcp),
     ("rtp", rtp),
     ("sdp", sdp),

@@ -87,12 +87,12 @@ impl Relay {
             let leg =
                 Leg { port: reservation.port, relayed: reservation.relayed, until: asked.now + lifetime };
             allocation.leg_mut(family).into_iter().for_each(|place| *place = Some(leg));
-            let slot = self.table.insert(allocation);
+            let slot = self.admit(allocation);
             self.table.insert_port(leg.port, slot);
             return Ok(self.established(asked.now, slot));
         }
         let user = self.users.take(&self.config.limits, &proven.identity, wanted.ports())?;
-        let slot = self.table.insert(Allocation::new(asked, proven, user));
+        let slot = self.admit(Allocation::new(asked, proven, user));
         self.wish(asked, slot, wanted, (lifetime, proven));
         Ok(None)
     }
@@ -146,6 +146,12 @@ impl Relay {
             .iter()
             .find(same)
             .map_or(Code::Capacity.into(), |address| Refusal::Alternate(*address)))
+    }
+
+    /// From here on the client is known.
+    fn admit(&mut self, allocation: Allocation) -> Slot {
+        self.out.push_back(Output::Trust(allocation.flow));
+        self.table.insert(allocation)
     }
 
     fn wish(

@@ -100,7 +100,8 @@ pub struct Rule {
     pub budget: Option<u64>,
 }
 
-/// What the relay wants done, in this order.
+/// What the relay wants done, in this order. `ToPeer` that follows an input of a client, and `Transmit` that follows data of a
+/// peer, carry what came in: the host copies its ECN bits (RFC 8656, 14).
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
     /// Send this to a client.
@@ -133,6 +134,10 @@ pub enum Output {
     Install(Rule),
     /// Not any more.
     Remove(RuleId),
+    /// Whoever is behind this flow has proven a password and has an allocation: it is not to be dropped in a flood.
+    Trust(Flow),
+    /// It has none any more.
+    Distrust(Flow),
     /// End a stream: it does not speak STUN.
     Disconnect(Flow),
     /// Something that an administrator may want to know.

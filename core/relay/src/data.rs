@@ -73,8 +73,7 @@ impl Relay {
             return self.counts.drop(dropped::NO_PERMISSION);
         }
         let flow = allocation.flow;
-        let value = [&[0, 0, icmp.kind, icmp.code][..], &icmp.data.to_be_bytes()].concat();
-        let said = data_indication(peer).attribute(kind::ICMP, &value);
+        let said = data_indication(peer).icmp(icmp.kind, icmp.code, icmp.data);
         said.finish().into_iter().for_each(|bytes| self.transmit(flow, bytes));
     }
 

@@ -93,6 +93,7 @@ impl Relay {
                 (0..=u8::from(opening.next)).for_each(|_| self.users.give_back(&allocation.user));
             }
         }
+        self.out.push_back(Output::Distrust(allocation.flow));
         if was_there {
             self.out.push_back(Output::Event(released(now, &allocation)));
         }

@@ -17,6 +17,9 @@ use crate::secret::Secret;
 use crate::table::{Slot, Table, Timers};
 use crate::users::Users;
 
+/// Outputs for which room is kept.
+const MOST_KEPT: usize = 256;
+
 /// The A/V Edge. See the crate's page for how to drive it.
 #[derive(Debug)]
 pub struct Relay {
@@ -120,7 +123,12 @@ impl Relay {
 
     /// What is to be done next; call until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        let output = self.out.pop_front();
+        // When many end at once, what their ends took is given back.
+        if output.is_none() && self.out.capacity() > MOST_KEPT {
+            self.out = VecDeque::new();
+        }
+        output
     }
 
     /// When to come back.

@@ -129,7 +129,7 @@ fn a_client_learns_that_its_peer_cannot_be_reached() {
         (message.method(), message.xor_peer_address(), message.data()),
         (Method::Data, Some(at(PEER)), None)
     );
-    assert_eq!(message.attribute(kind::ICMP).unwrap().value, [0, 0, 3, 4, 0, 0, 5, 120]);
+    assert_eq!(message.attribute(kind::ICMP).unwrap().value, [0, 0, 6, 4, 0, 0, 5, 120]);
     let stranger = Request::Unreachable { port, peer: at("9.9.9.8:1"), icmp };
     assert_eq!(answer(&edge.request(stranger)), None);
 }

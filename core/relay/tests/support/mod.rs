@@ -180,7 +180,7 @@ impl Edge {
             }
             Host::Opens | Host::OpensOnly(_) => {
                 // 50000 and up, even ones if wished for.
-                self.last_port += 1 + u32::from(wish.even && self.last_port.is_multiple_of(2));
+                self.last_port += 1 + u32::from(wish.even && !self.last_port.is_multiple_of(2));
                 let port = self.port();
                 let ip = if wish.family == Family::V4 { "8.0.0.1" } else { "2a00::1" };
                 let number = 49_999 + self.last_port as u16;

@@ -95,6 +95,13 @@ impl Builder {
         self.attribute(kind::ADDRESS_ERROR_CODE, &value)
     }
 
+    /// ICMP: an error that came for a packet to a peer (RFC 8656, 18.13): a type of 7 bits, a code of 9, and the next hop's MTU
+    /// if it is about that, else 0.
+    pub fn icmp(self, number: u8, code: u8, data: u32) -> Builder {
+        let head = u32::from(number & 0x7f) << 9 | u32::from(code);
+        self.u64(kind::ICMP, u64::from(head) << 32 | u64::from(data))
+    }
+
     /// The bytes an HMAC of `mac_len` bytes has to cover if it comes next: the length field counts it already.
     pub fn integrity_input(&self, mac_len: u16) -> Vec<u8> {
         let mut copy = self.clone();

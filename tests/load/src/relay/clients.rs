@@ -90,7 +90,7 @@ impl Clients {
 
     fn listen(&mut self, first: usize, callers: &mut [Caller], attempt: u32) -> io::Result<()> {
         self.engine.poll(Some(Duration::from_millis(10)))?;
-        while let Some(unknown) = self.engine.next() {
+        while let Some(unknown) = self.engine.next_unknown() {
             let Unknown::FromPeer { port, bytes, .. } = unknown else { continue };
             let number = self.by_port.get(&port).copied();
             let Some((number, caller)) =

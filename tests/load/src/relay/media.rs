@@ -147,7 +147,7 @@ impl Run<'_> {
     fn receive(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.clients.engine.poll(timeout)?;
         let mut came = 0;
-        while let Some(unknown) = self.clients.engine.next() {
+        while let Some(unknown) = self.clients.engine.next_unknown() {
             let Unknown::FromPeer { port, peer, bytes, .. } = unknown else { continue };
             came += 1;
             let number = self.clients.by_relayed.get(&peer).copied().filter(|_| port == self.clients.peer);

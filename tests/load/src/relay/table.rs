@@ -55,7 +55,7 @@ pub(crate) fn table(table: &Table) -> io::Result<()> {
     let mut relay = Relay { forwarder, leases, relay: table.relay, allocations: HashMap::new(), rules: 0 };
     loop {
         relay.forwarder.poll(None)?;
-        while let Some(unknown) = relay.forwarder.next() {
+        while let Some(unknown) = relay.forwarder.next_unknown() {
             if let Unknown::FromClient { client, bytes, .. } = unknown {
                 let answer = relay.answer(client, &bytes);
                 if let Some(answer) = answer {

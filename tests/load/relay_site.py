@@ -73,10 +73,16 @@ class Table:
         return [self.program, "relay-table", "--listen", f"{RELAY}:{PORT}", "--relay", RELAY, *self.options]
 
 
+def on_core(namespace, core, ahead, command):
+    """A command inside the namespace; with `ahead` before all other work on its core."""
+    first = ["chrt", "-f", "10"] if ahead else []
+    return ["ip", "netns", "exec", namespace, "taskset", "-c", core, *first, *command]
+
+
 @contextmanager
-def running(server, namespace):
+def running(server, namespace, ahead):
     """The relay on its core; yields its process number."""
-    command = ["ip", "netns", "exec", namespace, "taskset", "-c", RELAY_CORE, *server.command()]
+    command = on_core(namespace, RELAY_CORE, ahead, server.command())
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until_open(process, namespace)

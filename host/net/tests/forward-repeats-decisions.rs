@@ -181,7 +181,7 @@ fn packets_of_a_flow_keep_their_order_whoever_carries_them() {
     let (mut seen, mut decided) = (0, 0);
     while seen < 200 {
         site.forwarder.poll(None).unwrap();
-        while let Some(unknown) = site.forwarder.next() {
+        while let Some(unknown) = site.forwarder.next_unknown() {
             let Unknown::FromClient { bytes, ecn, .. } = unknown else { panic!("{unknown:?}") };
             site.forwarder.send_to_peer(rule.port, rule.peer, &bytes[4..], dscp(18), ecn);
             decided += 1;

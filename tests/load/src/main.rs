@@ -1,9 +1,11 @@
-//! Makes captures to measure with: calls that keep their plan, or what an attacker would send.
+//! Makes captures to measure with: calls that keep their plan, or what an attacker would send; and loads relays.
 //!
-//! The same arguments give the same bytes. What was written is counted, so that a reader can be checked.
+//! The same arguments give the same bytes. What was written or sent is counted, so that a reader can be checked.
 
 mod frame;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod relay;
 mod sink;
 mod traffic;
 
@@ -23,6 +25,12 @@ enum Command {
     Generate(Generate),
     /// Write a capture that costs its reader as much memory as possible.
     Hostile(Hostile),
+    /// Speak TURN to a relay and let media pass; what it cost the relay is printed as JSON.
+    #[cfg(target_os = "linux")]
+    Relay(relay::Load),
+    /// Be a relay that believes everybody: the data path of Carillon without its decisions.
+    #[cfg(target_os = "linux")]
+    RelayTable(relay::Table),
     /// Read a file in blocks of 512 KiB and do nothing with it: the limit of every reader.
     Read {
         /// The file.
@@ -94,6 +102,10 @@ fn main() -> io::Result<()> {
             write(&args.to, |sink| traffic::write(sink, args.flows, args.kinds, args.to.packets))
         }
         Command::Hostile(args) => write(&args.to, |sink| hostile::write(sink, args.kind, args.to.packets)),
+        #[cfg(target_os = "linux")]
+        Command::Relay(args) => relay::load(&args),
+        #[cfg(target_os = "linux")]
+        Command::RelayTable(args) => relay::table(&args),
         Command::Read { file } => read(&file),
     }
 }

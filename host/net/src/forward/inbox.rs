@@ -93,15 +93,20 @@ impl Inbox {
         (self.filled, self.next, self.head) = (0, (0, 0), None);
     }
 
-    /// Takes at most `N` datagrams from the kernel, behind those that are there.
-    pub(super) fn receive<const N: usize>(&mut self, place: u32, port: &UdpPort) -> io::Result<usize> {
-        let mut patience = N;
+    /// Takes at most `N` datagrams from the kernel, behind those that are there. Says whether there may be more: as many
+    /// came as there was room for.
+    pub(super) fn receive<const N: usize>(&mut self, place: u32, port: &UdpPort) -> io::Result<bool> {
+        let (mut patience, room) = (N, N.min(SLOTS - self.filled));
+        if room == 0 {
+            return Ok(true);
+        }
         loop {
             match self.call::<N>(place, port.as_raw_fd()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Ok(count) => return Ok(count == room),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 // Of what was sent before; there are no more of these than datagrams that were sent.
                 Err(error) if patience > 0 && udp::is_about_another(&error) => patience -= 1,
-                result => return result,
+                Err(error) => return Err(error),
             }
         }
     }

@@ -44,9 +44,11 @@ pub use self::rule::{Passed, Refused, Rule, RuleId, Traffic};
 const WAKER: Token = Token(0);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
-/// Datagrams taken from a listener before others have their turn, and from a relayed address.
+/// Datagrams taken with one call from a listener, and from a relayed address.
 const FROM_LISTENER: usize = 64;
 const FROM_RELAY: usize = 8;
+/// Calls in one turn of a listener: the more of a flow is there at once, the more of it leaves as one.
+const LISTENER_CALLS: usize = 4;
 /// What the kernel is asked to queue for a listener, in bytes.
 const KERNEL_BUFFER: usize = 16 * 1024 * 1024;
 
@@ -175,7 +177,8 @@ impl Forwarder {
         let failed = |error| bind_error(address, Transport::Udp, error);
         let port = UdpPort::open_to_forward(address, mark, KERNEL_BUFFER).map_err(failed)?;
         let registry = self.poll.registry();
-        let id = self.sockets.add(Role::Listener(port), self.settings.segmentation, registry);
+        let trains = self.settings.segmentation;
+        let id = self.sockets.add(Role::Listener(port), mark, trains, registry);
         id.map(ListenerId).map_err(failed)
     }
 
@@ -195,7 +198,8 @@ impl Forwarder {
     /// Takes in a relayed address.
     pub fn open(&mut self, relayed: Relayed) -> io::Result<PortId> {
         let registry = self.poll.registry();
-        self.sockets.add(Role::Relay(relayed), self.settings.segmentation, registry).map(PortId)
+        let (mark, trains) = (relayed.mark(), self.settings.segmentation);
+        self.sockets.add(Role::Relay(relayed), mark, trains, registry).map(PortId)
     }
 
     /// The address of a relayed address; `None` if it is closed.
@@ -249,7 +253,7 @@ impl Forwarder {
         &self.counts
     }
 
-    /// Waits until something comes, no longer than `timeout`. Then [`Forwarder::next`] has to be called until there
+    /// Waits until something comes, no longer than `timeout`. Then [`Forwarder::next_unknown`] has to be called until there
     /// is nothing more.
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.flush();
@@ -269,7 +273,7 @@ impl Forwarder {
 
     /// Forwards until a packet comes that no rule is for. `None`: everything has had its turn and what was to be sent
     /// is sent.
-    pub fn next(&mut self) -> Option<Unknown> {
+    pub fn next_unknown(&mut self) -> Option<Unknown> {
         loop {
             while let Some(piece) = self.inbox.next() {
                 if let Some(unknown) = self.forward(piece) {
@@ -278,6 +282,7 @@ impl Forwarder {
             }
             if self.turns == 0 {
                 self.flush();
+                self.inbox.clear();
                 return None;
             }
             self.turns -= 1;
@@ -310,7 +315,7 @@ impl Forwarder {
         true
     }
 
-    /// Sends what waits; [`Forwarder::poll`] and the end of [`Forwarder::next`] do so too.
+    /// Sends what waits; [`Forwarder::poll`] and the end of [`Forwarder::next_unknown`] do so too.
     pub fn flush(&mut self) {
         self.outbox.flush(self.inbox.bytes(), &self.sockets, &mut self.counts);
     }
@@ -350,12 +355,14 @@ impl Forwarder {
             self.inbox.clear();
         }
         let Some(socket) = self.sockets.at_mut(place) else { return };
-        let (received, most) = match &socket.role {
-            Role::Listener(port) => (self.inbox.receive::<FROM_LISTENER>(place, port), FROM_LISTENER),
-            Role::Relay(relayed) => (self.inbox.receive::<FROM_RELAY>(place, relayed.port()), FROM_RELAY),
+        let inbox = &mut self.inbox;
+        // What came was less than asked for: the socket is empty, and the next datagram is an event (epoll(7)).
+        socket.is_ready = match &socket.role {
+            Role::Listener(port) => {
+                (0..LISTENER_CALLS).all(|_| inbox.receive::<FROM_LISTENER>(place, port).unwrap_or(false))
+            }
+            Role::Relay(relayed) => inbox.receive::<FROM_RELAY>(place, relayed.port()).unwrap_or(false),
         };
-        // Fewer than asked for: the socket is empty, and the next event comes with the next datagram (epoll(7)).
-        socket.is_ready = received.is_ok_and(|count| count == most);
         if socket.is_ready {
             self.ready.push_back(place);
         }
@@ -373,16 +380,16 @@ impl Forwarder {
                 let bound = port.local();
                 let local = local.map_or(bound, |ip| SocketAddr::new(ip, bound.port()));
                 let client = Client { listener: ListenerId(socket.id), local, remote };
-                self.from_client(client, piece)
+                self.of_client(client, piece)
             }
             Role::Relay(_) => {
                 let port = PortId(socket.id);
-                self.from_peer(port, piece)
+                self.of_peer(port, piece)
             }
         }
     }
 
-    fn from_client(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
+    fn of_client(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
         let bytes = self.inbox.bytes().get(piece.range.clone())?;
         match gate::look(bytes) {
             Look::Message => self.admit(client, piece),
@@ -396,7 +403,7 @@ impl Forwarder {
         let Some(ChannelData { channel, data, .. }) = ChannelData::parse_relayed(bytes) else {
             return self.settled(Count::BadChannelData);
         };
-        match self.table.from_client(client, channel, data, self.now) {
+        match self.table.pass_to_peer(client, channel, data, self.now) {
             Verdict::Passes(rule) => {
                 let traffic = rule.to_peer.traffic_byte(Ecn::from_traffic_byte(piece.head.traffic));
                 let way = Way { place: rule.port.0.place, to: rule.peer, from: None, traffic };
@@ -423,11 +430,11 @@ impl Forwarder {
         Some(Unknown::FromClient { client, bytes, mark, ecn })
     }
 
-    fn from_peer(&mut self, port: PortId, piece: Piece) -> Option<Unknown> {
+    fn of_peer(&mut self, port: PortId, piece: Piece) -> Option<Unknown> {
         let Head { remote: peer, traffic, .. } = piece.head;
         let bytes = self.inbox.bytes().get(piece.range.clone())?;
         let (mark, ecn) = read(traffic);
-        match self.table.from_peer(port, peer, bytes, self.now) {
+        match self.table.pass_to_client(port, peer, bytes, self.now) {
             Verdict::Passes(rule) => {
                 let way = self.way_to_client(rule.client, rule.to_client.traffic_byte(ecn))?;
                 let [c0, c1] = rule.channel.to_be_bytes();

@@ -5,6 +5,7 @@
 //! (UDP_SEGMENT). All that belongs to one message is marked alike, so the mark is part of what must agree.
 
 use std::io;
+use std::marker::PhantomData;
 use std::mem::zeroed;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -13,7 +14,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use libc::c_int;
 
 use super::counts::{Count, Counts};
-use super::sockets::Sockets;
+use super::sockets::{Socket, Sockets};
 use crate::syscall::{Control, check};
 use crate::udp::{self, NAME_LEN};
 
@@ -221,41 +222,41 @@ impl Message {
 /// Messages as the kernel wants them: headers that point to everything else.
 struct Prepared<'a> {
     headers: Vec<libc::mmsghdr>,
+    _envelopes: Vec<Envelope>,
     _vectors: Vec<libc::iovec>,
-    _names: Vec<[u8; NAME_LEN]>,
-    _controls: Vec<Control>,
-    _bytes: std::marker::PhantomData<&'a [u8]>,
+    _bytes: PhantomData<&'a [u8]>,
+}
+
+/// Where a message goes and how.
+struct Envelope {
+    name: [u8; NAME_LEN],
+    name_len: usize,
+    control: Control,
+    /// Parts that its bytes lie in.
+    parts: usize,
 }
 
 impl<'a> Prepared<'a> {
     fn new(messages: &[Message], outbox: &'a Outbox, received: &'a [u8], sockets: &Sockets) -> Prepared<'a> {
         let mut vectors = Vec::with_capacity(2 * outbox.contents.len());
-        let (mut names, mut controls) =
-            (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
-        let mut counts = Vec::with_capacity(messages.len());
+        let mut envelopes = Vec::with_capacity(messages.len());
         for message in messages {
             let before = vectors.len();
             for at in outbox.chain(message).take(message.count as usize) {
                 let (header, rest) = outbox.contents[at].0.parts(received, &outbox.own);
                 vectors.extend(header.into_iter().chain([rest]).map(vector));
             }
-            counts.push(vectors.len() - before);
-            let is_v6 =
-                sockets.at(message.way.place).is_some_and(|socket| socket.role.port().local().is_ipv6());
-            let (name, len) = name(message.way.to, is_v6);
-            names.push(name);
-            controls.push((message.control(), len));
+            envelopes.push(message.envelope(vectors.len() - before, sockets.at(message.way.place)));
         }
-        let (lens, controls): (Vec<_>, Vec<_>) =
-            controls.into_iter().map(|(control, len)| (len, control)).unzip();
-        let mut at = 0;
-        let mut headers = Vec::with_capacity(messages.len());
-        for (n, count) in counts.into_iter().enumerate() {
-            headers.push(header(&names[n][..lens[n]], &mut vectors[at..at + count], controls[n].bytes()));
-            at += count;
-        }
-        let _bytes = std::marker::PhantomData;
-        Prepared { headers, _vectors: vectors, _names: names, _controls: controls, _bytes }
+        // From here on nothing of this moves.
+        let mut rest = &mut vectors[..];
+        let headers = envelopes.iter().map(|envelope: &Envelope| {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(envelope.parts);
+            rest = others;
+            envelope.header(own)
+        });
+        let headers = headers.collect();
+        Prepared { headers, _envelopes: envelopes, _vectors: vectors, _bytes: PhantomData }
     }
 
     /// Sends `messages`, which were prepared from `from` on, over one socket. What could not be sent at once but may
@@ -293,15 +294,24 @@ impl<'a> Prepared<'a> {
 }
 
 impl Message {
-    /// The socket's own mark is enough for most; everything that differs is said.
-    fn control(&self) -> Control {
+    fn envelope(&self, parts: usize, socket: Option<&Socket>) -> Envelope {
+        let is_v6 = socket.is_some_and(|socket| socket.role.port().local().is_ipv6());
+        let (name, name_len) = name(self.way.to, is_v6);
+        let control = self.control(socket.map(Socket::traffic));
+        Envelope { name, name_len, control, parts }
+    }
+
+    /// What the socket does not do by itself: `own` is how it marks.
+    fn control(&self, own: Option<u8>) -> Control {
         let mut control = Control::new();
         let to = udp::canonical(self.way.to);
-        let (level, kind) = match to {
-            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
-            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
-        };
-        control.push(level, kind, &c_int::from(self.way.traffic).to_ne_bytes());
+        if own != Some(self.way.traffic) {
+            let (level, kind) = match to {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            };
+            control.push(level, kind, &c_int::from(self.way.traffic).to_ne_bytes());
+        }
         udp::push_source(&mut control, to, self.way.from);
         if self.count > 1 {
             control.push(libc::SOL_UDP, libc::UDP_SEGMENT, &(self.size as u16).to_ne_bytes());
@@ -310,23 +320,26 @@ impl Message {
     }
 }
 
-fn vector(bytes: &[u8]) -> libc::iovec {
-    libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+impl Envelope {
+    #[allow(clippy::unnecessary_cast, reason = "on musl these fields have other types")]
+    fn header(&self, vectors: &mut [libc::iovec]) -> libc::mmsghdr {
+        // SAFETY: a C struct of numbers and pointers; all zeros is its empty value.
+        let mut header: libc::mmsghdr = unsafe { zeroed() };
+        let control = self.control.bytes();
+        header.msg_hdr.msg_name = self.name.as_ptr().cast_mut().cast();
+        header.msg_hdr.msg_namelen = self.name_len as libc::socklen_t;
+        header.msg_hdr.msg_iov = vectors.as_mut_ptr();
+        header.msg_hdr.msg_iovlen = vectors.len() as _;
+        if !control.is_empty() {
+            header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
+            header.msg_hdr.msg_controllen = control.len() as _;
+        }
+        header
+    }
 }
 
-#[allow(clippy::unnecessary_cast, reason = "on musl these fields have other types")]
-fn header(name: &[u8], vectors: &mut [libc::iovec], control: &[u8]) -> libc::mmsghdr {
-    // SAFETY: a C struct of numbers and pointers; all zeros is its empty value.
-    let mut header: libc::mmsghdr = unsafe { zeroed() };
-    header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
-    header.msg_hdr.msg_namelen = name.len() as libc::socklen_t;
-    header.msg_hdr.msg_iov = vectors.as_mut_ptr();
-    header.msg_hdr.msg_iovlen = vectors.len() as _;
-    if !control.is_empty() {
-        header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
-        header.msg_hdr.msg_controllen = control.len() as _;
-    }
-    header
+fn vector(bytes: &[u8]) -> libc::iovec {
+    libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
 }
 
 /// A `sockaddr_in`, or for a socket of IPv6 a `sockaddr_in6`, and its length.

@@ -176,7 +176,13 @@ impl Table {
     }
 
     /// What becomes of a packet of a client with this payload.
-    pub(super) fn from_client(&mut self, client: Client, channel: u16, data: &[u8], now: Instant) -> Verdict {
+    pub(super) fn pass_to_peer(
+        &mut self,
+        client: Client,
+        channel: u16,
+        data: &[u8],
+        now: Instant,
+    ) -> Verdict {
         let at = self.by_client.get(&(client, channel));
         let live = at.and_then(|at| self.rules.get_mut(*at)?.as_mut());
         let Some(Live { rule, traffic, .. }) = live else { return Verdict::Unknown };
@@ -185,7 +191,13 @@ impl Table {
     }
 
     /// What becomes of a packet of a peer.
-    pub(super) fn from_peer(&mut self, port: PortId, peer: SocketAddr, data: &[u8], now: Instant) -> Verdict {
+    pub(super) fn pass_to_client(
+        &mut self,
+        port: PortId,
+        peer: SocketAddr,
+        data: &[u8],
+        now: Instant,
+    ) -> Verdict {
         let at = self.by_peer.get(&(port, peer));
         let live = at.and_then(|at| self.rules.get_mut(*at)?.as_mut());
         let Some(Live { rule, traffic, .. }) = live else { return Verdict::Unknown };

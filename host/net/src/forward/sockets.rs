@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
+use carillon_wire::ip::{Dscp, Ecn};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
@@ -23,6 +24,8 @@ pub(super) struct SocketId {
 pub(super) struct Socket {
     pub(super) id: SocketId,
     pub(super) role: Role,
+    /// What it marks by itself.
+    pub(super) mark: Dscp,
     /// Stands among those that have something to read.
     pub(super) is_ready: bool,
 }
@@ -44,7 +47,13 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Takes a socket and shows it to the poll; `trains` of datagrams may come as one.
-    pub(super) fn add(&mut self, role: Role, trains: bool, registry: &Registry) -> io::Result<SocketId> {
+    pub(super) fn add(
+        &mut self,
+        role: Role,
+        mark: Dscp,
+        trains: bool,
+        registry: &Registry,
+    ) -> io::Result<SocketId> {
         let place = self.free.last().copied().unwrap_or(self.places.len() as u32);
         if trains {
             // Kernels before 5.0 do not know it: then every datagram comes alone.
@@ -54,7 +63,7 @@ impl Sockets {
         registry.register(&mut SourceFd(&fd), token(place), Interest::READABLE)?;
         let round = self.places.get(place as usize).map_or(0, |(round, _)| *round);
         let id = SocketId { place, round };
-        let socket = Some(Socket { id, role, is_ready: false });
+        let socket = Some(Socket { id, role, mark, is_ready: false });
         match self.places.get_mut(place as usize) {
             Some((_, free)) => *free = socket,
             None => self.places.push((0, socket)),
@@ -87,6 +96,13 @@ impl Sockets {
 
     pub(super) fn at_mut(&mut self, place: u32) -> Option<&mut Socket> {
         self.places.get_mut(place as usize)?.1.as_mut()
+    }
+}
+
+impl Socket {
+    /// The traffic byte of what leaves it without one of its own.
+    pub(super) fn traffic(&self) -> u8 {
+        self.mark.traffic_byte(Ecn::NotCapable)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use carillon_qos::TrafficClass;
+use carillon_wire::ip::Dscp;
 use carillon_wire::sip::Transport;
 
 use super::pool::Taken;
@@ -18,7 +19,7 @@ const KERNEL_BUFFER: usize = 1024 * 1024;
 pub struct Relayed {
     port: UdpPort,
     // Last, so that the socket is closed when its port comes back.
-    _claim: Claim,
+    claim: Claim,
 }
 
 /// The port above an open one: nobody else gets it, and it is not open. It rests for 30 s once this is dropped.
@@ -37,7 +38,7 @@ impl Leases {
         let (mut claim, port) = self
             .claim_open(class, shape, |claim| claim.open_relay().map_err(|error| (claim.taken.rtp, error)))?;
         let reserved = claim.part().map(Reserved);
-        Ok((Relayed { port, _claim: claim }, reserved))
+        Ok((Relayed { port, claim }, reserved))
     }
 }
 
@@ -45,6 +46,11 @@ impl Relayed {
     /// The socket.
     pub fn port(&self) -> &UdpPort {
         &self.port
+    }
+
+    /// What it marks by itself.
+    pub fn mark(&self) -> Dscp {
+        self.claim.taken.mark
     }
 }
 
@@ -58,7 +64,7 @@ impl Reserved {
     pub fn open(self) -> Result<Relayed, LeaseError> {
         let failed = |error| LeaseError::Bind(bind_error(self.address(), Transport::Udp, error));
         let port = self.0.open_relay().map_err(failed)?;
-        Ok(Relayed { port, _claim: self.0 })
+        Ok(Relayed { port, claim: self.0 })
     }
 }
 

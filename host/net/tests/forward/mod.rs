@@ -99,7 +99,7 @@ impl Site {
     /// One turn.
     pub(crate) fn turn(&mut self) {
         self.forwarder.poll(Some(Duration::from_millis(5))).unwrap();
-        while let Some(unknown) = self.forwarder.next() {
+        while let Some(unknown) = self.forwarder.next_unknown() {
             self.unknown.push(unknown);
         }
     }

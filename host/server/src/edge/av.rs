@@ -81,7 +81,7 @@ impl AvEdge {
         let wait = deadlines.into_iter().flatten().min().map(|at| at.saturating_sub(now));
         let wait = if self.orders.are_waiting() { Some(Duration::ZERO) } else { wait };
         self.forwarder.poll(wait)?;
-        while let Some(unknown) = self.forwarder.next() {
+        while let Some(unknown) = self.forwarder.next_unknown() {
             let now = self.clock.now();
             match unknown {
                 Unknown::FromClient { client, bytes, .. } => {
@@ -128,6 +128,9 @@ impl AvEdge {
                 Output::Close(port) => self.close(port),
                 Output::Install(rule) => self.install(rule),
                 Output::Remove(rule) => self.remove(rule),
+                Output::Trust(flow) => self.vouch(flow, true),
+                Output::Distrust(flow) => self.vouch(flow, false),
+                // There are no streams yet.
                 Output::Disconnect(_) => {}
                 Output::Event(event) => self.note(&event),
             }
@@ -211,14 +214,8 @@ impl AvEdge {
     fn note(&mut self, event: &Event) {
         tracing::debug!(?event);
         let name = match event {
-            Event::Allocated { flow, .. } => {
-                self.vouch(*flow, true);
-                "allocated"
-            }
-            Event::Released { flow, .. } => {
-                self.vouch(*flow, false);
-                "released"
-            }
+            Event::Allocated { .. } => "allocated",
+            Event::Released { .. } => "released",
             Event::Forbidden { .. } => "forbidden",
             _ => "other",
         };

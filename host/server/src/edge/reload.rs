@@ -1,5 +1,6 @@
 //! What changes while an Edge runs: plan, users, secrets, networks and limits. Listeners and addresses wait for a restart.
 
+use carillon_net::notify::reloading;
 use carillon_qos::TrafficClass;
 use carillon_relay::Request;
 use serde::Serialize;
@@ -8,6 +9,7 @@ use super::av::AvEdge;
 use super::start::{core, policy};
 use crate::config::{Configuration, EdgeConfig};
 use crate::desk::Service;
+use crate::service::tell;
 
 /// What a reload has done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -50,6 +52,7 @@ impl AvEdge {
 
 impl Service for AvEdge {
     fn reload(&mut self) {
+        tell(&reloading());
         match AvEdge::reload(self) {
             Ok(done) if done.after_restart.is_empty() => tracing::info!("configuration reloaded"),
             Ok(done) => {
@@ -60,6 +63,7 @@ impl Service for AvEdge {
                 tracing::error!("the configuration is refused; the old one stays in force");
             }
         }
+        tell("READY=1");
     }
 
     /// No new allocations; ends when those that run have ended; at once if asked again.

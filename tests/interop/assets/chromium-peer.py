@@ -1,6 +1,6 @@
 """One browser, driven over its debugging pipe by requests of one JSON line each on standard input.
 
-{"do": "offer" | "accept" | "connected" | "close", ...}  ->  {"ok": result} or {"error": text}
+{"do": "offer" | "accept" | "connected" | "heard" | "close", ...}  ->  {"ok": result} or {"error": text}
 """
 
 import json
@@ -84,6 +84,7 @@ def expression(request):
         "offer": f"offer({configuration})",
         "accept": f"accept({description}, {configuration})",
         "connected": "connected()",
+        "heard": "heard()",
         "close": "close()",
     }[request["do"]]
 

@@ -165,6 +165,46 @@ fn what_leaves_for_the_inside_is_marked_by_class_and_what_leaves_for_the_outside
 }
 
 #[test]
+fn browsers_that_may_only_use_the_relay_hear_each_other_from_both_sides_of_the_edge() -> Result<()> {
+    if !possible("edge-relays-for-browsers", &["chromium"])? {
+        return Ok(());
+    }
+    let Some(stage) = Stage::new("edge-relays-for-browsers", "")? else { return Ok(()) };
+    let captures = [stage.capture("alice")?, stage.capture("bob")?];
+    let start = |host, log: &str| Peer::start("chromium-peer.py", host, &stage.work.path().join(log));
+    let (mut alice, mut bob) =
+        (start(&stage.network.alice, "alice.log")?, start(&stage.network.bob, "bob.log")?);
+    let only_by = |address: IpAddr, (name, password): (&str, &str)| {
+        let url = format!("turn:{address}:3479?transport=udp");
+        let servers = json!([{ "urls": url, "username": name, "credential": password }]);
+        json!({ "iceServers": servers, "iceTransportPolicy": "relay" })
+    };
+    let (name, password) = stage.edge.credential("bob", &[])?;
+    let inside = only_by(stage.edge.internal, (&name, &password));
+    connect((&mut alice, only_by(stage.edge.external, USER)), (&mut bob, inside))?;
+    for peer in [&mut alice, &mut bob] {
+        let mut heard = json!(null);
+        let outcome = wait_until("two seconds of sound", LIMIT, || {
+            heard = peer.ask(json!({ "do": "heard" }))?;
+            Ok(heard["packets"].as_u64() > Some(100) && heard["energy"].as_f64() > Some(0.0))
+        });
+        outcome.map_err(|error| format!("{error}: {heard}"))?;
+        assert_eq!((&heard["lost"], &heard["candidates"]), (&json!(0), &json!(["relay", "relay"])));
+    }
+    alice.ask(json!({ "do": "close" }))?;
+    bob.ask(json!({ "do": "close" }))?;
+    let [outside, inside] = captures.map(|capture| capture.stop());
+    for (capture, mark) in [(outside?, 0), (inside?, EF)] {
+        let marks = stage.marks_from_edge(&capture)?;
+        assert!(
+            !marks.is_empty() && marks.values().all(|marks| marks.keys().eq([&mark])),
+            "{mark}: {marks:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn another_plan_marks_relays_that_live_and_without_being_told_an_edge_marks_nothing() -> Result<()> {
     let Some(stage) = Stage::new("edge-obeys-the-next-plan", "")? else { return Ok(()) };
     let edge = &stage.edge;

@@ -9,6 +9,7 @@ use crate::allocation::{Allocation, Carried, Leg, Opening};
 use crate::answer::{Code, Refusal, family_of};
 use crate::config::Limits;
 use crate::contract::{Event, Output, Wish, WishId};
+use crate::network::plain;
 use crate::relay::{Asked, Relay};
 use crate::table::Slot;
 
@@ -108,7 +109,7 @@ impl Relay {
         let mut answer = allocation.legs().fold(answer, relayed);
         answer = answer
             .u32(kind::LIFETIME, u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
-            .xor_address(kind::XOR_MAPPED_ADDRESS, allocation.flow.remote);
+            .xor_address(kind::XOR_MAPPED_ADDRESS, plain(allocation.flow.remote));
         if let Some(token) = allocation.reserved {
             answer = answer.u64(kind::RESERVATION_TOKEN, token);
         }
@@ -141,7 +142,7 @@ impl Relay {
     /// try the next that they know.
     fn refuse_while_draining(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
         let Some(alternates) = &self.draining else { return Ok(()) };
-        let same = |address: &&std::net::SocketAddr| address.is_ipv4() == asked.flow.remote.is_ipv4();
+        let same = |address: &&std::net::SocketAddr| address.is_ipv4() == plain(asked.flow.remote).is_ipv4();
         Err(alternates
             .iter()
             .find(same)

@@ -2,6 +2,7 @@
 
 use carillon_wire::stun::{Class, kind};
 
+use crate::network::plain;
 use crate::relay::{Asked, Relay};
 
 impl Relay {
@@ -10,7 +11,7 @@ impl Relay {
             Some(refusal) => self.refusal(asked, &refusal),
             None => {
                 self.counts.success(asked.method_name());
-                asked.answer(Class::Success).xor_address(kind::XOR_MAPPED_ADDRESS, asked.flow.remote)
+                asked.answer(Class::Success).xor_address(kind::XOR_MAPPED_ADDRESS, plain(asked.flow.remote))
             }
         };
         self.answer(asked, None, answer);

@@ -20,7 +20,7 @@ impl Relay {
         let Some(peer) = bound.map(|channel| channel.peer) else {
             return self.counts.drop(dropped::NO_CHANNEL);
         };
-        self.to_peer(now, slot, peer, false, frame.data);
+        self.forward(now, slot, peer, false, frame.data);
     }
 
     /// From a client, for a peer that it names. Nothing tells the client that it was not sent.
@@ -36,7 +36,7 @@ impl Relay {
         if !self.config.peers.reach(peer) {
             return self.counts.drop(dropped::FORBIDDEN);
         }
-        self.to_peer(asked.now, slot, peer, asked.message.dont_fragment(), data);
+        self.forward(asked.now, slot, peer, asked.message.dont_fragment(), data);
     }
 
     /// From a peer, for the client.
@@ -87,7 +87,7 @@ impl Relay {
         allocation.to_peer.tally.add(to_peer);
     }
 
-    fn to_peer(&mut self, now: Duration, slot: Slot, peer: SocketAddr, dont_fragment: bool, data: &[u8]) {
+    fn forward(&mut self, now: Duration, slot: Slot, peer: SocketAddr, dont_fragment: bool, data: &[u8]) {
         let rate = self.config.limits.port_rate;
         let Some(allocation) = self.table.get_mut(slot) else { return };
         let Some(port) = allocation.leg_to(peer).map(|leg| leg.port) else {

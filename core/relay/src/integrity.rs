@@ -64,16 +64,14 @@ impl Key {
 }
 
 impl Seal {
-    /// Whether the message was sealed with this key. Of two seals the stronger one counts.
+    /// Whether the message was sealed with this key. Of two seals the stronger one counts, and it has to be whole: TURN does
+    /// not allow to shorten it (RFC 8489, 14.6).
     pub(crate) fn verify(message: &Message<'_>, key: Key) -> Option<Seal> {
         let strong = message.message_integrity_sha256();
         let found: Integrity<'_> = strong.or_else(|| message.message_integrity())?;
         let (header, body) = message.covered(&found);
-        let agrees = match strong {
-            Some(_) => {
-                let whole = key.sha256_mac(&[&header, body]);
-                whole.get(..found.mac.len()).is_some_and(|mac| mac.ct_eq(found.mac).into())
-            }
+        let agrees: bool = match strong {
+            Some(_) => key.sha256_mac(&[&header, body]).ct_eq(found.mac).into(),
             None => key.sha1_mac(&[&header, body]).ct_eq(found.mac).into(),
         };
         agrees.then_some(Seal { key, strong: strong.is_some() })
@@ -177,6 +175,22 @@ mod tests {
                 changed[27] ^= 1;
                 assert!(Seal::verify(&Message::parse(&changed).unwrap(), key).is_none());
             }
+        }
+    }
+
+    #[test]
+    fn a_shortened_seal_proves_nothing() {
+        use carillon_wire::stun::{Class, Method};
+        let key = Key::sha256("u", "r", "p");
+        let builder = Builder::new(Class::Request, Method::Refresh, [3; 12]);
+        for (len, proves) in [(16, false), (28, false), (32, true)] {
+            let mac = key.sha256_mac(&[&builder.integrity_input(len)]);
+            let sealed = builder
+                .clone()
+                .attribute(kind::MESSAGE_INTEGRITY_SHA256, &mac[..len.into()])
+                .finish()
+                .unwrap();
+            assert_eq!(Seal::verify(&Message::parse(&sealed).unwrap(), key).is_some(), proves, "{len}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use carillon_qos::plan::{EdgeExternal, Scope};
 use carillon_qos::{Plan, PortRange, Role, TrafficClass};
 
-use crate::network::Network;
+use crate::network::{Network, plain};
 
 /// Which packets have a class.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -44,6 +44,7 @@ impl Marking {
         destination: SocketAddr,
         other: SocketAddr,
     ) -> Option<TrafficClass> {
+        let (destination, other) = (plain(destination), plain(other));
         if !self.outside && !self.is_inside(destination.ip()) {
             return None;
         }

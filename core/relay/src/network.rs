@@ -1,7 +1,7 @@
 //! A range of addresses by its prefix. What it means to be inside one is said elsewhere.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// `10.0.0.0/8`, `2001:db8::/32`, or a single address.
@@ -31,6 +31,11 @@ impl Network {
             _ => false,
         }
     }
+}
+
+/// An address as the protocol speaks of it: sockets for both families show IPv4 inside IPv6.
+pub(crate) fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Not a network.

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::contract::{Flow, Output, PortId, Request, WishId};
 use crate::counts::{Counts, dropped};
 use crate::gate::Gate;
+use crate::network::plain;
 use crate::reservation::Reservation;
 use crate::secret::Secret;
 use crate::table::{Slot, Table, Timers};
@@ -99,7 +100,7 @@ impl Relay {
     /// A datagram that arrived at a relayed port and that no rule carried.
     pub fn handle_peer_data(&mut self, now: Duration, port: PortId, peer: SocketAddr, bytes: &[u8]) {
         self.lapse(now);
-        self.peer_data(now, port, peer, bytes);
+        self.peer_data(now, port, plain(peer), bytes);
     }
 
     /// What the host tells, and what an administrator asks for.
@@ -108,7 +109,7 @@ impl Relay {
         match request {
             Request::Opened { wish, port, relayed, next } => self.opened(now, wish, port, relayed, next),
             Request::NotOpened { wish, reason } => self.not_opened(now, wish, reason),
-            Request::Unreachable { port, peer, icmp } => self.unreachable(port, peer, icmp),
+            Request::Unreachable { port, peer, icmp } => self.unreachable(port, plain(peer), icmp),
             Request::Counted { port, to_client, to_peer } => self.counted(port, to_client, to_peer),
             Request::Closed(flow) => self.closed(now, flow),
             Request::Drain { alternates } => self.draining = Some(alternates),

@@ -1,12 +1,10 @@
-//! What an allocation with a channel holds, measured; alone in its program, so that nothing else is. One more test prints what
-//! it costs in time: `cargo nextest run --release -p carillon-relay --run-ignored all --no-capture allocation`.
+//! What an allocation with a channel holds, measured; alone in its program, so that nothing else is.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::Instant;
 
 use carillon_relay::{Config, Limits, PortId, Rule};
 use support::{Client, Edge, PEER, config};
@@ -60,37 +58,6 @@ fn an_allocation_with_a_channel_holds_less_than_a_kilobyte_and_all_is_given_back
 /// What the host of the test remembers is not the relay's.
 fn of_host(edge: &Edge) -> usize {
     edge.rules.capacity() * size_of::<Rule>() + edge.ports.capacity() * size_of::<PortId>()
-}
-
-#[test]
-#[ignore = "prints times, which depend on the machine"]
-fn an_allocation_costs_this_much_time() {
-    let mut edge = edge();
-    let nonce = nonce(&mut edge);
-    let requests: Vec<_> = (0..ALLOCATIONS)
-        .map(|number| {
-            let mut client = client(number, &nonce);
-            let allocate =
-                client.proven(carillon_wire::stun::Method::Allocate, |b| b.requested_transport(17));
-            (client.flow, allocate)
-        })
-        .collect();
-    let start = Instant::now();
-    for (flow, allocate) in &requests {
-        edge.hear(*flow, allocate);
-    }
-    let took = start.elapsed();
-    println!("{:.1} us for each Allocate, {:.0} a second", each(took), 1e6 / each(took));
-    let (flow, data) = (requests[0].0, [&[0x40, 0, 0, 172][..], &[0x80; 172]].concat());
-    let mut client = Client { nonce, ..client(0, "") };
-    assert_eq!(client.bind(&mut edge, 0x4000, PEER), 0);
-    let start = Instant::now();
-    (0..ALLOCATIONS).for_each(|_| assert_eq!(edge.hear(flow, &data).len(), 1));
-    println!("{:.2} us for each ChannelData without its rule", each(start.elapsed()));
-}
-
-fn each(took: std::time::Duration) -> f64 {
-    took.as_secs_f64() * 1e6 / ALLOCATIONS as f64
 }
 
 /// Bytes that this thread has taken and not given back.

@@ -99,6 +99,18 @@ fn what_goes_inside_has_its_class_and_what_goes_outside_has_none() {
     }
 }
 
+/// A socket for both families shows IPv4 addresses inside IPv6 ones.
+#[test]
+fn ipv4_seen_by_a_socket_for_both_families_is_ipv4() {
+    let (mut edge, mut alice) = (Edge::new(), Client::alice().from("[::ffff:10.0.0.5]:1234").on(1));
+    alice.fetch_nonce(&mut edge);
+    let answered = alice.ask(&mut edge, Method::Allocate, |b| b.requested_transport(17));
+    assert_eq!(Message::parse(&answered).unwrap().xor_mapped_address(), Some(at("10.0.0.5:1234")));
+    assert_eq!(alice.bind(&mut edge, 0x4000, PEER), 0);
+    assert_eq!(edge.rules[0].to_client, Some(TrafficClass::Audio));
+    assert!(!edge.hear_peer(edge.ports[0], "[::ffff:9.9.9.9]:40000", b"x").is_empty());
+}
+
 #[test]
 fn checks_of_ice_are_counted_apart_from_media() {
     let (mut edge, mut alice) = (Edge::new(), Client::alice());

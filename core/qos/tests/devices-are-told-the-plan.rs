@@ -219,6 +219,24 @@ fn what_is_no_network_does_not_become_one() {
     assert!(Plan::from_toml(&plan).unwrap_err()[0].text.contains("more than 256"));
 }
 
+/// SIP has one port for everybody: two marks on it are one too many for a switch.
+#[test]
+fn sip_of_servers_is_marked_as_that_of_clients_or_the_plan_is_refused() {
+    let plan = |mark: &str| {
+        format!("base = \"lync-kloud\"\n[roles.conferencing]\nsignaling = {{ dscp = \"{mark}\" }}\n")
+    };
+    let alike = Plan::from_toml(&plan("CS3")).unwrap();
+    for device in SWITCHES {
+        let base = export(&Plan::preset("lync-kloud").unwrap(), device).unwrap();
+        assert_eq!(export(&alike, device).unwrap(), base, "{device}");
+        let text = refusal(&plan("CS5"), device);
+        assert!(
+            text.contains("ports 5061") && text.contains("CS3 (24)") && text.contains("CS5 (40)"),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn routers_of_linux_are_told_the_same_networks() {
     let plan = Plan::from_toml(&format!("base = \"lync-kloud\"\n{SERVERS}")).unwrap();

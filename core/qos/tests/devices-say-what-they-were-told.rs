@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use carillon_qos::drift::{self, State};
-use carillon_qos::export::{Order, PhoneWanted, Target, network_rules, open_network_rules, phone_wanted};
+use carillon_qos::export::{Order, PhoneWanted, Target, open_network_rules, phone_wanted};
 use carillon_qos::import::{self, Deployed, Mark, What};
 use carillon_qos::plan::{PhoneFamily, Scope};
 use carillon_qos::{MarkingRule, Plan, PortRange, Protocol, Role, TrafficClass, dscp};

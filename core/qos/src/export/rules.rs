@@ -89,7 +89,7 @@ fn server(order: &Order<'_>, policy: &RolePolicy, classes: &[TrafficClass]) -> V
         ..rule(name(policy.role(), class, None), policy.mark(class))
     };
     let media = media(policy).filter(|(class, _)| classes.contains(class)).map(of_class);
-    media.chain(listening(order, policy)).collect()
+    media.chain(sip(order, policy)).collect()
 }
 
 /// What to say of a role whose SIP gets no rule although the plan marks signaling.
@@ -99,31 +99,34 @@ pub(super) fn unmarked_signaling(order: &Order<'_>, role: Role) -> Option<String
     let apart = order.plan.marks_apart(role, TrafficClass::Signaling, &order.scope);
     (server && mark != Dscp::DEFAULT && !apart).then(|| {
         format!(
-            "SIP that these servers send has no rule here, as in the published sets. To have it marked by its source port, \
-             write `signaling = {{ dscp = {} }}` under `[roles.{role}]` in the plan.",
+            "SIP that these servers send has no rule here, as in the published sets. To have it marked by its port, write `signaling = {{ dscp = {} }}` under `[roles.{role}]` in the plan.",
             mark.value()
         )
     })
 }
 
-/// What a server answers where SIP listens. Published sets for servers have no such rule, so that a plan asks for it by
-/// stating the signaling mark of the role.
-fn listening(order: &Order<'_>, policy: &RolePolicy) -> Vec<MarkingRule> {
+/// SIP of a server: what it answers where SIP listens, and what it asks of other servers there. Published sets have no
+/// such rules, so that a plan asks for them by stating the signaling mark of the role.
+fn sip(order: &Order<'_>, policy: &RolePolicy) -> Vec<MarkingRule> {
     let (role, class) = (policy.role(), TrafficClass::Signaling);
     let mark = policy.mark(class);
     if mark == Dscp::DEFAULT || !order.plan.marks_apart(role, class, &order.scope) {
         return Vec::new();
     }
     let listeners = signaling_ports(order);
-    let of_port = |ports: &PortRange| {
+    let of_ports = |ports: &PortRange| {
         let base = name(role, class, None);
-        MarkingRule {
+        let name = if listeners.len() == 1 { base } else { format!("{base} {ports}") };
+        let asked = format!("{name} to servers");
+        let tcp = |name, source_ports, destination_ports| MarkingRule {
             protocol: Protocol::Tcp,
-            source_ports: Some(*ports),
-            ..rule(if listeners.len() == 1 { base } else { format!("{base} {ports}") }, mark)
-        }
+            source_ports,
+            destination_ports,
+            ..rule(name, mark)
+        };
+        [tcp(name, Some(*ports), None), tcp(asked, None, Some(*ports))]
     };
-    listeners.iter().map(of_port).collect()
+    listeners.iter().flat_map(of_ports).collect()
 }
 
 /// Audio and video towards clients and towards conferencing servers, by their ports and with their marks.

@@ -113,7 +113,7 @@ services! {
     5353 "udp" "every machine" In "multicast DNS" "Names on the link; programs of the system hold it."; closed: "nothing of the plan; a range that contains it loses a port"; CLIENT;
     5355 "udp" "every machine" In "LLMNR" "Names on the link; programs of the system hold it."; closed: "nothing of the plan; a range that contains it loses a port"; CLIENT;
     6891..=6901 "tcp" "client" In "file transfer" "Files to and from old clients."; closed: "old clients cannot exchange files"; CLIENT;
-    7100..=7102 "tcp" "client" In "SIP, dynamic ports of old clients" "Set by default with the client ranges (ClientSipDynamicPort 7100, 3 ports) and used by no client since Lync 2010: SIP goes out from any port to 5061 or 443."; closed: "nothing: clients open their SIP connections themselves"; CLIENT;
+    7100..=7102 "tcp" "client" In "SIP, dynamic ports of old clients" "Set by default with the client ranges (ClientSipDynamicPort 7100, 3 ports), and without effect since Lync 2010: SIP goes out from any port to 5061 or 443."; closed: "nothing: clients open their SIP connections themselves"; CLIENT;
     8057 "tcp" "Front End" In "web conferencing" "PSOM of clients inside (TLS): whiteboard, polls, uploads. Says bytes when connected."; closed: "no whiteboard, polls or uploads in meetings"; SERVER, everywhere;
     8057 "tcp" "Edge, internal" In "Web Conferencing Edge (DataProxy.exe)" "PSOM between Front End and Edge (MTLS)."; closed: "people outside see no whiteboard and no polls"; EDGE;
     8058 "tcp" "Front End" In "web conferencing compatibility" "PSOM of Live Meeting clients."; closed: "Live Meeting clients cannot join"; SERVER;
@@ -124,6 +124,9 @@ services! {
     50000..=59999 "tcp+udp" "Edge, external A/V" Both "relayed media" "Ports given to calls one by one; idle ones are closed, so a port scan shows nothing. TCP out is always wanted; in and UDP for partners of 2007, recommended for the best paths."; closed: "media goes through 3478 and 443 instead: longer ways, worse sound"; EDGE;
     50001..=50003 "tcp" "every server, Edge internal" In "centralized logging" "Controller and agents (MTLS). The numbers lie inside the Edge's media range, on another interface."; closed: "logs cannot be gathered centrally"; SERVER;
 }
+
+/// The relay's program.
+const RELAY: &str = "MediaRelaySvc.exe";
 
 const fn is_said(words: &[&str]) -> bool {
     !words.is_empty()
@@ -149,6 +152,12 @@ impl Service {
         SERVICES.iter().filter(move |service| (service.first..=service.last).contains(&port))
     }
 
+    /// Whether the relay of an Edge sends from this port on the inside, over `udp` or `tcp`.
+    pub fn relays(port: u16, transport: &str) -> bool {
+        let is_relay = |service: &Service| service.at == "Edge, internal" && service.name.contains(RELAY);
+        Service::at_port(port).any(|service| is_relay(service) && service.transport == transport)
+    }
+
     /// The known ports nearest to a port that is none, below and above.
     pub fn nearest(port: u16) -> Vec<u16> {
         let below = SERVICES.iter().map(|service| service.last).filter(|last| *last < port).max();
@@ -170,6 +179,19 @@ mod tests {
             assert!(service.ports().is_some() && service.first <= service.last, "{service:?}");
             assert!(["tcp", "udp", "tcp+udp"].contains(&service.transport), "{service:?}");
             assert!(service.purpose.ends_with('.') && !service.closed.ends_with('.'), "{service:?}");
+        }
+    }
+
+    #[test]
+    fn a_relay_sends_from_two_ports() {
+        for (port, transport, relays) in [
+            (3478, "udp", true),
+            (443, "tcp", true),
+            (443, "udp", false),
+            (5061, "tcp", false),
+            (50_000, "udp", false),
+        ] {
+            assert_eq!(Service::relays(port, transport), relays, "{port} {transport}");
         }
     }
 

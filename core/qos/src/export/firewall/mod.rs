@@ -50,6 +50,9 @@ fn nft_guide(order: &Order<'_>, reading: Reading, openings: &[&Opening], dispute
     let mut purpose =
         "A Linux firewall between the zones of the plan: what the plan needs passes, the rest between them does not."
             .to_owned();
+    let client_ports = flows::client_ports(order);
+    let count: u32 = client_ports.iter().map(|range| range.count()).sum();
+    purpose.push_str(&format!(" {count} ports between clients."));
     if disputed {
         let ports = flows::ports_into(openings, Zone::EdgeExternal);
         purpose.push_str(&format!(" {}: {ports} ports from the Internet to the Edge.", reading.title()));
@@ -60,8 +63,6 @@ fn nft_guide(order: &Order<'_>, reading: Reading, openings: &[&Opening], dispute
             .to_owned(),
         "Answers pass because their flow was seen to begin: the way back must lead through the same firewall.".to_owned(),
     ];
-    let client_ports = flows::client_ports(order);
-    let count: u32 = client_ports.iter().map(|range| range.count()).sum();
     if count > MANY_CLIENT_PORTS {
         limits.push(format!(
             "The plan opens {count} ports between clients; {MANY_CLIENT_PORTS} are enough for most estates."

@@ -55,10 +55,11 @@ pub(super) fn registry_removal(hosts: &Hosts) -> Guide {
         install: steps([format!("`reg import {role}-remove.reg`"), applied()]),
         roll_back: steps([format!("`reg import {role}.reg`")]),
         check: steps([format!(r"`reg query HKLM\{POLICIES}` lists none of them.")]),
-        limits: limits(
-            hosts,
-            &["Rules of an older plan that this one no longer has stay: remove them with its own file."],
-        ),
+        limits: steps([
+            UNTRIED.to_owned(),
+            "Rules of an older plan that this one no longer has stay: remove them with its own file."
+                .to_owned(),
+        ]),
     }
 }
 
@@ -170,7 +171,7 @@ pub(super) fn netqos_removal(hosts: &Hosts) -> Guide {
         install: steps([format!("`powershell -ExecutionPolicy Bypass -File {role}-remove.ps1`")]),
         roll_back: steps([format!("`powershell -ExecutionPolicy Bypass -File {role}.ps1`")]),
         check: steps(["`Get-NetQosPolicy` lists none of them.".to_owned()]),
-        limits: limits(hosts, &[]),
+        limits: steps([UNTRIED.to_owned()]),
     }
 }
 

@@ -59,6 +59,10 @@ fn nft_guide(order: &Order<'_>, reading: Reading, openings: &[&Opening], dispute
     }
     let mut limits = vec![
         "Only what goes between two zones is decided; other traffic is left to the firewall's other tables.".to_owned(),
+        "Between two zones nothing else passes, and no other table can let it: no remote desktop, SSH, file sharing, \
+         printing, sign-in to the domain. Give zones the narrowest networks that hold their hosts, keep what manages the \
+         servers out of every zone, and first load the file with `counter` in place of `counter drop`."
+            .to_owned(),
         "Reverse proxies, load balancers, directors, databases and DNS have no role in a plan: write their rules yourself."
             .to_owned(),
         "Answers pass because their flow was seen to begin: the way back must lead through the same firewall.".to_owned(),

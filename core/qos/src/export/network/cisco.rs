@@ -19,6 +19,7 @@ fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
     let queues = queues::of_plan(order)?;
     let warning = sides.left_out(NO_NETWORKS).filter(|_| sides.networks.is_empty());
     let mut text = head(order, warning.as_deref(), |line| format!("! {line}\n"));
+    text.push_str("! Pasted over an earlier export, its lists would grow: take that back first.\n");
     marking(&sides, &mut text);
     queuing(&queues, &mut text);
     text.push_str("end\n");

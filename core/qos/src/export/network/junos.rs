@@ -218,6 +218,8 @@ fn guide(order: &Order<'_>, warning: Option<String>) -> Guide {
     let mut limits: Vec<String> = warning.into_iter().collect();
     limits.push(queues::remark(order));
     limits.extend(lines([
+        "Audio is served before everything, routing too, and its percentage does not limit it: believe marks only of ports \
+         where they are set, admit no more calls than the link bears, or add `rate-limit` where the device has it.",
         "Servers and clients are told by addresses and ports, not by programs: whatever else uses these ports there is \
          marked too. Windows gives programs ports from 49152 on.",
         "File transfer keeps its mark and shares the queue of best effort.",
@@ -229,6 +231,8 @@ fn guide(order: &Order<'_>, warning: Option<String>) -> Guide {
                   Junos with eight queues; MX routers with MPCs set any mark, some older ones only none."
             .to_owned(),
         install: lines([
+            "An earlier export first, for merging keeps its terms: `delete firewall family inet filter CARILLON-IN`, the same \
+             with `inet6`, `delete policy-options prefix-list CARILLON-SERVERS`, the same with `CARILLON-SERVERS-V6`.",
             "`configure`, `load merge terminal`, paste the file, `show | compare`, `commit check`.",
             "`set interfaces ... unit ... family inet filter input CARILLON-IN` on ports towards clients and towards \
              servers, the same with `inet6`. On switches the filter belongs under `family ethernet-switching`: change the \

@@ -30,9 +30,28 @@ fn a_port_is_told_with_every_server_that_listens_there_and_what_breaks_without_i
     assert!(said.contains("if closed  no whiteboard, polls or uploads in meetings"), "{said}");
     let asked_about = text(&["port", "8061"], 0);
     assert!(
-        asked_about.contains("In no listener table of the Edge, and not needed from the Internet"),
+        asked_about.contains("Not in the listener table of the Edge; not needed from the Internet"),
         "{asked_about}"
     );
+    let old = text(&["port", "7100"], 0);
+    assert!(old.contains("ClientSipDynamicPort 7100") && old.contains("tcp 7100-7102, client"), "{old}");
+}
+
+#[test]
+fn the_last_port_that_only_documents_have_is_told_as_such() {
+    let said = text(&["port", "57500"], 0);
+    assert!(
+        said.contains(
+            "audio of conferencing, application or mediation  57500 is the last port in the product's documents; the \
+             product ends at 57499."
+        ),
+        "{said}"
+    );
+    assert_eq!(json(&["port", "57500"])["planned"][0]["printed_only"], true);
+    let used = text(&["port", "57499"], 0);
+    assert!(used.contains("audio of conferencing, application or mediation  inside 49152-57499"), "{used}");
+    assert!(used.contains("audio of edge  inside 50000-59999 of plan lync-kloud, not marked"), "{used}");
+    assert!(json(&["port", "57499"])["planned"][0]["printed_only"].is_null());
 }
 
 #[test]
@@ -64,6 +83,41 @@ fn a_flow_has_a_class_and_a_mark_in_each_direction() {
     );
     assert!(text(&["flow", ":1", ":2", "udp"], 1).contains("no class of the plan"));
     assert!(text(&["flow", "nobody", ":2", "udp"], 2).contains("write ADDRESS:PORT"));
+}
+
+/// A relay has one port for all classes: where it goes tells the class.
+#[test]
+fn what_an_edge_relays_is_told_by_its_destination() {
+    let there = |words: &[&str]| json(&[&["flow"], words].concat())["there"].clone();
+    let edge = there(&["10.9.0.1:3478", "10.1.0.7:20045", "udp", "--role", "edge=10.9.0.1"]);
+    assert_eq!(edge.as_array().unwrap().len(), 1, "{edge}");
+    assert_eq!((&edge[0]["class"], &edge[0]["mark"]), (&"video".into(), &34.into()));
+    assert_eq!(edge[0]["because"], "the Edge's rule: its destination port lies in 20040-20079");
+    // Towards a conferencing server too, with the end that the rules have; and unnamed, by the relay's own ports.
+    assert_eq!(there(&[":443", ":57500", "tcp"])[0]["mark"], 46);
+    assert_eq!(
+        there(&["10.1.0.9:3478", ":20003", "udp", "--role", "client=10.1.0.0/16"]),
+        Value::Array(vec![])
+    );
+    let between_clients = there(&[":20003", ":20045", "udp"]);
+    assert!(between_clients.to_string().contains("audio") && !between_clients.to_string().contains("Edge"));
+    assert_eq!(there(&["10.9.0.1:3478", ":9", "udp", "--role", "edge=10.9.0.1"]), Value::Array(vec![]));
+}
+
+#[test]
+fn events_of_qos_policies_are_told_and_a_number_is_told_once() {
+    for (number, says) in [
+        ("16505", "receive windows at the least (64 KB)"),
+        ("16508", "the largest (16 MB)"),
+        ("16704", "longer than allowed"),
+        ("16707", "empty name"),
+        ("16710", "names the value and the policy"),
+        ("16711", "names the value and the policy"),
+    ] {
+        let said = text(&["event", number], 0);
+        assert!(said.contains(says), "{said}");
+        assert!(said.contains(&format!("as a number    {number}, 0x0000")), "{said}");
+    }
 }
 
 #[test]

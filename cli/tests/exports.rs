@@ -114,11 +114,35 @@ fn what_cannot_be_exported_is_said_with_the_reason() {
     assert_eq!(unknown.status(), 2);
     assert!(unknown.err().contains("did you mean `windows-reg`?"), "{}", unknown.err());
     let without = carillon(&["plan", "export", "windows-reg"]);
+    assert_eq!(without.status(), 2);
     assert!(without.err().contains("name one with --plan"), "{}", without.err());
     let off = carillon(&["plan", "export", "windows-reg", "--plan", "lync"]);
     assert_eq!(off.status(), 2);
     assert!(off.err().contains("not in force"), "{}", off.err());
     assert!(carillon(&["plan", "export", "list"]).out().contains("windows-reg"));
+}
+
+/// Whoever asks for a firewall's rules before there is a plan gets few ports, by both readings, and is told whose.
+#[test]
+fn a_firewall_needs_no_plan_and_gets_a_hundred_client_ports_by_both_readings() {
+    let folder = Folder::new("export-firewall");
+    let out = folder.path("out");
+    let run = carillon(&["plan", "export", "firewall", "--out", &out]);
+    assert_eq!(run.status(), 0, "{}", run.err());
+    let said = run.out().split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["no plan was named", "preset schertz-vvx", "100 ports between clients"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    for (file, ports) in
+        [("firewall.nft", "4 ports from the Internet"), ("firewall-relay-inbound.nft", "20004 ports")]
+    {
+        assert!(said.contains(ports), "{ports} in {said}");
+        assert!(fs::read_to_string(format!("{out}/firewall/{file}")).unwrap().contains("6000-6099"));
+    }
+    let flows = fs::read_to_string(format!("{out}/firewall/flows.md")).unwrap();
+    assert!(flows.contains("| between clients, one range: 6000-6099 | 100 |"), "{flows}");
+    let named = carillon(&["plan", "export", "firewall", "--plan", "teams", "--out", &folder.path("teams")]);
+    assert!(!named.out().contains("no plan was named"));
 }
 
 #[test]

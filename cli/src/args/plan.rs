@@ -79,7 +79,7 @@ pub struct Export {
     /// What to make: a target, `all`, or `list` to see them.
     #[arg(value_name = "TARGET")]
     pub target: String,
-    /// The plan: the name of a preset, or a file.
+    /// The plan: the name of a preset, or a file [default for `firewall`: schertz-vvx].
     #[arg(long, value_name = "PRESET|FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<String>,
     /// Where to write: a folder, or `-` to print a target that is a single file [default: carillon-PLAN].

@@ -42,6 +42,11 @@ audio-start = 6000
 video-start = 6050
 "#;
 
+/// Those that are told who else's packets to mark.
+const SWITCHES: [&str; 4] = ["cisco", "junos", "aruba-switch", "aruba-controller"];
+
+const SERVERS: &str = "[servers]\nnetworks = [\"10.1.0.0/24\", \"10.2.0.7\", \"2001:db8:1::/64\"]\n";
+
 fn export(plan: &Plan, target: &str) -> Result<BTreeMap<String, String>, Unfit> {
     let files = (Target::named(target).unwrap().make)(&Order { plan, scope: Scope::default() })?;
     assert!(files.first().is_some_and(|file| file.guide.is_some()), "{target} explains nothing");
@@ -70,14 +75,179 @@ fn every_device_gets_its_file_byte_for_byte() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exports");
     for device in DEVICES {
         for (path, text) in export(&plan, device).unwrap() {
-            let kept = folder.join(&path);
-            if std::env::var_os("CARILLON_WRITE_EXPORTS").is_some() {
-                std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
-                std::fs::write(&kept, &text).unwrap();
-            }
-            assert_eq!(text, std::fs::read_to_string(&kept).unwrap(), "{path}");
+            compare(&folder.join(&path), &text);
         }
     }
+    let with_servers = Plan::from_toml(&format!("{ESTATE}{SERVERS}")).unwrap();
+    for device in SWITCHES {
+        for (path, text) in export(&with_servers, device).unwrap() {
+            compare(&folder.join(path.replace("network/", "network/with-servers/")), &text);
+        }
+    }
+}
+
+fn compare(kept: &Path, text: &str) {
+    if std::env::var_os("CARILLON_WRITE_EXPORTS").is_some() {
+        std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        std::fs::write(kept, text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(kept).unwrap(), "{}", kept.display());
+}
+
+/// The lines that a device obeys.
+fn obeyed(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !["!", ";", "/*", "#"].iter().any(|sign| line.starts_with(sign)))
+}
+
+/// Servers' ports are those that any program may get.
+#[test]
+fn servers_ranges_are_left_out_loudly_where_the_plan_does_not_say_where_servers_are() {
+    for preset in ["lync-kloud", "technet", "schertz-vvx"] {
+        let plan = Plan::preset(preset).unwrap();
+        for device in SWITCHES {
+            let make = Target::named(device).unwrap().make;
+            let file = make(&Order { plan: &plan, scope: Scope::default() }).unwrap().remove(0);
+            let text = String::from_utf8(file.bytes).unwrap();
+            for ports in ["49152", "57500", "57501", "65535", "40803", "49151"] {
+                assert!(!obeyed(&text).any(|line| line.contains(ports)), "{device} marks {ports}:\n{text}");
+            }
+            assert!(text.lines().nth(1).unwrap().contains("SERVERS' PORTS ARE LEFT OUT: "), "{text}");
+            let said = &file.guide.unwrap().limits[0];
+            assert!(said.starts_with("SERVERS' PORTS ARE LEFT OUT: "), "{said}");
+            assert_eq!(said.contains("`servers.networks`"), device != "aruba-switch", "{said}");
+        }
+    }
+    let only = "name = \"x\"\nclasses.audio = \"EF\"\n[roles.conferencing]\naudio = \"49152-57500\"\n";
+    for device in SWITCHES {
+        assert!(refusal(only, device).contains("ports of servers only"), "{}", refusal(only, device));
+    }
+}
+
+#[test]
+fn servers_ranges_are_marked_for_the_servers_addresses_only() {
+    let plan = Plan::from_toml(&format!("base = \"lync-kloud\"\n{SERVERS}")).unwrap();
+    for (device, marking, place) in [
+        ("cisco", " range 49152 57500", &["10.1.0.0 0.0.0.255", "host 10.2.0.7", "2001:db8:1::/64"][..]),
+        ("aruba-controller", " 49152 57500 permit", &["alias carillon-servers"]),
+    ] {
+        let text = export(&plan, device).unwrap().into_values().next().unwrap();
+        assert!(!text.contains("LEFT OUT"), "{text}");
+        let lines: Vec<&str> = obeyed(&text).filter(|line| line.contains(marking)).collect();
+        assert!(lines.iter().all(|line| place.iter().any(|place| line.contains(place))), "{lines:?}");
+        assert!(place.iter().all(|place| lines.iter().any(|line| line.contains(place))), "{lines:?}");
+    }
+    let junos = export(&plan, "junos").unwrap().into_values().next().unwrap();
+    let terms: Vec<&str> = junos.split("term ").filter(|term| term.contains("-port 49152-57500;")).collect();
+    assert_eq!(terms.len(), 4);
+    for (at, term) in terms.iter().enumerate() {
+        let list = if at < 2 { "CARILLON-SERVERS;" } else { "CARILLON-SERVERS-V6;" };
+        assert!(term.contains("-prefix-list {") && term.contains(list), "{term}");
+    }
+    let switch = export(&plan, "aruba-switch").unwrap().into_values().next().unwrap();
+    assert!(switch.contains("LEFT OUT") && !obeyed(&switch).any(|line| line.contains("49152")));
+}
+
+/// An empty list of IOS matches everything.
+#[test]
+fn without_servers_of_an_ip_version_there_is_no_list_for_them() {
+    let plan = "base = \"lync-kloud\"\n[servers]\nnetworks = [\"10.1.0.0/24\"]\n";
+    let plan = Plan::from_toml(plan).unwrap();
+    let cisco = export(&plan, "cisco").unwrap().into_values().next().unwrap();
+    assert!(cisco.contains("\nip access-list extended CARILLON-SERVERS-EF\n"));
+    assert!(!cisco.contains("CARILLON-SERVERS-EF-V6"), "{cisco}");
+    let junos = export(&plan, "junos").unwrap().into_values().next().unwrap();
+    assert!(!junos.contains("CARILLON-SERVERS-V6"), "{junos}");
+    let plan = "base = \"lync-kloud\"\n[servers]\nnetworks = [\"2001:db8::/64\"]\n";
+    let aruba =
+        export(&Plan::from_toml(plan).unwrap(), "aruba-controller").unwrap().into_values().next().unwrap();
+    assert!(
+        aruba.replace("\n! ", " ").contains("the plan names none of IPv4")
+            && !aruba.contains("netdestination"),
+        "{aruba}"
+    );
+}
+
+/// A client's range may lie inside a server's range of another class; who the packet belongs to decides.
+#[test]
+fn servers_come_before_clients() {
+    let crossed = "base = \"technet\"\n[roles.client]\naudio = \"58020-58039\"\n";
+    let plan = Plan::from_toml(&format!("{crossed}{SERVERS}")).unwrap();
+    for (device, servers, clients) in [
+        ("cisco", " class CARILLON-SERVERS-AF41\n", " class CARILLON-CLIENTS-EF\n"),
+        ("junos", "term SERVERS-AF41-1-source", "term CLIENTS-EF-1-source"),
+        (
+            "aruba-controller",
+            "carillon-servers udp 57501 65535 permit tos 34",
+            "any any udp 58020 58039 permit tos 46",
+        ),
+        ("nftables", "th sport 57501-65535 ip dscp set af41", "th sport 58020-58039 ip dscp set ef"),
+    ] {
+        let files = export(&plan, device).unwrap();
+        let text = files
+            .iter()
+            .find(|(path, _)| device != "nftables" || path.ends_with("marks-router.nft"))
+            .unwrap()
+            .1;
+        let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
+        assert!(at(servers) < at(clients), "{device}");
+    }
+    assert!(export(&Plan::from_toml(crossed).unwrap(), "aruba-switch").is_ok());
+}
+
+/// Who could write an address into the plan could write more than an address into a router.
+#[test]
+fn what_is_no_network_does_not_become_one() {
+    for hostile in [
+        "10.1.0.0/24 any\\n permit ip any any",
+        "10.1.0.7; } then accept",
+        "$(reboot)",
+        "any",
+        "0.0.0.0/0",
+        "::/0",
+        "10.1.0.7\\\"",
+        "10.1.0.7!",
+        "fe80::1%eth0",
+    ] {
+        let plan = format!("base = \"lync-kloud\"\n[servers]\nnetworks = [\"10.2.0.0/16\", \"{hostile}\"]\n");
+        let problems = Plan::from_toml(&plan).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].path == "servers.networks", "{hostile}: {problems:?}");
+    }
+    let many: Vec<String> = (0..300).map(|n| format!("\"10.{}.{}.0/24\"", n / 256, n % 256)).collect();
+    let plan = format!("base = \"lync-kloud\"\n[servers]\nnetworks = [{}]\n", many.join(", "));
+    assert!(Plan::from_toml(&plan).unwrap_err()[0].text.contains("more than 256"));
+}
+
+/// SIP has one port for everybody: two marks on it are one too many for a switch.
+#[test]
+fn sip_of_servers_is_marked_as_that_of_clients_or_the_plan_is_refused() {
+    let plan = |mark: &str| {
+        format!("base = \"lync-kloud\"\n[roles.conferencing]\nsignaling = {{ dscp = \"{mark}\" }}\n")
+    };
+    let alike = Plan::from_toml(&plan("CS3")).unwrap();
+    for device in SWITCHES {
+        let base = export(&Plan::preset("lync-kloud").unwrap(), device).unwrap();
+        assert_eq!(export(&alike, device).unwrap(), base, "{device}");
+        let text = refusal(&plan("CS5"), device);
+        assert!(
+            text.contains("ports 5061") && text.contains("CS3 (24)") && text.contains("CS5 (40)"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn routers_of_linux_are_told_the_same_networks() {
+    let plan = Plan::from_toml(&format!("base = \"lync-kloud\"\n{SERVERS}")).unwrap();
+    let files = export(&plan, "nftables").unwrap();
+    let text = &files["linux/marks-router.nft"];
+    assert!(
+        text.contains(
+            "\ndefine servers4 = { 10.1.0.0/24, 10.2.0.7 }\ndefine servers6 = { 2001:db8:1::/64 }\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -127,9 +297,6 @@ fn an_order_that_a_device_cannot_obey_is_refused_with_the_reason() {
         overlap.contains("ports 16384-32767") && overlap.contains("EF (46)") && overlap.contains("AF41"),
         "{overlap}"
     );
-    let crossed = "base = \"technet\"\n[roles.client]\naudio = \"58020-58039\"\n";
-    assert!(export(&Plan::from_toml(crossed).unwrap(), "cisco").is_ok());
-    assert!(refusal(crossed, "aruba-switch").contains("58020-58039 on the side of the whole switch"));
     for device in DEVICES {
         let text = refusal("base = \"lync\"", device);
         assert!(text.contains("is not in force here"), "{device}: {text}");
@@ -160,10 +327,10 @@ fn what_a_family_does_differently_is_said() {
 fn hostile_names_change_nothing_but_the_comment() {
     let hostile = r#"evil\"'\n\r\u2028--><x/>]]>\n!\n*/ } # ; $(reboot) `id` <& é"#;
     let plan = Plan::from_toml(&format!(
-        "{}[sites.\"{hostile}\"]\n",
+        "{}{SERVERS}[sites.\"{hostile}\"]\n",
         ESTATE.replace("\"estate\"", &format!("\"{hostile}\""))
     ));
-    let (plan, tame) = (plan.unwrap(), Plan::from_toml(ESTATE).unwrap());
+    let (plan, tame) = (plan.unwrap(), Plan::from_toml(&format!("{ESTATE}{SERVERS}")).unwrap());
     let site = plan.sites().next().map(str::to_owned);
     let tame_scope = Scope { site: Some("x".to_owned()), service: None };
     for device in DEVICES {

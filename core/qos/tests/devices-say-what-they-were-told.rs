@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carillon_qos::export::{Order, PhoneWanted, Target, network_rules, phone_wanted};
+use carillon_qos::drift::{self, State};
+use carillon_qos::export::{Order, PhoneWanted, Target, open_network_rules, phone_wanted};
 use carillon_qos::import::{self, Deployed, Mark, What};
 use carillon_qos::plan::{PhoneFamily, Scope};
 use carillon_qos::{MarkingRule, Plan, PortRange, Protocol, Role, TrafficClass, dscp};
@@ -189,7 +190,7 @@ proptest! {
     #[test]
     fn networks_mark_what_the_plan_marks(estate in estate()) {
         let plan = Plan::from_toml(&estate.toml()).unwrap();
-        let planned = network_rules(&Order { plan: &plan, scope: Scope::default() }).unwrap();
+        let planned = open_network_rules(&Order { plan: &plan, scope: Scope::default() }).unwrap();
         for target in ["cisco", "junos", "aruba-switch"] {
             let files = read_back(&plan, target);
             let said = rules(&facts(&files));
@@ -204,6 +205,32 @@ proptest! {
         prop_assert_eq!(unnamed(&rules(&facts(&read_back(&plan, "junos")))), unnamed(&planned));
         let to: Vec<MarkingRule> = planned.into_iter().filter(|rule| rule.destination_ports.is_some()).collect();
         prop_assert_eq!(coverage(&rules(&facts(&read_back(&plan, "aruba-controller")))), coverage(&to));
+    }
+
+    /// What holds for servers' addresses only is no rule of everybody, and the reader says that it has passed it over.
+    #[test]
+    fn what_is_marked_for_servers_alone_is_not_read_as_if_for_everybody(estate in estate()) {
+        let text = estate.toml();
+        let alone = Plan::from_toml(&text).unwrap();
+        let plan = Plan::from_toml(&format!("{text}[servers]\nnetworks = [\"10.1.0.0/24\", \"10.2.0.7\", \"2001:db8::/64\"]\n"));
+        let plan = plan.unwrap();
+        let servers = estate.marks[1..4].iter().any(|mark| *mark > 0);
+        for (target, says) in [
+            ("cisco", "holds for some addresses only"),
+            ("junos", "asks for more than protocol and ports"),
+            ("aruba-controller", "marks for some addresses only"),
+            ("aruba-switch", "nothing"),
+        ] {
+            let (files, others) = (read_back(&plan, target), read_back(&alone, target));
+            let unplaced = |files: &[Deployed]| coverage(&rules(&facts(files)));
+            prop_assert_eq!(unplaced(&files), unplaced(&others), "{}", target);
+            let notes: Vec<String> = files[0].notes.iter().map(ToString::to_string).collect();
+            prop_assert_eq!(!notes.is_empty(), servers && target != "aruba-switch", "{}: {:?}", target, notes);
+            prop_assert!(notes.iter().all(|note| note.contains(says)), "{:?}", notes);
+            prop_assert!(notes.len() < 40, "{:?}", notes);
+            let lines = drift::compare(&plan, &Scope::default(), None, &files);
+            prop_assert!(lines.iter().all(|line| line.state == State::Match), "{:?}", lines);
+        }
     }
 
     #[test]
@@ -397,6 +424,20 @@ fn a_configuration_of_cisco_is_read_as_the_router_prints_it() {
     );
     assert_eq!(broken.len(), 2);
     assert!(broken[0].starts_with("line 2:") && broken[1].starts_with("line 5:"), "{broken:?}");
+}
+
+/// What earlier exports did: servers' ranges marked for everybody.
+#[test]
+fn servers_ranges_that_are_open_to_everybody_are_found() {
+    let file = read(
+        "ip access-list extended CARILLON-SERVERS-EF\n permit udp any range 49152 57500 any\n!\nclass-map match-any \
+         CARILLON-SERVERS-EF\n match access-group name CARILLON-SERVERS-EF\n!\npolicy-map P\n class CARILLON-SERVERS-EF\n  \
+         set dscp ef\n",
+    );
+    let plan = Plan::preset("lync-kloud").unwrap();
+    let lines = drift::compare(&plan, &Scope::default(), None, &[file]);
+    assert_eq!(lines[0].state, State::Extra, "{lines:?}");
+    assert!(lines[0].fix.as_ref().unwrap().starts_with("remove it"), "{lines:?}");
 }
 
 #[test]

@@ -37,8 +37,15 @@ None: an export changes nothing but files.
 
 ## Limits
 
-What a device cannot do is said with its target below, and in the guide of each file. The files named here are those of the
-preset `lync-kloud`.
+What a device cannot do is said with its target below, and in the guide of each file. Nothing was tried on Windows, on a
+phone, on a switch or in a browser's policy: other readers of these formats have read the files, and nftables, tc and the
+firewall rules are loaded and measured.
+
+Servers' ranges are as wide as the ports that any program may get. Routers and switches mark them only at the addresses in
+`servers.networks` of the plan; without these, or where a device cannot name addresses, they are left out, and the file says
+so in its first lines.
+
+The files named here are those of the preset `lync-kloud`, which names no networks.
 
 ## Targets
 ";
@@ -66,22 +73,43 @@ fn the_page_of_the_exports_says_what_their_guides_say() {
     );
 }
 
+/// A step that names another file, or another system, sends people the wrong way.
+#[test]
+fn every_file_stands_above_its_own_steps() {
+    let plan = Plan::preset("lync-kloud").unwrap();
+    let order = Order { plan: &plan, scope: Scope::default() };
+    for target in targets() {
+        let Ok(files) = (target.make)(&order) else { continue };
+        let text = section(&files);
+        let blocks: Vec<&str> = text.split("\n**").collect();
+        for (file, guide) in files.iter().filter_map(|file| Some((file, file.guide.as_ref()?))) {
+            let heading = format!("`{}`", file.path);
+            let of_file = |block: &&&str| block.lines().next().unwrap().contains(&heading);
+            let block = if blocks.len() == 1 { blocks[0] } else { blocks[1..].iter().find(of_file).unwrap() };
+            for step in [&guide.install, &guide.roll_back, &guide.check, &guide.limits].into_iter().flatten()
+            {
+                assert!(block.contains(&format!("- {step}\n")), "{}: {step}", file.path);
+            }
+        }
+    }
+}
+
 /// The files, then the steps: once for all files that have the same.
 fn section(files: &[File]) -> String {
     let mut text = "| file | what for |\n|--|--|\n".to_owned();
     let mut kinds: Vec<(Vec<&str>, &Guide)> = Vec::new();
     for (file, guide) in files.iter().filter_map(|file| Some((file, file.guide.as_ref()?))) {
         text += &format!("| `{}` | {} |\n", file.path, guide.purpose.replace('|', "\\|"));
-        let name = file.path.rsplit('/').next().unwrap();
         match kinds.iter_mut().find(|(_, kind)| same_steps(kind, guide)) {
-            Some((names, _)) => names.push(name),
-            None => kinds.push((vec![name], guide)),
+            Some((paths, _)) => paths.push(&file.path),
+            None => kinds.push((vec![&file.path], guide)),
         }
     }
     let several = kinds.len() > 1;
-    for (names, guide) in kinds {
+    for (paths, guide) in kinds {
         if several {
-            text += &format!("\n**{}**\n", names.join(", "));
+            let paths: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+            text += &format!("\n**{}**\n", paths.join(", "));
         }
         text += &steps("Install", &guide.install);
         text += &steps("Roll back", &guide.roll_back);
@@ -91,9 +119,10 @@ fn section(files: &[File]) -> String {
     text
 }
 
-/// Whether two files are handled alike but for their names.
+/// Whether two files are handled alike, to the letter: who reads a step must not have to guess for which file it is.
 fn same_steps(a: &Guide, b: &Guide) -> bool {
-    (a.install.len(), &a.check, &a.limits) == (b.install.len(), &b.check, &b.limits)
+    let steps = |guide: &Guide| Guide { purpose: String::new(), ..guide.clone() };
+    steps(a) == steps(b)
 }
 
 fn steps(title: &str, steps: &[String]) -> String {

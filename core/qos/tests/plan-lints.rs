@@ -76,7 +76,7 @@ fn port_steps() -> Vec<Step> {
         (
             "contains-listener",
             step("21975-21999", "5050-5069"),
-            "audio 5050-5069 contains 5061 (SIP over TLS)",
+            "audio 5050-5069 contains 5061 (SIP over TLS, registrar and proxy)",
         ),
         (
             "overlaps-edge-range",

@@ -33,6 +33,7 @@ fn answers(plan: &Plan) -> String {
     out += &format!("{:?} {:?} {:?}\n", plan.signaling_ports(), plan.queue_map(), plan.executables());
     out += &format!("{:?} {:?} {:?}\n", plan.edge_ports(), plan.edge_marks_internal(), plan.edge_external());
     out += &format!("{:?} {:?} {:?}\n", plan.video_kbps(), plan.voicemail_ports(), plan.wifi_mapping());
+    out += &format!("{:?}\n", plan.server_networks());
     for phone in plan.phones() {
         let starts = [&phone.audio_start, &phone.video_start].map(|s| s.as_ref().map(|s| s.value));
         let marks: Vec<_> = phone.marks.iter().map(|(class, mark)| (class, mark.value)).collect();
@@ -173,7 +174,7 @@ fn tables() -> impl Strategy<Value = String> {
     let signaling = range().prop_map(|r| format!("[signaling]\nports = [5061, {r}]\n"));
     let others = (text(), source()).prop_map(|(name, source)| {
         let name = if name == "\"\"" { "\"x.exe\"".to_owned() } else { name.replace("\\n", "") };
-        format!("[clients]\nexecutables = [{name}]\n{source}[wifi]\nmapping = \"rfc8325\"\n[bandwidth]\nvideo-kbps = 7\n")
+        format!("[clients]\nexecutables = [{name}]\n{source}[wifi]\nmapping = \"rfc8325\"\n[servers]\nnetworks = [\"10.1.0.0/24\", \"2001:db8::7\"]\n{source}[bandwidth]\nvideo-kbps = 7\n")
     });
     let voicemail = range().prop_map(|r| format!("[voicemail]\nports = {r}\n"));
     let some = |strategy: BoxedStrategy<String>| prop_oneof![Just(String::new()), strategy];

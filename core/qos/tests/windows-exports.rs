@@ -105,6 +105,67 @@ fn a_mediation_server_gets_one_rule() {
     );
 }
 
+/// The published sets mark no SIP of servers; a plan that states a role's own signaling mark asks for it.
+#[test]
+fn servers_mark_sip_where_the_plan_states_it_for_their_role() {
+    let plan = |more: &str| Plan::from_toml(&format!("base = \"lync-kloud\"\n{more}")).unwrap();
+    let names = |plan: &Plan, role| -> Vec<String> {
+        let rules = rules::of_role(&Order { plan, scope: Scope::default() }, role).unwrap();
+        rules.iter().map(|rule| format!("{}: {}", rule.name, rule.describe())).collect()
+    };
+    let told = plan("[roles.conferencing]\nsignaling = { dscp = \"CS3\" }\n");
+    assert_eq!(
+        names(&told, Role::Conferencing)[2..],
+        [
+            "Carillon conferencing signaling: every program, TCP, source 5061: CS3 (24)",
+            "Carillon conferencing signaling to servers: every program, TCP, destination 5061: CS3 (24)",
+        ]
+    );
+    assert_eq!(names(&told, Role::Mediation).len(), 1);
+    let unmarked = plan("[roles.conferencing]\nsignaling = { dscp = \"unmarked\" }\n");
+    assert_eq!(names(&unmarked, Role::Conferencing).len(), 2);
+    let several = plan("signaling.ports = [5061, 5067]\n[roles.gateway]\nsignaling = { dscp = 40 }\n");
+    assert_eq!(names(&several, Role::Gateway).len(), 4);
+
+    let said = |plan: &Plan, file: &str| {
+        let files = export(plan, "windows-reg");
+        let limits = files.iter().find(|of| of.path == file).unwrap().guide.clone().unwrap().limits;
+        limits
+            .iter()
+            .any(|limit| limit.contains("write `signaling = { dscp = 24 }` under `[roles.conferencing]`"))
+    };
+    assert!(said(&plan(""), "windows/conferencing.reg") && !said(&told, "windows/conferencing.reg"));
+    assert!(
+        !said(&unmarked, "windows/conferencing.reg") && !said(&plan(""), "windows/conferencing-remove.reg")
+    );
+}
+
+#[test]
+fn only_clients_are_told_of_the_networks_of_their_domain() {
+    let plan = Plan::preset("lync-kloud").unwrap();
+    for target in ["windows-reg", "windows-pol"] {
+        for file in export(&plan, target).iter().filter(|file| !file.path.contains("remove")) {
+            let limits = file.guide.clone().unwrap().limits.join("\n");
+            assert_eq!(
+                limits.contains("Clients apply"),
+                file.path.contains("client"),
+                "{}: {limits}",
+                file.path
+            );
+            assert_eq!(
+                limits.contains("An Edge is in no domain"),
+                file.path.contains("/edge"),
+                "{}: {limits}",
+                file.path
+            );
+        }
+    }
+    let gpo = export(&plan, "windows-gpo")[0].guide.clone().unwrap().limits.join("\n");
+    for says in ["no `gpreport.xml`", "the registry extension only", "Not tried on Windows"] {
+        assert!(gpo.contains(says), "{says}: {gpo}");
+    }
+}
+
 #[test]
 fn an_edge_gets_four_rules_by_destination_port() {
     assert_eq!(

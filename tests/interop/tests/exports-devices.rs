@@ -21,7 +21,7 @@ fn plan(name: &str) -> Result<Plan> {
     let text = format!(
         "name = \"{name}\"\nbase = \"schertz-vvx\"\n[classes]\nsharing = \"AF21\"\n[roles.client]\naudio = \"6000-6047\"\n\
          video = \"6050-6099\"\nsharing = \"6100-6124\"\nfile-transfer = \"6125-6149\"\n[roles.gateway]\naudio = \
-         \"16384-17383\"\n[phones.vvx]\naudio-start = 6000\nvideo-start = 6050\n[sites.\"{name}\"]\n"
+         \"16384-17383\"\n[servers]\nnetworks = [\"10.1.0.0/24\", \"2001:db8:1::7\"]\n[phones.vvx]\naudio-start = 6000\nvideo-start = 6050\n[sites.\"{name}\"]\n"
     );
     Plan::from_toml(&text).map_err(|problems| format!("{problems:?}").into())
 }
@@ -131,19 +131,32 @@ fn ciscoconfparse_finds_the_planned_policies_and_no_name_that_leads_nowhere() ->
         assert_eq!(router.lists["CARILLON-CLIENTS-EF"], list);
         assert_eq!(router.lists["CARILLON-CLIENTS-EF-V6"], list);
         assert_eq!(
-            router.lists["CARILLON-SERVERS-CS3"],
+            router.lists["CARILLON-CLIENTS-CS3"],
             ["permit tcp any eq 5061 any", "permit tcp any any eq 5061"]
         );
-        assert_eq!(router.lists.len(), 16);
+        for (list, place) in [
+            ("CARILLON-SERVERS-AF41", "10.1.0.0 0.0.0.255"),
+            ("CARILLON-SERVERS-AF41-V6", "host 2001:db8:1::7"),
+        ] {
+            let of = |protocol: &str| {
+                [
+                    format!("permit {protocol} {place} range 57501 65535 any"),
+                    format!("permit {protocol} any {place} range 57501 65535"),
+                ]
+            };
+            assert_eq!(router.lists[list], [of("udp"), of("tcp")].concat());
+        }
+        assert_eq!(router.lists.len(), 14);
         assert_eq!(router.classes["CARILLON-QUEUE-VIDEO"], ["match dscp af41"]);
-        let marks = |side: &str| -> Vec<(String, Vec<String>)> {
+        let marks = |side: &str, marks: &[&str]| -> Vec<(String, Vec<String>)> {
             let class = |mark: &str| format!("CARILLON-{side}-{}", mark.to_uppercase());
-            ["ef", "af41", "af21", "cs3"].map(|mark| (class(mark), vec![format!("set dscp {mark}")])).to_vec()
+            marks.iter().map(|mark| (class(mark), vec![format!("set dscp {mark}")])).collect()
         };
-        assert_eq!(router.policies["CARILLON-CLIENTS-IN"], marks("CLIENTS"));
-        assert_eq!(router.policies["CARILLON-SERVERS-IN"], marks("SERVERS"));
+        let servers = marks("SERVERS", &["ef", "af41", "af21"]);
+        let clients = marks("CLIENTS", &["ef", "af41", "af21", "cs3"]);
+        assert_eq!(router.policies["CARILLON-IN"], [servers, clients].concat());
         assert_eq!(reserved(&router.policies["CARILLON-WAN-OUT"])?, [33, 25, 5, 7]);
-        assert_eq!(router.policies.len(), 3);
+        assert_eq!(router.policies.len(), 2);
     }
     Ok(())
 }

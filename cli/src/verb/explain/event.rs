@@ -44,7 +44,11 @@ fn print(decoded: &Decoded, out: &mut dyn Write) -> Result<(), Failure> {
         }
         None => writeln!(out, "{DOUBT}not known here{DOUBT:#}")?,
     }
-    writeln!(out, "  {FAINT}as a number{FAINT:#}    {signed} or {unsigned}, {hex}")?;
+    let number = match i64::from(*signed) == i64::from(*unsigned) {
+        true => signed.to_string(),
+        false => format!("{signed} or {unsigned}"),
+    };
+    writeln!(out, "  {FAINT}as a number{FAINT:#}    {number}, {hex}")?;
     if let Some(parts) = hresult {
         let facility = parts
             .facility_name

@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use carillon_qos::export::{Order, rules};
 use carillon_qos::plan::Scope;
 use carillon_qos::probe::Transport;
 use carillon_qos::reference::Service;
 use carillon_qos::verify::RoleAssignment;
-use carillon_qos::{Plan, PortRange, Role, TrafficClass, dscp};
+use carillon_qos::{MarkingRule, Plan, PortRange, Role, TrafficClass, dscp};
+use carillon_wire::ip::Dscp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -64,6 +66,10 @@ pub fn run(asked: &Asked<'_>, plan: &str, json: bool, out: &mut dyn Write) -> Re
 fn given(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) -> Vec<Given> {
     let mut found: Vec<Given> = Vec::new();
     let signaling = |port: u16| plan.signaling_ports().iter().find(move |ports| ports.contains(port));
+    let relayed = given_by_relay(plan, asked, from, to);
+    if let (Some(relayed), true) = (&relayed, named(asked.roles, from.address) == Some(Role::Edge)) {
+        return vec![relayed.clone()];
+    }
     for role in Role::ALL.into_iter().filter(|role| may_be(asked.roles, from.address, *role)) {
         let policy = plan.policy(role, &Scope::default());
         let classes: Vec<(TrafficClass, PortRange, &str)> = match (signaling(to.port), signaling(from.port)) {
@@ -87,7 +93,28 @@ fn given(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) -> Vec<Give
             }
         }
     }
+    found.extend(relayed);
     found
+}
+
+/// A relay sends every class from the same port, so that the Edge's rules look at where it goes. Only who is named as an
+/// Edge, or sends from a relay's port, is taken for one.
+fn given_by_relay(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) -> Option<Given> {
+    let told = named(asked.roles, from.address) == Some(Role::Edge);
+    let relays = Service::relays(from.port, asked.transport.name());
+    if !told && !(relays && may_be(asked.roles, from.address, Role::Edge)) {
+        return None;
+    }
+    let scope = Scope::default();
+    let rules = rules::of_role(&Order { plan, scope: scope.clone() }, Role::Edge).ok()?;
+    let goes_there = |rule: &MarkingRule| {
+        let ports = rule.destination_ports.filter(|ports| ports.contains(to.port))?;
+        let class_of = |role| plan.policy(role, &scope).classes_of_port(ports.start()).next();
+        Some((class_of(Role::Client).or_else(|| class_of(Role::Conferencing))?, ports, rule.mark.value()))
+    };
+    let (class, ports, mark) = rules.iter().find_map(goes_there)?;
+    let because = format!("the Edge's rule: its destination port lies in {ports}");
+    Some(Given { class, roles: vec![Role::Edge], ports, mark, because })
 }
 
 /// `client, phone or gateway`.
@@ -102,11 +129,23 @@ pub(super) fn listed(roles: &[Role]) -> String {
     }
 }
 
+/// `marked EF (46)`, `not marked`.
+pub(super) fn marked(mark: u8) -> String {
+    match Dscp::new(mark) {
+        Some(mark) if mark != Dscp::DEFAULT => format!("marked {}", dscp::label(mark)),
+        _ => "not marked".to_owned(),
+    }
+}
+
 /// The longest network that holds an address says its role; an address that nobody named may be anything.
 fn may_be(roles: &[RoleAssignment], address: Option<IpAddr>, role: Role) -> bool {
-    let Some(address) = address else { return true };
-    let named = roles.iter().filter(|of| of.holds(address)).max_by_key(|of| of.prefix);
-    named.is_none_or(|named| named.role == role)
+    named(roles, address).is_none_or(|named| named == role)
+}
+
+fn named(roles: &[RoleAssignment], address: Option<IpAddr>) -> Option<Role> {
+    let address = address?;
+    let holding = roles.iter().filter(|of| of.holds(address));
+    holding.max_by_key(|of| of.prefix).map(|of| of.role)
 }
 
 fn direction(
@@ -119,8 +158,7 @@ fn direction(
 ) -> Result<(), Failure> {
     writeln!(out, "{STRONG}{word}{STRONG:#}  {transport} {} to {}", end(from), end(to))?;
     for Given { class, roles, mark, because, .. } in given {
-        let mark = carillon_wire::ip::Dscp::new(*mark).map_or(String::new(), dscp::label);
-        writeln!(out, "  {NAME}{class}{NAME:#} of {}, marked {mark}: {because}", listed(roles))?;
+        writeln!(out, "  {NAME}{class}{NAME:#} of {}, {}: {because}", listed(roles), marked(*mark))?;
     }
     if given.is_empty() {
         writeln!(out, "  {DOUBT}no class of the plan{DOUBT:#}: best effort, unmarked (0)")?;

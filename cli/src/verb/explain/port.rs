@@ -2,12 +2,13 @@
 
 use std::io::Write;
 
-use carillon_qos::plan::Scope;
+use carillon_qos::plan::{RolePolicy, Scope};
 use carillon_qos::reference::{Listens, Service};
-use carillon_qos::{Plan, PortRange, Role, TrafficClass, dscp};
+use carillon_qos::{Plan, PortRange, Role, TrafficClass};
 use serde::Serialize;
 use serde_json::json;
 
+use super::flow::{listed, marked};
 use crate::answer::{Answer, Failure};
 use crate::plans;
 use crate::style::{DOUBT, FAINT, NAME, STRONG};
@@ -24,6 +25,9 @@ pub struct Planned {
     pub ports: PortRange,
     /// The mark of what leaves from there.
     pub mark: u8,
+    /// Whether only the documents of the product have the port in the range, which itself ends one earlier.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub printed_only: bool,
 }
 
 /// Explains it; no if neither the table nor the plan knows it.
@@ -55,15 +59,27 @@ pub fn planned(plan: &Plan, port: u16) -> Vec<Planned> {
         let signaling = plan.signaling_ports().iter().filter(|ports| ports.contains(port));
         let signaling = signaling.map(|ports| (TrafficClass::Signaling, *ports));
         let media = policy.classes_of_port(port).filter_map(|class| Some((class, policy.ports(class)?)));
-        for (class, ports) in signaling.chain(media).filter(|(_, ports)| *ports != PortRange::UNRESTRICTED) {
+        let used = signaling.chain(media).map(|(class, ports)| (class, ports, false));
+        let printed = printed(&policy, port).map(|(class, ports)| (class, ports, true));
+        for (class, ports, printed_only) in
+            used.chain(printed).filter(|(_, ports, _)| *ports != PortRange::UNRESTRICTED)
+        {
             let mark = policy.mark(class).value();
             match found.iter_mut().find(|of| (of.class, of.ports, of.mark) == (class, ports, mark)) {
                 Some(alike) => alike.roles.push(role),
-                None => found.push(Planned { class, roles: vec![role], ports, mark }),
+                None => found.push(Planned { class, roles: vec![role], ports, mark, printed_only }),
             }
         }
     }
     found
+}
+
+/// The classes whose range ends before this port, and with it in the product's documents: exported rules have that end.
+fn printed(policy: &RolePolicy, port: u16) -> impl Iterator<Item = (TrafficClass, PortRange)> {
+    TrafficClass::MEDIA.into_iter().filter_map(move |class| {
+        let (ports, end) = (policy.ports(class)?, policy.class(class).documented_end?);
+        (!ports.contains(port) && (ports.start()..=end).contains(&port)).then_some((class, ports))
+    })
 }
 
 fn print(
@@ -84,10 +100,18 @@ fn print(
         writeln!(out, "{STRONG}{name}{STRONG:#}  {transport} {range}, {at}: {direction}\n  {purpose}")?;
         writeln!(out, "  {FAINT}if closed{FAINT:#}  {closed}\n  {FAINT}source{FAINT:#}     {source}")?;
     }
-    for Planned { class, roles, ports, mark } in planned {
-        let mark = carillon_wire::ip::Dscp::new(*mark).map_or(String::new(), dscp::label);
-        let roles = super::flow::listed(roles);
-        writeln!(out, "{NAME}{class}{NAME:#} of {roles}  inside {ports} of plan {plan}, marked {mark}")?;
+    for Planned { class, roles, ports, mark, printed_only } in planned {
+        let (roles, marked) = (listed(roles), marked(*mark));
+        if *printed_only {
+            writeln!(
+                out,
+                "{NAME}{class}{NAME:#} of {roles}  {port} is the last port in the product's documents; the product ends at {}. \
+                 Rules of plan {plan} have the documents' end: {marked}; no media uses it",
+                ports.end()
+            )?;
+            continue;
+        }
+        writeln!(out, "{NAME}{class}{NAME:#} of {roles}  inside {ports} of plan {plan}, {marked}")?;
     }
     if services.is_empty() && planned.is_empty() {
         let near: Vec<String> = Service::nearest(port).iter().map(u16::to_string).collect();

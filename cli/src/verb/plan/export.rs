@@ -54,6 +54,10 @@ pub(super) fn run(args: &Export, out: &mut dyn Write) -> Result<Answer, Failure>
     if args.json {
         return print_json(&manifest);
     }
+    if args.plan.is_none() {
+        let text = "no plan was named; these are the ports of the preset";
+        writeln!(out, "{DOUBT}{text} {FIREWALL_PRESET}{DOUBT:#}, --plan takes another")?;
+    }
     print_made(&folder, &made, out)?;
     Ok(Answer::Yes)
 }
@@ -85,8 +89,13 @@ fn chosen(name: &str) -> Result<Vec<&'static Target>, Failure> {
     })
 }
 
+/// The plan of firewall rules where none is named: a request for a firewall is asked for before there is a plan, and by
+/// this article's plan clients need no more than 100 ports.
+const FIREWALL_PRESET: &str = "schertz-vvx";
+
 fn plan(args: &Export) -> Result<Plan, Failure> {
-    let Some(name) = &args.plan else {
+    let default = (args.target == "firewall").then(|| FIREWALL_PRESET.to_owned());
+    let Some(name) = args.plan.as_ref().or(default.as_ref()) else {
         let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         let hint = format!("name one with --plan: a file, or a preset ({})", presets.join(", "));
         return Err(Failure::new("cannot export without a plan", hint));

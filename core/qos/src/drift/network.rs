@@ -3,8 +3,8 @@
 
 use super::{Line, State};
 use crate::dscp;
-use crate::export::{Order, network_rules};
-use crate::import::Deployed;
+use crate::export::{Order, network_rules, open_network_rules};
+use crate::import::{Deployed, Marker};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 
@@ -20,7 +20,13 @@ pub(super) fn lines(order: &Order<'_>, file: &Deployed, deployed: &[(&str, &Mark
     if deployed.is_empty() {
         return Vec::new();
     }
-    let planned = match network_rules(order) {
+    // A switch's lines for some addresses only are remarks of its reader, and what holds for everybody must not be as
+    // wide as servers' ranges are; of nftables both are read as rules.
+    let planned = match file.marker {
+        Marker::Network => open_network_rules(order),
+        _ => network_rules(order),
+    };
+    let planned = match planned {
         Ok(planned) => planned,
         Err(unfit) => {
             let line = |(place, rule): &(&str, &MarkingRule)| {

@@ -16,7 +16,7 @@ mod windows;
 pub use firewall::Zone;
 pub use guide::Guide;
 pub(crate) use linux::without_programs;
-pub use network::rules as network_rules;
+pub use network::{open_rules as open_network_rules, rules as network_rules};
 pub use phone::{Wanted as PhoneWanted, wanted as phone_wanted};
 
 use crate::plan::{Plan, Scope};

@@ -17,8 +17,9 @@ const RELAY: &str = "MediaRelaySvc.exe";
 /// The rules of one role. Unmarked classes have none: the absence of a rule is no mark.
 ///
 /// Clients mark their own programs by source port, so that media is marked whatever port the other side uses, and
-/// signaling by destination, whose source port is random. Servers mark by source port, whatever the program. The Edge
-/// has one port for all classes and marks towards the inside by the destination's port.
+/// signaling by destination, whose source port is random. Servers mark by source port, whatever the program: media, as
+/// the published sets do, and SIP where the plan states the signaling mark of that role. The Edge has one port for all
+/// classes and marks towards the inside by the destination's port.
 ///
 /// # Errors
 /// A plan that is not in force in this scope has nothing to install.
@@ -33,8 +34,10 @@ pub fn of_role(order: &Order<'_>, role: Role) -> Result<Vec<MarkingRule>, Unfit>
     let policy = plan.policy(role, scope);
     Ok(distinct(match role {
         Role::Client | Role::Phone => client(order, &policy),
-        Role::Conferencing | Role::Application | Role::Gateway => server(&policy, &TrafficClass::MEDIA),
-        Role::Mediation => server(&policy, &[TrafficClass::Audio]),
+        Role::Conferencing | Role::Application | Role::Gateway => {
+            server(order, &policy, &TrafficClass::MEDIA)
+        }
+        Role::Mediation => server(order, &policy, &[TrafficClass::Audio]),
         Role::Edge => edge(order),
     }))
 }
@@ -80,12 +83,50 @@ fn signaling_ports(order: &Order<'_>) -> Vec<PortRange> {
     ports
 }
 
-fn server(policy: &RolePolicy, classes: &[TrafficClass]) -> Vec<MarkingRule> {
+fn server(order: &Order<'_>, policy: &RolePolicy, classes: &[TrafficClass]) -> Vec<MarkingRule> {
     let of_class = |(class, ports)| MarkingRule {
         source_ports: Some(ports),
         ..rule(name(policy.role(), class, None), policy.mark(class))
     };
-    media(policy).filter(|(class, _)| classes.contains(class)).map(of_class).collect()
+    let media = media(policy).filter(|(class, _)| classes.contains(class)).map(of_class);
+    media.chain(sip(order, policy)).collect()
+}
+
+/// What to say of a role whose SIP gets no rule although the plan marks signaling.
+pub(super) fn unmarked_signaling(order: &Order<'_>, role: Role) -> Option<String> {
+    let server = matches!(role, Role::Conferencing | Role::Application | Role::Mediation | Role::Gateway);
+    let mark = order.plan.policy(role, &order.scope).mark(TrafficClass::Signaling);
+    let apart = order.plan.marks_apart(role, TrafficClass::Signaling, &order.scope);
+    (server && mark != Dscp::DEFAULT && !apart).then(|| {
+        format!(
+            "SIP that these servers send has no rule here, as in the published sets. To have it marked by its port, write `signaling = {{ dscp = {} }}` under `[roles.{role}]` in the plan.",
+            mark.value()
+        )
+    })
+}
+
+/// SIP of a server: what it answers where SIP listens, and what it asks of other servers there. Published sets have no
+/// such rules, so that a plan asks for them by stating the signaling mark of the role.
+fn sip(order: &Order<'_>, policy: &RolePolicy) -> Vec<MarkingRule> {
+    let (role, class) = (policy.role(), TrafficClass::Signaling);
+    let mark = policy.mark(class);
+    if mark == Dscp::DEFAULT || !order.plan.marks_apart(role, class, &order.scope) {
+        return Vec::new();
+    }
+    let listeners = signaling_ports(order);
+    let of_ports = |ports: &PortRange| {
+        let base = name(role, class, None);
+        let name = if listeners.len() == 1 { base } else { format!("{base} {ports}") };
+        let asked = format!("{name} to servers");
+        let tcp = |name, source_ports, destination_ports| MarkingRule {
+            protocol: Protocol::Tcp,
+            source_ports,
+            destination_ports,
+            ..rule(name, mark)
+        };
+        [tcp(name, Some(*ports), None), tcp(asked, None, Some(*ports))]
+    };
+    listeners.iter().flat_map(of_ports).collect()
 }
 
 /// Audio and video towards clients and towards conferencing servers, by their ports and with their marks.

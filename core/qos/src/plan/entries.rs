@@ -100,6 +100,13 @@ impl Plan {
         list.maybe("executables", &self.executables, |names| {
             format!("[{}]", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "))
         });
+        list.section = "servers".to_owned();
+        list.maybe("networks", &self.servers, |networks| {
+            format!(
+                "[{}]",
+                networks.iter().map(|network| quoted(&network.to_string())).collect::<Vec<_>>().join(", ")
+            )
+        });
         list.section = "voicemail".to_owned();
         list.maybe("ports", &self.voicemail, range_text);
         list.section = "bandwidth".to_owned();

@@ -9,6 +9,7 @@ mod explain;
 mod layer;
 pub mod lint;
 pub mod management;
+mod network;
 mod phones;
 mod policy;
 mod preset;
@@ -26,6 +27,7 @@ pub use explain::{Candidate, Explained};
 pub use layer::{Ports, Scope};
 pub use lint::{KINDS, Kind, Level, Lint};
 pub use management::{Held, Kind as ManagedKind, ManagedValue, Management, Property, TimeSpan};
+pub use network::Network;
 pub use phones::{Evidence, FAMILIES, MarkControl, Phone, PhoneFamily, PortControl};
 pub use policy::{ClassPolicy, RolePolicy};
 pub use preset::{PRESETS, Preset};
@@ -135,6 +137,7 @@ pub struct Plan {
     edge: Edge,
     queues: Option<Setting<QueueMap>>,
     executables: Option<Setting<Vec<String>>>,
+    servers: Option<Setting<Vec<Network>>>,
     voicemail: Option<Setting<PortRange>>,
     video_kbps: Option<Setting<u32>>,
     wifi: Option<Setting<WifiMapping>>,
@@ -209,6 +212,11 @@ impl Plan {
     /// Names of the client programs, as policies match them.
     pub fn executables(&self) -> &[String] {
         self.executables.as_ref().map_or(&[], |names| &names.value)
+    }
+
+    /// Networks of servers and gateways: what devices in between tell servers' wide ranges by. None unless told.
+    pub fn server_networks(&self) -> &[Network] {
+        self.servers.as_ref().map_or(&[], |networks| &networks.value)
     }
 
     /// The Edge's external relay ports.

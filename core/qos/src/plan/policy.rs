@@ -91,6 +91,11 @@ impl Plan {
         RolePolicy { role, classes: TrafficClass::ALL.map(|class| self.class_policy(role, class, scope)) }
     }
 
+    /// Whether the mark of a role's class is said for that role, and not for the class as a whole.
+    pub fn marks_apart(&self, role: Role, class: TrafficClass, scope: &Scope) -> bool {
+        self.layers(scope).iter().any(|named| named.layer.role_marks.contains_key(&(role, class)))
+    }
+
     /// Whether the plan is in force in this scope, and who says so.
     pub fn enabled_in(&self, scope: &Scope) -> Setting<bool> {
         let said = self.layers(scope).into_iter().find_map(|named| named.layer.enabled.clone());

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::layer::Ports;
 use super::management::Management;
+use super::network::Network;
 use super::phones::PhoneFamily;
 use super::queues::QueueMap;
 pub use super::read::read;
@@ -134,6 +135,8 @@ pub struct RawPlan {
     pub queues: Option<At<QueueMap>>,
     /// `clients.executables`.
     pub executables: Option<At<Vec<String>>>,
+    /// `servers.networks`.
+    pub servers: Option<At<Vec<Network>>>,
     /// `voicemail.ports`.
     pub voicemail: Option<At<PortRange>>,
     /// `bandwidth.video-kbps`.

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::layer::Ports;
 use super::management;
+use super::network::Network;
 use super::phones::{FAMILIES, PhoneFamily};
 use super::problem::{Problem, suggest};
 use super::queues::{self, QueueMap};
@@ -19,7 +20,7 @@ use crate::ports::PortRange;
 use crate::role::Role;
 use crate::rule::{MarkingRule, Protocol};
 
-const TOP: [&str; 19] = [
+const TOP: [&str; 20] = [
     "name",
     "title",
     "base",
@@ -34,12 +35,16 @@ const TOP: [&str; 19] = [
     "edge",
     "queues",
     "clients",
+    "servers",
     "voicemail",
     "bandwidth",
     "wifi",
     "rules",
     "management",
 ];
+
+/// Most networks of servers: each becomes lines in the lists of every router.
+const MAX_NETWORKS: usize = 256;
 
 /// Reads a file and lists what is wrong with it.
 pub fn read(text: &str) -> (RawPlan, Vec<Problem>) {
@@ -69,6 +74,7 @@ fn read_plan(root: &Section<'_>, reader: &mut Reader) -> RawPlan {
         edge: default.edge(root, reader),
         queues: default.queues(root, reader),
         executables: default.executables(root, reader),
+        servers: default.servers(root, reader),
         voicemail: default.voicemail(root, reader),
         video_kbps: default.bandwidth(root, reader),
         wifi: default.wifi(root, reader),
@@ -266,6 +272,26 @@ impl Sourced {
             reader.complain(names.line, &path, format!("{name:?} is no program name"));
         }
         Some(names)
+    }
+
+    fn servers(&self, root: &Section<'_>, reader: &mut Reader) -> Option<At<Vec<Network>>> {
+        let section = root.section(reader, "servers")?;
+        section.allow(reader, ["networks", "source"]);
+        let source = self.of(&section, reader);
+        let texts = section.strings(reader, "networks")?.from(&source);
+        let path = format!("{}.networks", section.path);
+        if texts.value.len() > MAX_NETWORKS {
+            reader.complain(texts.line, &path, format!("lists more than {MAX_NETWORKS} networks"));
+        }
+        let mut networks = Vec::new();
+        for text in &texts.value {
+            match Network::parse(text) {
+                Ok(network) if networks.contains(&network) => {}
+                Ok(network) => networks.push(network),
+                Err(wrong) => reader.complain(texts.line, &path, wrong),
+            }
+        }
+        Some(At { value: networks, line: texts.line, source: texts.source })
     }
 
     fn voicemail(&self, root: &Section<'_>, reader: &mut Reader) -> Option<At<PortRange>> {

@@ -59,6 +59,7 @@ fn alone(raw: RawPlan) -> Plan {
         },
         queues: raw.queues.map(|queues| set(queues, global)),
         executables: raw.executables.map(|names| set(names, global)),
+        servers: raw.servers.map(|networks| set(networks, global)),
         voicemail: raw.voicemail.map(|ports| set(ports, global)),
         video_kbps: raw.video_kbps.map(|rate| set(rate, global)),
         wifi: raw.wifi.map(|wifi| set(wifi, global)),
@@ -106,6 +107,7 @@ fn inherit(plan: &mut Plan, base: Plan) {
     plan.edge.external = plan.edge.external.take().or(base.edge.external);
     plan.queues = plan.queues.take().or(base.queues);
     plan.executables = plan.executables.take().or(base.executables);
+    plan.servers = plan.servers.take().or(base.servers);
     plan.voicemail = plan.voicemail.take().or(base.voicemail);
     plan.video_kbps = plan.video_kbps.take().or(base.video_kbps);
     plan.wifi = plan.wifi.take().or(base.wifi);
@@ -134,6 +136,7 @@ fn origins(plan: &mut Plan) -> impl Iterator<Item = &mut Origin> {
     let rest = [
         of(&mut plan.queues),
         of(&mut plan.executables),
+        of(&mut plan.servers),
         of(&mut plan.voicemail),
         of(&mut plan.video_kbps),
         of(&mut plan.wifi),

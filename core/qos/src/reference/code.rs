@@ -97,6 +97,11 @@ codes! {
     16501 QosEvent "computer QoS policies changed" "New policies of the computer hold."; "nothing: check marks with `carillon verify` on a capture";
     16502 QosEvent "user QoS policies refreshed, unchanged" "The policies of the user were read again and are the same."; "nothing; if a new policy was expected, see where it is linked: `gpresult /h report.html`";
     16503 QosEvent "user QoS policies changed" "New policies of the user hold."; "nothing: check marks with `carillon verify` on a capture";
+    16504 QosEvent "inbound TCP throughput level not configured" "No policy sets how large receive windows may grow; Windows' own setting holds."; "nothing: it has nothing to do with marks";
+    16505 QosEvent "inbound TCP throughput level 0" "A policy keeps receive windows at the least (64 KB): Tcp Autotuning Level `Off`."; "nothing, if that was meant; it has nothing to do with marks, and slows downloads over long links";
+    16506 QosEvent "inbound TCP throughput level 1" "A policy keeps receive windows small (256 KB): Tcp Autotuning Level `Highly Restricted`."; "nothing, if that was meant; it has nothing to do with marks";
+    16507 QosEvent "inbound TCP throughput level 2" "A policy keeps receive windows below the largest (1 MB): Tcp Autotuning Level `Restricted`."; "nothing, if that was meant; it has nothing to do with marks";
+    16508 QosEvent "inbound TCP throughput level 3" "A policy lets receive windows grow to the largest (16 MB): Tcp Autotuning Level `Normal`."; "nothing: it has nothing to do with marks";
     16509 QosEvent "marking override not configured" "Marks that programs ask for are treated as Windows does by itself."; "nothing, if policies mark";
     16510 QosEvent "marking override: ignored" "Marks that programs ask for are set to 0."; "policies still mark; allow requests only if programs should mark themselves";
     16511 QosEvent "marking override: allowed" "Marks that programs ask for are kept."; "policies still go before";
@@ -113,6 +118,16 @@ codes! {
     16611 QosEvent "user QoS policy skipped: application" "The application of a policy cannot be resolved and the policy is not used."; "name a file that ends in .exe, without symbolic links and mapped drives";
     16700 QosEvent "computer QoS policies not refreshed" "Reading the policies of the computer failed."; "see the events of group policy before it, then `gpupdate /force`";
     16701 QosEvent "user QoS policies not refreshed" "Reading the policies of the user failed."; "see the events of group policy before it, then `gpupdate /force`";
+    16702 QosEvent "computer QoS policies not opened" "The key under which the policies of the computer lie cannot be opened."; "see whether `HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows\\QoS` is there and may be read by the system; the error code is in the event";
+    16703 QosEvent "user QoS policies not opened" "The key under which the policies of the user lie cannot be opened."; "see whether `HKCU\\SOFTWARE\\Policies\\Microsoft\\Windows\\QoS` is there and may be read by the system; the error code is in the event";
+    16704 QosEvent "computer QoS policy skipped: name too long" "The name of a policy is longer than allowed; the event gives its number in the key, not its name."; "shorten the name: `reg query` on the key of the policies lists them in that order";
+    16705 QosEvent "user QoS policy skipped: name too long" "The name of a policy is longer than allowed; the event gives its number in the key, not its name."; "shorten the name: `reg query` on the key of the policies lists them in that order";
+    16706 QosEvent "computer QoS policy skipped: no name" "A policy has an empty name; the event gives its number in the key."; "remove it: `reg query` on the key of the policies lists them in that order";
+    16707 QosEvent "user QoS policy skipped: no name" "A policy has an empty name; the event gives its number in the key."; "remove it: `reg query` on the key of the policies lists them in that order";
+    16708 QosEvent "computer QoS policy not opened" "The key of one policy cannot be opened; the event gives its number."; "see the rights on that key";
+    16709 QosEvent "user QoS policy not opened" "The key of one policy cannot be opened; the event gives its number."; "see the rights on that key";
+    16710 QosEvent "computer QoS policy skipped: field" "A value of a policy is missing or not valid; the event names the value and the policy, which is not used."; "write all eleven values as text: `carillon plan export windows-reg` does; `carillon plan check` on the exported key names the bad one";
+    16711 QosEvent "user QoS policy skipped: field" "A value of a policy is missing or not valid; the event names the value and the policy, which is not used."; "write all eleven values as text: `carillon plan export windows-reg` does; `carillon plan check` on the exported key names the bad one";
     0x8000_4005 Whole "E_FAIL" "Something failed, without a reason."; "see the events before it";
     0x8007_0005 Whole "E_ACCESSDENIED" "The account may not do that."; "see which account the service runs as, and its groups and rights";
     0x8007_000e Whole "E_OUTOFMEMORY" "No memory is left."; "see which process holds it";

@@ -50,18 +50,23 @@ fn nft_guide(order: &Order<'_>, reading: Reading, openings: &[&Opening], dispute
     let mut purpose =
         "A Linux firewall between the zones of the plan: what the plan needs passes, the rest between them does not."
             .to_owned();
+    let client_ports = flows::client_ports(order);
+    let count: u32 = client_ports.iter().map(|range| range.count()).sum();
+    purpose.push_str(&format!(" {count} ports between clients."));
     if disputed {
         let ports = flows::ports_into(openings, Zone::EdgeExternal);
         purpose.push_str(&format!(" {}: {ports} ports from the Internet to the Edge.", reading.title()));
     }
     let mut limits = vec![
         "Only what goes between two zones is decided; other traffic is left to the firewall's other tables.".to_owned(),
+        "Between two zones nothing else passes, and no other table can let it: no remote desktop, SSH, file sharing, \
+         printing, sign-in to the domain. Give zones the narrowest networks that hold their hosts, keep what manages the \
+         servers out of every zone, and first load the file with `counter` in place of `counter drop`."
+            .to_owned(),
         "Reverse proxies, load balancers, directors, databases and DNS have no role in a plan: write their rules yourself."
             .to_owned(),
         "Answers pass because their flow was seen to begin: the way back must lead through the same firewall.".to_owned(),
     ];
-    let client_ports = flows::client_ports(order);
-    let count: u32 = client_ports.iter().map(|range| range.count()).sum();
     if count > MANY_CLIENT_PORTS {
         limits.push(format!(
             "The plan opens {count} ports between clients; {MANY_CLIENT_PORTS} are enough for most estates."

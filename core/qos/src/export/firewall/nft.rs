@@ -64,6 +64,9 @@ fn sets(zones: &[Zone]) -> String {
     text + "\n"
 }
 
+const DROPS: &str = "        # Here ends what the plan knows of: remote desktop, SSH, file sharing and sign-in between zones too. To see
+        # what would be refused before it is, load the file with `counter` in place of `counter drop`.\n";
+
 /// Pairs of zones jump and come back: an address may be in several zones.
 fn forward(zones: &[Zone], pairs: &BTreeSet<(Zone, Zone)>) -> String {
     let mut text =
@@ -84,6 +87,7 @@ fn forward(zones: &[Zone], pairs: &BTreeSet<(Zone, Zone)>) -> String {
             text.push_str(&format!("        {family} saddr @{set} {family} daddr @{set} return\n"));
         }
     }
+    text.push_str(DROPS);
     for (suffix, family, _) in FAMILIES {
         text.push_str(&format!(
             "        {family} saddr @zones{suffix} {family} daddr @zones{suffix} counter drop\n"

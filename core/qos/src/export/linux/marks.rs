@@ -103,7 +103,8 @@ fn head(order: &Order<'_>, title: &str, defines: &str) -> String {
 }
 
 /// What a router marks. Ranges of clients are told by ports alone, in both directions. Those of servers are as wide as
-/// the ports that any program may get, so that the servers' addresses have to be given.
+/// the ports that any program may get, so that the servers' addresses have to be given; they go first, for a client's
+/// range may lie inside one of another class.
 struct Forwarded {
     by_ports: Vec<MarkingRule>,
     from_servers: Vec<MarkingRule>,
@@ -130,19 +131,20 @@ impl Forwarded {
         } else {
             "Marks of what a router forwards"
         };
-        let mut text = head(order, title, if self.from_servers.is_empty() { "" } else { SERVER_DEFINES });
+        let defines = if self.from_servers.is_empty() { String::new() } else { server_defines(order) };
+        let mut text = head(order, title, &defines);
         if !self.from_servers.is_empty() {
             text.push_str(SERVER_SETS);
         }
         text.push_str(
             "    chain forward {\n        type filter hook forward priority mangle; policy accept;\n",
         );
-        for rule in &self.by_ports {
-            text.push_str(&statements(rule, "", ""));
-        }
         for rule in &self.from_servers {
             text.push_str(&statements(rule, "ip saddr @servers4 ", "ip6 saddr @servers6 "));
             text.push_str(&statements(&answered(rule), "ip daddr @servers4 ", "ip6 daddr @servers6 "));
+        }
+        for rule in &self.by_ports {
+            text.push_str(&statements(rule, "", ""));
         }
         if bleach {
             text.push_str(&bleaching());
@@ -151,19 +153,28 @@ impl Forwarded {
     }
 }
 
-const SERVER_DEFINES: &str = "
-# Addresses and networks of servers and gateways, with commas between them. While these are empty, only what
-# clients send and get is marked.
-define servers4 = { }
-define servers6 = { }
-";
+/// The plan's networks of servers; who has none in the plan writes them here.
+fn server_defines(order: &Order<'_>) -> String {
+    let list = |is_v4: bool| {
+        let networks = order.plan.server_networks().iter().filter(|one| one.address().is_ipv4() == is_v4);
+        let networks: Vec<String> = networks.map(ToString::to_string).collect();
+        if networks.is_empty() { String::new() } else { format!("{} ", networks.join(", ")) }
+    };
+    format!(
+        "\n# Addresses and networks of servers and gateways, with commas between them (`servers.networks` in the plan). \
+         While these\n# are empty, only what clients send and get is marked.\n\
+         define servers4 = {{ {}}}\ndefine servers6 = {{ {}}}\n",
+        list(true),
+        list(false)
+    )
+}
 
 const SERVER_SETS: &str = "    set servers4 {
-        type ipv4_addr; flags interval;
+        type ipv4_addr; flags interval; auto-merge;
         elements = $servers4
     }
     set servers6 {
-        type ipv6_addr; flags interval;
+        type ipv6_addr; flags interval; auto-merge;
         elements = $servers6
     }
 ";
@@ -183,14 +194,16 @@ fn host_guide(order: &Order<'_>, role: Role) -> Guide {
     if role == Role::Edge && order.plan.edge_external() == EdgeExternal::None {
         install.insert(1, "Write the inner interfaces into the line `define inside`.".to_owned());
     }
+    let mut limits = texts([
+        "Tried with nftables 1.0.6.",
+        "Every program's packets are matched, by their ports; nftables knows no names of programs.",
+        "A host needs the kernel's nftables with `inet` tables; in a container the rules belong to its own network.",
+    ]);
+    limits.extend(rules::unmarked_signaling(order, role));
     Guide {
         purpose: format!("Marks, over IPv4 and IPv6, what Linux hosts with the role {role} send."),
         install,
-        ..marks_guide(texts([
-            "Tried with nftables 1.0.6.",
-            "Every program's packets are matched, by their ports; nftables knows no names of programs.",
-            "A host needs the kernel's nftables with `inet` tables; in a container the rules belong to its own network.",
-        ]))
+        ..marks_guide(limits)
     }
 }
 
@@ -216,7 +229,8 @@ fn router_guide(bleach: bool) -> Guide {
         purpose: format!("{what} For networks whose hosts cannot mark or are not trusted to do so."),
         install: vec![
             format!("Copy `{name}` to `/etc/carillon/marks.nft` on the router."),
-            "Write the servers' networks into `define servers4` and `define servers6`, if the file has them."
+            "Write the servers' networks into `define servers4` and `define servers6`, if the file has these lines and \
+             the plan has no `servers.networks`."
                 .to_owned(),
             "Check and load it: `nft -c -f /etc/carillon/marks.nft && nft -f /etc/carillon/marks.nft`."
                 .to_owned(),

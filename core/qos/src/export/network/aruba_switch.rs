@@ -1,30 +1,36 @@
-//! ArubaOS-Switch (ProCurve): marks by port for the whole switch, and the priority of each mark.
+//! ArubaOS-Switch (ProCurve): marks by port for the whole switch, and the priority of each mark. Its lines name no
+//! addresses, so that servers' ranges stay out.
 //!
 //! Evidence: HP's advanced traffic management guides for the 6120, 5400zl and 8200zl: a mark needs a priority before it
 //! can be given, `ipv4` and `ipv6` are words of the later releases, ranges of a protocol may not overlap.
 
 use carillon_wire::ip::Dscp;
 
-use super::super::stamp::stamp;
 use super::super::{File, Guide, Order, Target, Unfit};
 use super::sides;
-use super::{file, lines};
+use super::{file, head, lines};
 use crate::dscp;
 use crate::ports::PortRange;
 use crate::rule::Protocol;
 
 pub(super) const TARGET: Target = Target { name: "aruba-switch", title: "ArubaOS-Switch, ProCurve", make };
 
+/// Why servers are left out, whatever the plan says.
+const NO_ADDRESSES: &str = "these lines cannot name addresses";
+
 fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
     let mut entries: Vec<(Dscp, Protocol, PortRange)> = Vec::new();
-    for side in sides::of_plan(order)? {
-        for marked in side.marked {
-            entries.extend(marked.ports.iter().map(|(protocol, ports)| (marked.mark, *protocol, *ports)));
-        }
+    let sides = sides::of_plan(order)?;
+    for marked in &sides.clients.marked {
+        entries.extend(marked.ports.iter().map(|(protocol, ports)| (marked.mark, *protocol, *ports)));
     }
-    sides::check_apart("the whole switch", &entries)?;
-    let text = format!("; {}\n{}{}", stamp(order), priorities(&entries), ports(&entries));
-    Ok(vec![file("network/aruba-switch.txt", text, guide())])
+    if entries.is_empty() {
+        return Err(Unfit(format!("the plan marks ports of servers only, and {NO_ADDRESSES}")));
+    }
+    let warning = sides.left_out(NO_ADDRESSES);
+    let head = head(order, warning.as_deref(), |line| format!("; {line}\n"));
+    let text = format!("{head}{}{}", priorities(&entries), ports(&entries));
+    Ok(vec![file("network/aruba-switch.txt", text, guide(warning))])
 }
 
 fn marks(entries: &[(Dscp, Protocol, PortRange)]) -> Vec<Dscp> {
@@ -68,7 +74,14 @@ fn ports(entries: &[(Dscp, Protocol, PortRange)]) -> String {
     text
 }
 
-fn guide() -> Guide {
+fn guide(warning: Option<String>) -> Guide {
+    let mut limits: Vec<String> = warning.into_iter().collect();
+    limits.extend(lines([
+        "The lines hold for the whole switch and for both ends of a flow.",
+        "Older releases (ProCurve before K.15) know neither `ipv4` nor `ipv6` here: take the lines of IPv4 without the \
+         word.",
+        "The number of ranges is limited by the model. Not tried on a device.",
+    ]));
     Guide {
         purpose: "Marks and 802.1p priorities at the first switch, for hosts that cannot mark themselves."
             .to_owned(),
@@ -84,11 +97,6 @@ fn guide() -> Guide {
             "`show qos tcp-udp-port-priority` and `show qos dscp-map`.",
             "Give `show running-config` to `carillon plan check`, and a capture to `carillon verify`.",
         ]),
-        limits: lines([
-            "The lines hold for the whole switch and for both ends of a flow.",
-            "Older releases (ProCurve before K.15) know neither `ipv4` nor `ipv6` here: take the lines of IPv4 without the \
-             word.",
-            "The number of ranges is limited by the model. Not tried on a device.",
-        ]),
+        limits,
     }
 }

@@ -18,8 +18,23 @@ pub(super) const MDM_SYSTEMS: &str =
 
 const UNTRIED: &str = "Not tried on Windows: the file was checked by other readers of its format only.";
 
-const OTHER_NETWORKS: &str = "Clients apply these policies only on networks of their domain. Machines outside of a \
-                              domain, and those that work elsewhere, need `do-not-use-nla.reg` and a restart.";
+/// On which networks a host applies its policies.
+fn networks(role: Role) -> &'static str {
+    match role {
+        Role::Client => {
+            "Clients apply these policies only on networks of their domain. Machines outside of a domain, and those that \
+             work elsewhere, need `do-not-use-nla.reg` and a restart."
+        }
+        Role::Edge => {
+            "An Edge is in no domain. Windows Server 2012 and later apply the policies on every network; Windows Server \
+             2008 R2 needs `do-not-use-nla.reg` and a restart."
+        }
+        _ => {
+            "Windows Server 2012 and later apply these policies on every network, Windows Server 2008 R2 on those of its \
+             domain only."
+        }
+    }
+}
 
 pub(super) fn registry(hosts: &Hosts) -> Guide {
     let role = hosts.role;
@@ -29,7 +44,7 @@ pub(super) fn registry(hosts: &Hosts) -> Guide {
         install: steps([one_first(role), import, applied()]),
         roll_back: steps([format!("`reg import {role}-remove.reg`"), applied()]),
         check: check(role),
-        limits: limits(hosts, &[OTHER_NETWORKS]),
+        limits: limits(hosts, &[networks(role)]),
     }
 }
 
@@ -40,10 +55,11 @@ pub(super) fn registry_removal(hosts: &Hosts) -> Guide {
         install: steps([format!("`reg import {role}-remove.reg`"), applied()]),
         roll_back: steps([format!("`reg import {role}.reg`")]),
         check: steps([format!(r"`reg query HKLM\{POLICIES}` lists none of them.")]),
-        limits: limits(
-            hosts,
-            &["Rules of an older plan that this one no longer has stay: remove them with its own file."],
-        ),
+        limits: steps([
+            UNTRIED.to_owned(),
+            "Rules of an older plan that this one no longer has stay: remove them with its own file."
+                .to_owned(),
+        ]),
     }
 }
 
@@ -81,7 +97,7 @@ pub(super) fn pol(hosts: &Hosts) -> Guide {
         limits: limits(
             hosts,
             &[
-                OTHER_NETWORKS,
+                networks(role),
                 r"Copied over `%SystemRoot%\System32\GroupPolicy\Machine\Registry.pol` it replaces every other local policy.",
             ],
         ),
@@ -97,11 +113,19 @@ pub(super) fn gpo(hosts: &[Hosts]) -> Guide {
     let mut limits = vec![
         UNTRIED.to_owned(),
         "Linked to nothing by itself: a policy that nobody links does nothing.".to_owned(),
-        "The backups carry no report, and a fixed date, so that the same plan gives the same folder."
+        "The backups carry no `gpreport.xml`, so that the console shows no settings of theirs before they are imported, and \
+         a fixed date, so that the same plan gives the same folder."
+            .to_owned(),
+        "They name the registry extension only, not the one of policy-based QoS, for whose editor no public source has the \
+         identifier: computers get the keys, and take them up when they start; the console lists them as extra registry \
+         settings."
             .to_owned(),
         "An Edge is in no domain: it gets `windows/edge.reg` or `windows/edge/Registry.pol`.".to_owned(),
     ];
-    limits.extend(hosts.iter().flat_map(left_out));
+    limits.extend(hosts.iter().flat_map(|hosts| {
+        let said = |text: &String| format!("Role {}: {text}", hosts.role);
+        hosts.unmarked_signaling.as_ref().map(said).into_iter().chain(left_out(hosts))
+    }));
     Guide {
         purpose: format!("Group policies of a domain: {}. {SYSTEMS}", names.join(", ")),
         install: steps([
@@ -147,7 +171,7 @@ pub(super) fn netqos_removal(hosts: &Hosts) -> Guide {
         install: steps([format!("`powershell -ExecutionPolicy Bypass -File {role}-remove.ps1`")]),
         roll_back: steps([format!("`powershell -ExecutionPolicy Bypass -File {role}.ps1`")]),
         check: steps(["`Get-NetQosPolicy` lists none of them.".to_owned()]),
-        limits: limits(hosts, &[]),
+        limits: steps([UNTRIED.to_owned()]),
     }
 }
 
@@ -231,6 +255,7 @@ fn limits(hosts: &Hosts, more: &[&str]) -> Vec<String> {
     if hosts.role == Role::Edge {
         limits.push("The Edge's other media, sharing and file transfer, has no rule; towards the Internet nothing is marked.".to_owned());
     }
+    limits.extend(hosts.unmarked_signaling.clone());
     limits.extend(left_out(hosts));
     limits
 }

@@ -27,6 +27,8 @@ struct Hosts {
     /// For people: plan, site, role.
     title: String,
     rules: Vec<MarkingRule>,
+    /// What has to be said of SIP that stays unmarked.
+    unmarked_signaling: Option<String>,
     /// Programs of the plan that no Windows can have.
     left_out: Vec<String>,
 }
@@ -35,14 +37,21 @@ struct Hosts {
 fn hosts(order: &Order<'_>, roles: &[Role]) -> Result<Vec<Hosts>, Unfit> {
     let mut all = Vec::new();
     for role in roles {
-        let (rules, others): (Vec<MarkingRule>, Vec<MarkingRule>) = rules::of_role(order, *role)?
+        let (wanted, others): (Vec<MarkingRule>, Vec<MarkingRule>) = rules::of_role(order, *role)?
             .into_iter()
             .partition(|rule| rule.application.as_deref().is_none_or(is_program));
         let mut left_out: Vec<String> = others.into_iter().filter_map(|rule| rule.application).collect();
         left_out.sort_unstable();
         left_out.dedup();
-        if !rules.is_empty() {
-            all.push(Hosts { role: *role, title: title(order, *role), rules, left_out });
+        if !wanted.is_empty() {
+            let unmarked_signaling = rules::unmarked_signaling(order, *role);
+            all.push(Hosts {
+                role: *role,
+                title: title(order, *role),
+                rules: wanted,
+                unmarked_signaling,
+                left_out,
+            });
         }
     }
     if all.is_empty() {

@@ -6,17 +6,8 @@ use super::kinds::*;
 use super::{Findings, Level};
 use crate::class::TrafficClass;
 use crate::ports::PortRange;
+use crate::reference::Service;
 use crate::role::Role;
-
-/// Services that listen in every deployment of this kind.
-const LISTENERS: [(u16, &str); 6] = [
-    (443, "HTTPS and TURN over TCP"),
-    (3478, "STUN and TURN"),
-    (4443, "configuration replication"),
-    (5061, "SIP over TLS"),
-    (5062, "relay authentication"),
-    (8057, "web conferencing"),
-];
 
 /// `net.ipv4.ip_local_port_range` of Linux as installed.
 const LINUX_EPHEMERAL: (u16, u16) = (32768, 60999);
@@ -111,12 +102,12 @@ impl Plan {
     }
 
     fn check_listeners(&self, role: Role, name: &str, range: PortRange, findings: &mut Findings) {
-        for (port, service) in LISTENERS.into_iter().filter(|(port, _)| range.contains(*port)) {
-            let text = format!("{name} {range} contains {port} ({service})");
+        for service in Service::everywhere().filter(|service| range.contains(service.first)) {
+            let text = format!("{name} {range} contains {} ({})", service.first, service.name);
             findings.add_for(role.name(), CONTAINS_LISTENER, Level::Error, text);
         }
         for listener in self.signaling_ports() {
-            let known = LISTENERS.iter().any(|(port, _)| *listener == single(*port));
+            let known = Service::everywhere().any(|service| service.ports() == Some(*listener));
             if let Some(shared) = range.intersection(*listener).filter(|_| !known) {
                 let text = format!("{name} {range} and signaling {listener} share {shared}");
                 findings.add_for(role.name(), CONTAINS_LISTENER, Level::Error, text);
@@ -219,8 +210,4 @@ fn check_ephemeral(role: Role, name: &str, range: PortRange, findings: &mut Find
         let text = format!("{name} {range} and Linux's ephemeral {start}-{end} share {shared}");
         findings.add_for(role.name(), EPHEMERAL, Level::Advice, text);
     }
-}
-
-fn single(port: u16) -> PortRange {
-    PortRange::from_ends(port, port).unwrap_or(PortRange::UNRESTRICTED)
 }

@@ -11,6 +11,7 @@ mod evaluate;
 mod host;
 pub mod language;
 pub mod object;
+mod operators;
 mod output;
 mod shell;
 

@@ -166,6 +166,14 @@ impl Bound {
         self.get(name).map(Value::text).filter(|text| !text.is_empty())
     }
 
+    /// A number.
+    pub(crate) fn count(&self, name: &str) -> Option<usize> {
+        match self.get(name) {
+            Some(Value::Integer(number)) => usize::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
     /// Several texts.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         let items = self.get(name).cloned().unwrap_or_default().into_items();

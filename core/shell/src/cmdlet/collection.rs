@@ -145,13 +145,29 @@ fn not_found(kind: &ManagedKind, identity: &str) -> Error {
     Error::new(Fault::ObjectNotFound, text)
 }
 
+/// Can be set, and is documented as never printed: there for who names it.
+const UNPRINTED: [&str; 5] = [
+    "EnableLocationBasedRouting",
+    "VoiceRoutingPolicy",
+    "XmppInternalPort",
+    "XmppListeningPort",
+    "SkypeSearchProxyPort",
+];
+
 /// The object as it prints.
 pub(super) fn object(plan: &Plan, kind: &'static ManagedKind, identity: &Identity) -> Object {
     let mut object = Object::new(kind.name).with("Identity", identity.shown.as_str());
     for property in kind.properties {
         object.properties.push((property.name.to_owned(), value(plan, kind, identity, property)));
     }
+    show_printed(&mut object);
     object
+}
+
+/// All properties print, except those of which the documents know no line.
+pub(super) fn show_printed(object: &mut Object) {
+    let names = object.properties.iter().map(|(name, _)| name);
+    object.shown = Some(names.filter(|name| !UNPRINTED.contains(&name.as_str())).cloned().collect());
 }
 
 /// What holds for a property, or waits to hold.
@@ -228,7 +244,10 @@ fn differing(
         let (Some(new), Some(old)) = (instance.get(property.name), current.get(property.name)) else {
             continue;
         };
-        let new = convert::convert(Parameter::of(property), new.clone())?;
+        let new = match new {
+            Value::Null => Value::Null,
+            new => convert::convert(Parameter::of(property), new.clone())?,
+        };
         if new != *old {
             changes.push((property, convert::kept(&new)));
         }

@@ -1,7 +1,8 @@
 //! Objects as files and texts of other kinds: what is shown, JSON, CSV, HTML.
 
 use super::Call;
-use super::builtin::{narrowed, wrong};
+use super::builtin::wrong;
+use super::columns::{columns, narrowed};
 use crate::error::Error;
 use crate::object::{Object, Value};
 use crate::output;
@@ -54,13 +55,13 @@ fn csv(input: &[Value]) -> Vec<String> {
 }
 
 pub(super) fn to_html(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let names = call.bound.texts("Property");
+    let columns = columns(call, "Property")?;
     let escaped = |text: &str| {
         text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
     };
     let mut lines = vec!["<table>".to_owned()];
     for (place, item) in input.iter().enumerate() {
-        let Value::Object(object) = narrowed(item, &names, None) else { continue };
+        let Value::Object(object) = narrowed(call.shell, item, &columns, None)? else { continue };
         let row = |tag: &str, cells: Vec<String>| {
             let cells: String =
                 cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();

@@ -187,7 +187,7 @@ fn object(name: &str, values: &Values) -> Object {
         };
         object.properties.push((property.name.to_owned(), shown));
     }
-    object.shown = Some(object.properties.len());
+    object.shown = Some(object.properties.iter().map(|(name, _)| name.clone()).collect());
     for property in rest.filter(|property| !ACTIONS.contains(&property.name)) {
         let value =
             values.get(property.name).map_or(Value::Null, |value| convert::shown(property.values, value));

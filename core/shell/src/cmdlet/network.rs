@@ -179,6 +179,7 @@ pub(super) fn refine(
             format!("Cannot process command because of one or more missing mandatory parameters: {missing}.");
         return Err(Error::new(Fault::MissingMandatoryParameter, text));
     }
+    check_subnet(call, plan, kind, identity, changes)?;
     check_references(plan, kind, changes)?;
     check_pair(plan, kind, identity, changes)?;
     if changes.iter().any(|(property, value)| property.name == "BypassID" && value.is_some())
@@ -284,6 +285,35 @@ fn texts(value: &ManagedValue) -> Vec<String> {
     }
 }
 
+/// A subnet is called by its IPv4 address. One that is no network address is taken, and told: pages print some.
+fn check_subnet(
+    call: &mut Call<'_, '_>,
+    plan: &Plan,
+    kind: &ManagedKind,
+    identity: &Identity,
+    changes: &Changes,
+) -> Result<(), Error> {
+    if kind.name != "NetworkSubnet" {
+        return Ok(());
+    }
+    let Ok(address) = identity.key.parse::<std::net::Ipv4Addr>() else {
+        let text = format!(
+            "Cannot validate argument on parameter 'SubnetID'. \"{}\" is no IPv4 address, as 172.11.15.0.",
+            identity.key
+        );
+        return Err(Error::new(Fault::ParameterArgumentValidationError, text));
+    };
+    let said = changes.iter().find(|(property, _)| property.name == "MaskBits").and_then(|(_, bits)| bits.clone());
+    let bits = said.or_else(|| plan.management().value(kind, &identity.key, "MaskBits").cloned());
+    let Some(ManagedValue::Integer(bits)) = bits else { return Ok(()) };
+    let mask = u32::MAX.checked_shl(32 - u32::try_from(bits).unwrap_or(32).min(32)).unwrap_or(0);
+    let network = std::net::Ipv4Addr::from(u32::from(address) & mask);
+    if network != address {
+        call.shell.warn(format!("{address} with {bits} bits is no network address; {network} is."));
+    }
+    Ok(())
+}
+
 fn check_references(plan: &Plan, kind: &ManagedKind, changes: &Changes) -> Result<(), Error> {
     for (property, value) in changes {
         let target = REFERENCES.iter().find(|(of, name, _)| *of == kind.name && *name == property.name);
@@ -348,8 +378,11 @@ pub(super) fn referred(plan: &Plan, kind: &ManagedKind, name: &str) -> Option<St
 
 /// Properties that follow from other facts.
 pub(super) fn printed(plan: &Plan, kind: &ManagedKind, identity: &Identity, property: &str) -> Value {
-    if kind.name != "NetworkConfiguration" {
-        return identity.shown.as_str().into();
+    match kind.name {
+        "NetworkConfiguration" => {}
+        // Addresses of services that Carillon doesn't have.
+        "WebServer" => return Value::Null,
+        _ => return identity.shown.as_str().into(),
     }
     let of = match property {
         "BWPolicyProfiles" => "NetworkBandwidthPolicyProfile",

@@ -169,9 +169,18 @@ fn domains(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     filtered(call, found)
 }
 
+/// Says that a plan file does not know it.
+fn needs_a_server(call: &mut Call<'_, '_>, what: &str) -> Result<Vec<Value>, Error> {
+    let name = &call.cmdlet.name;
+    call.shell.warn(format!(
+        "{name}: {what} is known by a server, and --plan edits a file; leave it out to ask the server."
+    ));
+    Ok(Vec::new())
+}
+
 /// One server, one store: it has the newest plan whenever it answers. A file has no replicas.
 fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    let Some(server) = call.shell.host.server()? else { return Ok(Vec::new()) };
+    let Some(server) = call.shell.host.server()? else { return needs_a_server(call, "who has the newest plan") };
     let asked = call.bound.text("ReplicaFqdn");
     if let Some(other) = asked.filter(|asked| !asked.eq_ignore_ascii_case(&server.fqdn)) {
         return Err(Error::new(Fault::ObjectNotFound, format!("Cannot find the replica \"{other}\".")));

@@ -146,6 +146,16 @@ pub(super) fn why(name: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, why)| *why)
 }
 
+/// That a documented cmdlet has nothing to act on.
+pub(super) fn not_supported(name: &str, why: &str) -> Error {
+    Error::new(Fault::NotSupported, format!("{name} : is documented, but not in Carillon: {why}."))
+}
+
+/// What there is instead of a cmdlet that never was.
+pub(super) fn instead(name: &str) -> Option<&'static str> {
+    NEVER_WERE.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, instead)| *instead)
+}
+
 fn absent(
     _: &mut crate::shell::Shell<'_>,
     _: &[crate::language::ast::Element],

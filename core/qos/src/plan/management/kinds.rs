@@ -90,7 +90,12 @@ const PHONE: &[Property] = &[
 ];
 
 const MEDIA: &[Property] = &[
-    flag("EnableQoS", "False"),
+    Property {
+        name: "EnableQoS",
+        values: Values::Boolean,
+        default: "False",
+        held: Held::HereOr("enabled"),
+    },
     here(
         "EncryptionLevel",
         Values::Word(&["SupportEncryption", "RequireEncryption", "DoNotSupportEncryption"]),

@@ -94,6 +94,13 @@ const TABLE: &[Row] = &[
         &[Parameter::text("FilePath").alias(&["Path"]).at(0), APPEND, Parameter::text("Encoding")],
         Run::All(export::out_file),
     ),
+    (
+        "Tee-Object",
+        &["tee"],
+        "Writes what is shown into a file or a variable, and passes it on.",
+        &[Parameter::text("FilePath").at(0), Parameter::text("Variable"), APPEND],
+        Run::All(export::tee),
+    ),
     ("Out-Null", &[], "Shows nothing.", &[], Run::All(nothing)),
     ("Out-Host", &["oh", "more"], "Shows.", &[Parameter::switch("Paging")], Run::All(pass)),
     ("Out-String", &[], "The text that would be shown.", &[], Run::All(export::out_string)),
@@ -112,6 +119,19 @@ const TABLE: &[Row] = &[
         &[Parameter::text("Path").at(0).required(), APPEND, NO_TYPES, Parameter::text("Encoding")],
         Run::All(export::export_csv),
     ),
+    (
+        "Import-Csv",
+        &["ipcsv"],
+        "Reads objects from a CSV file.",
+        &[
+            Parameter::text("Path").at(0).required(),
+            Parameter::text("Delimiter").at(1),
+            Parameter::new("Header", Takes::Texts),
+            Parameter::text("Encoding"),
+        ],
+        Run::All(export::import_csv),
+    ),
+    ("Get-Content", &["gc", "cat", "type"], "The lines of a file.", &[Parameter::text("Path").at(0).required()], Run::All(export::lines)),
     (
         "ConvertTo-Html",
         &[],

@@ -176,6 +176,7 @@ pub(super) fn value(plan: &Plan, kind: &ManagedKind, identity: &Identity, proper
     let here = || here().map(|value| convert::shown(property.values, value));
     let in_plan = |key: &str| Slot::of(key).and_then(|slot| slot.read(plan, &identity.place, property));
     let found = match property.held {
+        Held::Here if property.name == network::BYPASS => return network::bypass(here()),
         Held::Here => here(),
         Held::HereOr(key) => here().or_else(|| in_plan(key).filter(|_| identity.place == Place::Global)),
         Held::Plan(key) => in_plan(key),
@@ -270,7 +271,8 @@ pub(super) fn said(
 ) -> Result<Changes, Error> {
     let mut changes = Changes::new();
     for (name, new) in call.bound.iter() {
-        let Some(property) = kind.property(name) else { continue };
+        let settable = kind.property(name).filter(|property| property.held != Held::Printed);
+        let Some(property) = settable else { continue };
         let new = match new {
             Value::Table(modifier) => modified(&list(estate, kind, identity, property), modifier)?,
             new => new.clone(),
@@ -294,6 +296,10 @@ fn modified(list: &Value, modifier: &[(String, Value)]) -> Result<Value, Error> 
         let is_given = |item: &String| given.iter().any(|given| given.eq_ignore_ascii_case(item));
         match key.to_ascii_lowercase().as_str() {
             "add" => {
+                // A limit or path of a modality takes the place of the one that there was.
+                items.retain(|item| network::modality(item).is_none_or(|of| {
+                    !given.iter().any(|given| network::modality(given).is_some_and(|new| new == of))
+                }));
                 if let Some(twice) = items.iter().find(|item| is_given(item)) {
                     let text = format!(
                         "There is a duplicate key sequence '{twice}' for the unique identity constraint."

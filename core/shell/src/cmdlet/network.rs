@@ -39,6 +39,9 @@ const SHORTER: [(&str, &[Parameter]); 3] = [
     ("NetworkInterRegionRoute", &[Parameter::text("NetworkRegionLinkIDs")]),
 ];
 
+/// The property that holds an object, and is kept as its text.
+pub(super) const BYPASS: &str = "MediaBypassSettings";
+
 /// The identity's other name.
 const KEYS: [(&str, &[&str]); 7] = [
     ("NetworkRegion", &["NetworkRegionID"]),
@@ -76,6 +79,24 @@ const REFERENCES: [(&str, &str, &str); 12] = [
     ("NetworkInterSitePolicy", "NetworkSiteID2", "NetworkSite"),
 ];
 
+const fn flag(name: &'static str) -> Parameter {
+    Parameter::new(name, Takes::Values(Values::Boolean))
+}
+
+const fn mode(name: &'static str) -> Parameter {
+    Parameter::new(name, Takes::Values(Values::Word(&["Off", "Any"])))
+}
+
+const BYPASS_SETTINGS: [Parameter; 7] = [
+    flag("Enabled"),
+    mode("InternalBypassMode"),
+    mode("ExternalBypassMode"),
+    flag("AlwaysBypass"),
+    Parameter::text("BypassID"),
+    flag("EnableDefaultBypassID"),
+    flag("EnabledForAudioVideoConferences"),
+];
+
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
     let kinds = KINDS.iter().filter(|kind| kind.scopes == Scopes::Names && kind.name.starts_with("Network"));
     let mut cmdlets: Vec<Cmdlet> = kinds.flat_map(of_kind).collect();
@@ -89,7 +110,6 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
     };
     let number = |name| Parameter::new(name, Takes::Values(KBPS)).required();
     let modality = Parameter::new("BWPolicyModality", Takes::Values(MODALITY)).required();
-    let flag = |name| Parameter::new(name, Takes::Values(Values::Boolean));
     cmdlets.push(value(
         "New-CsNetworkBWPolicy",
         "Makes a limit for a bandwidth policy profile.",
@@ -100,19 +120,10 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
         "Makes an alternate path for a region.",
         vec![modality, flag("AlternatePath").required()],
     ));
-    let mode = |name| Parameter::new(name, Takes::Values(Values::Word(&["Off", "Any"])));
     cmdlets.push(value(
         "New-CsNetworkMediaBypassConfiguration",
         "Makes media bypass settings for Set-CsNetworkConfiguration.",
-        vec![
-            flag("Enabled"),
-            mode("InternalBypassMode"),
-            mode("ExternalBypassMode"),
-            flag("AlwaysBypass"),
-            Parameter::text("BypassID"),
-            flag("EnableDefaultBypassID"),
-            flag("EnabledForAudioVideoConferences"),
-        ],
+        BYPASS_SETTINGS.to_vec(),
     ));
     cmdlets
 }
@@ -134,15 +145,45 @@ fn of_kind(kind: &'static ManagedKind) -> Vec<Cmdlet> {
     cmdlets
 }
 
-/// An object that is handed to another cmdlet.
+/// An object that is handed to another cmdlet. What is not said is off.
 fn in_memory(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    let mut object = Object::new("");
-    for parameter in &call.cmdlet.parameters {
-        if let Some(value) = call.bound.get(parameter.name) {
-            object.properties.push((parameter.name.to_owned(), value.clone()));
+    let mut object = with_values(&call.cmdlet.parameters, |name| call.bound.get(name).cloned());
+    let enabled = object.get("Enabled").is_some_and(Value::is_true);
+    if enabled && call.bound.get("InternalBypassMode").is_none() {
+        if let Some(mode) = object.get_mut("InternalBypassMode") {
+            *mode = "Any".into();
         }
     }
     Ok(vec![Value::Object(object)])
+}
+
+fn with_values(parameters: &[Parameter], said: impl Fn(&str) -> Option<Value>) -> Object {
+    let mut object = Object::new("");
+    for parameter in parameters {
+        let value = said(parameter.name).unwrap_or(match parameter.takes {
+            Takes::Values(Values::Boolean) => false.into(),
+            Takes::Values(Values::Word(_)) => "Off".into(),
+            _ => Value::Null,
+        });
+        object.properties.push((parameter.name.to_owned(), value));
+    }
+    object
+}
+
+/// Media bypass settings as an object, out of the text in which they are kept.
+pub(super) fn bypass(kept: Option<Value>) -> Value {
+    let text = kept.map(|kept| kept.text());
+    let of = |parameter: &str| match part_of(text.as_ref(), parameter)? {
+        word if word == "True" => Some(true.into()),
+        word if word == "False" => Some(false.into()),
+        word => Some(Value::from(word)).filter(|word| *word != Value::from("")),
+    };
+    Value::Object(with_values(&BYPASS_SETTINGS, of))
+}
+
+/// Which modality an entry of a list is about.
+pub(super) fn modality(entry: &str) -> Option<String> {
+    part_of(Some(&entry.to_owned()), "BWPolicyModality").map(|word| word.to_lowercase())
 }
 
 /// Adds what the shorter parameters mean, and checks what an object of this kind must be.
@@ -267,9 +308,7 @@ fn list_of(plan: &Plan, kind: &ManagedKind, identity: &Identity, property: &str)
 
 /// The entry of a modality: `BWLimit=200;BWSessionLimit=200;BWPolicyModality=Audio`.
 fn of_modality<'e>(entries: &'e [String], modality: &str) -> Option<&'e String> {
-    entries.iter().find(|entry| {
-        part_of(Some(entry), "BWPolicyModality").is_some_and(|found| found.eq_ignore_ascii_case(modality))
-    })
+    entries.iter().find(|entry| self::modality(entry).is_some_and(|found| found.eq_ignore_ascii_case(modality)))
 }
 
 fn part_of(entry: Option<&String>, key: &str) -> Option<String> {

@@ -25,7 +25,12 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
             [chosen(), vec![Parameter::text("Site")]].concat(),
             pools,
         ),
-        make("Get-CsComputer", "Shows computers.", chosen(), computers),
+        make(
+            "Get-CsComputer",
+            "Shows computers.",
+            [chosen(), vec![Parameter::text("Pool"), Parameter::switch("Local")]].concat(),
+            computers,
+        ),
         make(
             "Get-CsTopology",
             "Shows sites, services and computers together.",
@@ -117,6 +122,10 @@ fn pools(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
             .with("BackupPoolFqdn", Value::Null)
             .with("Site", Value::Null)
     };
+    if call.bound.text("Site").is_some() {
+        call.shell.warn("Get-CsPool -Site: pools belong to no site here, so none is shown; without -Site all are.");
+        return Ok(Vec::new());
+    }
     let found = hosts(call)?.into_iter().map(pool).collect();
     filtered(call, found)
 }
@@ -125,7 +134,16 @@ fn computers(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let computer = |(fqdn, _): (String, Vec<String>)| {
         Object::new("Computer").with("Identity", fqdn.as_str()).with("Pool", fqdn.as_str()).with("Fqdn", fqdn)
     };
-    let found = hosts(call)?.into_iter().map(computer).collect();
+    let pool = call.bound.text("Pool");
+    let local = match call.bound.is_set("Local") {
+        true => call.shell.host.server()?.map(|server| server.fqdn),
+        false => None,
+    };
+    let is_meant = |fqdn: &str| {
+        pool.as_ref().is_none_or(|pool| pool.eq_ignore_ascii_case(fqdn))
+            && local.as_ref().is_none_or(|local| local.eq_ignore_ascii_case(fqdn))
+    };
+    let found = hosts(call)?.into_iter().filter(|(fqdn, _)| is_meant(fqdn)).map(computer).collect();
     filtered(call, found)
 }
 
@@ -184,6 +202,16 @@ fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let asked = call.bound.text("ReplicaFqdn");
     if let Some(other) = asked.filter(|asked| !asked.eq_ignore_ascii_case(&server.fqdn)) {
         return Err(Error::new(Fault::ObjectNotFound, format!("Cannot find the replica \"{other}\".")));
+    }
+    if call.bound.is_set("CentralManagementStoreStatus") {
+        let object = Object::new("CentralManagementStoreStatus")
+            .with("LastUpdatedOn", Value::Null)
+            .with("ActiveMasterFqdn", server.fqdn)
+            .with("ActiveMasterLastHeartbeat", Value::Null)
+            .with("ActiveFileTransferAgentFqdn", Value::Null)
+            .with("ActiveFileTransferAgentLastHeartbeat", Value::Null)
+            .with("DeletedReplicas", Vec::<String>::new());
+        return Ok(vec![Value::Object(object)]);
     }
     let object = Object::new("ReplicaState")
         .with("UpToDate", true)

@@ -68,22 +68,25 @@ fn get(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let users = call.shell.host.users()?;
     let pool = pool(call)?;
     let wanted = call.bound.text("Identity").map(|wanted| bare(&wanted));
-    let named = |user: &User, wanted: &str| {
-        let local = user.name.split('@').next().unwrap_or_default();
-        [wanted, &account(wanted)].iter().any(|wanted| {
-            user.name.eq_ignore_ascii_case(wanted) || local.eq_ignore_ascii_case(wanted)
-        })
-    };
     // Everybody is here: nobody is left on another server, or on none.
     let elsewhere = call.bound.is_set("OnOfficeCommunicationServer") || call.bound.is_set("UnAssignedUser");
     let limit = call.bound.count("ResultSize").unwrap_or(usize::MAX);
-    let fits = |user: &&User| !elsewhere && wanted.as_ref().is_none_or(|wanted| named(user, wanted));
+    let fits = |user: &&User| !elsewhere && wanted.as_ref().is_none_or(|wanted| is_called(user, wanted));
     let found = users.iter().filter(fits).map(|user| object(user, &pool)).collect();
     let found: Vec<Value> = filtered(call, found)?.into_iter().take(limit).collect();
     match (wanted, found.is_empty()) {
-        (Some(wanted), true) => Err(not_found(&wanted)),
+        (Some(wanted), true) if !Wildcard::is_one(&wanted) => Err(not_found(&wanted)),
         _ => Ok(found),
     }
+}
+
+/// Whether a user is meant: by address, by its first part, by a name with blanks, by any of them with wildcards.
+fn is_called(user: &User, wanted: &str) -> bool {
+    let local = user.name.split('@').next().unwrap_or_default();
+    [wanted, &account(wanted)].iter().any(|wanted| {
+        let wanted = Wildcard::new(wanted);
+        wanted.matches(&user.name) || wanted.matches(local)
+    })
 }
 
 /// Those for which `-Filter` holds: a condition, or the name with wildcards.
@@ -154,12 +157,18 @@ fn enable(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
 }
 
 fn disable(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    let name = bare(&call.bound.text("Identity").unwrap_or_default());
-    if call.what_if(&name) || !call.agreed(false, &format!("Disable {name}?"))? {
+    let wanted = bare(&call.bound.text("Identity").unwrap_or_default());
+    if Wildcard::is_one(&wanted) {
+        let text = format!("-Identity takes no wildcards here; Get-CsUser {wanted} | Disable-CsUser");
+        return Err(Error::new(Fault::ParameterArgumentValidationError, text));
+    }
+    let users = call.shell.host.users()?;
+    let Some(user) = users.iter().find(|user| is_called(user, &wanted)) else { return Err(not_found(&wanted)) };
+    if call.what_if(&user.name) || !call.agreed(false, &format!("Disable {}?", user.name))? {
         return Ok(Vec::new());
     }
-    match call.shell.host.remove_user(&name)? {
+    match call.shell.host.remove_user(&user.name)? {
         true => Ok(Vec::new()),
-        false => Err(not_found(&name)),
+        false => Err(not_found(&wanted)),
     }
 }

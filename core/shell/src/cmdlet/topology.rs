@@ -224,7 +224,7 @@ fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
 
 fn certificates(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     match call.shell.host.server()? {
-        None => Ok(Vec::new()),
+        None => needs_a_server(call, "which certificates there are"),
         Some(_) => Err(Error::new(
             Fault::NotSupported,
             "certificates are files that the server's configuration names; `carillon check-config FILE` checks them.",

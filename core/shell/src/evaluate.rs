@@ -211,8 +211,6 @@ impl Shell<'_> {
         let arguments: Result<Vec<Value>, Error> =
             arguments.iter().map(|argument| self.value(argument)).collect();
         match (name.to_ascii_lowercase().as_str(), arguments?.as_slice()) {
-            
-            
             ("add", [item]) => {
                 let mut items = value.into_items();
                 items.push(item.clone());

@@ -17,5 +17,5 @@ mod shell;
 
 pub use cmdlet::help::Completion;
 pub use error::{Error, Fault};
-pub use host::{Failed, Host, Server, Stored, Stream, User, Version};
+pub use host::{Certificate, Failed, Host, Server, Stored, Stream, User, Version};
 pub use shell::{Options, Outcome, Shell};

@@ -69,9 +69,10 @@ pub(crate) fn method(value: &Value, name: &str, arguments: &[Value]) -> Result<V
         ("contains", [part]) => Ok(text.contains(&part.text()).into()),
         ("startswith", [part]) => Ok(text.starts_with(&part.text()).into()),
         ("endswith", [part]) => Ok(text.ends_with(&part.text()).into()),
-        ("replace", [from, to]) if from.text().is_empty() => {
-            Err(Error::new(Fault::InvalidOperation, format!("Replace: nothing is to become '{}'.", to.text())))
-        }
+        ("replace", [from, to]) if from.text().is_empty() => Err(Error::new(
+            Fault::InvalidOperation,
+            format!("Replace: nothing is to become '{}'.", to.text()),
+        )),
         ("replace", [from, to]) => Ok(text.replace(&from.text(), &to.text()).into()),
         ("split", [by]) => {
             let by = by.text();
@@ -89,7 +90,8 @@ pub(crate) fn method(value: &Value, name: &str, arguments: &[Value]) -> Result<V
 
 fn range(left: &Value, right: &Value) -> Result<Value, Error> {
     let end = |value: &Value| {
-        cast(Cast::Integer, value.clone()).map(|end| if let Value::Integer(number) = end { number } else { 0 })
+        cast(Cast::Integer, value.clone())
+            .map(|end| if let Value::Integer(number) = end { number } else { 0 })
     };
     let (from, to) = (end(left)?, end(right)?);
     match from.checked_sub(to).map(i64::abs) {
@@ -123,7 +125,8 @@ fn format(pattern: &str, values: Vec<Value>) -> Result<Value, Error> {
                 let place: usize = inside.trim().parse().map_err(|_| {
                     wrong(&format!("`{{{inside}}}` is not known here; `{{0}}`, `{{1}}` and so on are"))
                 })?;
-                let value = values.get(place).ok_or_else(|| wrong(&format!("there is no value for {{{place}}}")))?;
+                let value =
+                    values.get(place).ok_or_else(|| wrong(&format!("there is no value for {{{place}}}")))?;
                 text.push_str(&value.text());
             }
             c => text.push(c),

@@ -5,7 +5,7 @@ mod support;
 
 use carillon_qos::plan::Scope;
 use carillon_qos::{Role, TrafficClass};
-use carillon_shell::Server;
+use carillon_shell::{Certificate, Server};
 use support::Estate;
 
 const FQDN: &str = "ConferencingServer:a.example.com";
@@ -20,13 +20,19 @@ fn a_new_collection_starts_from_the_documented_defaults() {
     let mut estate = Estate::with("name = \"t\"\nbase = \"lync-kloud\"\nenabled = true\n");
     estate.done("Set-CsConferencingConfiguration -MaxContentStorageMb 600");
     let made = estate.done("New-CsConferencingConfiguration -Identity site:Redmond -Organization Litwareinc");
-    assert!(made.warnings.contains("starts from the documented defaults, not from Global: MaxContentStorageMb 500, "), "{}", made.warnings);
+    assert!(
+        made.warnings
+            .contains("starts from the documented defaults, not from Global: MaxContentStorageMb 500, "),
+        "{}",
+        made.warnings
+    );
     let shown = estate.done("Get-CsConferencingConfiguration site:Redmond | fl Max*StorageMb, *Enabled, ClientAudio*, ClientVideoPort, Organization").out;
     let expected = "MaxContentStorageMb         : 500\nClientMediaPortRangeEnabled : False\nClientAudioPort             : 5350\n\
                     ClientAudioPortRange        : 40\nClientVideoPort             : 5350\nOrganization                : Litwareinc";
     assert_eq!(shown, expected);
     assert_eq!(estate.done("(Get-CsConferencingConfiguration global).ClientAudioPort").out, "20000");
-    let memory = estate.done("(New-CsConferencingConfiguration -Identity site:Dublin -InMemory).ClientAudioPort").out;
+    let memory =
+        estate.done("(New-CsConferencingConfiguration -Identity site:Dublin -InMemory).ClientAudioPort").out;
     assert_eq!(memory, "5350");
     estate.done("$x = New-CsConferencingConfiguration site:Dublin -InMemory; $x.ClientAudioPort = 7000; Set-CsConferencingConfiguration -Instance $x");
     assert_eq!(
@@ -40,11 +46,16 @@ fn a_new_collection_starts_from_the_documented_defaults() {
 #[test]
 fn what_waits_is_told_once_and_holds_nothing_else_back() {
     let mut estate = Estate::with(&format!("name = \"t\"\nbase = \"lync\"\n[services.\"{FQDN}\"]\n"));
-    let waits = estate.done(&format!("Set-CsConferenceServer {FQDN} -AppSharingPortStart 60000 -AppSharingPortCount 100"));
-    assert!(waits.warnings.contains("AppSharingPortStart, AppSharingPortCount") && waits.warnings.contains("does not hold yet"));
+    let waits = estate
+        .done(&format!("Set-CsConferenceServer {FQDN} -AppSharingPortStart 60000 -AppSharingPortCount 100"));
+    assert!(
+        waits.warnings.contains("AppSharingPortStart, AppSharingPortCount")
+            && waits.warnings.contains("does not hold yet")
+    );
     let other = estate.done("Set-CsUCPhoneConfiguration -MinPhonePinLength 8");
     assert_eq!(other.warnings, "", "it was told already");
-    let audio = estate.done(&format!("Set-CsConferenceServer {FQDN} -AudioPortStart 50000 -AudioPortCount 1000"));
+    let audio =
+        estate.done(&format!("Set-CsConferenceServer {FQDN} -AudioPortStart 50000 -AudioPortCount 1000"));
     assert!(!audio.warnings.contains("does not hold yet"), "{}", audio.warnings);
     assert_eq!(ports(&estate, TrafficClass::Audio), "50000-50999", "a good range is not held back");
     assert_eq!(ports(&estate, TrafficClass::Sharing), "40803-49150");
@@ -65,7 +76,8 @@ fn ranges_that_change_places_do_so_in_one_step() {
 
 #[test]
 fn values_that_can_carry_nothing_or_are_none_are_told() {
-    let mut estate = Estate::with("name = \"t\"\nbase = \"lync\"\n[services.\"MediationServer:b.example.com\"]\n");
+    let mut estate =
+        Estate::with("name = \"t\"\nbase = \"lync\"\n[services.\"MediationServer:b.example.com\"]\n");
     let few = estate.done("Set-CsMediationServer -AudioPortCount 6").warnings;
     assert!(few.contains("takes 7 ports, so these carry none"), "{few}");
     assert!(!estate.done("Set-CsMediationServer -AudioPortCount 7").warnings.contains("carry none"));
@@ -96,10 +108,20 @@ fn subnets_are_addresses_with_a_mask() {
 
 #[test]
 fn objects_print_the_documented_properties_and_no_others() {
-    let mut estate = Estate::with("name = \"t\"\nbase = \"lync\"\n[services.\"WebServer:w.example.com\"]\n[management.NetworkRegion.W]\nCentralSite = \"R\"\n");
-    let names = |out: &str| out.lines().map(|line| line.split(" :").next().unwrap().trim().to_owned()).collect::<Vec<_>>().join(" ");
+    let mut estate = Estate::with(
+        "name = \"t\"\nbase = \"lync\"\n[services.\"WebServer:w.example.com\"]\n[management.NetworkRegion.W]\nCentralSite = \"R\"\n",
+    );
+    let names = |out: &str| {
+        out.lines()
+            .map(|line| line.split(" :").next().unwrap().trim().to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let site = estate.done("New-CsNetworkSite Reno -NetworkRegionID W -EnableLocationBasedRouting $true").out;
-    assert_eq!(names(&site), "Identity NetworkSiteID Description NetworkRegionID BypassID BWPolicyProfileID LocationPolicy");
+    assert_eq!(
+        names(&site),
+        "Identity NetworkSiteID Description NetworkRegionID BypassID BWPolicyProfileID LocationPolicy"
+    );
     assert_eq!(estate.done("(Get-CsNetworkSite Reno).EnableLocationBasedRouting").out, "True");
     estate.done("Set-CsWebServer -ReachPrimaryPsomServerPort 8070");
     let web = estate.done("Get-CsService -WebServer").out;
@@ -115,32 +137,83 @@ fn what_only_a_server_knows_is_said_over_a_file() {
     let mut estate = Estate::installed();
     for line in ["Get-CsCertificate", "Get-CsManagementStoreReplicationStatus"] {
         let done = estate.done(line);
-        assert!(done.warnings.contains("is known by a server, and --plan edits a file"), "{line}: {}", done.warnings);
+        assert!(
+            done.warnings.contains("is known by a server, and --plan edits a file"),
+            "{line}: {}",
+            done.warnings
+        );
     }
 }
 
 #[test]
+fn the_certificate_of_the_server_is_shown() {
+    let mut estate = Estate::installed();
+    let certificate = Certificate {
+        issuer: "CN=MyCa".into(),
+        subject: "CN=fe.example.com".into(),
+        not_before: "2026-11-21 00:00:00Z".into(),
+        not_after: "2027-11-21 00:00:00Z".into(),
+        serial: "0A".into(),
+        names: vec!["fe.example.com".into()],
+        thumbprint: "AB12".into(),
+    };
+    estate.server = Some(Server {
+        fqdn: "fe.example.com".into(),
+        domains: Vec::new(),
+        program: "1".into(),
+        certificates: vec![certificate],
+    });
+    let shown = estate.done("Get-CsCertificate | fl Issuer,Use,Thumbprint").out;
+    assert_eq!(shown, "Issuer     : CN=MyCa\nUse        : Default\nThumbprint : AB12");
+    assert_eq!(estate.done("Get-CsCertificate -Type WebServicesInternal").out, "");
+    assert_eq!(estate.done("Get-CsCertificate | Where-Object {$_.NotAfter -lt \"9/1/2018\"}").out, "");
+    assert_eq!(
+        estate.done("(Get-CsCertificate -Type Default | where {$_.NotAfter -lt '12/31/2027'}).Subject").out,
+        "CN=fe.example.com"
+    );
+}
+
+#[test]
 fn lists_are_changed_entry_by_entry() {
-    let mut estate = Estate::with("name = \"t\"\nbase = \"lync\"\n[management.NetworkRegion.W]\nCentralSite = \"R\"\n[management.NetworkRegion.E]\nCentralSite = \"R\"\n");
+    let mut estate = Estate::with(
+        "name = \"t\"\nbase = \"lync\"\n[management.NetworkRegion.W]\nCentralSite = \"R\"\n[management.NetworkRegion.E]\nCentralSite = \"R\"\n",
+    );
     estate.done("Set-CsNetworkRegion W -AudioAlternatePath $false");
     estate.done("$a = Get-CsNetworkRegion W; $a.BWAlternatePaths | foreach {Set-CsNetworkRegion -Identity E -BWAlternatePaths @{add=$_}}");
     let paths = estate.done("(Get-CsNetworkRegion E).BWAlternatePaths").out;
-    assert_eq!(paths, "BWPolicyModality=Audio;AlternatePath=False\nBWPolicyModality=Video;AlternatePath=True");
+    assert_eq!(
+        paths,
+        "BWPolicyModality=Audio;AlternatePath=False\nBWPolicyModality=Video;AlternatePath=True"
+    );
     estate.done("$a = (Get-CsNetworkConfiguration).MediaBypassSettings; $a.AlwaysBypass = $true; Set-CsNetworkConfiguration -MediaBypassSettings $a");
     assert_eq!(estate.done("(Get-CsNetworkConfiguration).MediaBypassSettings.AlwaysBypass").out, "True");
-    assert_eq!(estate.done("(New-CsNetworkMediaBypassConfiguration -Enabled $true).InternalBypassMode").out, "Any");
+    assert_eq!(
+        estate.done("(New-CsNetworkMediaBypassConfiguration -Enabled $true).InternalBypassMode").out,
+        "Any"
+    );
 }
 
 #[test]
 fn users_are_found_by_what_documents_ask_for() {
     let mut estate = Estate::installed();
-    estate.server = Some(Server { fqdn: "fe.example.com".into(), domains: vec!["example.com".into()], program: "1".into() });
+    estate.server = Some(Server {
+        fqdn: "fe.example.com".into(),
+        domains: vec!["example.com".into()],
+        program: "1".into(),
+        certificates: Vec::new(),
+    });
     estate.done("Enable-CsUser 'Ken Myer' -RegistrarPool fe.example.com -SipAddressType FirstLastName -SipDomain example.com -ProxyPool x; Enable-CsUser -Identity pilar@example.com -RegistrarPool fe.example.com");
     let mut found = |asked: &str| estate.done(&format!("Get-CsUser {asked} | select -expand SipAddress")).out;
     assert_eq!(found("\"Ken Myer\""), "sip:ken.myer@example.com");
     assert_eq!(found("-Identity \"pil*\""), "sip:pilar@example.com");
-    assert_eq!(found("-Filter {SipAddress -like \"*ken*\" -and Enabled -eq $True}"), "sip:ken.myer@example.com");
-    assert_eq!(found("-Filter {(SipAddress -like '*ken*') -or (SipAddress -like '*pilar*')} -ResultSize 1"), "sip:ken.myer@example.com");
+    assert_eq!(
+        found("-Filter {SipAddress -like \"*ken*\" -and Enabled -eq $True}"),
+        "sip:ken.myer@example.com"
+    );
+    assert_eq!(
+        found("-Filter {(SipAddress -like '*ken*') -or (SipAddress -like '*pilar*')} -ResultSize 1"),
+        "sip:ken.myer@example.com"
+    );
     assert_eq!(found("-Filter \"EnterpriseVoiceEnabled -eq `$True\""), "");
     assert_eq!(found("-OnLyncServer").lines().count(), 2);
     assert_eq!(found("-UnassignedUser"), "");

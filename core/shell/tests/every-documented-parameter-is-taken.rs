@@ -58,7 +58,8 @@ fn a_parameter_without_effect_says_so_and_one_that_would_choose_is_refused() {
     let done = estate.done("Set-CsMediaConfiguration -EnableDtls $True -MaxVideoRateAllowed CIF250K");
     assert_eq!(done.warnings, "-EnableDtls is documented, but not in Carillon: it has no effect.");
     assert_eq!(estate.done("(Get-CsMediaConfiguration).MaxVideoRateAllowed").out, "CIF250K");
-    let idle = estate.done("Set-CsNetworkConfiguration -NetworkSites @{Add='x'} -EnableBandwidthPolicyCheck 1");
+    let idle =
+        estate.done("Set-CsNetworkConfiguration -NetworkSites @{Add='x'} -EnableBandwidthPolicyCheck 1");
     assert!(idle.warnings.contains("-NetworkSites is documented"), "{}", idle.warnings);
     let refused = estate.refused("Get-CsUser -OU \"ou=Finance,dc=litwareinc,dc=com\" | Disable-CsUser");
     assert!(refused.contains("-OU is documented, but not in Carillon") && refused.contains("[NotSupported]"));
@@ -69,13 +70,21 @@ fn a_parameter_without_effect_says_so_and_one_that_would_choose_is_refused() {
 #[test]
 fn documented_cmdlets_without_an_object_are_known_by_name() {
     let mut estate = Estate::installed();
-    for name in ["Get-CsVoicePolicy", "set-csdialplan", "Test-CsTopology", "Get-CsAdUser", "Get-CsTeamsMeetingPolicy"] {
+    for name in
+        ["Get-CsVoicePolicy", "set-csdialplan", "Test-CsTopology", "Get-CsAdUser", "Get-CsTeamsMeetingPolicy"]
+    {
         let error = estate.refused(name);
-        assert!(error.contains(" : is documented, but not in Carillon: ") && error.ends_with("[NotSupported]"), "{error}");
+        assert!(
+            error.contains(" : is documented, but not in Carillon: ") && error.ends_with("[NotSupported]"),
+            "{error}"
+        );
     }
     assert!(estate.refused("set-csdialplan").starts_with("Set-CsDialPlan : "));
     let never = estate.refused("Get-CsConferenceServer");
-    assert!(never.contains("Get-CsService -ConferencingServer") && never.ends_with("[CommandNotFound]"), "{never}");
+    assert!(
+        never.contains("Get-CsService -ConferencingServer") && never.ends_with("[CommandNotFound]"),
+        "{never}"
+    );
     assert!(!never.contains("documented"), "{never}");
     assert!(estate.refused("Get-CsNonsense").ends_with("[CommandNotFound]"));
 }
@@ -84,7 +93,10 @@ fn documented_cmdlets_without_an_object_are_known_by_name() {
 fn parameters_of_every_cmdlet_do_what_they_say() {
     let mut estate = Estate::installed();
     let verbose = estate.done("Set-CsUCPhoneConfiguration -VoiceDiffServTag 46 -Verbose");
-    assert_eq!(verbose.out, "VERBOSE: Performing the operation \"Set-CsUCPhoneConfiguration\" on target \"Global\".");
+    assert_eq!(
+        verbose.out,
+        "VERBOSE: Performing the operation \"Set-CsUCPhoneConfiguration\" on target \"Global\"."
+    );
     let kept = estate.done("Get-CsUCPhoneConfiguration -OutVariable x | Out-Null; $x.VoiceDiffServTag");
     assert_eq!(kept.out, "46");
     assert_eq!(estate.run("Get-CsUser nobody -ErrorAction Stop; 'on'").out, "");

@@ -12,15 +12,36 @@ fn what_windows_refuses_is_refused() {
         ("New-NetQosPolicy x -AppPathName lync -DSCPAction 46", "it must end in .exe"),
         ("New-NetQosPolicy x -AppPathName \\\\server\\share\\a.exe -DSCPAction 46", "a path of the network"),
         ("New-NetQosPolicy 'a\\b' -AppPathName a.exe -DSCPAction 46", "has a \\ in it"),
-        ("New-NetQosPolicy x -IPSrcPortStart 5000 -IPSrcPortEnd 5000 -DSCPAction 46", "-IPSrcPortMatchCondition 5000 names one port"),
-        ("New-NetQosPolicy x -IPSrcPortStart 5001 -IPSrcPortEnd 5000 -DSCPAction 46", "the end behind the start"),
+        (
+            "New-NetQosPolicy x -IPSrcPortStart 5000 -IPSrcPortEnd 5000 -DSCPAction 46",
+            "-IPSrcPortMatchCondition 5000 names one port",
+        ),
+        (
+            "New-NetQosPolicy x -IPSrcPortStart 5001 -IPSrcPortEnd 5000 -DSCPAction 46",
+            "the end behind the start",
+        ),
         ("New-NetQosPolicy x -IPDstPortStart 5001 -DSCPAction 46", "are needed together"),
-        ("New-NetQosPolicy x -IPSrcPort 5 -IPSrcPortStart 5 -IPSrcPortEnd 9 -DSCPAction 46", "[AmbiguousParameterSet]"),
-        ("New-NetQosPolicy x -IPPort 80 -IPSrcPort 50000 -DSCPAction 46", "IPPort and IPSrcPortStart exclude each other"),
+        (
+            "New-NetQosPolicy x -IPSrcPort 5 -IPSrcPortStart 5 -IPSrcPortEnd 9 -DSCPAction 46",
+            "[AmbiguousParameterSet]",
+        ),
+        (
+            "New-NetQosPolicy x -IPPort 80 -IPSrcPort 50000 -DSCPAction 46",
+            "IPPort and IPSrcPortStart exclude each other",
+        ),
         ("New-NetQosPolicy x -SMB -NFS -DSCPAction 10", "-SMB and -NFS exclude each other"),
-        ("New-NetQosPolicy x -SMB -AppPathName a.exe -DSCPAction 10", "Template and AppPathName exclude each other"),
-        ("New-NetQosPolicy x -URI http://a -AppPathName a.exe -DSCPAction 10", "URI and AppPathName exclude each other"),
-        ("New-NetQosPolicy x -IPSrcPrefix 10.0.0.0/8 -IPDstPrefix 2001:db8::/32 -DSCPAction 46", "are of two families"),
+        (
+            "New-NetQosPolicy x -SMB -AppPathName a.exe -DSCPAction 10",
+            "Template and AppPathName exclude each other",
+        ),
+        (
+            "New-NetQosPolicy x -URI http://a -AppPathName a.exe -DSCPAction 10",
+            "URI and AppPathName exclude each other",
+        ),
+        (
+            "New-NetQosPolicy x -IPSrcPrefix 10.0.0.0/8 -IPDstPrefix 2001:db8::/32 -DSCPAction 46",
+            "are of two families",
+        ),
         ("New-NetQosPolicy x -IPSrcPrefix 10.0.0.0/33 -DSCPAction 46", "is no address or prefix"),
         ("New-NetQosPolicy x -NetDirectPort 445 -DSCPAction 10", "need -PriorityValue8021Action"),
         ("New-NetQosPolicy x -AppPathName a.exe -DSCPAction 64", "64 is outside 0 to 63"),
@@ -34,8 +55,15 @@ fn what_windows_refuses_is_refused() {
 #[test]
 fn one_port_is_a_range_of_one_and_minus_one_is_no_action() {
     let mut estate = Estate::installed();
-    let made = estate.done("New-NetQosPolicy x -IPProtocolMatchCondition TCP -IPDstPortMatchCondition 5061 -DSCPAction 24").out;
-    assert!(made.contains("IPProtocol     : TCP\nIPDstPortStart : 5061\nIPDstPortEnd   : 5061\nDSCPValue      : 24"), "{made}");
+    let made = estate
+        .done("New-NetQosPolicy x -IPProtocolMatchCondition TCP -IPDstPortMatchCondition 5061 -DSCPAction 24")
+        .out;
+    assert!(
+        made.contains(
+            "IPProtocol     : TCP\nIPDstPortStart : 5061\nIPDstPortEnd   : 5061\nDSCPValue      : 24"
+        ),
+        "{made}"
+    );
     assert_eq!(estate.plan().rules()[0].marking.destination_ports.unwrap().to_string(), "5061");
     estate.done("Set-NetQosPolicy x -PriorityValue8021Action 3 -DSCPAction -1");
     assert_eq!(estate.done("(Get-NetQosPolicy x).DSCPValue").out, "-1");
@@ -103,7 +131,11 @@ fn the_documented_examples_print_as_documented() {
                       PriorityValue8021Action DSCPAction MinBandwidthWeightAction ThrottleRateAction Caption Description \
                       ElementName InstanceID Name Owner Precedence Version PSComputerName ComputerName ClassName Class";
     assert_eq!(names.join(" "), documented);
-    for line in ["IPProtocol                   : None", "DSCPValue                    : -1", "IPPort                       : 0"] {
+    for line in [
+        "IPProtocol                   : None",
+        "DSCPValue                    : -1",
+        "IPPort                       : 0",
+    ] {
         assert!(all.contains(line), "{line}\n{all}");
     }
 }

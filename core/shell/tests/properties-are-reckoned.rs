@@ -13,15 +13,21 @@ fn a_block_gives_a_property_its_value() {
     let mut estate = Estate::with(TWO);
     let mut out = |text: &str| estate.done(text).out;
     assert_eq!(
-        out("Get-CsService -MediationServer | Select-Object PoolFqdn, @{Name='AudioEnd';Expression={$_.AudioPortStart + $_.AudioPortCount - 1}}"),
+        out(
+            "Get-CsService -MediationServer | Select-Object PoolFqdn, @{Name='AudioEnd';Expression={$_.AudioPortStart + $_.AudioPortCount - 1}}"
+        ),
         "PoolFqdn      AudioEnd\n--------      --------\nb.example.com 60999"
     );
     assert_eq!(
-        out("Get-CsService -MediationServer | fl @{l=\"Range\";e={\"$($_.AudioPortStart)+$($_.AudioPortCount)\"}}, @{n='Role';e='Role'}"),
+        out(
+            "Get-CsService -MediationServer | fl @{l=\"Range\";e={\"$($_.AudioPortStart)+$($_.AudioPortCount)\"}}, @{n='Role';e='Role'}"
+        ),
         "Range : 60000+1000\nRole  : MediationServer"
     );
     assert_eq!(
-        out("Get-CsService -MediationServer | Format-Table @{Label='Port';Expression={$_.AudioPortStart};Width=9}, {$_.Role}"),
+        out(
+            "Get-CsService -MediationServer | Format-Table @{Label='Port';Expression={$_.AudioPortStart};Width=9}, {$_.Role}"
+        ),
         "Port  $_.Role\n----  -------\n60000 MediationServer"
     );
     assert_eq!(out("1..3 | select @{n='x';e={$_ * 2}} | select -expand x"), "2\n4\n6");
@@ -33,8 +39,16 @@ fn what_a_column_cannot_be_is_refused_by_name() {
     let mut estate = Estate::with(TWO);
     assert!(estate.refused("Get-CsService | select @{n='x'}").contains("names no Expression"));
     assert!(estate.refused("Get-CsService | select @{n='x';e={1};z=2}").contains("The key 'z'"));
-    assert!(estate.refused("Get-CsService | select @{n='x';e={[math]::Round(1)}}").contains("the type [math] is not known"));
-    assert!(estate.refused("Get-CsService | select @{n='x';e={$_.Role.Reverse()}}").contains("The method 'reverse'"));
+    assert!(
+        estate
+            .refused("Get-CsService | select @{n='x';e={[math]::Round(1)}}")
+            .contains("the type [math] is not known")
+    );
+    assert!(
+        estate
+            .refused("Get-CsService | select @{n='x';e={$_.Role.Reverse()}}")
+            .contains("The method 'reverse'")
+    );
     let width = estate.done("Get-CsService | ft @{n='x';e={1};Width=9}");
     assert!(width.warnings.contains("Width in `@{ }` has no effect"), "{}", width.warnings);
 }
@@ -43,13 +57,18 @@ fn what_a_column_cannot_be_is_refused_by_name() {
 fn objects_are_sorted_grouped_counted_and_summed() {
     let mut estate = Estate::with(TWO);
     let mut out = |text: &str| estate.done(text).out;
-    assert_eq!(out("Get-CsService | sort {$_.AudioPortStart} -Descending | select -expand PoolFqdn"), "b.example.com\na.example.com");
+    assert_eq!(
+        out("Get-CsService | sort {$_.AudioPortStart} -Descending | select -expand PoolFqdn"),
+        "b.example.com\na.example.com"
+    );
     assert_eq!(
         out("Get-CsService | sort @{e='AudioPortStart';Descending=$true}, Role | select -expand Role"),
         "MediationServer\nConferencingServer"
     );
     assert_eq!(
-        out("Get-CsService | Measure-Object AudioPortStart -Sum -Average -Maximum | fl Count, Sum, Average, Maximum, Minimum"),
+        out(
+            "Get-CsService | Measure-Object AudioPortStart -Sum -Average -Maximum | fl Count, Sum, Average, Maximum, Minimum"
+        ),
         "Count   : 2\nSum     : 109152\nAverage : 54576\nMaximum : 60000\nMinimum :"
     );
     assert_eq!(
@@ -60,7 +79,10 @@ fn objects_are_sorted_grouped_counted_and_summed() {
         out("Get-CsService | select Role, Version | ft Version -GroupBy Role"),
         "   Role: ConferencingServer\n\nVersion\n-------\n5\n   Role: MediationServer\n\nVersion\n-------\n5"
     );
-    assert_eq!(out("Get-CsService -MediationServer | select * -ExcludeProperty *Sip*, *List*, S* | fl *Port*"), "AudioPortStart : 60000\nAudioPortCount : 1000");
+    assert_eq!(
+        out("Get-CsService -MediationServer | select * -ExcludeProperty *Sip*, *List*, S* | fl *Port*"),
+        "AudioPortStart : 60000\nAudioPortCount : 1000"
+    );
 }
 
 #[test]
@@ -87,10 +109,15 @@ fn operators_and_casts_that_scripts_use() {
 
 #[test]
 fn objects_come_from_a_csv_file() {
-    let mut estate = Estate::with("name = \"t\"\nbase = \"lync\"\n[management.NetworkRegion.West]\nCentralSite = \"R\"\n[management.NetworkSite.Redmond]\nNetworkRegionID = \"West\"\n");
+    let mut estate = Estate::with(
+        "name = \"t\"\nbase = \"lync\"\n[management.NetworkRegion.West]\nCentralSite = \"R\"\n[management.NetworkSite.Redmond]\nNetworkRegionID = \"West\"\n",
+    );
     let file = "IPAddress, mask, description, NetworkSiteID\r\n172.11.12.0, 24, \"NA:Subnet, in \"\"Redmond\"\"\", Redmond\r\n172.11.13.0, 25, two, Redmond\r\n";
     estate.files.insert("C:\\subnet.csv".to_owned(), file.to_owned());
     estate.done("Import-csv C:\\subnet.csv | foreach {New-CsNetworkSubnet $_.IPAddress -MaskBits $_.mask -Description $_.description -NetworkSiteID $_.NetworkSiteID} | Out-Null");
     let shown = estate.done("Get-CsNetworkSubnet | ft Identity, MaskBits, Description").out;
-    assert!(shown.contains("172.11.12.0 24       NA:Subnet, in \"Redmond\"\n172.11.13.0 25       two"), "{shown}");
+    assert!(
+        shown.contains("172.11.12.0 24       NA:Subnet, in \"Redmond\"\n172.11.13.0 25       two"),
+        "{shown}"
+    );
 }

@@ -131,7 +131,13 @@ const TABLE: &[Row] = &[
         ],
         Run::All(export::import_csv),
     ),
-    ("Get-Content", &["gc", "cat", "type"], "The lines of a file.", &[Parameter::text("Path").at(0).required()], Run::All(export::lines)),
+    (
+        "Get-Content",
+        &["gc", "cat", "type"],
+        "The lines of a file.",
+        &[Parameter::text("Path").at(0).required()],
+        Run::All(export::lines),
+    ),
     (
         "ConvertTo-Html",
         &[],

@@ -297,9 +297,11 @@ fn modified(list: &Value, modifier: &[(String, Value)]) -> Result<Value, Error> 
         match key.to_ascii_lowercase().as_str() {
             "add" => {
                 // A limit or path of a modality takes the place of the one that there was.
-                items.retain(|item| network::modality(item).is_none_or(|of| {
-                    !given.iter().any(|given| network::modality(given).is_some_and(|new| new == of))
-                }));
+                items.retain(|item| {
+                    network::modality(item).is_none_or(|of| {
+                        !given.iter().any(|given| network::modality(given).is_some_and(|new| new == of))
+                    })
+                });
                 if let Some(twice) = items.iter().find(|item| is_given(item)) {
                     let text = format!(
                         "There is a duplicate key sequence '{twice}' for the unique identity constraint."
@@ -453,8 +455,9 @@ fn from_defaults(
             && global(property) != convert::default(property.values, property.default)
     };
     let told = kind.properties.iter().filter(|_| kind.scopes != Scopes::Names).filter(differs);
-    let told: Vec<String> =
-        told.map(|property| format!("{} {}", property.name, property.default).trim_end().to_owned()).collect();
+    let told: Vec<String> = told
+        .map(|property| format!("{} {}", property.name, property.default).trim_end().to_owned())
+        .collect();
     let mut whole = defaults(kind);
     whole.retain(|(property, _)| unsaid(property));
     if !told.is_empty() {

@@ -58,7 +58,9 @@ fn made(call: &mut Call<'_, '_>, entries: Vec<(String, Value)>) -> Result<Column
             value if is("descending") => descending = Some(value.is_true()),
             value if is("ascending") => descending = Some(!value.is_true()),
             _ if is("width") || is("alignment") || is("formatstring") => {
-                call.shell.warn(format!("{key} in `@{{ }}` has no effect: columns are as wide as what is in them."));
+                call.shell.warn(format!(
+                    "{key} in `@{{ }}` has no effect: columns are as wide as what is in them."
+                ));
             }
             _ => {
                 let text = format!("The key '{key}' is not valid here; Name (or Label) and Expression are.");
@@ -66,7 +68,9 @@ fn made(call: &mut Call<'_, '_>, entries: Vec<(String, Value)>) -> Result<Column
             }
         }
     }
-    let Some(of) = of else { return Err(wrong("@{ } names no Expression: @{Name='x'; Expression={$_.Property}}")) };
+    let Some(of) = of else {
+        return Err(wrong("@{ } names no Expression: @{Name='x'; Expression={$_.Property}}"));
+    };
     let shown = match &of {
         Of::Block(script) => print(script).trim_end().to_owned(),
         Of::Property(name) => name.clone(),

@@ -16,7 +16,9 @@ pub(super) fn condition(value: &Value) -> Result<Option<Script>, Error> {
         return Err(wrong());
     };
     let [stage] = stages.as_slice() else { return Err(wrong()) };
-    if matches!(stage, Stage::Command { elements, .. } if elements.is_empty()) && !matches!(value, Value::Block(_)) {
+    if matches!(stage, Stage::Command { elements, .. } if elements.is_empty())
+        && !matches!(value, Value::Block(_))
+    {
         return Ok(None);
     }
     let whole = of_stage(stage)?;
@@ -62,7 +64,9 @@ fn of_elements(elements: &[&Element]) -> Result<Expression, Error> {
     let (mut whole, mut rest) = comparison(elements)?;
     while let Some((joint, behind)) = rest.split_first() {
         let operator = match joint {
-            Element::Parameter { name, value: None, .. } => Binary::of_word(name).map(|(operator, _)| operator),
+            Element::Parameter { name, value: None, .. } => {
+                Binary::of_word(name).map(|(operator, _)| operator)
+            }
             _ => None,
         };
         let Some(operator @ (Binary::And | Binary::Or)) = operator else { return Err(wrong()) };

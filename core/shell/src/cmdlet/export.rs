@@ -65,7 +65,8 @@ pub(super) fn import_csv(call: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<V
     };
     let row = |fields: Vec<String>| {
         let mut fields = fields.into_iter();
-        let properties = header.iter().map(|name| (name.clone(), fields.next().map_or(Value::Null, Value::from)));
+        let properties =
+            header.iter().map(|name| (name.clone(), fields.next().map_or(Value::Null, Value::from)));
         Value::Object(Object { properties: properties.collect(), ..Object::new("") })
     };
     Ok(records.map(row).collect())
@@ -94,7 +95,8 @@ fn records(text: &str, delimiter: char) -> Vec<Vec<String>> {
     fields.push(field);
     records.push(fields);
     // A first line that says `#TYPE` is about the objects that were exported.
-    let is_row = |fields: &Vec<String>| fields.iter().any(|field| !field.is_empty() && !field.starts_with("#TYPE"));
+    let is_row =
+        |fields: &Vec<String>| fields.iter().any(|field| !field.is_empty() && !field.starts_with("#TYPE"));
     records.retain(is_row);
     records
 }

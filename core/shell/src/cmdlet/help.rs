@@ -30,7 +30,13 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
     let longer = ["Full", "Detailed", "Examples", "Online"].map(Parameter::switch);
     vec![
         make("Get-Command", &["gcm"], "Lists the cmdlets that there are.", &narrower, list_cmdlets),
-        make("Get-Help", &["help", "man"], "Says what a cmdlet does and which parameters it has.", &longer, help),
+        make(
+            "Get-Help",
+            &["help", "man"],
+            "Says what a cmdlet does and which parameters it has.",
+            &longer,
+            help,
+        ),
         make("Get-Member", &["gm"], "Lists the properties of objects.", &[], members),
     ]
 }

@@ -147,7 +147,8 @@ impl Parameter {
 
     /// Whether its name or an alias begins so.
     pub(crate) fn begins(&self, start: &str) -> bool {
-        let begins = |full: &str| full.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start));
+        let begins =
+            |full: &str| full.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start));
         begins(self.name) || self.aliases.iter().any(|alias| begins(alias))
     }
 

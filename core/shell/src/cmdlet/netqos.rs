@@ -243,7 +243,10 @@ fn changed(call: &Call<'_, '_>, before: Values) -> Result<Values, Error> {
         };
         let new = match new {
             Value::Integer(-1) if SIGNED.contains(&property.name) => Value::Null,
-            new => convert::convert(Parameter { takes: Takes::Values(property.values), ..Parameter::text(name) }, new.clone())?,
+            new => convert::convert(
+                Parameter { takes: Takes::Values(property.values), ..Parameter::text(name) },
+                new.clone(),
+            )?,
         };
         match convert::kept(&new) {
             Some(new) => values.insert(property.name, new),
@@ -269,8 +272,7 @@ fn changed(call: &Call<'_, '_>, before: Values) -> Result<Values, Error> {
             (None, _) => {}
         }
     }
-    let templates: Vec<&str> =
-        TEMPLATES.into_iter().filter(|template| call.bound.is_set(template)).collect();
+    let templates: Vec<&str> = TEMPLATES.into_iter().filter(|template| call.bound.is_set(template)).collect();
     match templates.as_slice() {
         [] => {}
         [one] => _ = values.insert("Template", ManagedValue::Text((*one).to_owned())),

@@ -308,7 +308,9 @@ fn list_of(plan: &Plan, kind: &ManagedKind, identity: &Identity, property: &str)
 
 /// The entry of a modality: `BWLimit=200;BWSessionLimit=200;BWPolicyModality=Audio`.
 fn of_modality<'e>(entries: &'e [String], modality: &str) -> Option<&'e String> {
-    entries.iter().find(|entry| self::modality(entry).is_some_and(|found| found.eq_ignore_ascii_case(modality)))
+    entries
+        .iter()
+        .find(|entry| self::modality(entry).is_some_and(|found| found.eq_ignore_ascii_case(modality)))
 }
 
 fn part_of(entry: Option<&String>, key: &str) -> Option<String> {
@@ -342,7 +344,8 @@ fn check_subnet(
         );
         return Err(Error::new(Fault::ParameterArgumentValidationError, text));
     };
-    let said = changes.iter().find(|(property, _)| property.name == "MaskBits").and_then(|(_, bits)| bits.clone());
+    let said =
+        changes.iter().find(|(property, _)| property.name == "MaskBits").and_then(|(_, bits)| bits.clone());
     let bits = said.or_else(|| plan.management().value(kind, &identity.key, "MaskBits").cloned());
     let Some(ManagedValue::Integer(bits)) = bits else { return Ok(()) };
     let mask = u32::MAX.checked_shl(32 - u32::try_from(bits).unwrap_or(32).min(32)).unwrap_or(0);

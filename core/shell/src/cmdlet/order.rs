@@ -11,7 +11,9 @@ pub(super) fn sort(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Val
     let mut keyed: Vec<(Vec<Value>, Value)> = Vec::new();
     for item in input {
         let keys: Result<Vec<Value>, Error> = match columns.is_empty() {
-            true => Ok(vec![if matches!(item, Value::Integer(_)) { item.clone() } else { item.text().into() }]),
+            true => {
+                Ok(vec![if matches!(item, Value::Integer(_)) { item.clone() } else { item.text().into() }])
+            }
             false => columns.iter().map(|column| column.value(call.shell, &item)).collect(),
         };
         keyed.push((keys?, item));
@@ -43,7 +45,9 @@ pub(super) fn measure(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<
     let mut values = Vec::new();
     for item in &input {
         match columns.first() {
-            Some(column) => values.extend(Some(column.value(call.shell, item)?).filter(|v| *v != Value::Null)),
+            Some(column) => {
+                values.extend(Some(column.value(call.shell, item)?).filter(|v| *v != Value::Null))
+            }
             None => values.push(item.clone()),
         }
     }

@@ -6,7 +6,7 @@ use super::identity::Identity;
 use super::{Call, Cmdlet, From, Parameter, Takes, service};
 use crate::error::{Error, Fault};
 use crate::estate::Estate;
-use crate::host::Server;
+use crate::host::{Certificate, Server};
 use crate::object::{Object, Value, View, Wildcard};
 
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
@@ -123,7 +123,8 @@ fn pools(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
             .with("Site", Value::Null)
     };
     if call.bound.text("Site").is_some() {
-        call.shell.warn("Get-CsPool -Site: pools belong to no site here, so none is shown; without -Site all are.");
+        call.shell
+            .warn("Get-CsPool -Site: pools belong to no site here, so none is shown; without -Site all are.");
         return Ok(Vec::new());
     }
     let found = hosts(call)?.into_iter().map(pool).collect();
@@ -198,7 +199,9 @@ fn needs_a_server(call: &mut Call<'_, '_>, what: &str) -> Result<Vec<Value>, Err
 
 /// One server, one store: it has the newest plan whenever it answers. A file has no replicas.
 fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    let Some(server) = call.shell.host.server()? else { return needs_a_server(call, "who has the newest plan") };
+    let Some(server) = call.shell.host.server()? else {
+        return needs_a_server(call, "who has the newest plan");
+    };
     let asked = call.bound.text("ReplicaFqdn");
     if let Some(other) = asked.filter(|asked| !asked.eq_ignore_ascii_case(&server.fqdn)) {
         return Err(Error::new(Fault::ObjectNotFound, format!("Cannot find the replica \"{other}\".")));
@@ -222,14 +225,36 @@ fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     Ok(vec![Value::Object(object)])
 }
 
+/// The uses of the one certificate that a server has, of those that the documents name.
+const USE: &str = "Default";
+
 fn certificates(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    match call.shell.host.server()? {
-        None => needs_a_server(call, "which certificates there are"),
-        Some(_) => Err(Error::new(
-            Fault::NotSupported,
-            "certificates are files that the server's configuration names; `carillon check-config FILE` checks them.",
-        )),
+    let Some(server) = call.shell.host.server()? else {
+        return needs_a_server(call, "which certificates there are");
+    };
+    let types = call.bound.texts("Type");
+    let types: Vec<&str> = types.iter().flat_map(|types| types.split(',')).map(str::trim).collect();
+    if !types.is_empty() && !types.iter().any(|wanted| wanted.eq_ignore_ascii_case(USE)) {
+        return Ok(Vec::new());
     }
+    let shown = |certificate: &Certificate| {
+        let text = |text: &String| Value::from(text.as_str());
+        let object = Object::new("CertificateReference")
+            .with("Issuer", text(&certificate.issuer))
+            .with("NotAfter", text(&certificate.not_after))
+            .with("NotBefore", text(&certificate.not_before))
+            .with("SerialNumber", text(&certificate.serial))
+            .with("Subject", text(&certificate.subject))
+            .with("AlternativeNames", certificate.names.clone())
+            .with("Thumbprint", text(&certificate.thumbprint))
+            .with("EffectiveDate", Value::Null)
+            .with("PreviousThumbprint", Value::Null)
+            .with("UpdateTime", Value::Null)
+            .with("Use", USE)
+            .with("SourceScope", "Global");
+        Value::Object(object)
+    };
+    Ok(server.certificates.iter().map(shown).collect())
 }
 
 fn versions(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {

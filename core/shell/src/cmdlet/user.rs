@@ -163,7 +163,9 @@ fn disable(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
         return Err(Error::new(Fault::ParameterArgumentValidationError, text));
     }
     let users = call.shell.host.users()?;
-    let Some(user) = users.iter().find(|user| is_called(user, &wanted)) else { return Err(not_found(&wanted)) };
+    let Some(user) = users.iter().find(|user| is_called(user, &wanted)) else {
+        return Err(not_found(&wanted));
+    };
     if call.what_if(&user.name) || !call.agreed(false, &format!("Disable {}?", user.name))? {
         return Ok(Vec::new());
     }

@@ -105,7 +105,9 @@ fn keys(given: &Provisioned) -> Vec<(String, String)> {
         ("ucDiffServVoice", given.phone.value().to_string()),
         ("ucVoice802_1p", given.phone_priority().to_string()),
     ];
-    keys.extend(fixed.into_iter().chain(given.settings.iter().cloned()).map(|(key, value)| (key.to_owned(), value)));
+    keys.extend(
+        fixed.into_iter().chain(given.settings.iter().cloned()).map(|(key, value)| (key.to_owned(), value)),
+    );
     keys
 }
 

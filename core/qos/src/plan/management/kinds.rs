@@ -90,12 +90,7 @@ const PHONE: &[Property] = &[
 ];
 
 const MEDIA: &[Property] = &[
-    Property {
-        name: "EnableQoS",
-        values: Values::Boolean,
-        default: "False",
-        held: Held::HereOr("enabled"),
-    },
+    Property { name: "EnableQoS", values: Values::Boolean, default: "False", held: Held::HereOr("enabled") },
     here(
         "EncryptionLevel",
         Values::Word(&["SupportEncryption", "RequireEncryption", "DoNotSupportEncryption"]),

@@ -138,7 +138,9 @@ impl Property {
             Values::Boolean => Some(ManagedValue::Boolean(default == "True")),
             Values::Integer { .. } => default.parse().ok().map(ManagedValue::Integer),
             Values::List => Some(ManagedValue::List(default.split(", ").map(str::to_owned).collect())),
-            Values::Span { .. } | Values::Word(_) | Values::Text => Some(ManagedValue::Text(default.to_owned())),
+            Values::Span { .. } | Values::Word(_) | Values::Text => {
+                Some(ManagedValue::Text(default.to_owned()))
+            }
         }
     }
 }

@@ -28,10 +28,13 @@ pub(super) fn name(name: &str) -> Result<(), Error> {
 /// A range needs both ends, the second behind the first; one port has a parameter of its own.
 pub(super) fn range(values: &Values, start: &str, end: &str) -> Result<(), Error> {
     match (values.get(start), values.get(end)) {
-        (Some(ManagedValue::Integer(from)), Some(ManagedValue::Integer(to))) if 0 < *from && from < to => Ok(()),
+        (Some(ManagedValue::Integer(from)), Some(ManagedValue::Integer(to))) if 0 < *from && from < to => {
+            Ok(())
+        }
         (Some(ManagedValue::Integer(from)), Some(ManagedValue::Integer(to))) if from == to => {
             let single = start.trim_end_matches("Start");
-            let text = format!("{start} and {end} are both {from}; -{single}MatchCondition {from} names one port.");
+            let text =
+                format!("{start} and {end} are both {from}; -{single}MatchCondition {from} names one port.");
             Err(invalid(text))
         }
         _ => Err(invalid(format!("{start} and {end} are needed together, and the end behind the start."))),
@@ -90,7 +93,8 @@ fn conditions(values: &Values) -> Result<(), Error> {
             return Err(Error::new(Fault::AmbiguousParameterSet, text));
         }
     }
-    let direct = values.contains_key("NetDirectPort") || text(values, "Template").is_some_and(|it| it == "FCOE");
+    let direct =
+        values.contains_key("NetDirectPort") || text(values, "Template").is_some_and(|it| it == "FCOE");
     if direct && !values.contains_key("PriorityValue") {
         let text = "NetDirectPort and FCOE need -PriorityValue8021Action.";
         return Err(Error::new(Fault::MissingMandatoryParameter, text));
@@ -110,7 +114,9 @@ fn application(values: &Values) -> Result<(), Error> {
         path if path == "*" => "without the parameter every program is meant",
         _ => "it must end in .exe",
     };
-    Err(invalid(format!("Cannot validate argument on parameter 'AppPathNameMatchCondition'. \"{path}\": {wrong}.")))
+    Err(invalid(format!(
+        "Cannot validate argument on parameter 'AppPathNameMatchCondition'. \"{path}\": {wrong}."
+    )))
 }
 
 /// Both prefixes are of one family.

@@ -93,14 +93,18 @@ fn set_ones(values: &Values) -> Vec<String> {
 /// Whether it looks at addresses or ports, and so at a protocol.
 pub(super) fn has_addresses(values: &Values) -> bool {
     values.keys().any(|name| {
-        *name == "IPPort" || name.starts_with("IPSrc") || name.starts_with("IPDst") && !values.contains_key("URI")
+        *name == "IPPort"
+            || name.starts_with("IPSrc")
+            || name.starts_with("IPDst") && !values.contains_key("URI")
     })
 }
 
 fn condition_value(values: &Values, name: &str) -> Value {
     let property = kind().and_then(|kind| kind.property(name));
     match (name, values.get(name), property) {
-        ("IPProtocol", _, _) if !has_addresses(values) && text(values, name).is_none_or(|said| said == "Both") => {
+        ("IPProtocol", _, _)
+            if !has_addresses(values) && text(values, name).is_none_or(|said| said == "Both") =>
+        {
             "None".into()
         }
         (_, Some(value), Some(property)) => convert::shown(property.values, value),

@@ -149,10 +149,11 @@ fn of_kind(kind: &'static ManagedKind) -> Vec<Cmdlet> {
 fn in_memory(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let mut object = with_values(&call.cmdlet.parameters, |name| call.bound.get(name).cloned());
     let enabled = object.get("Enabled").is_some_and(Value::is_true);
-    if enabled && call.bound.get("InternalBypassMode").is_none() {
-        if let Some(mode) = object.get_mut("InternalBypassMode") {
-            *mode = "Any".into();
-        }
+    if enabled
+        && call.bound.get("InternalBypassMode").is_none()
+        && let Some(mode) = object.get_mut("InternalBypassMode")
+    {
+        *mode = "Any".into();
     }
     Ok(vec![Value::Object(object)])
 }

@@ -65,7 +65,9 @@ fn ports_set_over_a_running_server_reach_a_phone_and_are_rolled_back() {
         carillon(&arguments).out()
     };
     let given = document();
-    for key in ["<ucMinAudioPort>21000<", "<ucMaxAudioPort>21049<", "<ucDiffServVoice>40<"] {
+    let keys =
+        ["<ucMinAudioPort>21000<", "<ucMaxAudioPort>21049<", "<ucDiffServVoice>40<", "<qosEnabled>true<"];
+    for key in keys {
         assert!(given.contains(key), "{key}: {given}");
     }
     let audit = server.http("GET /audit?limit=1", "");
@@ -80,6 +82,18 @@ fn ports_set_over_a_running_server_reach_a_phone_and_are_rolled_back() {
     assert_eq!(shell("Get-CsConfigurationVersion | select -ExpandProperty Version").out(), "3\n2\n1\n");
     assert_eq!(shell("Restore-CsConfigurationVersion 1").status(), 0);
     assert!(document().contains("<ucMinAudioPort>20000<"));
+    let media = "Set-CsMediaConfiguration -EnableQoS $False -EncryptionLevel RequireEncryption; (Get-CsMediaConfiguration).EnableQoS";
+    assert_eq!(shell(media).out(), "False\n");
+    let given = document();
+    for key in ["<qosEnabled>false<", "<ucPC2PCAVEncryption>RequireEncryption<"] {
+        assert!(given.contains(key), "{key}: {given}");
+    }
+    let certificate = shell("Get-CsCertificate | fl Issuer,Use,Thumbprint").out();
+    assert!(
+        certificate
+            .starts_with("Issuer     : CN=Carillon own authority\nUse        : Default\nThumbprint : "),
+        "{certificate}"
+    );
     let users = shell("Get-CsUser | ft Identity, Enabled").out();
     assert!(users.contains("alice@localhost True"), "{users}");
 }

@@ -4,7 +4,8 @@ use crate::cmdlet;
 use crate::error::{Error, Fault};
 use crate::language::ast::{Binary, Expression, Part, Pipeline, Quote, Script, Stage, Statement, Unary};
 use crate::language::number;
-use crate::object::{self, Object, Value};
+use crate::object::{Object, Value};
+use crate::operators;
 use crate::output;
 use crate::shell::Shell;
 
@@ -149,8 +150,9 @@ impl Shell<'_> {
             }
             Expression::Unary(Unary::Not, of) => Value::Boolean(!self.value(of)?.is_true()),
             Expression::Unary(Unary::Minus, of) => {
-                arithmetic(Binary::Subtract, &Value::Integer(0), &self.value(of)?)?
+                operators::binary(Binary::Subtract, &Value::Integer(0), &self.value(of)?)?
             }
+            Expression::Cast(to, of) => operators::cast(*to, self.value(of)?)?,
             Expression::Binary(operator, left, right) => self.binary(*operator, left, right)?,
         })
     }
@@ -198,11 +200,8 @@ impl Shell<'_> {
         }
         let right = self.value(right)?;
         match operator {
-            Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide => {
-                arithmetic(operator, &left, &right)
-            }
             Binary::And | Binary::Or => Ok(Value::Boolean(right.is_true())),
-            _ => compared(operator, &left, &right),
+            operator => operators::binary(operator, &left, &right),
         }
     }
 
@@ -212,20 +211,13 @@ impl Shell<'_> {
         let arguments: Result<Vec<Value>, Error> =
             arguments.iter().map(|argument| self.value(argument)).collect();
         match (name.to_ascii_lowercase().as_str(), arguments?.as_slice()) {
-            ("tostring", []) => Ok(value.text().into()),
-            ("toxml" | "tohtml", []) => Ok(value.text().into()),
             ("add", [item]) => {
                 let mut items = value.into_items();
                 items.push(item.clone());
                 self.store_back(of, Value::List(items))?;
                 Ok(Value::Null)
             }
-            _ => {
-                let text = format!(
-                    "The method '{name}' is not known here; ToString(), ToXML(), ToHTML() and Add(…) are."
-                );
-                Err(Error::new(Fault::InvalidOperation, text))
-            }
+            (name, arguments) => operators::method(&value, name, arguments),
         }
     }
 
@@ -280,68 +272,5 @@ fn indexed(list: &Value, index: &Value) -> Value {
         (value, Value::Integer(0 | -1)) => value.clone(),
         (value @ (Value::Table(_) | Value::Object(_)), key) => member(value, &key.text()),
         _ => Value::Null,
-    }
-}
-
-fn compared(operator: Binary, left: &Value, right: &Value) -> Result<Value, Error> {
-    use std::cmp::Ordering::{Equal, Greater, Less};
-    if let (Value::List(items), false) =
-        (left, matches!(operator, Binary::Contains | Binary::NotContains | Binary::In | Binary::NotIn))
-    {
-        let mut found = Vec::new();
-        for item in items {
-            if compared(operator, item, right)?.is_true() {
-                found.push(item.clone());
-            }
-        }
-        return Ok(Value::List(found));
-    }
-    let order = object::compare(left, right);
-    let fits =
-        |pattern| object::matches(left, pattern).map_err(|text| Error::new(Fault::InvalidOperation, text));
-    Ok(Value::Boolean(match operator {
-        Binary::Eq => object::equal(left, right),
-        Binary::Ne => !object::equal(left, right),
-        Binary::Gt => order == Some(Greater),
-        Binary::Ge => matches!(order, Some(Greater | Equal)),
-        Binary::Lt => order == Some(Less),
-        Binary::Le => matches!(order, Some(Less | Equal)),
-        Binary::Like => object::like(left, right),
-        Binary::NotLike => !object::like(left, right),
-        Binary::Match => fits(right)?,
-        Binary::NotMatch => !fits(right)?,
-        Binary::Contains => object::contains(left, right),
-        Binary::NotContains => !object::contains(left, right),
-        Binary::In => object::contains(right, left),
-        _ => !object::contains(right, left),
-    }))
-}
-
-fn arithmetic(operator: Binary, left: &Value, right: &Value) -> Result<Value, Error> {
-    let wrong = || {
-        let text = format!("'{}' and '{}' cannot be reckoned with.", left.text(), right.text());
-        Error::new(Fault::InvalidOperation, text)
-    };
-    match (operator, left, right) {
-        (Binary::Add, Value::List(items), right) => {
-            Ok(Value::List(items.iter().cloned().chain(right.clone().into_items()).collect()))
-        }
-        (Binary::Add, Value::Text(text), right) => Ok(format!("{text}{}", right.text()).into()),
-        (Binary::Add, Value::Null, right) => Ok(right.clone()),
-        (_, Value::Integer(left), right) => {
-            let right = match right {
-                Value::Integer(number) => *number,
-                Value::Text(text) => number(text).ok_or_else(wrong)?,
-                _ => return Err(wrong()),
-            };
-            let result = match operator {
-                Binary::Add => left.checked_add(right),
-                Binary::Subtract => left.checked_sub(right),
-                Binary::Multiply => left.checked_mul(right),
-                _ => left.checked_div(right),
-            };
-            result.map(Value::Integer).ok_or_else(wrong)
-        }
-        _ => Err(wrong()),
     }
 }

@@ -74,6 +74,27 @@ pub struct Server {
     pub domains: Vec<String>,
     /// Version of the program.
     pub program: String,
+    /// What it proves itself with.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate that the server uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// Who made it.
+    pub issuer: String,
+    /// Whose it is.
+    pub subject: String,
+    /// From when it holds: `2026-11-21 18:05:59Z`.
+    pub not_before: String,
+    /// Until when.
+    pub not_after: String,
+    /// Hexadecimal.
+    pub serial: String,
+    /// Names and addresses for which it holds.
+    pub names: Vec<String>,
+    /// SHA-1, hexadecimal.
+    pub thumbprint: String,
 }
 
 /// Somebody who may sign in.

@@ -11,10 +11,11 @@ mod evaluate;
 mod host;
 pub mod language;
 pub mod object;
+mod operators;
 mod output;
 mod shell;
 
 pub use cmdlet::help::Completion;
 pub use error::{Error, Fault};
-pub use host::{Failed, Host, Server, Stored, Stream, User, Version};
+pub use host::{Certificate, Failed, Host, Server, Stored, Stream, User, Version};
 pub use shell::{Options, Outcome, Shell};

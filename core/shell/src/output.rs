@@ -70,11 +70,11 @@ impl Serialize for Json<'_> {
             Value::Span(_) | Value::Block(_) => serializer.serialize_str(&self.0.text()),
             Value::List(items) => serializer.collect_seq(items.iter().map(Json)),
             Value::Object(object) => pairs(object.visible(), serializer),
-            Value::Table(entries) => pairs(entries, serializer),
+            Value::Table(entries) => pairs(entries.iter().collect(), serializer),
         }
     }
 }
 
-fn pairs<S: Serializer>(pairs: &[(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().map(|(name, value)| (name, Json(value))))
+fn pairs<S: Serializer>(pairs: Vec<&(String, Value)>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.into_iter().map(|(name, value)| (name, Json(value))))
 }

@@ -38,6 +38,8 @@ pub struct Shell<'h> {
     pub(crate) variables: BTreeMap<String, Value>,
     pub(crate) failed: bool,
     pub(crate) exiting: bool,
+    /// An error is to end the script: `-ErrorAction Stop`.
+    pub(crate) stopping: bool,
     /// Script blocks and groups that are being carried out, one in the other.
     pub(crate) depth: usize,
     /// Warnings are not wanted.
@@ -54,6 +56,7 @@ impl<'h> Shell<'h> {
             variables: BTreeMap::new(),
             failed: false,
             exiting: false,
+            stopping: false,
             depth: 0,
             quiet: false,
         }
@@ -85,7 +88,15 @@ impl<'h> Shell<'h> {
             }
             match self.statement(statement) {
                 Ok(values) => output::show(self, &values),
-                Err(error) => self.tell(&error),
+                Err(error) => {
+                    self.tell(&error);
+                    let stops = self.variables.get("erroractionpreference").map(Value::text);
+                    if std::mem::take(&mut self.stopping)
+                        || stops.is_some_and(|stops| stops.eq_ignore_ascii_case("stop"))
+                    {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -146,6 +146,7 @@ fn users_are_shown_enabled_and_disabled() {
         fqdn: "fe.example.com".into(),
         domains: vec!["example.com".into()],
         program: "1".into(),
+        certificates: Vec::new(),
     });
     estate.users = vec![User { name: "alice@example.com".into(), site: None }];
     let shown = estate

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use support::Estate;
 
 /// Pieces of which documented lines are made, put together without sense.
-const PIECES: [&str; 46] = [
+const PIECES: [&str; 52] = [
     "Get-CsService",
     "Set-CsUCPhoneConfiguration",
     "fl",
@@ -55,6 +55,12 @@ const PIECES: [&str; 46] = [
     "foreach ($i in $x)",
     "if (1)",
     "&",
+    "-f",
+    "-join",
+    "..",
+    "%",
+    "[int]",
+    "select @{n='x';e={$_.a}}",
 ];
 
 fn script() -> impl Strategy<Value = String> {

@@ -9,6 +9,7 @@ use carillon_net::authority::{Authority, AuthorityError};
 use carillon_net::tls::{Identity, Reason, TlsError, client_config, load_certificates, server_config};
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::certificate_facts::CertificateFacts;
 use crate::config::{Certificate, Config};
 
 /// Name of our own authority, as phones show it.
@@ -25,8 +26,14 @@ pub enum CertificateError {
     Refused(rustls::Error),
 }
 
+/// Our certificate, ready for TLS, and what it says of itself.
+pub(crate) struct Ours {
+    pub(crate) tls: Arc<ServerConfig>,
+    pub(crate) facts: CertificateFacts,
+}
+
 /// Reads or makes the certificate of a configuration.
-pub(crate) fn server_tls(config: &Config) -> Result<Arc<ServerConfig>, CertificateError> {
+pub(crate) fn server_tls(config: &Config) -> Result<Ours, CertificateError> {
     let identity = match &config.certificate {
         Certificate::Files { certificate, key } => {
             Identity::load(certificate, key).map_err(CertificateError::Files)?
@@ -38,7 +45,8 @@ pub(crate) fn server_tls(config: &Config) -> Result<Arc<ServerConfig>, Certifica
             authority.identity(directory, &names, &addresses).map_err(CertificateError::Authority)?
         }
     };
-    server_config(&identity).map_err(CertificateError::Refused)
+    let facts = identity.chain.first().map(CertificateFacts::of).unwrap_or_default();
+    Ok(Ours { tls: server_config(&identity).map_err(CertificateError::Refused)?, facts })
 }
 
 /// How we connect to other servers over TLS, once [`server_tls`] has made what there is to make. Their certificate must be for

@@ -11,6 +11,7 @@ use carillon_signaling::Listener;
 use carillon_store::{Error, Store};
 use carillon_wire::ip::Dscp;
 
+use crate::certificate_facts::CertificateFacts;
 use crate::config::{Config, ConfiguredPlan, ListenerConfig};
 use crate::users::Rules;
 
@@ -24,6 +25,8 @@ pub(crate) struct Estate {
     pub(crate) listeners: Vec<Bound>,
     /// What SIP sockets carry.
     pub(crate) mark: Dscp,
+    /// What phones see over TLS; none where nothing speaks it.
+    pub(crate) certificate: Option<CertificateFacts>,
 }
 
 /// A listener that is open.

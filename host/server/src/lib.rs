@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod certificate;
+mod certificate_facts;
 mod changes;
 mod clock;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod turn;
 pub mod users;
 
 pub use certificate::CertificateError;
+pub use certificate_facts::CertificateFacts;
 pub use desk::{Busy, Desk, Health};
 pub use service::{Ready, ServiceError, serve};
 pub use start::{StartError, start};

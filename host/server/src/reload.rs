@@ -12,7 +12,7 @@ use carillon_wire::sip::Transport;
 use rustls::{ClientConfig, ServerConfig};
 use serde::Serialize;
 
-use crate::certificate::{CertificateError, client_tls, server_tls};
+use crate::certificate::{CertificateError, Ours, client_tls, server_tls};
 use crate::changes::PlanRefused;
 use crate::config::{Config, ConfiguredPlan, ListenerConfig};
 use crate::estate::{Bound, choose_plan};
@@ -56,7 +56,8 @@ impl Server {
 
     /// Everything that may fail comes first.
     fn change_to(&mut self, config: Config) -> Result<Reloaded, Vec<String>> {
-        let (tls, client_tls) = certificates(&config).map_err(|error| vec![crate::chain(&error)])?;
+        let (ours, client_tls) = certificates(&config).map_err(|error| vec![crate::chain(&error)])?;
+        let tls = ours.as_ref().map(|ours| Arc::clone(&ours.tls));
         let listeners = self.open_new(&config, tls.clone())?;
         let (plan, version) = match self.adopt_plan(&config.plan) {
             Ok(adopted) => adopted,
@@ -67,6 +68,7 @@ impl Server {
         };
         self.close_but(&listeners, &self.estate.listeners.clone());
         self.greet_with(tls, &listeners);
+        self.estate.certificate = ours.map(|ours| ours.facts);
         self.transports.set_client_tls(client_tls, None);
         let after_restart = self.estate.config.differs_until_restart(&config);
         self.estate.config = self.estate.config.clone().reloaded(config);
@@ -138,9 +140,9 @@ impl Server {
 }
 
 /// What others see, and whom we trust.
-fn certificates(config: &Config) -> Result<(Option<Arc<ServerConfig>>, Arc<ClientConfig>), CertificateError> {
-    let tls = config.needs_certificate().then(|| server_tls(config)).transpose()?;
-    Ok((tls, client_tls(config)?))
+fn certificates(config: &Config) -> Result<(Option<Ours>, Arc<ClientConfig>), CertificateError> {
+    let ours = config.needs_certificate().then(|| server_tls(config)).transpose()?;
+    Ok((ours, client_tls(config)?))
 }
 
 fn same_place(one: &ListenerConfig, other: &ListenerConfig) -> bool {

@@ -65,13 +65,15 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let policy = policy(&plan);
     let mark = signaling_mark(&policy);
     let mut transports = Transports::new(mark, config.limits.transports()).map_err(StartError::Kernel)?;
-    let tls = if config.needs_certificate() { Some(server_tls(&config)?) } else { None };
+    let certificate = if config.needs_certificate() { Some(server_tls(&config)?) } else { None };
+    let tls = certificate.as_ref().map(|ours| Arc::clone(&ours.tls));
     transports.set_client_tls(client_tls(&config)?, None);
     let mut listeners = Vec::new();
     for listener in &config.listeners {
         listeners.push(listen(&mut transports, listener, tls.clone())?);
     }
-    let estate = Estate { config, file, plan, plan_version, listeners, mark };
+    let certificate = certificate.map(|ours| ours.facts);
+    let estate = Estate { config, file, plan, plan_version, listeners, mark, certificate };
     let bindings = load_bindings(&store, clock.now())?;
     let counts = TurnCounts { unreadable: bindings.unreadable.len() as u64, ..TurnCounts::default() };
     let front_end = front_end(&estate, &mut store, bindings.readable, &transports.listening(), clock.now())?;

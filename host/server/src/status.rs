@@ -7,6 +7,7 @@ use carillon_net::transports::Listening;
 use carillon_qos::TrafficClass;
 use serde::{Deserialize, Serialize};
 
+use crate::certificate_facts::CertificateFacts;
 use crate::turn::Server;
 
 /// Users on an old plan that are named; the others are only counted.
@@ -43,6 +44,9 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// Media ports of this server by class.
     pub leases: Vec<LeaseStatus>,
+    /// What phones see over TLS; none where nothing speaks it.
+    #[serde(default)]
+    pub certificate: Option<CertificateFacts>,
 }
 
 /// The plan that holds.
@@ -118,6 +122,7 @@ impl Server {
             plan: self.plan_status(now)?,
             listeners: self.transports.listening().iter().map(|l| self.listener_status(l)).collect(),
             leases: self.lease_status(),
+            certificate: self.estate.certificate.clone(),
         })
     }
 

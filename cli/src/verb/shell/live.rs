@@ -2,7 +2,7 @@
 
 use carillon_server::admin::{Client, ClientError};
 use carillon_server::users::NewUser;
-use carillon_shell::{Failed, Host, Server, Stored, Stream, User, Version};
+use carillon_shell::{Certificate, Failed, Host, Server, Stored, Stream, User, Version};
 
 use super::file;
 use crate::answer::Failure;
@@ -56,7 +56,17 @@ impl Host for Live {
 
     fn server(&mut self) -> Result<Option<Server>, Failed> {
         let status = self.client.status().map_err(failed)?;
-        Ok(Some(Server { fqdn: status.name, domains: status.domains, program: status.program }))
+        let certificate = |facts: carillon_server::CertificateFacts| Certificate {
+            issuer: facts.issuer,
+            subject: facts.subject,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            serial: facts.serial,
+            names: facts.names,
+            thumbprint: facts.thumbprint,
+        };
+        let certificates = status.certificate.into_iter().map(certificate).collect();
+        Ok(Some(Server { fqdn: status.name, domains: status.domains, program: status.program, certificates }))
     }
 
     fn users(&mut self) -> Result<Vec<User>, Failed> {

@@ -68,12 +68,17 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "Get-CsTeamsMeetingConfiguration",
         "this is Teams; Get-CsConferencingConfiguration shows the same ports here",
     ),
-    ("Get-CsConferenceServer", "it does not exist in Lync either: Get-CsService -ConferencingServer"),
-    ("Get-CsConferencingServer", "it does not exist in Lync either: Get-CsService -ConferencingServer"),
-    ("Get-CsApplicationServer", "it does not exist in Lync either: Get-CsService -ApplicationServer"),
-    ("Get-CsMediationServer", "it does not exist in Lync either: Get-CsService -MediationServer"),
-    ("Get-CsEdgeServer", "it does not exist in Lync either: Get-CsService -EdgeServer"),
-    ("Get-CsDeviceUpdate", "it does not exist in Lync either: Get-CsDeviceUpdateRule"),
+];
+
+/// Names that people expect, and that Lync has not either: what there is instead.
+const NEVER_WERE: [(&str, &str); 7] = [
+    ("Get-CsConferenceServer", "Get-CsService -ConferencingServer"),
+    ("Get-CsConferencingServer", "Get-CsService -ConferencingServer"),
+    ("Get-CsApplicationServer", "Get-CsService -ApplicationServer"),
+    ("Get-CsMediationServer", "Get-CsService -MediationServer"),
+    ("Get-CsEdgeServer", "Get-CsService -EdgeServer"),
+    ("Get-CsWebServer", "Get-CsService -WebServer"),
+    ("Get-CsDeviceUpdate", "Get-CsDeviceUpdateRule"),
 ];
 
 /// Synthetic transactions that are documented.
@@ -139,6 +144,16 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
 /// Why a documented cmdlet is not here, by its name.
 pub(super) fn why(name: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, why)| *why)
+}
+
+/// That a documented cmdlet has nothing to act on.
+pub(super) fn not_supported(name: &str, why: &str) -> Error {
+    Error::new(Fault::NotSupported, format!("{name} : is documented, but not in Carillon: {why}."))
+}
+
+/// What there is instead of a cmdlet that never was.
+pub(super) fn instead(name: &str) -> Option<&'static str> {
+    NEVER_WERE.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, instead)| *instead)
 }
 
 fn absent(

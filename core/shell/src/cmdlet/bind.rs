@@ -3,6 +3,7 @@
 
 use carillon_qos::plan::{management::Values, nearest};
 
+use super::documented::{self, Documented};
 use super::{Cmdlet, From, Parameter, Takes, convert};
 use crate::error::{Error, Fault};
 use crate::language::ast::{Element, Expression, Part};
@@ -16,7 +17,7 @@ pub(crate) struct Bound {
 }
 
 /// Parameters of every cmdlet.
-const COMMON: [Parameter; 12] = [
+const COMMON: [Parameter; 14] = [
     Parameter::switch("WhatIf").alias(&["wi"]),
     Parameter::switch("Confirm").alias(&["cf"]),
     Parameter::switch("Force"),
@@ -27,6 +28,8 @@ const COMMON: [Parameter; 12] = [
     Parameter::text("ErrorVariable").alias(&["ev"]),
     Parameter::text("WarningVariable").alias(&["wv"]),
     Parameter::text("OutVariable").alias(&["ov"]),
+    Parameter::text("InformationVariable").alias(&["iv"]),
+    Parameter::text("PipelineVariable").alias(&["pv"]),
     Parameter::new("OutBuffer", Takes::Values(Values::Integer { least: 0, most: 1 << 31 })).alias(&["ob"]),
     Parameter::text("InformationAction").alias(&["infa"]),
 ];
@@ -93,27 +96,27 @@ fn splat(shell: &mut Shell<'_>, cmdlet: &Cmdlet, name: &str, bound: &mut Bound) 
     Ok(())
 }
 
-/// The parameter of that name, alias, or beginning of a name.
+/// The parameter of that name, alias, or beginning of a name. One that is documented and does nothing says so.
 fn parameter(shell: &mut Shell<'_>, cmdlet: &Cmdlet, name: &str) -> Result<Parameter, Error> {
     let known: Vec<Parameter> = cmdlet.parameters.iter().copied().chain(COMMON).collect();
-    let find = |name: &str| known.iter().find(|parameter| parameter.is_called(name)).copied();
-    if let Some(parameter) = find(name) {
+    let documented: Vec<Parameter> = documented::parameters(&cmdlet.name)
+        .filter(|parameter| !known.iter().any(|known| known.is_called(parameter.name)))
+        .collect();
+    if let Some(parameter) = known.iter().find(|parameter| parameter.is_called(name)) {
+        return Ok(*parameter);
+    }
+    if let Some(parameter) = documented.iter().find(|parameter| parameter.is_called(name)) {
+        return without_effect(shell, *parameter);
+    }
+    if let Some(parameter) = misprinted(shell, name, &known)? {
         return Ok(parameter);
     }
-    let misprint = MISPRINTS.iter().find(|(wrong, _)| wrong.eq_ignore_ascii_case(name));
-    if let Some((wrong, parameter)) = misprint.and_then(|(wrong, right)| Some((wrong, find(right)?))) {
-        if shell.options.strict {
-            return Err(not_found(name, &known));
-        }
-        let text = format!("-{wrong}, as some pages misprint it, is read as -{}", parameter.name);
-        shell.host.show(crate::host::Stream::Repair, &text);
-        return Ok(parameter);
-    }
-    let begins = |full: &str| full.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    let of_name: Vec<&Parameter> = known.iter().filter(|parameter| begins(parameter.name)).collect();
-    match of_name.as_slice() {
-        [only] => Ok(**only),
-        [] => Err(not_found(name, &known)),
+    let all = || known.iter().chain(&documented);
+    let found: Vec<&Parameter> = all().filter(|parameter| parameter.begins(name)).collect();
+    match found.as_slice() {
+        [only] if known.contains(only) => Ok(**only),
+        [only] => without_effect(shell, **only),
+        [] => Err(not_found(name, all())),
         several => {
             let names: Vec<String> = several.iter().map(|parameter| format!("-{}", parameter.name)).collect();
             let text = format!(
@@ -125,8 +128,37 @@ fn parameter(shell: &mut Shell<'_>, cmdlet: &Cmdlet, name: &str) -> Result<Param
     }
 }
 
-fn not_found(name: &str, known: &[Parameter]) -> Error {
-    let hint = match nearest(name, known.iter().map(|parameter| parameter.name)) {
+fn without_effect(shell: &mut Shell<'_>, parameter: Parameter) -> Result<Parameter, Error> {
+    let name = parameter.name;
+    match documented::effect(parameter) {
+        Documented::Idle(parameter) => {
+            shell.warn(format!("-{name} is documented, but not in Carillon: it has no effect."));
+            Ok(parameter)
+        }
+        Documented::Refused(why) => {
+            let text = format!("-{name} is documented, but not in Carillon: {why}.");
+            Err(Error::new(Fault::NotSupported, text))
+        }
+    }
+}
+
+/// The parameter that a page misprints so.
+fn misprinted(shell: &mut Shell<'_>, name: &str, known: &[Parameter]) -> Result<Option<Parameter>, Error> {
+    let row = MISPRINTS.iter().find(|(wrong, _)| wrong.eq_ignore_ascii_case(name));
+    let found = row.and_then(|(wrong, right)| {
+        Some((wrong, known.iter().find(|parameter| parameter.is_called(right)).copied()?))
+    });
+    let Some((wrong, parameter)) = found else { return Ok(None) };
+    if shell.options.strict {
+        return Err(not_found(name, known.iter()));
+    }
+    let text = format!("-{wrong}, as some pages misprint it, is read as -{}", parameter.name);
+    shell.host.show(crate::host::Stream::Repair, &text);
+    Ok(Some(parameter))
+}
+
+fn not_found<'p>(name: &str, known: impl Iterator<Item = &'p Parameter>) -> Error {
+    let hint = match nearest(name, known.map(|parameter| parameter.name)) {
         Some(near) => format!(" Did you mean -{near}?"),
         None => String::new(),
     };
@@ -164,6 +196,14 @@ impl Bound {
     /// A text that is not empty.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(Value::text).filter(|text| !text.is_empty())
+    }
+
+    /// A number.
+    pub(crate) fn count(&self, name: &str) -> Option<usize> {
+        match self.get(name) {
+            Some(Value::Integer(number)) => usize::try_from(*number).ok(),
+            _ => None,
+        }
     }
 
     /// Several texts.

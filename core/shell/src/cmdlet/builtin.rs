@@ -1,13 +1,14 @@
 //! What belongs to the shell rather than to the estate: choosing, sorting, counting and showing objects.
 
 use super::bind::word;
-use super::{Call, Cmdlet, Parameter, Run, Takes, export};
+use super::{Call, Cmdlet, Parameter, Run, Takes, columns, export, order};
 use crate::error::{Error, Fault};
 use crate::language::ast::{Binary, Element, Expression, Script};
-use crate::object::{Object, Value, View, compare, equal};
+use crate::object::Value;
 use crate::shell::Shell;
 
-const PROPERTY: Parameter = Parameter::new("Property", Takes::Texts).at(0);
+const PROPERTY: Parameter = Parameter::new("Property", Takes::Any).at(0);
+const GROUP_BY: Parameter = Parameter::new("GroupBy", Takes::Any);
 
 /// Name, aliases, what it does, parameters, how it runs.
 type Row = (&'static str, &'static [&'static str], &'static str, &'static [Parameter], Run);
@@ -34,26 +35,57 @@ const TABLE: &[Row] = &[
             count("First"),
             count("Last"),
             count("Skip"),
+            Parameter::new("ExcludeProperty", Takes::Texts),
             Parameter::switch("Unique"),
         ],
-        Run::All(select),
+        Run::All(columns::select),
     ),
     (
         "Sort-Object",
         &["sort"],
         "Sorts objects by properties.",
         &[PROPERTY, Parameter::switch("Descending"), Parameter::switch("Unique")],
-        Run::All(sort),
+        Run::All(order::sort),
     ),
-    ("Measure-Object", &["measure"], "Counts objects.", &[PROPERTY], Run::All(measure)),
-    ("Group-Object", &["group"], "Counts objects by a property.", &[PROPERTY], Run::All(group)),
-    ("Format-List", &["fl"], "Shows a line for each property.", &[PROPERTY], Run::All(format_list)),
+    (
+        "Measure-Object",
+        &["measure"],
+        "Counts objects, and sums a property up.",
+        &[
+            PROPERTY,
+            Parameter::switch("Sum"),
+            Parameter::switch("Average"),
+            Parameter::switch("Maximum"),
+            Parameter::switch("Minimum"),
+        ],
+        Run::All(order::measure),
+    ),
+    (
+        "Group-Object",
+        &["group"],
+        "Counts objects by a property.",
+        &[PROPERTY, Parameter::switch("NoElement")],
+        Run::All(order::group),
+    ),
+    (
+        "Format-List",
+        &["fl"],
+        "Shows a line for each property.",
+        &[PROPERTY, GROUP_BY],
+        Run::All(columns::format_list),
+    ),
     (
         "Format-Table",
         &["ft"],
         "Shows a line for each object.",
-        &[PROPERTY, Parameter::switch("AutoSize"), Parameter::switch("Wrap")],
-        Run::All(format_table),
+        &[
+            PROPERTY,
+            GROUP_BY,
+            Parameter::switch("AutoSize"),
+            Parameter::switch("Wrap"),
+            Parameter::switch("HideTableHeaders"),
+        ],
+        Run::All(columns::format_table),
     ),
     (
         "Out-File",
@@ -61,6 +93,13 @@ const TABLE: &[Row] = &[
         "Writes what is shown into a file.",
         &[Parameter::text("FilePath").alias(&["Path"]).at(0), APPEND, Parameter::text("Encoding")],
         Run::All(export::out_file),
+    ),
+    (
+        "Tee-Object",
+        &["tee"],
+        "Writes what is shown into a file or a variable, and passes it on.",
+        &[Parameter::text("FilePath").at(0), Parameter::text("Variable"), APPEND],
+        Run::All(export::tee),
     ),
     ("Out-Null", &[], "Shows nothing.", &[], Run::All(nothing)),
     ("Out-Host", &["oh", "more"], "Shows.", &[Parameter::switch("Paging")], Run::All(pass)),
@@ -79,6 +118,25 @@ const TABLE: &[Row] = &[
         "Writes objects into a CSV file.",
         &[Parameter::text("Path").at(0).required(), APPEND, NO_TYPES, Parameter::text("Encoding")],
         Run::All(export::export_csv),
+    ),
+    (
+        "Import-Csv",
+        &["ipcsv"],
+        "Reads objects from a CSV file.",
+        &[
+            Parameter::text("Path").at(0).required(),
+            Parameter::text("Delimiter").at(1),
+            Parameter::new("Header", Takes::Texts),
+            Parameter::text("Encoding"),
+        ],
+        Run::All(export::import_csv),
+    ),
+    (
+        "Get-Content",
+        &["gc", "cat", "type"],
+        "The lines of a file.",
+        &[Parameter::text("Path").at(0).required()],
+        Run::All(export::lines),
     ),
     (
         "ConvertTo-Html",
@@ -222,136 +280,6 @@ fn for_each(shell: &mut Shell<'_>, elements: &[Element], input: Vec<Value>) -> R
         }
     }
     Ok(values)
-}
-
-fn number(call: &Call<'_, '_>, name: &str) -> Option<usize> {
-    match call.bound.get(name) {
-        Some(Value::Integer(number)) => usize::try_from(*number).ok(),
-        _ => None,
-    }
-}
-
-fn select(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let mut items = input;
-    if let Some(skip) = number(call, "Skip") {
-        items.drain(..skip.min(items.len()));
-    }
-    if let Some(first) = number(call, "First") {
-        items.truncate(first);
-    }
-    if let Some(last) = number(call, "Last") {
-        items.drain(..items.len().saturating_sub(last));
-    }
-    if let Some(name) = call.bound.text("ExpandProperty") {
-        return expand(&items, &name);
-    }
-    let names = call.bound.texts("Property");
-    let mut chosen: Vec<Value> = match names.is_empty() {
-        true => items,
-        false => items.iter().map(|item| narrowed(item, &names, None)).collect(),
-    };
-    if call.bound.is_set("Unique") {
-        let mut seen: Vec<Value> = Vec::new();
-        chosen.retain(|item| {
-            let new = !seen.contains(item);
-            seen.extend(new.then(|| item.clone()));
-            new
-        });
-    }
-    Ok(chosen)
-}
-
-fn expand(items: &[Value], name: &str) -> Result<Vec<Value>, Error> {
-    let mut values = Vec::new();
-    for item in items {
-        let Value::Object(object) = item else { continue };
-        let Some(value) = object.get(name) else {
-            let names = object.properties.iter().map(|(name, _)| name.as_str());
-            let hint = match carillon_qos::plan::nearest(name, names) {
-                Some(near) => format!(" Did you mean {near}?"),
-                None => String::new(),
-            };
-            return Err(wrong(format!("Property \"{name}\" cannot be found.{hint}")));
-        };
-        values.extend(value.clone().into_items());
-    }
-    Ok(values)
-}
-
-/// The object with these properties only. Few print as a table, as PowerShell has it.
-pub(super) fn narrowed(item: &Value, names: &[String], view: Option<View>) -> Value {
-    let Value::Object(object) = item else { return item.clone() };
-    let properties = match names.is_empty() {
-        true => object.visible().to_vec(),
-        false => object.select(names),
-    };
-    let few = if properties.len() > 4 { View::List } else { View::Table };
-    let kind = object.kind.clone();
-    Value::Object(Object { kind, properties, view: view.unwrap_or(few), shown: None })
-}
-
-fn format_list(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let names = call.bound.texts("Property");
-    Ok(input.iter().map(|item| narrowed(item, &names, Some(View::List))).collect())
-}
-
-fn format_table(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let names = call.bound.texts("Property");
-    Ok(input.iter().map(|item| narrowed(item, &names, Some(View::Table))).collect())
-}
-
-fn sort(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let names = call.bound.texts("Property");
-    let key = |item: &Value, name: &str| match item {
-        Value::Object(object) => object.get(name).cloned().unwrap_or_default(),
-        _ => Value::Null,
-    };
-    let order = |a: &Value, b: &Value| {
-        let by = |a: &Value, b: &Value| compare(a, b).unwrap_or(std::cmp::Ordering::Equal);
-        match names.is_empty() {
-            true => by(&a.text().into(), &b.text().into()),
-            false => names
-                .iter()
-                .map(|name| by(&key(a, name), &key(b, name)))
-                .find(|o| o.is_ne())
-                .unwrap_or(by(a, a)),
-        }
-    };
-    let mut items = input;
-    items.sort_by(order);
-    if call.bound.is_set("Unique") {
-        items.dedup_by(|a, b| order(a, b).is_eq());
-    }
-    if call.bound.is_set("Descending") {
-        items.reverse();
-    }
-    Ok(items)
-}
-
-fn measure(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    Ok(vec![Value::Object(Object::new("").with("Count", input.len() as u64))])
-}
-
-fn group(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    let names = call.bound.texts("Property");
-    let mut groups: Vec<(Value, u64)> = Vec::new();
-    for item in input {
-        let key = match (&item, names.first()) {
-            (Value::Object(object), Some(name)) => object.get(name).cloned().unwrap_or_default(),
-            _ => item,
-        };
-        match groups.iter_mut().find(|(known, _)| equal(known, &key)) {
-            Some((_, count)) => *count += 1,
-            None => groups.push((key, 1)),
-        }
-    }
-    let row = |(key, count): (Value, u64)| {
-        Value::Object(Object {
-            view: View::Table,
-            ..Object::new("").with("Count", count).with("Name", key.text())
-        })
-    };
-    Ok(groups.into_iter().map(row).collect())
 }
 
 fn write_output(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {

@@ -9,7 +9,7 @@ use carillon_qos::plan::{Held, ManagedKind, ManagedValue, Property};
 use super::identity::Identity;
 use super::{Call, Cmdlet, From, Parameter, Run, Takes, convert, network};
 use crate::error::{Error, Fault};
-use crate::estate::{Draft, Estate, Part, Slot, part, range};
+use crate::estate::{Draft, Estate, Part, Place, Slot, part, range};
 use crate::object::{Object, Value, Wildcard};
 
 /// Properties with the values that they are to have.
@@ -145,13 +145,29 @@ fn not_found(kind: &ManagedKind, identity: &str) -> Error {
     Error::new(Fault::ObjectNotFound, text)
 }
 
+/// Can be set, and is documented as never printed: there for who names it.
+const UNPRINTED: [&str; 5] = [
+    "EnableLocationBasedRouting",
+    "VoiceRoutingPolicy",
+    "XmppInternalPort",
+    "XmppListeningPort",
+    "SkypeSearchProxyPort",
+];
+
 /// The object as it prints.
 pub(super) fn object(plan: &Plan, kind: &'static ManagedKind, identity: &Identity) -> Object {
     let mut object = Object::new(kind.name).with("Identity", identity.shown.as_str());
     for property in kind.properties {
         object.properties.push((property.name.to_owned(), value(plan, kind, identity, property)));
     }
+    show_printed(&mut object);
     object
+}
+
+/// All properties print, except those of which the documents know no line.
+pub(super) fn show_printed(object: &mut Object) {
+    let names = object.properties.iter().map(|(name, _)| name);
+    object.shown = Some(names.filter(|name| !UNPRINTED.contains(&name.as_str())).cloned().collect());
 }
 
 /// What holds for a property, or waits to hold.
@@ -160,7 +176,9 @@ pub(super) fn value(plan: &Plan, kind: &ManagedKind, identity: &Identity, proper
     let here = || here().map(|value| convert::shown(property.values, value));
     let in_plan = |key: &str| Slot::of(key).and_then(|slot| slot.read(plan, &identity.place, property));
     let found = match property.held {
+        Held::Here if property.name == network::BYPASS => return network::bypass(here()),
         Held::Here => here(),
+        Held::HereOr(key) => here().or_else(|| in_plan(key).filter(|_| identity.place == Place::Global)),
         Held::Plan(key) => in_plan(key),
         Held::Waits(key) => here().or_else(|| in_plan(key)),
         Held::Printed => Some(network::printed(plan, kind, identity, property.name)),
@@ -185,8 +203,15 @@ fn set(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     if is_new && instance.is_none() {
         return Err(not_found(kind, &identity.shown));
     }
-    let mut changes = differing(&estate, kind, &identity, instance.as_ref())?;
+    let current = match is_new {
+        true => fresh(kind, &identity),
+        false => object(&estate.plan, kind, &identity),
+    };
+    let mut changes = differing(kind, &current, instance.as_ref())?;
     changes.extend(said(call, &estate, kind, &identity)?);
+    if is_new {
+        changes = from_defaults(call, &estate, kind, &identity, changes);
+    }
     network::refine(call, &estate.plan, kind, &identity, is_new, &mut changes)?;
     if call.what_if(&identity.shown) || !call.agreed(false, &format!("Change {}?", identity.shown))? {
         return Ok(Vec::new());
@@ -216,19 +241,20 @@ fn instance(call: &Call<'_, '_>) -> Result<Option<Object>, Error> {
 
 /// What an instance says otherwise than the object that is there.
 fn differing(
-    estate: &Estate,
     kind: &'static ManagedKind,
-    identity: &Identity,
+    current: &Object,
     instance: Option<&Object>,
 ) -> Result<Changes, Error> {
     let Some(instance) = instance else { return Ok(Vec::new()) };
-    let current = object(&estate.plan, kind, identity);
     let mut changes = Changes::new();
     for property in kind.properties.iter().filter(|property| property.held != Held::Printed) {
         let (Some(new), Some(old)) = (instance.get(property.name), current.get(property.name)) else {
             continue;
         };
-        let new = convert::convert(Parameter::of(property), new.clone())?;
+        let new = match new {
+            Value::Null => Value::Null,
+            new => convert::convert(Parameter::of(property), new.clone())?,
+        };
         if new != *old {
             changes.push((property, convert::kept(&new)));
         }
@@ -245,7 +271,8 @@ pub(super) fn said(
 ) -> Result<Changes, Error> {
     let mut changes = Changes::new();
     for (name, new) in call.bound.iter() {
-        let Some(property) = kind.property(name) else { continue };
+        let settable = kind.property(name).filter(|property| property.held != Held::Printed);
+        let Some(property) = settable else { continue };
         let new = match new {
             Value::Table(modifier) => modified(&list(estate, kind, identity, property), modifier)?,
             new => new.clone(),
@@ -269,6 +296,12 @@ fn modified(list: &Value, modifier: &[(String, Value)]) -> Result<Value, Error> 
         let is_given = |item: &String| given.iter().any(|given| given.eq_ignore_ascii_case(item));
         match key.to_ascii_lowercase().as_str() {
             "add" => {
+                // A limit or path of a modality takes the place of the one that there was.
+                items.retain(|item| {
+                    network::modality(item).is_none_or(|of| {
+                        !given.iter().any(|given| network::modality(given).is_some_and(|new| new == of))
+                    })
+                });
                 if let Some(twice) = items.iter().find(|item| is_given(item)) {
                     let text = format!(
                         "There is a duplicate key sequence '{twice}' for the unique identity constraint."
@@ -369,9 +402,8 @@ fn new_one(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     }
     let mut changes = said(call, &estate, kind, &identity)?;
     network::refine(call, &estate.plan, kind, &identity, true, &mut changes)?;
-    let mut draft = estate.draft(&call.cmdlet.name)?;
     if call.bound.is_set("InMemory") {
-        let mut object = object(&estate.plan, kind, &identity);
+        let mut object = fresh(kind, &identity);
         for (property, value) in &changes {
             if let Some(place) = object.get_mut(property.name) {
                 *place = value.as_ref().map_or(Value::Null, |value| convert::shown(property.values, value));
@@ -382,12 +414,58 @@ fn new_one(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     if call.what_if(&identity.shown) || !call.agreed(false, &format!("Make {}?", identity.shown))? {
         return Ok(Vec::new());
     }
+    let mut draft = estate.draft(&call.cmdlet.name)?;
+    let changes = from_defaults(call, &estate, kind, &identity, changes);
     make(call, &estate, &mut draft, kind, &identity)?;
     apply(&estate.plan, &mut draft, kind, &identity, &changes)?;
     notes(call, kind, &changes);
     estate.commit(call.shell, draft, call.bound.is_set("Force"))?;
     let estate = Estate::read(call.shell)?;
     Ok(vec![Value::Object(object(&estate.plan, kind, &identity))])
+}
+
+/// The object as it would be with nothing but the documented defaults.
+fn fresh(kind: &'static ManagedKind, identity: &Identity) -> Object {
+    let mut object = Object::new(kind.name).with("Identity", identity.shown.as_str());
+    for property in kind.properties {
+        let value = match property.held {
+            Held::Printed => identity.shown.as_str().into(),
+            _ => convert::default(property.values, property.default),
+        };
+        object.properties.push((property.name.to_owned(), value));
+    }
+    show_printed(&mut object);
+    object
+}
+
+/// The changes, and the documented default of everything else that the plan would inherit: a new collection starts from
+/// those, not from the global one. Where that makes a difference it is told.
+fn from_defaults(
+    call: &mut Call<'_, '_>,
+    estate: &Estate,
+    kind: &'static ManagedKind,
+    identity: &Identity,
+    changes: Changes,
+) -> Changes {
+    let unsaid = |property: &Property| !changes.iter().any(|(said, _)| said.name == property.name);
+    let global = |property: &Property| value(&estate.plan, kind, &Identity::global(), property);
+    let differs = |property: &&Property| {
+        property.held != Held::Printed
+            && unsaid(property)
+            && global(property) != convert::default(property.values, property.default)
+    };
+    let told = kind.properties.iter().filter(|_| kind.scopes != Scopes::Names).filter(differs);
+    let told: Vec<String> = told
+        .map(|property| format!("{} {}", property.name, property.default).trim_end().to_owned())
+        .collect();
+    let mut whole = defaults(kind);
+    whole.retain(|(property, _)| unsaid(property));
+    if !told.is_empty() {
+        let (identity, told) = (&identity.shown, told.join(", "));
+        call.shell.warn(format!("{identity} starts from the documented defaults, not from Global: {told}."));
+    }
+    whole.extend(changes);
+    whole
 }
 
 /// Puts the object into the draft. A site or service that the plan doesn't know becomes part of it, unless the session is
@@ -399,7 +477,6 @@ pub(super) fn make(
     kind: &'static ManagedKind,
     identity: &Identity,
 ) -> Result<(), Error> {
-    use crate::estate::Place;
     let unknown = match &identity.place {
         Place::Global => None,
         Place::Site(name) => estate.site(name).is_none().then(|| format!("site \"{name}\"")),

@@ -6,11 +6,19 @@ use super::{Parameter, Takes};
 use crate::error::{Error, Fault};
 use crate::object::Value;
 
-/// The value as the parameter takes it. `$null` stays: it unsets.
+/// The value as the parameter takes it. `$null` empties a text or a list; it is no number, span, word or Boolean.
 pub(super) fn convert(parameter: Parameter, value: Value) -> Result<Value, Error> {
     match (parameter.takes, value) {
         (Takes::Any, value) => Ok(value),
-        (_, Value::Null) => Ok(Value::Null),
+        (Takes::Texts | Takes::Values(Values::Text | Values::List), Value::Null) => Ok(Value::Null),
+        (takes, Value::Null) => {
+            let text = format!(
+                "Cannot bind argument to parameter '{}': $null cannot be converted to type \"{}\".",
+                parameter.name,
+                type_name(takes)
+            );
+            Err(Error::new(Fault::CannotConvertArgument, text))
+        }
         (Takes::Switch, value) => boolean(parameter, &value),
         (Takes::Texts, value) => {
             Ok(Value::List(value.into_items().iter().map(|item| Value::Text(item.text())).collect()))

@@ -2,7 +2,7 @@
 
 use carillon_qos::plan::management::Values;
 
-use super::{Call, Cmdlet, Parameter, Run, Takes, find};
+use super::{Call, Cmdlet, Parameter, Run, Takes, documented, find};
 use crate::error::{Error, Fault};
 use crate::object::{Object, Value, View, Wildcard};
 use crate::shell::Shell;
@@ -17,24 +17,40 @@ pub struct Completion {
 }
 
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
-    let make = |name: &str, aliases, about: &str, run| Cmdlet {
+    let make = |name: &str, aliases, about: &str, further: &[Parameter], run| Cmdlet {
         name: name.to_owned(),
         aliases,
         about: about.to_owned(),
-        parameters: vec![Parameter::text("Name").at(0)],
+        parameters: [&[Parameter::text("Name").at(0)], further].concat(),
         kind: None,
         run: Run::All(run),
     };
+    // There is one module, and one length of help.
+    let narrower = ["Verb", "Noun", "Module"].map(Parameter::text);
+    let longer = ["Full", "Detailed", "Examples", "Online"].map(Parameter::switch);
     vec![
-        make("Get-Command", &["gcm"], "Lists the cmdlets that there are.", list_cmdlets),
-        make("Get-Help", &["help", "man"], "Says what a cmdlet does and which parameters it has.", help),
-        make("Get-Member", &["gm"], "Lists the properties of objects.", members),
+        make("Get-Command", &["gcm"], "Lists the cmdlets that there are.", &narrower, list_cmdlets),
+        make(
+            "Get-Help",
+            &["help", "man"],
+            "Says what a cmdlet does and which parameters it has.",
+            &longer,
+            help,
+        ),
+        make("Get-Member", &["gm"], "Lists the properties of objects.", &[], members),
     ]
 }
 
 fn list_cmdlets(call: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<Value>, Error> {
     let pattern = Wildcard::new(&call.bound.text("Name").unwrap_or_else(|| "*".to_owned()));
-    let fits = |cmdlet: &&Cmdlet| pattern.matches(&cmdlet.name);
+    let part = |name| call.bound.text(name).map(|text| Wildcard::new(&text));
+    let (verb, noun) = (part("Verb"), part("Noun"));
+    let fits = |cmdlet: &&Cmdlet| {
+        let (of_verb, of_noun) = cmdlet.name.split_once('-').unwrap_or((&cmdlet.name, ""));
+        pattern.matches(&cmdlet.name)
+            && verb.as_ref().is_none_or(|verb| verb.matches(of_verb))
+            && noun.as_ref().is_none_or(|noun| noun.matches(of_noun))
+    };
     let row = |cmdlet: &Cmdlet| {
         let object = Object::new("").with("Name", cmdlet.name.as_str()).with("About", cmdlet.about.as_str());
         Value::Object(Object { view: View::Table, ..object })
@@ -55,6 +71,14 @@ fn help(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error>
     };
     let mut lines = vec![cmdlet.name.clone(), format!("  {}", cmdlet.about), String::new()];
     lines.extend(cmdlet.parameters.iter().map(|parameter| format!("  {}", line(cmdlet, parameter))));
+    let known = |name: &str| cmdlet.parameters.iter().any(|parameter| parameter.is_called(name));
+    let idle: Vec<String> = documented::parameters(&cmdlet.name)
+        .filter(|parameter| !known(parameter.name))
+        .map(|parameter| format!("-{}", parameter.name))
+        .collect();
+    if !idle.is_empty() {
+        lines.push(format!("  documented, but not in Carillon: {}", idle.join(" ")));
+    }
     lines.push("  -WhatIf  -Confirm  -Force  -ErrorAction  -WarningAction  -Verbose".to_owned());
     if !cmdlet.aliases.is_empty() {
         lines.push(format!("  also: {}", cmdlet.aliases.join(", ")));

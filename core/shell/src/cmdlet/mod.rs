@@ -4,12 +4,16 @@ mod absent;
 mod bind;
 mod builtin;
 mod collection;
+mod columns;
+mod condition;
 mod convert;
+mod documented;
 mod export;
 pub(crate) mod help;
 mod identity;
 mod netqos;
 mod network;
+mod order;
 mod service;
 mod topology;
 mod user;
@@ -66,7 +70,7 @@ pub(crate) enum Run {
 }
 
 /// A parameter.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) aliases: &'static [&'static str],
@@ -141,6 +145,13 @@ impl Parameter {
         Parameter::new(property.name, Takes::Values(property.values))
     }
 
+    /// Whether its name or an alias begins so.
+    pub(crate) fn begins(&self, start: &str) -> bool {
+        let begins =
+            |full: &str| full.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start));
+        begins(self.name) || self.aliases.iter().any(|alias| begins(alias))
+    }
+
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
             || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
@@ -166,6 +177,10 @@ impl Call<'_, '_> {
         if only {
             let line =
                 format!("What if: Performing the operation \"{}\" on target \"{target}\".", self.cmdlet.name);
+            self.shell.host.show(crate::host::Stream::Output, &line);
+        } else if self.bound.is_set("Verbose") {
+            let name = &self.cmdlet.name;
+            let line = format!("VERBOSE: Performing the operation \"{name}\" on target \"{target}\".");
             self.shell.host.show(crate::host::Stream::Output, &line);
         }
         only
@@ -214,10 +229,7 @@ pub(crate) fn invoke(
     let bare = name.rsplit('\\').next().unwrap_or(name);
     let Some(cmdlet) = find(&cmdlets, bare) else { return Err(unknown(&cmdlets, bare)) };
     if let Some(why) = absent::why(&cmdlet.name) {
-        return Err(Error::new(
-            Fault::NotSupported,
-            format!("{} : is documented, but not in Carillon: {why}.", cmdlet.name),
-        ));
+        return Err(absent::not_supported(&cmdlet.name, why));
     }
     let bound = match cmdlet.run {
         Run::Raw(run) => {
@@ -225,19 +237,48 @@ pub(crate) fn invoke(
         }
         _ => bind::bind(shell, cmdlet, elements).map_err(|error| named(cmdlet, error))?,
     };
-    let silent = |name| {
-        let said = bound.text(name).unwrap_or_default().to_ascii_lowercase();
-        matches!(said.as_str(), "silentlycontinue" | "ignore" | "0")
-    };
+    with_common(shell, cmdlet, bound, input)
+}
+
+/// What the parameters of every cmdlet say: which errors and warnings are wanted, and which variables hold what came of it.
+fn with_common(shell: &mut Shell<'_>, cmdlet: &Cmdlet, bound: Bound, input: Option<Vec<Value>>) -> Output {
+    let said = |name| bound.text(name).unwrap_or_default().to_ascii_lowercase();
+    let silent = |name| matches!(said(name).as_str(), "silentlycontinue" | "ignore" | "0");
     let (no_errors, no_warnings) = (silent("ErrorAction"), silent("WarningAction"));
+    let stops = said("ErrorAction") == "stop";
+    let (out, error) = (bound.text("OutVariable"), bound.text("ErrorVariable"));
+    for name in ["WarningVariable", "InformationVariable", "PipelineVariable"] {
+        if bound.get(name).is_some() {
+            shell.warn(format!("-{name} has no effect here."));
+        }
+    }
     let was_quiet = shell.quiet;
     shell.quiet |= no_warnings;
     let done = carry_out(shell, cmdlet, bound, input, no_errors);
     shell.quiet = was_quiet;
+    shell.stopping |= stops && done.is_err();
+    if let (Some(name), Ok(values)) = (out, &done) {
+        keep(shell, &name, values.clone());
+    }
+    if let (Some(name), Err(wrong)) = (error, &done) {
+        keep(shell, &name, vec![wrong.text.as_str().into()]);
+    }
     match done {
         Err(_) if no_errors => Ok(Vec::new()),
         done => done.map_err(|error| named(cmdlet, error)),
     }
+}
+
+/// `-OutVariable x`; `+x` adds to what it holds.
+fn keep(shell: &mut Shell<'_>, name: &str, values: Vec<Value>) {
+    let (name, mut held) = match name.strip_prefix('+') {
+        Some(name) => {
+            (name, shell.variables.get(&name.to_ascii_lowercase()).cloned().unwrap_or_default().into_items())
+        }
+        None => (name, Vec::new()),
+    };
+    held.extend(values);
+    shell.variables.insert(name.to_ascii_lowercase(), Value::of_items(held));
 }
 
 /// The cmdlet of that name or alias.
@@ -249,6 +290,13 @@ pub(crate) fn find<'c>(cmdlets: &'c [Cmdlet], name: &str) -> Option<&'c Cmdlet> 
 }
 
 fn unknown(cmdlets: &[Cmdlet], name: &str) -> Error {
+    if let Some(instead) = absent::instead(name) {
+        let text = format!("{name}: no such cmdlet exists, in Lync neither; {instead} is what there is.");
+        return Error::new(Fault::CommandNotFound, text);
+    }
+    if let Some(name) = documented::cmdlet(name) {
+        return absent::not_supported(&name, "it has nothing of that kind; Get-Command lists what there is");
+    }
     let names = cmdlets.iter().map(|cmdlet| cmdlet.name.as_str());
     let hint = match nearest(name, names) {
         Some(near) => format!(" Did you mean {near}?"),
@@ -277,6 +325,7 @@ fn carry_out(
             run(&mut Call { shell, cmdlet, bound })
         }
         (Run::Each(run), Some(items)) => {
+            let stops = bound.text("ErrorAction").is_some_and(|said| said.eq_ignore_ascii_case("stop"));
             let mut values = Vec::new();
             for item in items {
                 let done = bound.with_item(cmdlet, &item).and_then(|bound| {
@@ -286,6 +335,7 @@ fn carry_out(
                 match done {
                     Ok(found) => values.extend(found),
                     Err(_) if silent => {}
+                    Err(error) if stops => return Err(error),
                     // The other objects have nothing to do with it.
                     Err(error) => shell.tell(&named(cmdlet, error)),
                 }

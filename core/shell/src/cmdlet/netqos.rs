@@ -1,54 +1,78 @@
 //! NetQos policies. One that marks by what a marking rule can say is a `[[rules]]` entry of the plan, so that lints compare
 //! it; everything else of it, and policies of other kinds, stands under `[management.NetQosPolicy]`.
 
+mod check;
+mod shown;
+
 use std::collections::BTreeMap;
 
-use carillon_qos::plan::{Held, ManagedKind, ManagedValue};
+use carillon_qos::plan::{ManagedKind, ManagedValue, management};
 use carillon_qos::rule::Protocol;
 use carillon_qos::{Plan, PortRange, plan::Rule};
 use toml_edit::{Table, value};
 
-use super::{Call, Cmdlet, From, Parameter, Run, convert};
+use super::{Call, Cmdlet, From, Parameter, Run, Takes, convert};
 use crate::error::{Error, Fault};
 use crate::estate::{Draft, Estate};
-use crate::object::{Object, Value, Wildcard};
+use crate::object::{Value, Wildcard};
+use shown::object;
 
 /// A policy: property and value.
 type Values = BTreeMap<&'static str, ManagedValue>;
 
-const ALIASES: [(&str, &[&str]); 16] = [
-    ("PolicyStore", &["store"]),
-    ("User", &["UserMatchCondition", "sid"]),
-    ("AppPathName", &["AppPathNameMatchCondition", "ApplicationName", "app"]),
-    ("IPProtocol", &["IPProtocolMatchCondition", "Protocol"]),
-    ("IPPort", &["IPPortMatchCondition", "port"]),
-    ("IPSrcPrefix", &["IPSrcPrefixMatchCondition", "SourceAddress", "sa", "src", "srcaddr", "srcip"]),
-    ("IPSrcPortStart", &["IPSrcPortStartMatchCondition"]),
-    ("IPSrcPortEnd", &["IPSrcPortEndMatchCondition"]),
+/// The documented parameters: name, the property that it sets, other names.
+const PARAMETERS: [(&str, &str, &[&str]); 20] = [
+    ("NetworkProfile", "NetworkProfile", &[]),
+    ("Precedence", "Precedence", &[]),
+    ("UserMatchCondition", "User", &["User", "sid"]),
+    ("AppPathNameMatchCondition", "AppPathName", &["AppPathName", "ApplicationName", "app"]),
+    ("IPProtocolMatchCondition", "IPProtocol", &["IPProtocol", "Protocol"]),
+    ("IPPortMatchCondition", "IPPort", &["IPPort", "port"]),
     (
-        "IPDstPrefix",
-        &[
-            "IPDstPrefixMatchCondition",
-            "DestinationAddress",
-            "da",
-            "dst",
-            "dstaddr",
-            "dstip",
-            "dest",
-            "destaddr",
-            "destip",
-        ],
+        "IPSrcPrefixMatchCondition",
+        "IPSrcPrefix",
+        &["IPSrcPrefix", "SourceAddress", "sa", "src", "srcaddr", "srcip"],
     ),
-    ("IPDstPortStart", &["IPDstPortStartMatchCondition"]),
-    ("IPDstPortEnd", &["IPDstPortEndMatchCondition"]),
-    ("NetDirectPort", &["NetDirectPortMatchCondition", "ndport"]),
-    ("URI", &["URIMatchCondition", "url"]),
-    ("PriorityValue", &["PriorityValue8021Action", "PriorityValue8021", "pri", "dot1p"]),
-    ("DSCPValue", &["DSCPAction", "DSCP"]),
-    ("MinBandwidthWeight", &["MinBandwidthWeightAction", "minbww", "weight"]),
+    ("IPSrcPortStartMatchCondition", "IPSrcPortStart", &["IPSrcPortStart"]),
+    ("IPSrcPortEndMatchCondition", "IPSrcPortEnd", &["IPSrcPortEnd"]),
+    (
+        "IPDstPrefixMatchCondition",
+        "IPDstPrefix",
+        &["IPDstPrefix", "DestinationAddress", "da", "dst", "dstaddr", "dstip", "dest", "destaddr", "destip"],
+    ),
+    ("IPDstPortStartMatchCondition", "IPDstPortStart", &["IPDstPortStart"]),
+    ("IPDstPortEndMatchCondition", "IPDstPortEnd", &["IPDstPortEnd"]),
+    ("NetDirectPortMatchCondition", "NetDirectPort", &["NetDirectPort", "ndport", "networkdirectport"]),
+    ("URIMatchCondition", "URI", &["URI", "url"]),
+    ("URIRecursiveMatchCondition", "URIRecursive", &["URIRecursive", "urlrecursive", "recursive"]),
+    ("PriorityValue8021Action", "PriorityValue", &["PriorityValue", "PriorityValue8021", "pri", "dot1p"]),
+    ("DSCPAction", "DSCPValue", &["DSCPValue", "DSCP"]),
+    ("MinBandwidthWeightAction", "MinBandwidthWeight", &["MinBandwidthWeight", "minbww", "weight"]),
+    (
+        "ThrottleRateActionBitsPerSecond",
+        "ThrottleRate",
+        &["ThrottleRateAction", "ThrottleRate", "Throttle", "maxbw"],
+    ),
+    ("TemplateMatchCondition", "Template", &["Template"]),
 ];
-const THROTTLE: &[&str] = &["ThrottleRateActionBitsPerSecond", "ThrottleRateAction", "Throttle", "maxbw"];
+/// One port, which is a range of one.
+const SINGLE: [(&str, &str, &str, &[&str]); 2] = [
+    (
+        "IPSrcPortMatchCondition",
+        "IPSrcPortStart",
+        "IPSrcPortEnd",
+        &["IPSrcPort", "SourcePort", "sp", "srcport"],
+    ),
+    (
+        "IPDstPortMatchCondition",
+        "IPDstPortStart",
+        "IPDstPortEnd",
+        &["IPDstPort", "DestinationPort", "dp", "dstport", "destport"],
+    ),
+];
 const TEMPLATES: [&str; 7] = ["Default", "SMB", "NFS", "iSCSI", "LiveMigration", "Cluster", "FCOE"];
+/// Actions whose `-1` is none.
+const SIGNED: [&str; 2] = ["PriorityValue", "DSCPValue"];
 /// What a rule can't say.
 const BEYOND_RULES: [&str; 8] =
     ["User", "Template", "IPPort", "IPSrcPrefix", "IPDstPrefix", "NetDirectPort", "URI", "URIRecursive"];
@@ -62,16 +86,16 @@ const OF_RULE: [&str; 7] = [
     "IPDstPortEnd",
     "DSCPValue",
 ];
-const ACTIONS: [&str; 4] = ["PriorityValue", "DSCPValue", "MinBandwidthWeight", "ThrottleRate"];
 
 fn kind() -> Option<&'static ManagedKind> {
     ManagedKind::named("NetQosPolicy")
 }
 
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
-    let name = Parameter::text("Name").at(0).from(From::Text);
+    let name = Parameter::new("Name", Takes::Texts).at(0).from(From::Text);
     let store = Parameter::text("PolicyStore").alias(&["store"]);
     let pass = Parameter::switch("PassThru");
+    let input = Parameter::new("InputObject", Takes::Any).from(From::Object);
     let make = |verb: &str, about: &str, parameters: Vec<Parameter>, run| Cmdlet {
         name: format!("{verb}-NetQosPolicy"),
         aliases: &[],
@@ -80,40 +104,33 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
         kind: kind(),
         run: Run::Each(run),
     };
-    let with_values = |first: Vec<Parameter>| first.into_iter().chain(settable()).collect();
+    let new = [Parameter::text("Name").at(0).required(), store];
+    let new = new.into_iter().chain(settable()).chain(TEMPLATES.map(Parameter::switch));
+    let new = new.filter(|parameter| parameter.name != "TemplateMatchCondition").collect();
     vec![
         make("Get", "Shows QoS policies.", vec![name, store], get),
-        make("New", "Makes a QoS policy.", with_values(vec![Parameter::text("Name").at(0).required()]), new),
-        make("Set", "Changes a QoS policy.", with_values(vec![name.required(), pass]), set),
-        make("Remove", "Removes QoS policies, after a question.", vec![name, store, pass], remove),
+        make("New", "Makes a QoS policy.", new, self::new),
+        make(
+            "Set",
+            "Changes a QoS policy.",
+            [input, name, store, pass].into_iter().chain(settable()).collect(),
+            set,
+        ),
+        make("Remove", "Removes QoS policies, after a question.", vec![input, name, store, pass], remove),
     ]
 }
 
-fn settable() -> Vec<Parameter> {
-    let port =
-        super::Takes::Values(carillon_qos::plan::management::Values::Integer { least: 1, most: 65_535 });
-    let of = |property: &carillon_qos::plan::Property| {
-        let aliases =
-            ALIASES.iter().find(|(name, _)| *name == property.name).map_or(&[][..], |(_, aliases)| *aliases);
-        let aliases = if property.name == "ThrottleRate" { THROTTLE } else { aliases };
-        Parameter::of(property).alias(aliases)
+fn settable() -> impl Iterator<Item = Parameter> {
+    let of = |(name, property, aliases): (&'static str, &str, &'static [&'static str])| {
+        let takes = match kind().and_then(|kind| kind.property(property)) {
+            Some(property) if !SIGNED.contains(&property.name) => Takes::Values(property.values),
+            _ => Takes::Any,
+        };
+        Parameter::new(name, takes).alias(aliases)
     };
-    let properties = kind().map_or(&[][..], |kind| kind.properties);
-    let properties = properties
-        .iter()
-        .filter(|property| property.held == Held::Here && property.name != "Template")
-        .map(of);
-    let single = [
-        Parameter::new("IPSrcPort", port).alias(&["IPSrcPortMatchCondition", "SourcePort", "sp", "srcport"]),
-        Parameter::new("IPDstPort", port).alias(&[
-            "IPDstPortMatchCondition",
-            "DestinationPort",
-            "dp",
-            "dstport",
-            "destport",
-        ]),
-    ];
-    properties.chain(single).chain(TEMPLATES.map(Parameter::switch)).collect()
+    let port = Takes::Values(management::Values::Integer { least: 1, most: 65_535 });
+    let single = SINGLE.map(|(name, _, _, aliases)| Parameter::new(name, port).alias(aliases));
+    PARAMETERS.into_iter().map(of).chain(single)
 }
 
 /// Every policy, the rules of the plan first.
@@ -159,124 +176,112 @@ fn of_rule(rule: &Rule) -> Values {
     values
 }
 
-/// The policy as it prints: what is set; behind it, for who asks, what there is besides.
-fn object(name: &str, values: &Values) -> Object {
-    let Some(kind) = kind() else { return Object::default() };
-    let text = |property: &str| match values.get(property) {
-        Some(ManagedValue::Text(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let owner = match text("PolicyStore") {
-        Some(store) if store.eq_ignore_ascii_case("ActiveStore") => "PowerShell / WMI",
-        _ => "Group Policy (Machine)",
-    };
-    let number = |property: &str, default: i64| match values.get(property) {
-        Some(ManagedValue::Integer(number)) => i64::try_from(*number).unwrap_or(default),
-        _ => default,
-    };
-    let mut object = Object::new(kind.name).with("Name", name).with("Owner", owner);
-    object = object.with("NetworkProfile", text("NetworkProfile").unwrap_or_else(|| "All".to_owned()));
-    object.properties.push(("Precedence".to_owned(), Value::Integer(number("Precedence", 127))));
-    let rest =
-        kind.properties.iter().filter(|p| !["PolicyStore", "NetworkProfile", "Precedence"].contains(&p.name));
-    for (property, value) in rest.clone().filter_map(|property| Some((property, values.get(property.name)?)))
-    {
-        let shown = match (property.name, value) {
-            ("ThrottleRate", ManagedValue::Integer(bits)) => rate(*bits).into(),
-            (_, value) => convert::shown(property.values, value),
-        };
-        object.properties.push((property.name.to_owned(), shown));
-    }
-    object.shown = Some(object.properties.len());
-    for property in rest.filter(|property| !ACTIONS.contains(&property.name)) {
-        let value =
-            values.get(property.name).map_or(Value::Null, |value| convert::shown(property.values, value));
-        object.properties.push((format!("{}MatchCondition", property.name), value));
-    }
-    for (action, property, none) in [
-        ("PriorityValue8021Action", "PriorityValue", -1),
-        ("DSCPAction", "DSCPValue", -1),
-        ("MinBandwidthWeightAction", "MinBandwidthWeight", 0),
-        ("ThrottleRateAction", "ThrottleRate", 0),
-    ] {
-        object.properties.push((action.to_owned(), Value::Integer(number(property, none))));
-    }
-    object.with("Version", "2.0")
-}
-
-/// `1.049 MBits/sec`.
-fn rate(bits: u64) -> String {
-    let scaled = [(1_000_000_000, "GBits/sec"), (1_000_000, "MBits/sec"), (1000, "KBits/sec")];
-    match scaled.iter().find(|(unit, _)| bits >= *unit) {
-        Some((unit, word)) => {
-            let thousandths = (u128::from(bits) * 1000 + u128::from(*unit) / 2) / u128::from(*unit);
-            let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
-            format!("{} {word}", text.trim_end_matches('0').trim_end_matches('.'))
-        }
-        None => format!("{bits} Bits/sec"),
-    }
-}
-
 fn get(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let estate = Estate::read(call.shell)?;
     let found = named(call, &estate.plan)?;
     Ok(found.iter().map(|(name, values)| Value::Object(object(name, values))).collect())
 }
 
-/// The policies that `-Name` means; all without it.
+/// The policies that `-Name` or `-InputObject` means in the store; all of the store without it.
 fn named(call: &Call<'_, '_>, plan: &Plan) -> Result<Vec<(String, Values)>, Error> {
-    let Some(name) = call.bound.text("Name") else { return Ok(policies(plan)) };
-    let pattern = Wildcard::new(&name);
-    let found: Vec<_> = policies(plan).into_iter().filter(|(known, _)| pattern.matches(known)).collect();
-    match found.is_empty() && !Wildcard::is_one(&name) {
-        true => {
-            Err(Error::new(Fault::ObjectNotFound, format!("No QoS policy was found with the name '{name}'.")))
+    let store = call.bound.text("PolicyStore");
+    let is_active = |store: &str| store.eq_ignore_ascii_case("ActiveStore");
+    let in_store = |values: &Values| {
+        let own = text(values, "PolicyStore").filter(|own| !is_local(own));
+        match &store {
+            // What is in force, wherever it is kept.
+            Some(store) if is_active(store) && call.cmdlet.name.starts_with("Get") => true,
+            Some(store) if !is_local(store) => own.is_some_and(|own| own.eq_ignore_ascii_case(store)),
+            _ => own.is_none(),
         }
-        false => Ok(found),
+    };
+    // An object is the policy itself, wherever it is kept.
+    let input = call.bound.get("InputObject").cloned().unwrap_or_default().into_items();
+    let known: Vec<_> =
+        policies(plan).into_iter().filter(|(_, values)| !input.is_empty() || in_store(values)).collect();
+    let names: Vec<String> = match input.is_empty() {
+        true => call.bound.texts("Name"),
+        false => input.iter().map(Value::text).collect(),
+    };
+    if names.is_empty() {
+        return Ok(known);
+    }
+    let mut found: Vec<(String, Values)> = Vec::new();
+    for name in names {
+        let pattern = Wildcard::new(&name);
+        let fits = known.iter().filter(|(known, _)| pattern.matches(known));
+        let before = found.len();
+        found.extend(fits.cloned());
+        if found.len() == before && !Wildcard::is_one(&name) {
+            let text = format!("No QoS policy was found with the name '{name}' in the policy store.");
+            return Err(Error::new(Fault::ObjectNotFound, text));
+        }
+    }
+    Ok(found)
+}
+
+/// The computer's own store, which is meant where none is named.
+fn is_local(store: &str) -> bool {
+    ["", ".", "localhost"].iter().any(|local| local.eq_ignore_ascii_case(store))
+}
+
+fn text(values: &Values, property: &str) -> Option<String> {
+    match values.get(property) {
+        Some(ManagedValue::Text(text)) => Some(text.clone()),
+        _ => None,
     }
 }
 
 /// What the parameters say, added to what there was.
 fn changed(call: &Call<'_, '_>, before: Values) -> Result<Values, Error> {
     let mut values = before;
-    let wrong = |text: String| Error::new(Fault::ParameterArgumentValidationError, text);
-    for (name, new) in call.bound.iter() {
-        let Some(property) = kind().and_then(|kind| kind.property(name)) else { continue };
-        match convert::kept(new) {
+    for (name, property, _) in PARAMETERS {
+        let (Some(new), Some(property)) =
+            (call.bound.get(name), kind().and_then(|kind| kind.property(property)))
+        else {
+            continue;
+        };
+        let new = match new {
+            Value::Integer(-1) if SIGNED.contains(&property.name) => Value::Null,
+            new => convert::convert(
+                Parameter { takes: Takes::Values(property.values), ..Parameter::text(name) },
+                new.clone(),
+            )?,
+        };
+        match convert::kept(&new) {
             Some(new) => values.insert(property.name, new),
             None => values.remove(property.name),
         };
     }
-    for (single, start, end) in
-        [("IPSrcPort", "IPSrcPortStart", "IPSrcPortEnd"), ("IPDstPort", "IPDstPortStart", "IPDstPortEnd")]
-    {
-        let Some(port) = call.bound.get(single).and_then(convert::kept) else { continue };
-        if call.bound.get(start).is_some() || call.bound.get(end).is_some() {
-            return Err(wrong(format!("-{single} and -{start}, -{end} exclude each other.")));
+    for (single, start, end, _) in SINGLE {
+        let range = [format!("{start}MatchCondition"), format!("{end}MatchCondition")];
+        let is_range = range.iter().any(|name| call.bound.get(name).is_some());
+        let port = call.bound.get(single).and_then(convert::kept);
+        if is_range {
+            check::range(&values, start, end)?;
         }
-        values.insert(start, port.clone());
-        values.insert(end, port);
-    }
-    if let Some(template) = TEMPLATES.into_iter().find(|template| call.bound.is_set(template)) {
-        values.insert("Template", ManagedValue::Text(template.to_owned()));
-    }
-    for (start, end) in [("IPSrcPortStart", "IPSrcPortEnd"), ("IPDstPortStart", "IPDstPortEnd")] {
-        match (values.get(start), values.get(end)) {
-            (None, None) => {}
-            (Some(ManagedValue::Integer(from)), Some(ManagedValue::Integer(to)))
-                if 0 < *from && from <= to => {}
-            _ => {
-                return Err(wrong(format!(
-                    "{start} and {end} are needed together, and the end behind the start."
-                )));
+        match (port, is_range) {
+            (Some(_), true) => {
+                let text = format!("-{single} and -{} exclude each other.", range.join(", -"));
+                return Err(Error::new(Fault::AmbiguousParameterSet, text));
             }
+            (Some(port), false) => {
+                values.insert(start, port.clone());
+                values.insert(end, port);
+            }
+            (None, _) => {}
         }
     }
-    if !ACTIONS.iter().any(|action| values.contains_key(action)) {
-        let text = "A QoS policy needs an action: -DSCPAction, -PriorityValue8021Action, -ThrottleRateActionBitsPerSecond or \
-                    -MinBandwidthWeightAction.";
-        return Err(Error::new(Fault::MissingMandatoryParameter, text));
+    let templates: Vec<&str> = TEMPLATES.into_iter().filter(|template| call.bound.is_set(template)).collect();
+    match templates.as_slice() {
+        [] => {}
+        [one] => _ = values.insert("Template", ManagedValue::Text((*one).to_owned())),
+        several => {
+            let text = format!("-{} exclude each other.", several.join(" and -"));
+            return Err(Error::new(Fault::AmbiguousParameterSet, text));
+        }
     }
+    check::policy(&mut values)?;
     Ok(values)
 }
 
@@ -287,11 +292,14 @@ fn new(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
         let text = format!("A QoS policy with the name '{name}' already exists; nothing was changed.");
         return Err(Error::new(Fault::ObjectExists, text));
     }
-    let values = changed(call, Values::new())?;
+    check::name(&name)?;
+    let mut values = changed(call, Values::new())?;
+    let store = call.bound.text("PolicyStore").filter(|store| !is_local(store));
+    values.extend(store.map(|store| ("PolicyStore", ManagedValue::Text(store))));
     if call.what_if(&name) || !call.agreed(false, &format!("Make {name}?"))? {
         return Ok(Vec::new());
     }
-    store(call, &estate, &name, &values)?;
+    put(call, &estate, &name, &values)?;
     Ok(vec![Value::Object(object(&name, &values))])
 }
 
@@ -304,7 +312,7 @@ fn set(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
             continue;
         }
         let estate = Estate::read(call.shell)?;
-        store(call, &estate, &name, &values)?;
+        put(call, &estate, &name, &values)?;
         passed.push(Value::Object(object(&name, &values)));
     }
     if !call.bound.is_set("PassThru") {
@@ -316,7 +324,8 @@ fn set(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
 fn remove(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let Some(kind) = kind() else { return Ok(Vec::new()) };
     let estate = Estate::read(call.shell)?;
-    for (name, _) in named(call, &estate.plan)? {
+    let mut passed = Vec::new();
+    for (name, values) in named(call, &estate.plan)? {
         if call.what_if(&name) || !call.agreed(true, &format!("Remove the QoS policy '{name}'?"))? {
             continue;
         }
@@ -325,8 +334,9 @@ fn remove(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
         take_rule(&mut draft, &name);
         draft.remove_object(kind, &name);
         estate.commit(call.shell, draft, call.bound.is_set("Force"))?;
+        passed.extend(call.bound.is_set("PassThru").then(|| Value::Object(object(&name, &values))));
     }
-    Ok(Vec::new())
+    Ok(passed)
 }
 
 /// Takes the rule of that name out; its place and its role.
@@ -341,7 +351,7 @@ fn take_rule(draft: &mut Draft, name: &str) -> Option<(usize, String)> {
     Some((place, role.unwrap_or_else(|| "client".to_owned())))
 }
 
-fn store(call: &mut Call<'_, '_>, estate: &Estate, name: &str, values: &Values) -> Result<(), Error> {
+fn put(call: &mut Call<'_, '_>, estate: &Estate, name: &str, values: &Values) -> Result<(), Error> {
     let Some(kind) = kind() else { return Ok(()) };
     let mut draft = estate.draft(&call.cmdlet.name)?;
     let before = take_rule(&mut draft, name);

@@ -39,6 +39,9 @@ const SHORTER: [(&str, &[Parameter]); 3] = [
     ("NetworkInterRegionRoute", &[Parameter::text("NetworkRegionLinkIDs")]),
 ];
 
+/// The property that holds an object, and is kept as its text.
+pub(super) const BYPASS: &str = "MediaBypassSettings";
+
 /// The identity's other name.
 const KEYS: [(&str, &[&str]); 7] = [
     ("NetworkRegion", &["NetworkRegionID"]),
@@ -76,6 +79,24 @@ const REFERENCES: [(&str, &str, &str); 12] = [
     ("NetworkInterSitePolicy", "NetworkSiteID2", "NetworkSite"),
 ];
 
+const fn flag(name: &'static str) -> Parameter {
+    Parameter::new(name, Takes::Values(Values::Boolean))
+}
+
+const fn mode(name: &'static str) -> Parameter {
+    Parameter::new(name, Takes::Values(Values::Word(&["Off", "Any"])))
+}
+
+const BYPASS_SETTINGS: [Parameter; 7] = [
+    flag("Enabled"),
+    mode("InternalBypassMode"),
+    mode("ExternalBypassMode"),
+    flag("AlwaysBypass"),
+    Parameter::text("BypassID"),
+    flag("EnableDefaultBypassID"),
+    flag("EnabledForAudioVideoConferences"),
+];
+
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
     let kinds = KINDS.iter().filter(|kind| kind.scopes == Scopes::Names && kind.name.starts_with("Network"));
     let mut cmdlets: Vec<Cmdlet> = kinds.flat_map(of_kind).collect();
@@ -89,7 +110,6 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
     };
     let number = |name| Parameter::new(name, Takes::Values(KBPS)).required();
     let modality = Parameter::new("BWPolicyModality", Takes::Values(MODALITY)).required();
-    let flag = |name| Parameter::new(name, Takes::Values(Values::Boolean));
     cmdlets.push(value(
         "New-CsNetworkBWPolicy",
         "Makes a limit for a bandwidth policy profile.",
@@ -100,19 +120,10 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
         "Makes an alternate path for a region.",
         vec![modality, flag("AlternatePath").required()],
     ));
-    let mode = |name| Parameter::new(name, Takes::Values(Values::Word(&["Off", "Any"])));
     cmdlets.push(value(
         "New-CsNetworkMediaBypassConfiguration",
         "Makes media bypass settings for Set-CsNetworkConfiguration.",
-        vec![
-            flag("Enabled"),
-            mode("InternalBypassMode"),
-            mode("ExternalBypassMode"),
-            flag("AlwaysBypass"),
-            Parameter::text("BypassID"),
-            flag("EnableDefaultBypassID"),
-            flag("EnabledForAudioVideoConferences"),
-        ],
+        BYPASS_SETTINGS.to_vec(),
     ));
     cmdlets
 }
@@ -134,15 +145,46 @@ fn of_kind(kind: &'static ManagedKind) -> Vec<Cmdlet> {
     cmdlets
 }
 
-/// An object that is handed to another cmdlet.
+/// An object that is handed to another cmdlet. What is not said is off.
 fn in_memory(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    let mut object = Object::new("");
-    for parameter in &call.cmdlet.parameters {
-        if let Some(value) = call.bound.get(parameter.name) {
-            object.properties.push((parameter.name.to_owned(), value.clone()));
-        }
+    let mut object = with_values(&call.cmdlet.parameters, |name| call.bound.get(name).cloned());
+    let enabled = object.get("Enabled").is_some_and(Value::is_true);
+    if enabled
+        && call.bound.get("InternalBypassMode").is_none()
+        && let Some(mode) = object.get_mut("InternalBypassMode")
+    {
+        *mode = "Any".into();
     }
     Ok(vec![Value::Object(object)])
+}
+
+fn with_values(parameters: &[Parameter], said: impl Fn(&str) -> Option<Value>) -> Object {
+    let mut object = Object::new("");
+    for parameter in parameters {
+        let value = said(parameter.name).unwrap_or(match parameter.takes {
+            Takes::Values(Values::Boolean) => false.into(),
+            Takes::Values(Values::Word(_)) => "Off".into(),
+            _ => Value::Null,
+        });
+        object.properties.push((parameter.name.to_owned(), value));
+    }
+    object
+}
+
+/// Media bypass settings as an object, out of the text in which they are kept.
+pub(super) fn bypass(kept: Option<Value>) -> Value {
+    let text = kept.map(|kept| kept.text());
+    let of = |parameter: &str| match part_of(text.as_ref(), parameter)? {
+        word if word == "True" => Some(true.into()),
+        word if word == "False" => Some(false.into()),
+        word => Some(Value::from(word)).filter(|word| *word != Value::from("")),
+    };
+    Value::Object(with_values(&BYPASS_SETTINGS, of))
+}
+
+/// Which modality an entry of a list is about.
+pub(super) fn modality(entry: &str) -> Option<String> {
+    part_of(Some(&entry.to_owned()), "BWPolicyModality").map(|word| word.to_lowercase())
 }
 
 /// Adds what the shorter parameters mean, and checks what an object of this kind must be.
@@ -179,6 +221,7 @@ pub(super) fn refine(
             format!("Cannot process command because of one or more missing mandatory parameters: {missing}.");
         return Err(Error::new(Fault::MissingMandatoryParameter, text));
     }
+    check_subnet(call, plan, kind, identity, changes)?;
     check_references(plan, kind, changes)?;
     check_pair(plan, kind, identity, changes)?;
     if changes.iter().any(|(property, value)| property.name == "BypassID" && value.is_some())
@@ -266,9 +309,9 @@ fn list_of(plan: &Plan, kind: &ManagedKind, identity: &Identity, property: &str)
 
 /// The entry of a modality: `BWLimit=200;BWSessionLimit=200;BWPolicyModality=Audio`.
 fn of_modality<'e>(entries: &'e [String], modality: &str) -> Option<&'e String> {
-    entries.iter().find(|entry| {
-        part_of(Some(entry), "BWPolicyModality").is_some_and(|found| found.eq_ignore_ascii_case(modality))
-    })
+    entries
+        .iter()
+        .find(|entry| self::modality(entry).is_some_and(|found| found.eq_ignore_ascii_case(modality)))
 }
 
 fn part_of(entry: Option<&String>, key: &str) -> Option<String> {
@@ -282,6 +325,36 @@ fn texts(value: &ManagedValue) -> Vec<String> {
         ManagedValue::List(texts) => texts.clone(),
         _ => Vec::new(),
     }
+}
+
+/// A subnet is called by its IPv4 address. One that is no network address is taken, and told: pages print some.
+fn check_subnet(
+    call: &mut Call<'_, '_>,
+    plan: &Plan,
+    kind: &ManagedKind,
+    identity: &Identity,
+    changes: &Changes,
+) -> Result<(), Error> {
+    if kind.name != "NetworkSubnet" {
+        return Ok(());
+    }
+    let Ok(address) = identity.key.parse::<std::net::Ipv4Addr>() else {
+        let text = format!(
+            "Cannot validate argument on parameter 'SubnetID'. \"{}\" is no IPv4 address, as 172.11.15.0.",
+            identity.key
+        );
+        return Err(Error::new(Fault::ParameterArgumentValidationError, text));
+    };
+    let said =
+        changes.iter().find(|(property, _)| property.name == "MaskBits").and_then(|(_, bits)| bits.clone());
+    let bits = said.or_else(|| plan.management().value(kind, &identity.key, "MaskBits").cloned());
+    let Some(ManagedValue::Integer(bits)) = bits else { return Ok(()) };
+    let mask = u32::MAX.checked_shl(32 - u32::try_from(bits).unwrap_or(32).min(32)).unwrap_or(0);
+    let network = std::net::Ipv4Addr::from(u32::from(address) & mask);
+    if network != address {
+        call.shell.warn(format!("{address} with {bits} bits is no network address; {network} is."));
+    }
+    Ok(())
 }
 
 fn check_references(plan: &Plan, kind: &ManagedKind, changes: &Changes) -> Result<(), Error> {
@@ -348,8 +421,11 @@ pub(super) fn referred(plan: &Plan, kind: &ManagedKind, name: &str) -> Option<St
 
 /// Properties that follow from other facts.
 pub(super) fn printed(plan: &Plan, kind: &ManagedKind, identity: &Identity, property: &str) -> Value {
-    if kind.name != "NetworkConfiguration" {
-        return identity.shown.as_str().into();
+    match kind.name {
+        "NetworkConfiguration" => {}
+        // Addresses of services that Carillon doesn't have.
+        "WebServer" => return Value::Null,
+        _ => return identity.shown.as_str().into(),
     }
     let of = match property {
         "BWPolicyProfiles" => "NetworkBandwidthPolicyProfile",

@@ -1,7 +1,7 @@
 //! Services: `Get-CsService` with its roles, and `Set-Cs…Server`. A service is a scope of the plan, `[services."ROLE:FQDN"]`.
 
 use carillon_qos::plan::management::{KINDS, Scopes};
-use carillon_qos::plan::{Held, ManagedKind};
+use carillon_qos::plan::{Held, ManagedKind, ManagedValue};
 
 use super::identity::Identity;
 use super::{Call, Cmdlet, From, Parameter, Run, collection};
@@ -45,7 +45,8 @@ const ROLES: [(&str, &[&str]); 32] = [
     ("ReportingDatabase", &[]),
 ];
 
-const UNPRINTED: [&str; 3] = ["XmppInternalPort", "XmppListeningPort", "SkypeSearchProxyPort"];
+/// Ports that one call through a Mediation Server takes: two towards the gateway, two of the relay, three more.
+const PORTS_OF_A_CALL: u64 = 7;
 const EDGE_NAMES: [&str; 5] = [
     "AccessEdgeExternalFqdn",
     "DataEdgeExternalFqdn",
@@ -158,9 +159,6 @@ fn service(estate: &Estate, name: &str) -> Object {
         None => Object::new(role).with("Identity", name),
     };
     object.kind = role.to_owned();
-    // Can be set and is documented as never printed: there for who names it.
-    let hidden: Vec<_> =
-        object.properties.extract_if(.., |(name, _)| UNPRINTED.contains(&name.as_str())).collect();
     if role == "EdgeServer" {
         EDGE_NAMES.into_iter().for_each(|name| object.properties.push((name.to_owned(), Value::Null)));
     }
@@ -171,8 +169,7 @@ fn service(estate: &Estate, name: &str) -> Object {
         .with("PoolFqdn", fqdn)
         .with("Version", 5_u64)
         .with("Role", role);
-    object.shown = Some(object.properties.len());
-    object.properties.extend(hidden);
+    collection::show_printed(&mut object);
     object
 }
 
@@ -201,11 +198,22 @@ fn set(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     }
     collection::apply(&estate.plan, &mut draft, kind, &identity, &changes)?;
     estate.commit(call.shell, draft, call.bound.is_set("Force"))?;
+    too_few_for_a_call(call, kind, &changes);
     if changes.iter().any(|(property, _)| property.name.contains("Port")) {
         call.shell
             .warn(format!("Other ports of {} hold when that service is started again.", identity.shown));
     }
     Ok(Vec::new())
+}
+
+fn too_few_for_a_call(call: &mut Call<'_, '_>, kind: &ManagedKind, changes: &collection::Changes) {
+    let said = changes.iter().find(|(property, _)| property.name == "AudioPortCount");
+    let Some((_, Some(ManagedValue::Integer(count)))) = said else { return };
+    if kind.name == "MediationServer" && *count < PORTS_OF_A_CALL {
+        call.shell.warn(format!(
+            "AudioPortCount {count}: one call through a Mediation Server takes {PORTS_OF_A_CALL} ports, so these carry none."
+        ));
+    }
 }
 
 /// The service that is meant: `ROLE:FQDN`, its FQDN alone, or the only one of its role.

@@ -6,7 +6,7 @@ use super::identity::Identity;
 use super::{Call, Cmdlet, From, Parameter, Takes, service};
 use crate::error::{Error, Fault};
 use crate::estate::Estate;
-use crate::host::Server;
+use crate::host::{Certificate, Server};
 use crate::object::{Object, Value, View, Wildcard};
 
 pub(super) fn cmdlets() -> Vec<Cmdlet> {
@@ -25,7 +25,12 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
             [chosen(), vec![Parameter::text("Site")]].concat(),
             pools,
         ),
-        make("Get-CsComputer", "Shows computers.", chosen(), computers),
+        make(
+            "Get-CsComputer",
+            "Shows computers.",
+            [chosen(), vec![Parameter::text("Pool"), Parameter::switch("Local")]].concat(),
+            computers,
+        ),
         make(
             "Get-CsTopology",
             "Shows sites, services and computers together.",
@@ -117,6 +122,11 @@ fn pools(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
             .with("BackupPoolFqdn", Value::Null)
             .with("Site", Value::Null)
     };
+    if call.bound.text("Site").is_some() {
+        call.shell
+            .warn("Get-CsPool -Site: pools belong to no site here, so none is shown; without -Site all are.");
+        return Ok(Vec::new());
+    }
     let found = hosts(call)?.into_iter().map(pool).collect();
     filtered(call, found)
 }
@@ -125,7 +135,16 @@ fn computers(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let computer = |(fqdn, _): (String, Vec<String>)| {
         Object::new("Computer").with("Identity", fqdn.as_str()).with("Pool", fqdn.as_str()).with("Fqdn", fqdn)
     };
-    let found = hosts(call)?.into_iter().map(computer).collect();
+    let pool = call.bound.text("Pool");
+    let local = match call.bound.is_set("Local") {
+        true => call.shell.host.server()?.map(|server| server.fqdn),
+        false => None,
+    };
+    let is_meant = |fqdn: &str| {
+        pool.as_ref().is_none_or(|pool| pool.eq_ignore_ascii_case(fqdn))
+            && local.as_ref().is_none_or(|local| local.eq_ignore_ascii_case(fqdn))
+    };
+    let found = hosts(call)?.into_iter().filter(|(fqdn, _)| is_meant(fqdn)).map(computer).collect();
     filtered(call, found)
 }
 
@@ -169,12 +188,33 @@ fn domains(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     filtered(call, found)
 }
 
+/// Says that a plan file does not know it.
+fn needs_a_server(call: &mut Call<'_, '_>, what: &str) -> Result<Vec<Value>, Error> {
+    let name = &call.cmdlet.name;
+    call.shell.warn(format!(
+        "{name}: {what} is known by a server, and --plan edits a file; leave it out to ask the server."
+    ));
+    Ok(Vec::new())
+}
+
 /// One server, one store: it has the newest plan whenever it answers. A file has no replicas.
 fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    let Some(server) = call.shell.host.server()? else { return Ok(Vec::new()) };
+    let Some(server) = call.shell.host.server()? else {
+        return needs_a_server(call, "who has the newest plan");
+    };
     let asked = call.bound.text("ReplicaFqdn");
     if let Some(other) = asked.filter(|asked| !asked.eq_ignore_ascii_case(&server.fqdn)) {
         return Err(Error::new(Fault::ObjectNotFound, format!("Cannot find the replica \"{other}\".")));
+    }
+    if call.bound.is_set("CentralManagementStoreStatus") {
+        let object = Object::new("CentralManagementStoreStatus")
+            .with("LastUpdatedOn", Value::Null)
+            .with("ActiveMasterFqdn", server.fqdn)
+            .with("ActiveMasterLastHeartbeat", Value::Null)
+            .with("ActiveFileTransferAgentFqdn", Value::Null)
+            .with("ActiveFileTransferAgentLastHeartbeat", Value::Null)
+            .with("DeletedReplicas", Vec::<String>::new());
+        return Ok(vec![Value::Object(object)]);
     }
     let object = Object::new("ReplicaState")
         .with("UpToDate", true)
@@ -185,14 +225,36 @@ fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     Ok(vec![Value::Object(object)])
 }
 
+/// The uses of the one certificate that a server has, of those that the documents name.
+const USE: &str = "Default";
+
 fn certificates(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
-    match call.shell.host.server()? {
-        None => Ok(Vec::new()),
-        Some(_) => Err(Error::new(
-            Fault::NotSupported,
-            "certificates are files that the server's configuration names; `carillon check-config FILE` checks them.",
-        )),
+    let Some(server) = call.shell.host.server()? else {
+        return needs_a_server(call, "which certificates there are");
+    };
+    let types = call.bound.texts("Type");
+    let types: Vec<&str> = types.iter().flat_map(|types| types.split(',')).map(str::trim).collect();
+    if !types.is_empty() && !types.iter().any(|wanted| wanted.eq_ignore_ascii_case(USE)) {
+        return Ok(Vec::new());
     }
+    let shown = |certificate: &Certificate| {
+        let text = |text: &String| Value::from(text.as_str());
+        let object = Object::new("CertificateReference")
+            .with("Issuer", text(&certificate.issuer))
+            .with("NotAfter", text(&certificate.not_after))
+            .with("NotBefore", text(&certificate.not_before))
+            .with("SerialNumber", text(&certificate.serial))
+            .with("Subject", text(&certificate.subject))
+            .with("AlternativeNames", certificate.names.clone())
+            .with("Thumbprint", text(&certificate.thumbprint))
+            .with("EffectiveDate", Value::Null)
+            .with("PreviousThumbprint", Value::Null)
+            .with("UpdateTime", Value::Null)
+            .with("Use", USE)
+            .with("SourceScope", "Global");
+        Value::Object(object)
+    };
+    Ok(server.certificates.iter().map(shown).collect())
 }
 
 fn versions(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {

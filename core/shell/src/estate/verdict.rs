@@ -36,22 +36,8 @@ pub(super) fn settle(before: &Estate, draft: Draft, force: bool) -> Result<Settl
     refuse_worse(&before.plan, &plan, force, &mut warnings)?;
     for kind in management::KINDS {
         for (identity, object) in plan.management().objects(kind) {
-            let Some(next) = promoted(&draft, &plan, kind, identity, object) else { continue };
-            let with = parse(&next.toml())?;
-            let now = parse(&draft.toml())?;
-            let worse = worse(&now, &with);
-            let waits = worse.iter().any(|lint| MENDED_BY_THE_NEXT_STEP.contains(&lint.code)) && !force;
-            let was_asked = before.plan.management().object(kind, identity) == Some(object);
-            match (worse.is_empty(), waits || was_asked) {
-                (true, _) => draft = next,
-                (false, true) => {
-                    warnings.extend(worse.iter().map(|lint| waiting(kind, identity, object, lint)))
-                }
-                (false, false) => {
-                    refuse_worse(&now, &with, force, &mut warnings)?;
-                    draft = next;
-                }
-            }
+            let waiting = Waiting { kind, identity, object, plan: &plan };
+            draft = waiting.settle(before, draft, force, &mut warnings)?;
         }
     }
     warnings.extend(phones_left_behind(&before.plan, &parse(&draft.toml())?));
@@ -104,50 +90,105 @@ fn worse(before: &Plan, after: &Plan) -> Vec<Lint> {
     new
 }
 
-fn waiting(kind: &ManagedKind, identity: &str, object: &Object, lint: &Lint) -> String {
-    let names: Vec<&str> = waiting_properties(kind, object).map(|(property, _)| property.name).collect();
-    let (names, text) = (names.join(", "), &lint.text);
-    format!("{names} of {identity} is kept, but does not hold yet: {}: {text}", lint.code)
+/// What waits in one object.
+struct Waiting<'a> {
+    kind: &'static ManagedKind,
+    identity: &'a str,
+    object: &'a Object,
+    plan: &'a Plan,
 }
 
-fn waiting_properties<'o>(
-    kind: &ManagedKind,
-    object: &'o Object,
-) -> impl Iterator<Item = (&'static Property, &'o ManagedValue)> {
-    let waits = kind.properties.iter().filter(|property| matches!(property.held, Held::Waits(_)));
-    waits.filter_map(|property| Some((property, object.get(property.name)?)))
-}
-
-/// The draft with everything that waits in this object where it belongs; nothing if nothing waits.
-fn promoted(
-    draft: &Draft,
-    plan: &Plan,
-    kind: &ManagedKind,
-    identity: &str,
-    object: &Object,
-) -> Option<Draft> {
-    let place = place_of(kind, identity)?;
-    let mut next = draft.clone();
-    let mut ranges: BTreeMap<Slot, [Option<u64>; 2]> = BTreeMap::new();
-    let mut found = false;
-    for (property, value) in waiting_properties(kind, object) {
-        let Held::Waits(key) = property.held else { continue };
-        let slot = Slot::of(key)?;
-        found = true;
-        next.set_managed(kind, identity, property.name, None);
-        match value {
-            ManagedValue::Integer(number) => {
-                let [start, count] = ranges.entry(slot).or_default();
-                *(if part(property) == Part::Start { start } else { count }) = Some(*number);
+impl Waiting<'_> {
+    /// The draft with as much in its place as can hold. The rest waits, or is refused.
+    fn settle(
+        &self,
+        before: &Estate,
+        draft: Draft,
+        force: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<Draft, Error> {
+        let mut slots: Vec<Slot> = self.properties().map(|(slot, ..)| slot).collect();
+        slots.dedup();
+        let now = parse(&draft.toml())?;
+        let mut draft = draft;
+        for some in subsets(&slots) {
+            let Some(next) = self.promoted(&draft, &some) else { continue };
+            if worse(&now, &parse(&next.toml())?).is_empty() {
+                draft = next;
+                slots.retain(|slot| !some.contains(slot));
+                break;
             }
-            value => slot.set_value(&mut next, &place, plan, value),
+        }
+        let (now, rest) = (parse(&draft.toml())?, slots);
+        let Some(next) = self.promoted(&draft, &rest).filter(|_| !rest.is_empty()) else { return Ok(draft) };
+        let with = parse(&next.toml())?;
+        let worse = worse(&now, &with);
+        let was_asked = self.was_asked(before, &rest);
+        match !force && (was_asked || worse.iter().any(|lint| MENDED_BY_THE_NEXT_STEP.contains(&lint.code))) {
+            // Told when it was asked for, not again at each change of something else.
+            true if was_asked => Ok(draft),
+            true => {
+                warnings.extend(worse.iter().map(|lint| self.told(&rest, lint)));
+                Ok(draft)
+            }
+            false => refuse_worse(&now, &with, force, warnings).map(|()| next),
         }
     }
-    for (slot, [start, count]) in ranges {
-        let range = range(plan, kind, &place, slot, start, count)?;
-        slot.set_range(&mut next, &place, range);
+
+    /// The properties that wait, with the slot of the plan that they are for.
+    fn properties(&self) -> impl Iterator<Item = (Slot, &'static Property, &ManagedValue)> {
+        self.kind.properties.iter().filter_map(|property| match property.held {
+            Held::Waits(key) => Some((Slot::of(key)?, property, self.object.get(property.name)?)),
+            _ => None,
+        })
     }
-    found.then_some(next)
+
+    /// Whether the plan before asked for the same already.
+    fn was_asked(&self, before: &Estate, slots: &[Slot]) -> bool {
+        let known = |name| before.plan.management().value(self.kind, self.identity, name);
+        self.properties()
+            .filter(|(slot, ..)| slots.contains(slot))
+            .all(|(_, property, value)| known(property.name) == Some(value))
+    }
+
+    /// The draft with what waits for these slots where it belongs.
+    fn promoted(&self, draft: &Draft, slots: &[Slot]) -> Option<Draft> {
+        let place = place_of(self.kind, self.identity)?;
+        let mut next = draft.clone();
+        let mut ranges: BTreeMap<Slot, [Option<u64>; 2]> = BTreeMap::new();
+        for (slot, property, value) in self.properties().filter(|(slot, ..)| slots.contains(slot)) {
+            next.set_managed(self.kind, self.identity, property.name, None);
+            match value {
+                ManagedValue::Integer(number) => {
+                    let [start, count] = ranges.entry(slot).or_default();
+                    *(if part(property) == Part::Start { start } else { count }) = Some(*number);
+                }
+                value => slot.set_value(&mut next, &place, self.plan, value),
+            }
+        }
+        for (slot, [start, count]) in ranges {
+            slot.set_range(&mut next, &place, range(self.plan, self.kind, &place, slot, start, count)?);
+        }
+        Some(next)
+    }
+
+    fn told(&self, slots: &[Slot], lint: &Lint) -> String {
+        let names = self.properties().filter(|(slot, ..)| slots.contains(slot));
+        let names: Vec<&str> = names.map(|(_, property, _)| property.name).collect();
+        let (names, identity, text) = (names.join(", "), self.identity, &lint.text);
+        format!("{names} of {identity} is kept, but does not hold yet: {}: {text}", lint.code)
+    }
+}
+
+/// Every choice of these slots, the largest first; of none there is none.
+fn subsets(slots: &[Slot]) -> Vec<Vec<Slot>> {
+    let chosen = |mask: u32| -> Vec<Slot> {
+        let of = |(place, slot): (usize, &Slot)| (mask >> place & 1 == 1).then_some(*slot);
+        slots.iter().enumerate().filter_map(of).collect()
+    };
+    let mut masks: Vec<u32> = (1..1 << slots.len().min(8)).collect();
+    masks.sort_by_key(|mask| std::cmp::Reverse(mask.count_ones()));
+    masks.into_iter().map(chosen).collect()
 }
 
 /// The range of a slot with these parts changed.

@@ -137,6 +137,8 @@ pub enum Expression {
     Index(Box<Expression>, Box<Expression>),
     /// `-not`, `!`, `-`.
     Unary(Unary, Box<Expression>),
+    /// `[int]$x`.
+    Cast(Cast, Box<Expression>),
     /// `a -eq b`.
     Binary(Binary, Box<Expression>, Box<Expression>),
 }
@@ -148,6 +150,49 @@ pub enum Unary {
     Not,
     /// `-`.
     Minus,
+}
+
+/// A type that a value is made to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cast {
+    /// A whole number.
+    Integer,
+    /// A text.
+    Text,
+    /// True or false.
+    Boolean,
+    /// A time span.
+    Span,
+    /// A list, of whatever is in it.
+    List,
+    /// An object whose properties are the entries of a table.
+    Object,
+}
+
+impl Cast {
+    /// The types by their words, the usual one first.
+    pub const WORDS: [(&'static str, Cast); 15] = [
+        ("int", Cast::Integer),
+        ("int32", Cast::Integer),
+        ("int64", Cast::Integer),
+        ("uint16", Cast::Integer),
+        ("uint32", Cast::Integer),
+        ("long", Cast::Integer),
+        ("byte", Cast::Integer),
+        ("string", Cast::Text),
+        ("bool", Cast::Boolean),
+        ("boolean", Cast::Boolean),
+        ("timespan", Cast::Span),
+        ("array", Cast::List),
+        ("pscustomobject", Cast::Object),
+        ("psobject", Cast::Object),
+        ("ordered", Cast::Object),
+    ];
+
+    /// The type of that word, in any case.
+    pub fn of_word(word: &str) -> Option<Cast> {
+        Cast::WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, cast)| *cast)
+    }
 }
 
 /// An operator with two sides.
@@ -193,11 +238,23 @@ pub enum Binary {
     Multiply,
     /// `/`.
     Divide,
+    /// `%`.
+    Remainder,
+    /// `..`: the numbers from one to the other.
+    Range,
+    /// `-f`: a text with places that values are put into.
+    Format,
+    /// `-join`.
+    Join,
+    /// `-split`.
+    Split,
+    /// `-replace`.
+    Replace,
 }
 
 impl Binary {
     /// The operators that are words, with the word and how tightly they bind.
-    pub const WORDS: [(&'static str, Binary, u8); 16] = [
+    pub const WORDS: [(&'static str, Binary, u8); 20] = [
         ("and", Binary::And, 1),
         ("or", Binary::Or, 1),
         ("eq", Binary::Eq, 2),
@@ -214,6 +271,10 @@ impl Binary {
         ("notcontains", Binary::NotContains, 2),
         ("in", Binary::In, 2),
         ("notin", Binary::NotIn, 2),
+        ("join", Binary::Join, 2),
+        ("split", Binary::Split, 2),
+        ("replace", Binary::Replace, 2),
+        ("f", Binary::Format, 5),
     ];
 
     /// The operator of that word; `-ceq` and `-ieq` are `-eq`.

@@ -1,6 +1,6 @@
 //! Expressions: values, members, operators.
 
-use super::ast::{Binary, Expression, Unary};
+use super::ast::{Binary, Cast, Expression, Unary};
 use super::cursor::{Cursor, Wrong, is_dash, is_double, is_name, is_single};
 use super::{statement, text};
 
@@ -9,9 +9,9 @@ pub(super) fn whole(cursor: &mut Cursor) -> Result<Expression, Wrong> {
     cursor.deeper(|cursor| level(cursor, 1))
 }
 
-/// Operators that bind at least so tightly: 1 `-and`, 2 comparison, 3 sum, 4 product.
+/// Operators that bind at least so tightly: 1 `-and`, 2 comparison, 3 sum, 4 product, 5 `-f`, 6 `..`.
 fn level(cursor: &mut Cursor, tightest: u8) -> Result<Expression, Wrong> {
-    if tightest > 4 {
+    if tightest > 6 {
         return list(cursor);
     }
     let mut left = level(cursor, tightest + 1)?;
@@ -35,6 +35,8 @@ fn operator(cursor: &mut Cursor, tightness: u8) -> Option<Binary> {
         Some('-') => Some((Binary::Subtract, 3)),
         Some('*') => Some((Binary::Multiply, 4)),
         Some('/') => Some((Binary::Divide, 4)),
+        Some('%') => Some((Binary::Remainder, 4)),
+        Some('.') if cursor.take('.') => Some((Binary::Range, 6)),
         _ => None,
     };
     match found {
@@ -48,7 +50,17 @@ fn operator(cursor: &mut Cursor, tightness: u8) -> Option<Binary> {
 
 /// `a, b`: binds more tightly than any operator.
 fn list(cursor: &mut Cursor) -> Result<Expression, Wrong> {
-    let mut items = vec![unary(cursor)?];
+    let found = comma_list(cursor, |cursor| unary(cursor).map(Some))?;
+    found.ok_or_else(|| cursor.unfinished("a value is missing"))
+}
+
+/// `a, b`, of items that `item` reads; one without a comma is itself. Nothing where `item` finds nothing.
+pub(super) fn comma_list(
+    cursor: &mut Cursor,
+    item: fn(&mut Cursor) -> Result<Option<Expression>, Wrong>,
+) -> Result<Option<Expression>, Wrong> {
+    let Some(first) = item(cursor)? else { return Ok(None) };
+    let mut items = vec![first];
     loop {
         let from = cursor.at;
         cursor.skip_blanks();
@@ -57,12 +69,13 @@ fn list(cursor: &mut Cursor) -> Result<Expression, Wrong> {
             break;
         }
         cursor.skip_lines();
-        items.push(unary(cursor)?);
+        let next = item(cursor)?;
+        items.push(next.ok_or_else(|| cursor.unfinished("a value is missing behind `,`"))?);
     }
-    Ok(match <[Expression; 1]>::try_from(items) {
+    Ok(Some(match <[Expression; 1]>::try_from(items) {
         Ok([only]) => only,
         Err(items) => Expression::List(items),
-    })
+    }))
 }
 
 fn unary(cursor: &mut Cursor) -> Result<Expression, Wrong> {
@@ -157,9 +170,25 @@ fn primary(cursor: &mut Cursor) -> Result<Expression, Wrong> {
             Ok(Expression::Splat(cursor.take_while(is_name)))
         }
         (Some('{'), _) => statement::block(cursor).map(Expression::Block),
+        (Some('['), _) => cursor.deeper(cast),
         (Some(c), _) if c.is_ascii_digit() => number(cursor),
         (Some(c), _) => Err(cursor.wrong(format!("`{c}` begins no value; write a text in quotes"))),
     }
+}
+
+/// `[int]$x`. The types are few; `[Type]::Member` is not read.
+fn cast(cursor: &mut Cursor) -> Result<Expression, Wrong> {
+    cursor.at += 1;
+    let word = cursor.take_while(|c| is_name(c) || c == '.');
+    let bare = word.rsplit('.').next().unwrap_or_default();
+    let Some(to) = Cast::of_word(bare) else {
+        return Err(cursor.wrong(format!("the type [{word}] is not known here")));
+    };
+    cursor.expect(']', "behind a type")?;
+    if cursor.peek() == Some(':') {
+        return Err(cursor.wrong(format!("members of types, as [{word}]::…, are not known here")));
+    }
+    unary(cursor).map(|of| Expression::Cast(to, Box::new(of)))
 }
 
 fn script_until_bracket(cursor: &mut Cursor) -> Result<super::ast::Script, Wrong> {

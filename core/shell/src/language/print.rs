@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::ast::{Binary, Element, Expression, Part, Pipeline, Quote, Script, Stage, Statement, Unary};
+use super::ast::{Binary, Cast, Element, Expression, Part, Pipeline, Quote, Script, Stage, Statement, Unary};
 
 /// The script, a statement per line.
 pub fn print(script: &Script) -> String {
@@ -89,6 +89,7 @@ impl Display for Expression {
             Expression::Index(of, index) => write!(f, "{of}[{index}]"),
             Expression::Unary(Unary::Not, of) => write!(f, "-not {of}"),
             Expression::Unary(Unary::Minus, of) => write!(f, "-{of}"),
+            Expression::Cast(to, of) => write!(f, "[{}]{of}", type_word(*to)),
             Expression::Binary(operator, left, right) => write!(f, "{left} {} {right}", symbol(*operator)),
         }
     }
@@ -105,12 +106,18 @@ fn table(f: &mut Formatter<'_>, entries: &[(String, Pipeline)]) -> Result {
     write!(f, "@{{ {} }}", entries.join("; "))
 }
 
+fn type_word(to: Cast) -> &'static str {
+    Cast::WORDS.iter().find(|(_, known)| *known == to).map_or("", |(word, _)| *word)
+}
+
 fn symbol(operator: Binary) -> String {
     match operator {
         Binary::Add => "+".to_owned(),
         Binary::Subtract => "-".to_owned(),
         Binary::Multiply => "*".to_owned(),
         Binary::Divide => "/".to_owned(),
+        Binary::Remainder => "%".to_owned(),
+        Binary::Range => "..".to_owned(),
         word => {
             let found = Binary::WORDS.iter().find(|(_, operator, _)| *operator == word);
             found.map(|(name, ..)| format!("-{name}")).unwrap_or_default()

@@ -182,13 +182,12 @@ fn stage(cursor: &mut Cursor) -> Result<Stage, Wrong> {
     cursor.skip_blanks();
     match cursor.peek() {
         None => Err(cursor.unfinished("a command is missing")),
-        Some('$' | '(' | '@' | '{' | '!') => expression::whole(cursor).map(Stage::Value),
+        Some('$' | '(' | '@' | '{' | '!' | '[') => expression::whole(cursor).map(Stage::Value),
         Some(c) if c.is_ascii_digit() || is_double(c) || is_single(c) => {
             expression::whole(cursor).map(Stage::Value)
         }
         Some(c) if is_dash(c) && begins_value(cursor) => expression::whole(cursor).map(Stage::Value),
         Some('&' | '.') => Err(cursor.wrong("programs and other scripts are not run here; only cmdlets are")),
-        Some('[') => Err(cursor.wrong("types in square brackets are not known here")),
         Some('<') => Err(placeholder(cursor)),
         Some(_) => command(cursor),
     }
@@ -291,26 +290,7 @@ fn parameter(cursor: &mut Cursor) -> Result<Option<Element>, Wrong> {
 
 /// A value behind a command: a list is one. Nothing at the end of the command.
 pub(super) fn argument(cursor: &mut Cursor) -> Result<Option<Expression>, Wrong> {
-    let Some(first) = item(cursor)? else { return Ok(None) };
-    let mut items = vec![first];
-    loop {
-        let from = cursor.at;
-        cursor.skip_blanks();
-        if !cursor.take(',') {
-            cursor.at = from;
-            break;
-        }
-        cursor.skip_lines();
-        let next = item(cursor)?;
-        items.push(next.ok_or_else(|| cursor.unfinished("a value is missing behind `,`"))?);
-    }
-    match (items.pop(), items.is_empty()) {
-        (Some(only), true) => Ok(Some(only)),
-        (last, _) => {
-            items.extend(last);
-            Ok(Some(Expression::List(items)))
-        }
-    }
+    expression::comma_list(cursor, item)
 }
 
 fn item(cursor: &mut Cursor) -> Result<Option<Expression>, Wrong> {

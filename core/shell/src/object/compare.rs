@@ -24,9 +24,37 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
         (Value::Integer(left), right) => Some(left.cmp(&integer(right)?)),
         (Value::Span(left), right) => Some(left.cmp(&span(right)?)),
         (left, Value::Span(right)) => Some(span(left)?.cmp(right)),
+        (left, right) if date(left).is_some() => Some(date(left)?.cmp(&date(right)?)),
         (Value::Object(left), Value::Object(right)) => (left == right).then_some(Ordering::Equal),
         (left, right) => Some(left.text().to_lowercase().cmp(&right.text().to_lowercase())),
     }
+}
+
+/// A date as `year-month-day hour:minute:second`: of `2026-11-21 18:05:59Z`, and of `9/1/2018 4:30 PM` as documents write it.
+fn date(value: &Value) -> Option<String> {
+    let Value::Text(text) = value else { return None };
+    let (day, clock) = text.trim().split_once(' ').unwrap_or((text.trim(), "00:00:00"));
+    let numbers = |text: &str, by: char| -> Option<Vec<u32>> {
+        let number = |part: &str| part.parse().ok().filter(|_| part.bytes().all(|b| b.is_ascii_digit()));
+        text.split(by).map(number).collect()
+    };
+    let (year, month, day) = match (numbers(day, '-').as_deref(), numbers(day, '/').as_deref()) {
+        (Some([year @ 1000..=9999, month, day]), _) | (_, Some([month, day, year @ 1000..=9999])) => {
+            (*year, *month, *day)
+        }
+        _ => return None,
+    };
+    let (clock, afternoon) = match clock.rsplit_once(' ') {
+        Some((clock, word)) => (clock, Some(word.eq_ignore_ascii_case("pm"))),
+        None => (clock, None),
+    };
+    let (hour, rest) = match numbers(clock.trim_end_matches('Z'), ':').as_deref() {
+        Some([hour, minute]) => (*hour, [*minute, 0]),
+        Some([hour, minute, second]) => (*hour, [*minute, *second]),
+        _ => return None,
+    };
+    let hour = afternoon.map_or(hour, |afternoon| hour % 12 + if afternoon { 12 } else { 0 });
+    Some(format!("{year:04}-{month:02}-{day:02} {hour:02}:{:02}:{:02}", rest[0], rest[1]))
 }
 
 fn truth(value: &Value) -> Option<bool> {
@@ -129,6 +157,17 @@ mod tests {
         assert_eq!(compare(&span("10.00:00:00"), &"02:00:00".into()), Some(Ordering::Greater));
         assert!(equal(&"LG-Nortel".into(), &"lg-nortel".into()));
         assert!(equal(&Value::Boolean(true), &Value::Integer(1)) && !equal(&Value::Null, &"".into()));
+    }
+
+    #[test]
+    fn dates_compare_as_time_however_they_are_written() {
+        let left: Value = "2026-11-21 18:05:59Z".into();
+        let order = |right: &str| compare(&left, &right.into());
+        assert_eq!(order("9/1/2018"), Some(Ordering::Greater));
+        assert_eq!(order("11/21/2026 6:05 PM"), Some(Ordering::Greater));
+        assert_eq!(order("11/21/2026 6:06 PM"), Some(Ordering::Less));
+        assert_eq!(order("2026-11-21 18:05:59"), Some(Ordering::Equal));
+        assert_eq!(order("soon"), None);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use super::{Object, Value};
 
 /// The object's lines.
 pub fn list(object: &Object) -> Vec<String> {
-    let width = object.visible().iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let visible = object.visible();
+    let width = visible.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     let line = |(name, value): &(String, Value)| {
         let shown = value.shown().replace('\n', " ");
         format!("{name:width$} : {shown}").trim_end().to_owned()
     };
-    object.visible().iter().map(line).collect()
+    visible.into_iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -47,8 +47,8 @@ pub struct Object {
     pub properties: Vec<(String, Value)>,
     /// How it prints unless something else is said.
     pub view: View,
-    /// How many of the properties print; all unless said. Those behind are there for who names them.
-    pub shown: Option<usize>,
+    /// Which properties print, in which order; all unless said. The others are there for who names them.
+    pub shown: Option<Vec<String>>,
 }
 
 /// How objects print.
@@ -85,9 +85,14 @@ impl Object {
     }
 
     /// The properties that print.
-    pub fn visible(&self) -> &[(String, Value)] {
-        let shown = self.shown.unwrap_or(self.properties.len());
-        self.properties.get(..shown).unwrap_or(&self.properties)
+    pub fn visible(&self) -> Vec<&(String, Value)> {
+        match &self.shown {
+            None => self.properties.iter().collect(),
+            Some(names) => {
+                let find = |name: &String| self.properties.iter().find(|(known, _)| known == name);
+                names.iter().filter_map(find).collect()
+            }
+        }
     }
 
     /// What it is called.
@@ -96,22 +101,15 @@ impl Object {
         found.filter(|value| **value != Value::Null).map(Value::text)
     }
 
-    /// The properties that these names and wildcards choose, in the order of the names; each once.
-    pub fn select(&self, names: &[String]) -> Vec<(String, Value)> {
-        let mut chosen: Vec<(String, Value)> = Vec::new();
-        for name in names {
-            let pattern = Wildcard::new(name);
-            let found: Vec<_> = self.properties.iter().filter(|(known, _)| pattern.matches(known)).collect();
-            if found.is_empty() && !Wildcard::is_one(name) {
-                chosen.push((name.clone(), Value::Null));
-            }
-            for (name, value) in found {
-                if chosen.iter().all(|(known, _)| known != name) {
-                    chosen.push((name.clone(), value.clone()));
-                }
-            }
+    /// The properties that this name or wildcard chooses. A name that there is not has no value.
+    pub fn select(&self, name: &str) -> Vec<(String, Value)> {
+        let pattern = Wildcard::new(name);
+        let found: Vec<_> =
+            self.properties.iter().filter(|(known, _)| pattern.matches(known)).cloned().collect();
+        match found.is_empty() && !Wildcard::is_one(name) {
+            true => vec![(name.to_owned(), Value::Null)],
+            false => found,
         }
-        chosen
     }
 }
 
@@ -189,7 +187,7 @@ impl Object {
         if let Some(identity) = self.identity() {
             return identity;
         }
-        let pairs = self.visible().iter().map(|(name, value)| format!("{name}={}", value.text()));
+        let pairs = self.visible().into_iter().map(|(name, value)| format!("{name}={}", value.text()));
         pairs.collect::<Vec<_>>().join(";")
     }
 }

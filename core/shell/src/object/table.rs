@@ -5,7 +5,7 @@ use super::{Object, Value};
 /// Head, rule and rows. Columns are the properties of the first object, or those named.
 pub fn table(objects: &[&Object]) -> Vec<String> {
     let Some(first) = objects.first() else { return Vec::new() };
-    let names: Vec<&str> = first.visible().iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = first.visible().into_iter().map(|(name, _)| name.as_str()).collect();
     let cell = |object: &Object, name: &str| object.get(name).map(Value::shown).unwrap_or_default();
     let rows: Vec<Vec<String>> =
         objects.iter().map(|object| names.iter().map(|name| cell(object, name)).collect()).collect();

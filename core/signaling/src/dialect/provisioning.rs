@@ -9,6 +9,7 @@ use carillon_qos::{PortRange, TrafficClass};
 use carillon_wire::ip::Dscp;
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::settings;
 use crate::provisioning::{Given, Provisioned, Source};
 
 /// The event package.
@@ -45,7 +46,7 @@ pub(crate) fn write(given: &Provisioned) -> String {
          <provisionGroup name=\"ServerConfiguration\">\n"
     );
     for (key, value) in keys(given) {
-        text.push_str(&format!("<{key}>{value}</{key}>\n"));
+        text.push_str(&format!("<{key}>{}</{key}>\n", escaped(&value)));
     }
     text.push_str("</provisionGroup>\n");
     if let Some(source) = &given.source {
@@ -103,10 +104,10 @@ fn keys(given: &Provisioned) -> Vec<(String, String)> {
     let fixed = [
         ("ucDiffServVoice", given.phone.value().to_string()),
         ("ucVoice802_1p", given.phone_priority().to_string()),
-        ("qosEnabled", given.enabled.to_string()),
-        ("ucPC2PCAVEncryption", "SupportEncryption".to_owned()),
     ];
-    keys.extend(fixed.map(|(key, value)| (key.to_owned(), value)));
+    keys.extend(
+        fixed.into_iter().chain(given.settings.iter().cloned()).map(|(key, value)| (key.to_owned(), value)),
+    );
     keys
 }
 
@@ -186,7 +187,8 @@ fn from_keys(group: Node<'_, '_>) -> Result<Provisioned, Unreadable> {
             mark_from: String::new(),
         });
     }
-    Ok(Provisioned { source: None, enabled, classes, legacy: range("Media")?, phone })
+    let settings = settings::keys().filter_map(|name| Some((name, key(name)?.to_owned()))).collect();
+    Ok(Provisioned { source: None, enabled, classes, legacy: range("Media")?, phone, settings })
 }
 
 fn from_qos(qos: Node<'_, '_>, keys: Provisioned) -> Result<Provisioned, Unreadable> {

@@ -4,6 +4,8 @@ use carillon_qos::plan::{Origin, Problem, RolePolicy, Scope};
 use carillon_qos::{Plan, PortRange, Role, TrafficClass, dscp};
 use carillon_wire::ip::Dscp;
 
+use crate::dialect::settings::settings;
+
 /// Ranges and marks for one client, as the provisioning document carries them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Provisioned {
@@ -17,6 +19,8 @@ pub struct Provisioned {
     pub legacy: Option<PortRange>,
     /// The mark of desk phones for voice.
     pub phone: Dscp,
+    /// Microsoft's keys for what the management shell sets, with their values: `qosEnabled`, `ucPC2PCAVEncryption` and others.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 /// Where the values come from.
@@ -75,6 +79,7 @@ impl Provisioned {
             classes: TrafficClass::ALL.map(class).to_vec(),
             legacy: any_port.or_else(|| plan.legacy_ports(Role::Client, &scope).map(|ports| ports.value)),
             phone: plan.policy(Role::Phone, &scope).mark(TrafficClass::Audio),
+            settings: settings(plan, known, enabled.value),
         }
     }
 

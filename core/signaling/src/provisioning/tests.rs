@@ -114,6 +114,53 @@ fn where_the_plan_is_not_in_force_any_port_and_no_mark_is_given() {
     assert_eq!((lied.enabled, lied.phone.value()), (false, 0));
 }
 
+/// What the management shell keeps, with a collection of a site that has values of its own.
+const MANAGED: &str = r#"
+[management.MediaConfiguration.global]
+EnableQoS = false
+EncryptionLevel = "RequireEncryption"
+MaxVideoRateAllowed = "Hd720p15M"
+[management.MediaConfiguration."site:Redmond"]
+EnableQoS = true
+[management.UCPhoneConfiguration.global]
+PhoneLockTimeout = "00:15:30"
+MinPhonePinLength = 8
+[management.ConferencingConfiguration.global]
+ClientSipDynamicPort = 7200
+"#;
+
+#[test]
+fn what_the_management_shell_sets_reaches_the_document() {
+    let plan = Plan::from_toml(&format!("{PLAN}{MANAGED}")).unwrap();
+    let keys = |site| {
+        let document = write(&Provisioned::of(&plan, 7, site));
+        assert_eq!(parse(&document).unwrap(), Provisioned::of(&plan, 7, site));
+        let behind = document.lines().skip_while(|line| !line.starts_with("<qosEnabled>"));
+        behind.take_while(|line| *line != "</provisionGroup>").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let of_phones = [
+        "<ucPhoneTimeout>15</ucPhoneTimeout>",
+        "<ucMinPinLength>8</ucMinPinLength>",
+        "<ucMinSipDynamicPort>7200</ucMinSipDynamicPort>",
+        "<ucMaxSipDynamicPort>7202</ucMaxSipDynamicPort>",
+    ];
+    let global = [
+        "<qosEnabled>false</qosEnabled>",
+        "<ucPC2PCAVEncryption>RequireEncryption</ucPC2PCAVEncryption>",
+        "<ucMaxVideoRateAllowed>Hd720p-1.5M</ucMaxVideoRateAllowed>",
+    ];
+    assert_eq!(keys(None), [&global[..], &of_phones].concat());
+    // The site's collection is one of its own: what it does not say is the documented default, not the global value.
+    let redmond = [
+        "<qosEnabled>true</qosEnabled>",
+        "<ucPC2PCAVEncryption>RequireEncryption</ucPC2PCAVEncryption>",
+        "<ucMaxVideoRateAllowed>VGA-600K</ucMaxVideoRateAllowed>",
+    ];
+    assert_eq!(keys(Some("Redmond")), [&redmond[..], &of_phones].concat());
+    // A plan that is not in force still says what the shell has set.
+    assert_eq!(keys(Some("Quiet"))[0], "<qosEnabled>false</qosEnabled>");
+}
+
 #[test]
 fn what_is_given_makes_the_policy_that_the_plan_has() {
     for site in [None, Some("Redmond"), Some("Quiet")] {

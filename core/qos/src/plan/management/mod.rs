@@ -59,6 +59,8 @@ pub struct Property {
 pub enum Held {
     /// In `[management]`.
     Here,
+    /// In `[management]`; as long as it is not set for everybody, what this key of the plan says.
+    HereOr(&'static str),
     /// Under this key of the plan, in the same scope.
     Plan(&'static str),
     /// Under this key of the plan; in `[management]` while it is asked for and cannot hold yet.
@@ -125,6 +127,21 @@ impl Kind {
     /// The property of that name, in any case.
     pub fn property(&self, name: &str) -> Option<&'static Property> {
         self.properties.iter().find(|property| property.name.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Property {
+    /// The documented default as it would be kept; nothing where the documents name none.
+    pub fn default(&self) -> Option<ManagedValue> {
+        let default = Some(self.default).filter(|default| !default.is_empty())?;
+        match self.values {
+            Values::Boolean => Some(ManagedValue::Boolean(default == "True")),
+            Values::Integer { .. } => default.parse().ok().map(ManagedValue::Integer),
+            Values::List => Some(ManagedValue::List(default.split(", ").map(str::to_owned).collect())),
+            Values::Span { .. } | Values::Word(_) | Values::Text => {
+                Some(ManagedValue::Text(default.to_owned()))
+            }
+        }
     }
 }
 
@@ -285,7 +302,7 @@ fn object(kind: &Kind, section: &Section<'_>, reader: &mut Reader) -> Object {
             Held::Printed => {
                 reader.complain(field.line, &field.path, "follows from other facts and is not set")
             }
-            Held::Here | Held::Waits(_) => {
+            Held::Here | Held::HereOr(_) | Held::Waits(_) => {
                 object.extend(value(property, &field, reader).map(|value| (property.name, value)));
             }
         }

@@ -1,0 +1,191 @@
+//! What our certificate says of itself: for administrators who ask which one is in use. It judges nothing; whether a
+//! certificate may be used is decided by rustls before.
+
+use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+
+/// A certificate, as lists show it. What could not be read is empty.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CertificateFacts {
+    /// Who made it: `CN=Example CA, O=Example`.
+    pub issuer: String,
+    /// Whose it is.
+    pub subject: String,
+    /// Hexadecimal.
+    pub serial: String,
+    /// From when it holds: `2026-11-21 18:05:59Z`.
+    pub not_before: String,
+    /// Until when.
+    pub not_after: String,
+    /// Names and addresses for which it holds.
+    pub names: Vec<String>,
+    /// SHA-1 of the whole certificate, hexadecimal.
+    pub thumbprint: String,
+}
+
+impl CertificateFacts {
+    /// Reads them (RFC 5280, 4.1).
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> CertificateFacts {
+        let thumbprint = hexadecimal(&Sha1::digest(certificate.as_ref()));
+        let facts = Element::first(certificate.as_ref()).and_then(read).unwrap_or_default();
+        CertificateFacts { thumbprint, ..facts }
+    }
+}
+
+fn read(certificate: Element<'_>) -> Option<CertificateFacts> {
+    let to_be_signed = certificate.children().next()?;
+    let mut fields = to_be_signed.children().filter(|field| field.tag != VERSION);
+    let (serial, _, issuer, validity, subject) =
+        (fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let mut times = validity.children().map(time);
+    Some(CertificateFacts {
+        issuer: name(issuer),
+        subject: name(subject),
+        serial: hexadecimal(serial.content),
+        not_before: times.next()??,
+        not_after: times.next()??,
+        names: fields.find(|field| field.tag == EXTENSIONS).map(alternative_names).unwrap_or_default(),
+        thumbprint: String::new(),
+    })
+}
+
+const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+/// id-ce-subjectAltName.
+const ALTERNATIVE_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
+/// The attributes that names are made of (RFC 4519), by the last part of 2.5.4.x.
+const ATTRIBUTES: [(u8, &str); 6] = [(3, "CN"), (6, "C"), (7, "L"), (8, "ST"), (10, "O"), (11, "OU")];
+
+/// An element of DER (X.690).
+#[derive(Clone, Copy)]
+struct Element<'d> {
+    tag: u8,
+    content: &'d [u8],
+}
+
+impl<'d> Element<'d> {
+    fn first(bytes: &'d [u8]) -> Option<Element<'d>> {
+        Element::split(bytes).map(|(element, _)| element)
+    }
+
+    fn split(bytes: &'d [u8]) -> Option<(Element<'d>, &'d [u8])> {
+        let [tag, length, rest @ ..] = bytes else { return None };
+        let (length, rest) = match *length {
+            short @ 0..=0x7f => (usize::from(short), rest),
+            long => {
+                let (digits, rest) =
+                    rest.split_at_checked(usize::from(long & 0x7f)).filter(|(d, _)| d.len() <= 4)?;
+                (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
+            }
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        Some((Element { tag: *tag, content }, rest))
+    }
+
+    fn children(self) -> impl Iterator<Item = Element<'d>> {
+        let mut rest = self.content;
+        std::iter::from_fn(move || {
+            let (element, behind) = Element::split(rest)?;
+            rest = behind;
+            Some(element)
+        })
+    }
+
+    fn text(self) -> String {
+        String::from_utf8_lossy(self.content).into_owned()
+    }
+}
+
+/// The parts of a name, the most special first, as Windows prints them.
+fn name(name: Element<'_>) -> String {
+    let part = |pair: Element<'_>| {
+        let mut pair = pair.children();
+        let (attribute, value) = (pair.next()?, pair.next()?);
+        let word = match attribute.content {
+            [0x55, 0x04, number] => {
+                ATTRIBUTES.iter().find(|(known, _)| known == number).map(|(_, word)| *word)
+            }
+            _ => None,
+        };
+        Some(format!("{}={}", word?, value.text()))
+    };
+    let mut parts: Vec<String> = name.children().flat_map(Element::children).filter_map(part).collect();
+    parts.reverse();
+    parts.join(", ")
+}
+
+/// UTCTime and GeneralizedTime as certificates write them: `261121180559Z`, `20261121180559Z`.
+fn time(time: Element<'_>) -> Option<String> {
+    let text = time.text();
+    let century = match text.len() {
+        13 if text.as_str() < "5" => "20",
+        13 => "19",
+        _ => "",
+    };
+    let text = format!("{century}{text}");
+    let part = |from: usize, to: usize| text.get(from..to);
+    let (date, clock) = (
+        format!("{}-{}-{}", part(0, 4)?, part(4, 6)?, part(6, 8)?),
+        format!("{}:{}:{}Z", part(8, 10)?, part(10, 12)?, part(12, 14)?),
+    );
+    Some(format!("{date} {clock}"))
+}
+
+fn alternative_names(extensions: Element<'_>) -> Vec<String> {
+    let named = |extension: &Element<'_>| {
+        extension.children().next().is_some_and(|id| id.content == ALTERNATIVE_NAME)
+    };
+    let found = extensions.children().flat_map(Element::children).find(named);
+    let value = found.and_then(|extension| extension.children().last()).map(|value| value.content);
+    let names = value.and_then(Element::first);
+    let shown = |name: Element<'_>| match (name.tag, name.content) {
+        (0x82, _) => Some(name.text()),
+        (0x87, address) => <[u8; 4]>::try_from(address)
+            .map(|v4| std::net::IpAddr::from(v4).to_string())
+            .or_else(|_| <[u8; 16]>::try_from(address).map(|v6| std::net::IpAddr::from(v6).to_string()))
+            .ok(),
+        _ => None,
+    };
+    names.into_iter().flat_map(Element::children).filter_map(shown).collect()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carillon_net::authority::Authority;
+
+    #[test]
+    fn a_certificate_of_our_own_authority_says_who_made_it_and_for_whom() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open(folder.path(), "Test authority").unwrap();
+        let address = "192.0.2.7".parse().unwrap();
+        let identity = authority.identity(folder.path(), &["fe.example.com"], &[address]).unwrap();
+        let facts = CertificateFacts::of(&identity.chain[0]);
+        assert_eq!(facts.issuer, "CN=Test authority");
+        assert_eq!(facts.names, ["fe.example.com", "192.0.2.7"]);
+        assert!(facts.not_before < facts.not_after && facts.not_after.ends_with('Z'), "{facts:?}");
+        assert_eq!((facts.thumbprint.len(), facts.not_after.len()), (40, 20));
+        assert!(!facts.serial.is_empty() && !facts.subject.is_empty(), "{facts:?}");
+    }
+
+    #[test]
+    fn what_is_cut_off_anywhere_is_read_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open(folder.path(), "Test authority").unwrap();
+        let whole = authority.identity(folder.path(), &["fe.example.com"], &[]).unwrap().chain[0].to_vec();
+        for end in 0..whole.len() {
+            let facts = CertificateFacts::of(&CertificateDer::from(&whole[..end]));
+            assert_eq!(facts.subject, "", "the outermost length is checked first");
+        }
+        for place in 0..whole.len() {
+            let mut spoiled = whole.clone();
+            spoiled[place] ^= 0xff;
+            CertificateFacts::of(&CertificateDer::from(spoiled));
+        }
+    }
+}

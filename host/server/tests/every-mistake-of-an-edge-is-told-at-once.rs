@@ -35,8 +35,8 @@ fn what_is_not_said_follows() {
     assert_eq!(config.addresses.public, config.addresses.external);
     let classes = [None, Some(TrafficClass::Audio), Some(TrafficClass::Video), Some(TrafficClass::Sharing)];
     assert_eq!(config.relay.udp, (3478..).zip(classes).collect::<Vec<_>>());
-    assert_eq!((config.relay.bandwidth, config.relay.coalesce), (375_000, Duration::from_micros(200)));
-    assert_eq!(config.secrets.first().unwrap().0, b"0123456789abcdef", "without the end of the line");
+    assert_eq!((config.relay.bandwidth, config.relay.coalesce), (375_000, Some(Duration::from_micros(200))));
+    assert_eq!(config.secrets.first().unwrap().0, "0123456789abcdef", "without the end of the line");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn every_mistake_is_told() {
     let expected = [
         "line 2: plan: teams has no relay ports: it needs `ports` in its section [edge]",
         "line 5: addresses.external: 0.0.0.0 is not the address of one machine",
-        "line 6: addresses.inside: \"10.0.0.0/33\" is no network, such as 10.0.0.0/8",
+        "line 6: addresses.inside: '10.0.0.0/33' is no network: write an address, or address/prefix as in 10.0.0.0/8",
         "line 8: relay.audio: 3478 is the port of another class too",
         "line 10: credentials.secrets: `/etc/carillon/short` holds less than 16 characters",
         "line 10: credentials.secrets: `/etc/carillon/nowhere` cannot be read: entity not found",
@@ -86,7 +86,7 @@ fn the_sample_is_a_good_file_as_it_is_and_with_every_key_set() {
         })
         .collect();
     let config = read(&set.join("\n")).unwrap();
-    assert_eq!(config.addresses.inside, [("10.0.0.0".parse().unwrap(), 8)]);
+    assert_eq!(config.addresses.inside, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(config.users.len(), 1);
 }
 
@@ -96,5 +96,5 @@ fn secrets_are_in_no_debug_text() {
         "{:?}",
         read(&format!("{BARE}[[relay-users]]\nname = \"a\"\npassword = \"hush\"\n")).unwrap()
     );
-    assert!(!shown.contains("hush") && !shown.contains("48, 49, 50"), "{shown}");
+    assert!(!shown.contains("hush") && !shown.contains("0123456789abcdef"), "{shown}");
 }

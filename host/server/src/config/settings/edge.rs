@@ -141,7 +141,7 @@ const RELAY: &[Setting] = &[
     },
     Setting {
         key: "bandwidth-per-user",
-        kind: Kind::Number(10_000_000),
+        kind: Kind::Number(1_000_000_000),
         unset: Unset::Default("60000"),
         help: "Kilobits a second that the allocations of a user may be promised together; more are answered 486.",
     },

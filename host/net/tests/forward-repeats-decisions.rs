@@ -93,6 +93,7 @@ fn decide(site: &mut Site, unknown: &Unknown) {
             let bytes = channel_data(rule.channel, bytes);
             assert!(site.forwarder.send_to_client(rule.client, &bytes, rule.to_client, *ecn));
         }
+        Unknown::Ended { .. } => panic!("no stream was there"),
     }
 }
 

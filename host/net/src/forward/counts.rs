@@ -23,13 +23,15 @@ pub enum Count {
     Flooded,
     /// Could not be sent.
     Unsent,
+    /// Dropped: its client comes over a stream and does not read, or has gone.
+    StreamFull,
     /// Packets that belonged together had to be sent one by one: the way does not take them at once.
     Segmented,
 }
 
 impl Count {
     /// All of them.
-    pub const ALL: [Count; 11] = [
+    pub const ALL: [Count; 12] = [
         Count::ToPeer,
         Count::ToClient,
         Count::UnknownFromClient,
@@ -40,6 +42,7 @@ impl Count {
         Count::SourceLimited,
         Count::Flooded,
         Count::Unsent,
+        Count::StreamFull,
         Count::Segmented,
     ];
 
@@ -56,6 +59,7 @@ impl Count {
             Count::SourceLimited => "source_limited",
             Count::Flooded => "flooded",
             Count::Unsent => "unsent",
+            Count::StreamFull => "stream_full",
             Count::Segmented => "segmented",
         }
     }

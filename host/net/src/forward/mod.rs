@@ -13,6 +13,7 @@ mod outbox;
 mod pace;
 mod rule;
 mod sockets;
+mod streams;
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -25,6 +26,7 @@ use carillon_wire::ip::{Dscp, Ecn};
 use carillon_wire::sip::Transport;
 use carillon_wire::stun::ChannelData;
 use mio::{Events, Poll, Token, Waker};
+use rustls::ServerConfig;
 
 use self::gate::{Gate, Look};
 use self::inbox::{Head, Inbox, Piece};
@@ -32,6 +34,7 @@ use self::outbox::{Content, Outbox, Way};
 use self::pace::Pace;
 use self::rule::{Table, Verdict};
 use self::sockets::{Role, SocketId, Sockets, token};
+use self::streams::{Came, Streams};
 use crate::bind_error::{BindError, bind_error};
 use crate::lease::Relayed;
 use crate::udp::UdpPort;
@@ -42,6 +45,7 @@ pub use self::pace::Coalescing;
 pub use self::rule::{Passed, Refused, Rule, RuleId, Traffic};
 
 const WAKER: Token = Token(0);
+const STREAMS: Token = Token(1);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
 /// Datagrams taken with one call from a listener, and from a relayed address.
@@ -85,6 +89,8 @@ pub struct PortId(SocketId);
 pub struct Client {
     /// The listener that it came to.
     pub listener: ListenerId,
+    /// The number of its connection, never used twice; 0 for one that sends datagrams.
+    pub connection: u64,
     /// The address of ours that it sends to.
     pub local: SocketAddr,
     /// Its address.
@@ -98,12 +104,17 @@ pub enum Unknown {
     FromClient {
         /// Who sent it.
         client: Client,
-        /// The datagram.
+        /// The datagram, or one frame of a stream.
         bytes: Vec<u8>,
-        /// The mark that it came with.
+        /// The mark that it came with; 0 of a stream, where nobody can know.
         mark: Dscp,
         /// Its ECN bits.
         ecn: Ecn,
+    },
+    /// The connection of a client has ended; of one that sends datagrams nobody knows.
+    Ended {
+        /// Whose it was.
+        client: Client,
     },
     /// Of a peer.
     FromPeer {
@@ -127,6 +138,7 @@ pub struct Forwarder {
     waker: Arc<Waker>,
     settings: Settings,
     sockets: Sockets,
+    streams: Option<Streams>,
     table: Table,
     trusted: HashSet<Client>,
     gate: Gate,
@@ -152,6 +164,7 @@ impl Forwarder {
             waker,
             settings,
             sockets: Sockets::default(),
+            streams: None,
             table: Table::default(),
             trusted: HashSet::new(),
             gate: Gate::new(settings.strangers),
@@ -180,6 +193,25 @@ impl Forwarder {
         let trains = self.settings.segmentation;
         let id = self.sockets.add(Role::Listener(port), mark, trains, registry);
         id.map(ListenerId).map_err(failed)
+    }
+
+    /// Opens a socket for clients that come over TCP, or with a configuration over TLS. Connections carry the mark of
+    /// what was sent to them last; until then `mark` of the listener that was opened first.
+    pub fn listen_for_streams(
+        &mut self,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        mark: Dscp,
+    ) -> Result<ListenerId, BindError> {
+        let failed = |error| bind_error(address, Transport::Tcp, error);
+        if self.streams.is_none() {
+            self.streams = Some(Streams::new(mark, STREAMS, self.poll.registry()).map_err(failed)?);
+        }
+        let Some(streams) = &mut self.streams else { return Err(failed(io::ErrorKind::Other.into())) };
+        let bound = streams.listen(address, tls)?;
+        let id = self.sockets.add(Role::Streams(bound), mark, false, self.poll.registry()).map_err(failed)?;
+        streams.name(bound, ListenerId(id));
+        Ok(ListenerId(id))
     }
 
     /// Where a listener is bound; `None` if it is closed.
@@ -240,7 +272,17 @@ impl Forwarder {
 
     /// Somebody has proven to be behind this address: what comes from there is no longer limited here.
     pub fn trust(&mut self, client: Client) {
+        if let Some(streams) = self.streams.as_mut().filter(|_| client.connection != 0) {
+            streams.trust(client.connection);
+        }
         self.trusted.insert(client);
+    }
+
+    /// Ends the connection of a client as soon as what waits for it is sent.
+    pub fn disconnect(&mut self, client: Client) {
+        if let Some(streams) = &mut self.streams {
+            streams.close(client.connection);
+        }
     }
 
     /// The opposite of [`Forwarder::trust`].
@@ -257,6 +299,8 @@ impl Forwarder {
     /// is nothing more.
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.flush();
+        let own = self.streams.as_ref().and_then(Streams::quiet);
+        let timeout = [timeout, own].into_iter().flatten().min();
         if self.ready.is_empty() {
             let packets = std::mem::take(&mut self.packets);
             if let Some(pause) = self.pace.pause(packets, Instant::now()) {
@@ -268,12 +312,17 @@ impl Forwarder {
         }
         self.now = Instant::now();
         self.turns = self.ready.len();
-        Ok(())
+        self.streams.as_mut().map_or(Ok(()), Streams::receive)
     }
 
     /// Forwards until a packet comes that no rule is for. `None`: everything has had its turn and what was to be sent
     /// is sent.
     pub fn next_unknown(&mut self) -> Option<Unknown> {
+        while let Some(came) = self.streams.as_mut().and_then(Streams::next) {
+            if let Some(unknown) = self.of_stream(came) {
+                return Some(unknown);
+            }
+        }
         loop {
             while let Some(piece) = self.inbox.next() {
                 if let Some(unknown) = self.forward(piece) {
@@ -292,8 +341,12 @@ impl Forwarder {
         }
     }
 
-    /// Sends a datagram to a client, behind everything that was sent to it before. False if its listener is closed.
+    /// Sends a datagram to a client, behind everything that was sent to it before; over a stream one
+    /// frame, padded. False if its listener or connection is closed, or it does not read.
     pub fn send_to_client(&mut self, client: Client, bytes: &[u8], mark: Dscp, ecn: Ecn) -> bool {
+        if client.connection != 0 {
+            return self.send_over_stream(client, bytes.to_vec(), mark);
+        }
         let Some(way) = self.way_to_client(client, mark.traffic_byte(ecn)) else { return false };
         self.send(way, bytes);
         true
@@ -318,6 +371,9 @@ impl Forwarder {
     /// Sends what waits; [`Forwarder::poll`] and the end of [`Forwarder::next_unknown`] do so too.
     pub fn flush(&mut self) {
         self.outbox.flush(self.inbox.bytes(), &self.sockets, &mut self.counts);
+        if let Some(streams) = &mut self.streams {
+            streams.flush();
+        }
     }
 
     fn send(&mut self, way: Way, bytes: &[u8]) {
@@ -328,7 +384,7 @@ impl Forwarder {
     }
 
     fn way_to_client(&self, client: Client, traffic: u8) -> Option<Way> {
-        let any = self.sockets.get(client.listener.0)?.role.port().local().ip().is_unspecified();
+        let any = self.sockets.get(client.listener.0)?.role.local().ip().is_unspecified();
         let from = any.then_some(client.local.ip());
         Some(Way { place: client.listener.0.place, to: client.remote, from, traffic })
     }
@@ -338,7 +394,7 @@ impl Forwarder {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        for event in self.events.iter().filter(|event| event.token() != WAKER) {
+        for event in self.events.iter().filter(|event| ![WAKER, STREAMS].contains(&event.token())) {
             let place = (event.token().0 - token(0).0) as u32;
             if let Some(socket) = self.sockets.at_mut(place).filter(|socket| !socket.is_ready) {
                 socket.is_ready = true;
@@ -362,6 +418,7 @@ impl Forwarder {
                 (0..LISTENER_CALLS).all(|_| inbox.receive::<FROM_LISTENER>(place, port).unwrap_or(false))
             }
             Role::Relay(relayed) => inbox.receive::<FROM_RELAY>(place, relayed.port()).unwrap_or(false),
+            Role::Streams(_) => false,
         };
         if socket.is_ready {
             self.ready.push_back(place);
@@ -379,13 +436,14 @@ impl Forwarder {
                 let Head { remote, local, .. } = piece.head;
                 let bound = port.local();
                 let local = local.map_or(bound, |ip| SocketAddr::new(ip, bound.port()));
-                let client = Client { listener: ListenerId(socket.id), local, remote };
+                let client = Client { listener: ListenerId(socket.id), connection: 0, local, remote };
                 self.of_client(client, piece)
             }
             Role::Relay(_) => {
                 let port = PortId(socket.id);
                 self.of_peer(port, piece)
             }
+            Role::Streams(_) => None,
         }
     }
 
@@ -416,12 +474,46 @@ impl Forwarder {
         }
     }
 
+    /// What came over a stream: as a datagram, but for its mark, which nobody knows.
+    fn of_stream(&mut self, came: Came) -> Option<Unknown> {
+        let (client, bytes) = match came {
+            Came::Frame(client, bytes) => (client, bytes),
+            Came::Ended(client) => {
+                self.trusted.remove(&client);
+                return Some(Unknown::Ended { client });
+            }
+        };
+        self.packets += 1;
+        let ecn = Ecn::NotCapable;
+        if let Some(ChannelData { channel, data, .. }) = ChannelData::parse_relayed(&bytes) {
+            match self.table.pass_to_peer(client, channel, data, self.now) {
+                Verdict::Passes(rule) => {
+                    self.send_to_peer(rule.port, rule.peer, data, rule.to_peer, ecn);
+                    return self.settled(Count::ToPeer);
+                }
+                Verdict::OverBudget => return self.settled(Count::OverBudget),
+                Verdict::Unknown => {}
+            }
+        }
+        if !self.lets_in(client) {
+            return None;
+        }
+        self.counts.add(Count::UnknownFromClient);
+        Some(Unknown::FromClient { client, bytes, mark: Dscp::DEFAULT, ecn })
+    }
+
+    /// Whether a client may say what no rule is for; if not, it is counted.
+    fn lets_in(&mut self, client: Client) -> bool {
+        if self.trusted.contains(&client) {
+            return true;
+        }
+        let admitted = self.gate.admits(client.remote, self.now);
+        admitted.map_err(|count| self.counts.add(count)).is_ok()
+    }
+
     /// Hands over what no rule is for, if its sender may.
     fn admit(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
-        if !self.trusted.contains(&client)
-            && let Err(count) = self.gate.admits(client.remote, self.now)
-        {
-            self.counts.add(count);
+        if !self.lets_in(client) {
             return None;
         }
         self.counts.add(Count::UnknownFromClient);
@@ -430,11 +522,26 @@ impl Forwarder {
         Some(Unknown::FromClient { client, bytes, mark, ecn })
     }
 
+    fn send_over_stream(&mut self, client: Client, frame: Vec<u8>, mark: Dscp) -> bool {
+        let streams = self.streams.as_mut();
+        let sent = streams.is_some_and(|streams| streams.send(client.connection, frame, mark));
+        if !sent {
+            self.counts.add(Count::StreamFull);
+        }
+        sent
+    }
+
     fn of_peer(&mut self, port: PortId, piece: Piece) -> Option<Unknown> {
         let Head { remote: peer, traffic, .. } = piece.head;
         let bytes = self.inbox.bytes().get(piece.range.clone())?;
         let (mark, ecn) = read(traffic);
         match self.table.pass_to_client(port, peer, bytes, self.now) {
+            Verdict::Passes(rule) if rule.client.connection != 0 => {
+                let mut frame = Vec::with_capacity(CHANNEL_HEADER + bytes.len() + 3);
+                ChannelData::write_stream(rule.channel, bytes, &mut frame);
+                self.send_over_stream(rule.client, frame, rule.to_client);
+                self.settled(Count::ToClient)
+            }
             Verdict::Passes(rule) => {
                 let way = self.way_to_client(rule.client, rule.to_client.traffic_byte(ecn))?;
                 let [c0, c1] = rule.channel.to_be_bytes();

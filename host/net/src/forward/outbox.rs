@@ -129,9 +129,9 @@ impl Outbox {
             let (same, others) =
                 rest.split_at(rest.partition_point(|message| message.way.place == first.way.place));
             let from = self.messages.len() - rest.len();
-            match sockets.at(first.way.place) {
-                Some(socket) => {
-                    let fd = socket.role.port().as_raw_fd();
+            match sockets.at(first.way.place).and_then(|socket| socket.role.port()) {
+                Some(port) => {
+                    let fd = port.as_raw_fd();
                     let retry = |message: &Message, counts: &mut Counts| {
                         self.send_singly(fd, message, received, sockets, counts);
                     };
@@ -295,7 +295,7 @@ impl<'a> Prepared<'a> {
 
 impl Message {
     fn envelope(&self, parts: usize, socket: Option<&Socket>) -> Envelope {
-        let is_v6 = socket.is_some_and(|socket| socket.role.port().local().is_ipv6());
+        let is_v6 = socket.is_some_and(|socket| socket.role.local().is_ipv6());
         let (name, name_len) = name(self.way.to, is_v6);
         let control = self.control(socket.map(Socket::traffic));
         Envelope { name, name_len, control, parts }

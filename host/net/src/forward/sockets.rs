@@ -36,6 +36,8 @@ pub(super) enum Role {
     Listener(UdpPort),
     /// Peers send to it.
     Relay(Relayed),
+    /// Clients connect to it; the sockets are those of `transports`.
+    Streams(SocketAddr),
 }
 
 /// All sockets.
@@ -55,12 +57,13 @@ impl Sockets {
         registry: &Registry,
     ) -> io::Result<SocketId> {
         let place = self.free.last().copied().unwrap_or(self.places.len() as u32);
-        if trains {
-            // Kernels before 5.0 do not know it: then every datagram comes alone.
-            let _ = syscall::set_option(role.port(), libc::SOL_UDP, libc::UDP_GRO, 1 as libc::c_int);
+        if let Some(port) = role.port() {
+            if trains {
+                // Kernels before 5.0 do not know it: then every datagram comes alone.
+                let _ = syscall::set_option(port, libc::SOL_UDP, libc::UDP_GRO, 1 as libc::c_int);
+            }
+            registry.register(&mut SourceFd(&port.as_raw_fd()), token(place), Interest::READABLE)?;
         }
-        let fd = role.port().as_raw_fd();
-        registry.register(&mut SourceFd(&fd), token(place), Interest::READABLE)?;
         let round = self.places.get(place as usize).map_or(0, |(round, _)| *round);
         let id = SocketId { place, round };
         let socket = Some(Socket { id, role, mark, is_ready: false });
@@ -107,27 +110,37 @@ impl Socket {
 }
 
 impl Role {
-    pub(super) fn port(&self) -> &UdpPort {
+    pub(super) fn port(&self) -> Option<&UdpPort> {
         match self {
-            Role::Listener(port) => port,
-            Role::Relay(relayed) => relayed.port(),
+            Role::Listener(port) => Some(port),
+            Role::Relay(relayed) => Some(relayed.port()),
+            Role::Streams(_) => None,
+        }
+    }
+
+    /// Where it is bound.
+    pub(super) fn local(&self) -> SocketAddr {
+        match self {
+            Role::Listener(port) => port.local(),
+            Role::Relay(relayed) => relayed.port().local(),
+            Role::Streams(address) => *address,
         }
     }
 }
 
 impl ListenerId {
     pub(super) fn local(self, sockets: &Sockets) -> Option<SocketAddr> {
-        Some(sockets.get(self.0)?.role.port().local())
+        Some(sockets.get(self.0)?.role.local())
     }
 }
 
 impl PortId {
     pub(super) fn local(self, sockets: &Sockets) -> Option<SocketAddr> {
-        Some(sockets.get(self.0)?.role.port().local())
+        Some(sockets.get(self.0)?.role.local())
     }
 }
 
-/// The waker is 0.
+/// The waker is 0, streams are 1.
 pub(super) fn token(place: u32) -> Token {
-    Token(place as usize + 1)
+    Token(place as usize + 2)
 }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use carillon_wire::sip::Flow;
 use socket2::Socket;
 
-use super::Limits;
 use super::channel::{Channel, Input};
 use super::counts::Count;
 use super::framer::{Framed, Framer, Reading};
 use super::outbox::{Full, Outbox};
+use super::{Limits, Protocol};
 
 /// Bytes received from one connection before others have their turn.
 const TURN: usize = 128 << 10;
@@ -139,6 +139,17 @@ impl Connection {
             born: now,
             hung_up: false,
         }
+    }
+
+    /// The same connection, whose stream is cut by the rules of this protocol.
+    pub(super) fn speaking(mut self, protocol: Protocol) -> Connection {
+        self.framer = Framer::new(protocol);
+        self
+    }
+
+    /// Bytes that wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.outbox.len()
     }
 
     pub(super) fn socket(&self) -> &Socket {

@@ -1,9 +1,12 @@
 //! Cuts a stream into messages and keeps what is not whole yet.
 //!
-//! Where a message ends is said by `carillon_wire::sip::frame`; this remembers how far was looked, so that a
+//! Where a message ends is said by `carillon_wire`, for SIP or for TURN; this remembers how far was looked, so that a
 //! stream that comes byte by byte costs no more than one that comes at once.
 
 use carillon_wire::sip::{Answer, Framing, Limits, Transport, frame};
+use carillon_wire::stun::frame_len_of_rfc5766;
+
+use super::Protocol;
 
 /// What a stream holds.
 #[derive(Debug)]
@@ -14,7 +17,7 @@ pub(super) enum Framed<'a> {
     Ping,
     /// A message whose end can't be known; nothing behind it can be read.
     Wrong(&'a [u8], Answer),
-    /// No SIP, under the name of its counter; nothing behind it can be read.
+    /// Nothing of the protocol, under the name of its counter; nothing behind it can be read.
     Garbage(&'static str),
 }
 
@@ -30,6 +33,7 @@ pub(super) enum Reading {
 /// The part of a message that has come so far.
 #[derive(Default, Debug)]
 pub(super) struct Framer {
+    protocol: Protocol,
     held: Vec<u8>,
     awaits: Awaits,
     /// A line break came alone: the next one makes a ping of it.
@@ -52,6 +56,10 @@ impl Default for Awaits {
 }
 
 impl Framer {
+    pub(super) fn new(protocol: Protocol) -> Framer {
+        Framer { protocol, ..Framer::default() }
+    }
+
     /// Bytes of a message that is not whole.
     pub(super) fn held(&self) -> usize {
         self.held.len()
@@ -80,6 +88,48 @@ impl Framer {
 
     /// Shows the messages at the start; returns the bytes that they took.
     fn cut(&mut self, bytes: &[u8], limits: Limits, see: &mut impl FnMut(Framed<'_>)) -> (usize, Reading) {
+        match self.protocol {
+            Protocol::Sip => self.cut_sip(bytes, limits, see),
+            Protocol::Turn => self.cut_turn(bytes, limits, see),
+        }
+    }
+
+    /// Messages of STUN and padded ChannelData in turn (RFC 8656, 12.5).
+    fn cut_turn(
+        &mut self,
+        bytes: &[u8],
+        limits: Limits,
+        see: &mut impl FnMut(Framed<'_>),
+    ) -> (usize, Reading) {
+        let mut used = 0;
+        while let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
+            let needed = match frame_len_of_rfc5766(rest) {
+                Ok(len) if len.is_none_or(|len| len <= limits.head) => len.unwrap_or(rest.len() + 1),
+                Ok(_) => {
+                    see(Framed::Garbage("frame_too_long"));
+                    return (bytes.len(), Reading::Ended);
+                }
+                Err(_) => {
+                    see(Framed::Garbage("not_turn"));
+                    return (bytes.len(), Reading::Ended);
+                }
+            };
+            let Some(frame) = rest.get(..needed) else {
+                self.awaits = Awaits::Whole { needed };
+                break;
+            };
+            see(Framed::Message(frame));
+            used += needed;
+        }
+        (used, Reading::Goes)
+    }
+
+    fn cut_sip(
+        &mut self,
+        bytes: &[u8],
+        limits: Limits,
+        see: &mut impl FnMut(Framed<'_>),
+    ) -> (usize, Reading) {
         let mut used = 0;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -149,6 +199,40 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits { head: 200, body: 20 };
+
+    #[test]
+    fn a_stream_of_turn_is_cut_the_same_wherever_it_is_torn() {
+        let mut stream = Vec::new();
+        for data in [&b"12345"[..], b"", b"1234"] {
+            carillon_wire::stun::ChannelData::write_stream(0x7fff, data, &mut stream).unwrap();
+            stream.extend([0, 1, 0, 4, 0x21, 0x12, 0xa4, 0x42].into_iter().chain([7; 16]));
+        }
+        let lengths = [12, 24, 4, 24, 8, 24];
+        for size in 1..=stream.len() {
+            let (mut framer, mut seen) = (Framer::new(Protocol::Turn), Vec::new());
+            for piece in stream.chunks(size) {
+                let see = &mut |framed: Framed<'_>| match framed {
+                    Framed::Message(bytes) => seen.push(bytes.len()),
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(framer.feed(piece, LIMITS, see), Reading::Goes);
+            }
+            assert_eq!((&seen[..], framer.held()), (&lengths[..], 0), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_turn_or_too_long_ends_its_stream() {
+        for (bytes, name) in [(&b"GET / HTTP/1.1"[..], "frame_too_long"), (&[0x80; 8], "not_turn")] {
+            let (mut framer, mut seen) = (Framer::new(Protocol::Turn), Vec::new());
+            let see = &mut |framed: Framed<'_>| match framed {
+                Framed::Garbage(name) => seen.push(name),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(framer.feed(bytes, LIMITS, see), Reading::Ended);
+            assert_eq!(seen, [name]);
+        }
+    }
     const ONE: &str = "MESSAGE sip:a SIP/2.0\r\nl: 2\r\n\r\nhi";
     const EMPTY: &str = "OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r\n";
 

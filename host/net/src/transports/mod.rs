@@ -17,6 +17,7 @@ mod timers;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,9 +40,21 @@ const WAKER: Token = Token(0);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
 
+/// Where messages of a stream end.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Protocol {
+    /// By the head of a message of SIP.
+    #[default]
+    Sip,
+    /// By the header of a message of STUN or of ChannelData; the limit of a message is that of its head.
+    Turn,
+}
+
 /// What connections may use. A limit that is reached ends or refuses one connection and is counted.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// What streams speak.
+    pub protocol: Protocol,
     /// Largest message on a stream.
     pub message: sip::Limits,
     /// The same of a peer that is not proven: what it takes to prove oneself is much smaller.
@@ -70,6 +83,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            protocol: Protocol::Sip,
             message: sip::Limits::default(),
             unproven_message: sip::Limits { head: 16 << 10, body: 16 << 10 },
             connections: 100_000,
@@ -300,6 +314,27 @@ impl Transports {
                 }
             });
         }
+    }
+
+    /// Whether so many bytes more may wait for the peer of a stream; what is sent beyond that ends the connection.
+    pub(crate) fn has_room(&self, flow: u64, bytes: usize) -> bool {
+        self.streams.has_room(flow, bytes)
+    }
+
+    /// Marks one stream from now on.
+    pub(crate) fn mark_stream(&self, flow: u64, mark: Dscp) -> io::Result<()> {
+        self.streams.mark_one(flow, mark)
+    }
+
+    /// How long nothing has to be done if nothing comes.
+    pub(crate) fn quiet(&self) -> Option<Duration> {
+        let now = Instant::now();
+        self.streams.next(now).map(|at| at.saturating_duration_since(now))
+    }
+
+    /// What tells another poll that something has come.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 
     /// Sends what waits, as far as the peers take it: the end of a turn.

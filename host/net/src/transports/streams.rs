@@ -129,7 +129,8 @@ impl Streams {
         self.register(&socket, flow.id)?;
         self.counts.add(Count::Accepted);
         *self.unproven.entry(source).or_default() += 1;
-        self.insert(Connection::accepted(flow, socket, channel, source, now));
+        let connection = Connection::accepted(flow, socket, channel, source, now);
+        self.insert(connection.speaking(self.limits.protocol));
         Ok(())
     }
 
@@ -146,7 +147,7 @@ impl Streams {
             return Err(io::Error::other("as many connections are open as allowed"));
         }
         self.register(&socket, flow.id)?;
-        self.insert(Connection::opened(flow, socket, channel, now));
+        self.insert(Connection::opened(flow, socket, channel, now).speaking(self.limits.protocol));
         Ok(())
     }
 
@@ -179,6 +180,17 @@ impl Streams {
             });
         }
         there
+    }
+
+    /// Whether so many bytes more may wait for a peer.
+    pub(super) fn has_room(&self, id: u64, bytes: usize) -> bool {
+        let waiting = self.connections.get(&id).map(Connection::waiting);
+        waiting.is_some_and(|waiting| waiting.saturating_add(bytes) <= self.limits.queue)
+    }
+
+    /// Marks one connection anew.
+    pub(super) fn mark_one(&self, id: u64, mark: Dscp) -> io::Result<()> {
+        self.connections.get(&id).map_or(Ok(()), |connection| mark::apply(connection.socket(), mark))
     }
 
     /// From now on a connection may stay, and counts no more against its source.

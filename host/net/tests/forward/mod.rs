@@ -75,7 +75,7 @@ impl Site {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client { listener: self.listener, local: self.here, remote: self.client.local() }
+        Client { listener: self.listener, connection: 0, local: self.here, remote: self.client.local() }
     }
 
     /// The relayed address.

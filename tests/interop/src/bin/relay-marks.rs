@@ -50,7 +50,7 @@ fn forward(families: [(IpAddr, IpAddr); 2]) -> Result<()> {
         let (relayed, _) = Leases::new(policy, own, 1).relay(TrafficClass::Audio, Shape::Any)?;
         let port = forwarder.open(relayed)?;
         let (local, remote) = (SocketAddr::new(own, LISTENER), SocketAddr::new(to, CLIENT));
-        let client = Client { listener, local, remote };
+        let client = Client { listener, connection: 0, local, remote };
         let (to_peer, to_client) = (mark(46)?, mark(34)?);
         let peer = SocketAddr::new(to, PEER);
         let rule = Rule { client, channel: CHANNEL, port, peer, to_peer, to_client, budget: None };

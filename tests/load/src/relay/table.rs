@@ -1,4 +1,4 @@
-//! A relay that believes everybody: every Allocate gets a port, every ChannelBind a rule. What it costs is the data
+//! A relay that believes everybody who has a name: every Allocate gets a port, every ChannelBind a rule. What it costs is the data
 //! path alone.
 
 use std::collections::HashMap;
@@ -69,6 +69,11 @@ pub(crate) fn table(table: &Table) -> io::Result<()> {
 impl Relay {
     fn answer(&mut self, client: Client, bytes: &[u8]) -> Option<Vec<u8>> {
         let message = Message::parse(bytes).ok()?;
+        if message.username().is_none() {
+            let answer = Builder::new(Class::Error, message.method(), *message.transaction_id());
+            let answer = answer.error_code(401, "Unauthorized").attribute(kind::REALM, b"load");
+            return answer.attribute(kind::NONCE, b"none").finish();
+        }
         let answer = Builder::new(Class::Success, message.method(), *message.transaction_id());
         match message.method() {
             Method::Allocate => {

@@ -1,0 +1,144 @@
+//! Clients that come over TCP or TLS: frames instead of datagrams, the same rules.
+//!
+//! Accepting, TLS, limits and deadlines are those of `transports`. To a client that does not read, media is dropped
+//! rather than queued without end.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_wire::ip::Dscp;
+use carillon_wire::sip::{self, Destination, Flow, Transport};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustls::ServerConfig;
+
+use super::{Client, ListenerId};
+use crate::bind_error::BindError;
+use crate::transports::{Incoming, Limits, Protocol, Transports};
+
+/// The longest frame: ChannelData with as much as its length can say.
+const LONGEST: usize = 4 + 65_536;
+
+/// What has come over a stream.
+pub(super) enum Came {
+    /// A message or ChannelData.
+    Frame(Client, Vec<u8>),
+    /// The stream has ended.
+    Ended(Client),
+}
+
+/// Stream listeners and their connections.
+pub(super) struct Streams {
+    transports: Transports,
+    listeners: BTreeMap<SocketAddr, ListenerId>,
+    /// Connections that somebody was told of, with the mark of their sockets.
+    flows: BTreeMap<u64, (Flow, Dscp)>,
+    mark: Dscp,
+    came: VecDeque<Came>,
+}
+
+impl Streams {
+    /// Without a listener yet; connections carry `mark` until another is asked for.
+    pub(super) fn new(mark: Dscp, token: Token, registry: &Registry) -> io::Result<Streams> {
+        let transports = Transports::new(mark, limits())?;
+        registry.register(&mut SourceFd(&transports.descriptor()), token, Interest::READABLE)?;
+        let (listeners, flows, came) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
+        Ok(Streams { transports, listeners, flows, mark, came })
+    }
+
+    /// Listens; with a configuration for TLS.
+    pub(super) fn listen(
+        &mut self,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<SocketAddr, BindError> {
+        let transport = if tls.is_some() { Transport::Tls } else { Transport::Tcp };
+        self.transports.listen(transport, address, tls)
+    }
+
+    /// The number of a listener that was opened.
+    pub(super) fn name(&mut self, address: SocketAddr, id: ListenerId) {
+        self.listeners.insert(address, id);
+    }
+
+    /// Takes what has come.
+    pub(super) fn receive(&mut self) -> io::Result<()> {
+        let Streams { transports, listeners, flows, mark, came } = self;
+        transports.poll(Some(Duration::ZERO), &mut |incoming| match incoming {
+            Incoming::Message { flow, bytes } => {
+                let Some(client) = client(listeners, flow) else { return };
+                flows.entry(flow.id).or_insert((flow, *mark));
+                came.push_back(Came::Frame(client, bytes.to_vec()));
+            }
+            Incoming::Closed { flow } => {
+                flows.remove(&flow.id);
+                came.extend(client(listeners, flow).map(Came::Ended));
+            }
+            _ => {}
+        })
+    }
+
+    /// The next of what has come.
+    pub(super) fn next(&mut self) -> Option<Came> {
+        self.came.pop_front()
+    }
+
+    /// Sends a frame; false if it was dropped, because its client has gone or does not read.
+    pub(super) fn send(&mut self, connection: u64, frame: Vec<u8>, mark: Dscp) -> bool {
+        let Some((flow, marked)) = self.flows.get_mut(&connection) else { return false };
+        if !self.transports.has_room(connection, frame.len()) {
+            return false;
+        }
+        if *marked != mark && self.transports.mark_stream(connection, mark).is_ok() {
+            *marked = mark;
+        }
+        self.transports.send(Destination::Flow(*flow), frame);
+        true
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.transports.flush();
+    }
+
+    /// How long nothing has to be done if nothing comes.
+    pub(super) fn quiet(&self) -> Option<Duration> {
+        self.transports.quiet()
+    }
+
+    /// A client may stay.
+    pub(super) fn trust(&mut self, connection: u64) {
+        if let Some((flow, _)) = self.flows.get(&connection) {
+            self.transports.trust(*flow);
+        }
+    }
+
+    /// Ends a connection as soon as what waits is sent.
+    pub(super) fn close(&mut self, connection: u64) {
+        if let Some((flow, _)) = self.flows.get(&connection) {
+            self.transports.close(*flow);
+        }
+    }
+}
+
+/// Connections of strangers have half a minute for an allocation; those that have one refresh it every ten minutes.
+fn limits() -> Limits {
+    Limits {
+        protocol: Protocol::Turn,
+        message: sip::Limits { head: LONGEST, body: 0 },
+        unproven_message: sip::Limits { head: 4096, body: 0 },
+        queue: 256 << 10,
+        unproven: Duration::from_secs(30),
+        idle: Duration::from_secs(3600),
+        ..Limits::default()
+    }
+}
+
+/// As rules know it.
+fn client(listeners: &BTreeMap<SocketAddr, ListenerId>, flow: Flow) -> Option<Client> {
+    let any = listeners.iter().find(|(at, _)| at.ip().is_unspecified() && at.port() == flow.local.port());
+    let listener = listeners.get(&flow.local).or(any.map(|(_, id)| id))?;
+    Some(Client { listener: *listener, connection: flow.id, local: flow.local, remote: flow.remote })
+}

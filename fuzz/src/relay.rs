@@ -308,7 +308,7 @@ fn flow(place: u8) -> Flow {
 
 fn peer(choice: usize) -> SocketAddr {
     match choice % 6 {
-        0 => ([9, 9, 9, 9], 1000 + (choice % 256 >> 4) as u16).into(),
+        0 => ([9, 9, 9, 9], 1000 + ((choice % 256) >> 4) as u16).into(),
         1 => ([10, 0, 0, 9], 5000).into(),
         2 => ([127, 0, 0, 1], 5000).into(),
         3 => ([0x2a01, 0, 0, 0, 0, 0, 0, 1], 5000).into(),

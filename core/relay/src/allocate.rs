@@ -1,8 +1,9 @@
 //! Allocate (RFC 8656, 7.2): what is asked for, whether it may be had, and the wishes for ports that follow.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_wire::stun::{Builder, Class, Family, Message, kind};
+use carillon_wire::stun::{Builder, Class, Family, Message, Method, kind};
 
 use crate::access::Proven;
 use crate::allocation::{Allocation, Carried, Leg, Opening};
@@ -80,8 +81,8 @@ impl Relay {
         }
         let wanted = Wanted::read(&asked.message)?;
         self.refuse_while_draining(asked)?;
-        let lifetime = lifetime(&self.config.limits, asked, proven);
         if let Some(token) = wanted.reservation {
+            let lifetime = lifetime(&self.config.limits, asked, proven);
             let reservation = self.redeem(token, &proven.identity)?;
             let mut allocation = Allocation::new(asked, proven, reservation.user);
             let family = family_of(reservation.relayed);
@@ -94,7 +95,7 @@ impl Relay {
         }
         let user = self.users.take(&self.config.limits, &proven.identity, wanted.ports())?;
         let slot = self.admit(Allocation::new(asked, proven, user));
-        self.wish(asked, slot, wanted, (lifetime, proven));
+        self.wish(asked, slot, wanted, proven);
         Ok(None)
     }
 
@@ -103,8 +104,7 @@ impl Relay {
     pub(crate) fn allocated(&self, now: Duration, slot: Slot) -> Option<Builder> {
         let allocation = self.table.get(slot)?;
         let left = allocation.legs().map(|leg| leg.until).max()?.saturating_sub(now);
-        let answer =
-            Builder::new(Class::Success, carillon_wire::stun::Method::Allocate, allocation.transaction);
+        let answer = Builder::new(Class::Success, Method::Allocate, allocation.transaction);
         let relayed = |answer: Builder, leg: &Leg| answer.xor_address(kind::XOR_RELAYED_ADDRESS, leg.relayed);
         let mut answer = allocation.legs().fold(answer, relayed);
         answer = answer
@@ -142,7 +142,7 @@ impl Relay {
     /// try the next that they know.
     fn refuse_while_draining(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
         let Some(alternates) = &self.draining else { return Ok(()) };
-        let same = |address: &&std::net::SocketAddr| address.is_ipv4() == plain(asked.flow.remote).is_ipv4();
+        let same = |address: &&SocketAddr| address.is_ipv4() == plain(asked.flow.remote).is_ipv4();
         Err(alternates
             .iter()
             .find(same)
@@ -155,13 +155,7 @@ impl Relay {
         self.table.insert(allocation)
     }
 
-    fn wish(
-        &mut self,
-        asked: &Asked<'_>,
-        slot: Slot,
-        wanted: Wanted,
-        (lifetime, proven): (Duration, &Proven),
-    ) {
+    fn wish(&mut self, asked: &Asked<'_>, slot: Slot, wanted: Wanted, proven: &Proven) {
         let class = self.class_of(&asked.flow);
         let mut wishes = Vec::with_capacity(2);
         for family in wanted.families() {
@@ -175,7 +169,7 @@ impl Relay {
         let opening = Opening {
             wishes,
             until: asked.now + self.config.limits.patience,
-            lifetime,
+            lifetime: lifetime(&self.config.limits, asked, proven),
             next: wanted.even == Some(true),
             seal: proven.seal,
             fingerprint: asked.has_fingerprint(),
@@ -220,8 +214,6 @@ pub(crate) fn lifetime(limits: &Limits, asked: &Asked<'_>, proven: &Proven) -> D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carillon_wire::stun::Method;
-
     use crate::allocation::place;
 
     fn read(build: impl FnOnce(Builder) -> Builder) -> Result<Wanted, Refusal> {

@@ -116,7 +116,10 @@ impl Relay {
 
     /// Sends an answer; it has a fingerprint if the request had one (RFC 8489, 7.3.1.1).
     pub(crate) fn answer(&mut self, asked: &Asked<'_>, seal: Option<Seal>, answer: Builder) {
-        let answer = seal.map_or_else(|| answer.clone(), |seal| seal.put(answer.clone()));
+        let answer = match seal {
+            Some(seal) => seal.put(answer),
+            None => answer,
+        };
         let answer = if asked.has_fingerprint() { answer.fingerprint() } else { answer };
         if let Some(bytes) = answer.finish() {
             self.transmit(asked.flow, bytes);

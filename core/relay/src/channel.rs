@@ -22,7 +22,7 @@ impl Relay {
         let number = asked.message.channel_number().filter(|number| self.is_channel(*number));
         let number = number.ok_or(Code::BadRequest)?;
         let peer = asked.message.xor_peer_address().ok_or(Code::BadRequest)?;
-        self.check_peer(asked, slot, peer)?;
+        self.check_family(slot, peer)?;
         if !self.config.peers.reach(peer) {
             return Err(self.forbid(asked, peer));
         }

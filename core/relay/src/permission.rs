@@ -26,7 +26,7 @@ impl Relay {
         let peers: Option<Vec<SocketAddr>> = named.map(|attribute| attribute.xor_address()).collect();
         let peers = peers.filter(|peers| !peers.is_empty()).ok_or(Code::BadRequest)?;
         for peer in &peers {
-            self.check_peer(asked, slot, *peer)?;
+            self.check_family(slot, *peer)?;
             if !self.config.peers.permit(peer.ip()) {
                 return Err(self.forbid(asked, *peer));
             }
@@ -36,7 +36,7 @@ impl Relay {
     }
 
     /// Whether there is a leg of the peer's family.
-    pub(crate) fn check_peer(&self, _asked: &Asked<'_>, slot: Slot, peer: SocketAddr) -> Result<(), Refusal> {
+    pub(crate) fn check_family(&self, slot: Slot, peer: SocketAddr) -> Result<(), Refusal> {
         let allocation = self.table.get(slot).ok_or(Code::AllocationMismatch)?;
         allocation.leg_to(peer).map(|_| ()).ok_or(Code::PeerFamilyMismatch.into())
     }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use carillon_net::authority::{Authority, AuthorityError};
@@ -47,6 +48,12 @@ pub(crate) fn server_tls(config: &Config) -> Result<Ours, CertificateError> {
     };
     let facts = identity.chain.first().map(CertificateFacts::of).unwrap_or_default();
     Ok(Ours { tls: server_config(&identity).map_err(CertificateError::Refused)?, facts })
+}
+
+/// What clients of an Edge's relay see over TLS.
+pub(crate) fn relay_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, CertificateError> {
+    let identity = Identity::load(certificate, key).map_err(CertificateError::Files)?;
+    server_config(&identity).map_err(CertificateError::Refused)
 }
 
 /// How we connect to other servers over TLS, once [`server_tls`] has made what there is to make. Their certificate must be for

@@ -37,7 +37,7 @@ struct Stage {
 
 impl Stage {
     fn new(name: &str, more: &str) -> Result<Option<Stage>> {
-        if !possible(name, &["turnutils_uclient", "turnutils_peer", "ss", "ethtool"])? {
+        if !possible(name, &["turnutils_uclient", "turnutils_peer", "ss", "ethtool", "openssl"])? {
             return Ok(None);
         }
         let (work, network) = (tempfile::tempdir()?, Network::with_relay()?);
@@ -73,12 +73,16 @@ impl Stage {
         Capture::start(&self.network, &Point::link(host), &folder)
     }
 
-    /// alice, who may only be reached through this port of the Edge, talks with bob.
+    /// alice, who is only reached through this port of the Edge over UDP, talks with bob.
     fn call(&self, port: &str) -> Result<(Peer, Peer)> {
+        self.call_by(&format!("turn:{}:{port}?transport=udp", self.edge.external))
+    }
+
+    /// alice, who is only reached by this server, talks with bob.
+    fn call_by(&self, url: &str) -> Result<(Peer, Peer)> {
         let start = |host, log: &str| Peer::start("aiortc-peer.py", host, &self.work.path().join(log));
         let (mut alice, mut bob) =
             (start(&self.network.alice, "alice.log")?, start(&self.network.bob, "bob.log")?);
-        let url = format!("turn:{}:{port}?transport=udp", self.edge.external);
         let servers = json!({ "iceServers": [{ "urls": url, "username": USER.0, "credential": USER.1 }] });
         connect((&mut alice, servers), (&mut bob, json!({})))?;
         Ok((alice, bob))
@@ -120,6 +124,8 @@ fn coturns_client_gets_everything_back_by_channels_and_by_indications_over_both_
         ("IPv4 to IPv6", edge.external, vec!["-x", "-e", &v6]),
         ("IPv6 to IPv4", edge.external6, vec!["-e", &v4]),
         ("two clients of the Edge", edge.external, vec!["-y"]),
+        ("TCP", edge.external, vec!["-t", "-p", "443", "-e", &v4]),
+        ("TCP, indications, IPv6", edge.external6, vec!["-t", "-s", "-p", "443", "-e", &v4]),
     ];
     let talk = |_, (way, server, options): &(&str, IpAddr, Vec<&str>)| -> Result<()> {
         let common = ["-r", ECHO, "-m", "4", "-n", "50", "-z", "5", "-l", "172", "-c"];
@@ -231,6 +237,25 @@ fn another_plan_marks_relays_that_live_and_without_being_told_an_edge_marks_noth
 }
 
 #[test]
+fn where_no_udp_passes_media_comes_over_tcp_and_over_tls() -> Result<()> {
+    let Some(stage) = Stage::new("edge-relays-over-streams", "")? else { return Ok(()) };
+    let alice = &stage.network.alice;
+    alice.run("nft", &["add table inet firewall"])?;
+    alice.run("nft", &["add chain inet firewall out { type filter hook output priority 0; }"])?;
+    alice.run("nft", &["add rule inet firewall out meta l4proto udp drop"])?;
+    let address = stage.edge.external;
+    for url in [format!("turn:{address}:443?transport=tcp"), format!("turns:{address}:5349?transport=tcp")] {
+        let before = stage.edge.relayed()?;
+        let (mut alice, mut bob) = stage.call_by(&url)?;
+        wait_until("a second of speech", LIMIT, || Ok(stage.edge.relayed()? > before + 50))
+            .map_err(|error| format!("{url}: {error}"))?;
+        alice.ask(json!({ "do": "close" }))?;
+        bob.ask(json!({ "do": "close" }))?;
+    }
+    Ok(())
+}
+
+#[test]
 fn who_may_not_relay_does_not() -> Result<()> {
     let Some(stage) = Stage::new("edge-refuses", "")? else { return Ok(()) };
     let (alice, edge) = (&stage.network.alice, &stage.edge);
@@ -280,7 +305,7 @@ fn its_list_of_ports_is_the_kernels_and_nothing_is_open_that_nobody_needs() -> R
         Ok(rows.iter().filter_map(|row| row["address"].as_str()).map(str::to_owned).collect())
     };
     let idle = by_us()?;
-    assert_eq!((by_ss()?, idle.len()), (idle.clone(), 3 * 4), "three addresses with four ports each");
+    assert_eq!((by_ss()?, idle.len()), (idle.clone(), 3 * 6), "three addresses with six ports each");
     let (mut alice, mut bob) = stage.call("3478")?;
     let (busy, listed) = (by_us()?, edge.ports()?);
     assert_eq!(by_ss()?, busy);

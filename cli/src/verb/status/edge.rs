@@ -37,11 +37,12 @@ pub(super) fn print(status: &EdgeStatus, out: &mut dyn Write) -> Result<(), Fail
 }
 
 fn listeners(listeners: &[EdgeListener], out: &mut dyn Write) -> Result<(), Failure> {
-    let mut table = Table::new([Column::left("SERVICE"), Column::left("LISTENS"), Column::left("CLASS")]);
+    let mut table = Table::new(["SERVICE", "LISTENS", "ADDRESS", "CLASS"].map(Column::left));
     for listener in listeners {
         let address = listener.address.to_string();
         let class = listener.class.as_deref().unwrap_or("any");
-        table.row([listener.service.as_str().into(), address.into(), class.into()]);
+        let transport = listener.transport.as_str();
+        table.row([listener.service.as_str().into(), transport.into(), address.into(), class.into()]);
     }
     Ok(table.print(out, terminal_width())?)
 }

@@ -24,6 +24,8 @@ pub struct EdgeConfig {
     pub addresses: Addresses,
     /// The A/V Edge.
     pub relay: Relay,
+    /// What clients see over TLS: certificate and key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// Secrets that credentials are made with, the newest first.
     pub secrets: Vec<Secret>,
     /// Users of the relay whose password never ends.
@@ -58,6 +60,10 @@ pub struct Addresses {
 pub struct Relay {
     /// Ports over UDP, with the class of the allocations that are made there.
     pub udp: Vec<(u16, Option<TrafficClass>)>,
+    /// Port over TCP.
+    pub tcp: u16,
+    /// Port over TLS; open only with a certificate.
+    pub tls: u16,
     /// Allocations at once.
     pub allocations: usize,
     /// Of these, those of one user.
@@ -87,9 +93,10 @@ impl EdgeConfig {
     /// This one with what a reload changes; the rest waits for a restart.
     pub(crate) fn reloaded(self, new: EdgeConfig) -> EdgeConfig {
         let addresses = Addresses { inside: new.addresses.inside, ..self.addresses };
-        let relay = Relay { udp: self.relay.udp, coalesce: self.relay.coalesce, ..new.relay };
-        let EdgeConfig { name, realm, admin_socket, metrics, log, .. } = self;
-        EdgeConfig { name, realm, addresses, relay, admin_socket, metrics, log, ..new }
+        let Relay { udp, tcp, tls, coalesce, .. } = self.relay;
+        let relay = Relay { udp, tcp, tls, coalesce, ..new.relay };
+        let EdgeConfig { name, realm, certificate, admin_socket, metrics, log, .. } = self;
+        EdgeConfig { name, realm, addresses, relay, certificate, admin_socket, metrics, log, ..new }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.
@@ -103,6 +110,9 @@ impl EdgeConfig {
             ("addresses.public", one.public != two.public),
             ("addresses.internal", one.internal != two.internal),
             ("relay.udp, relay.audio, relay.video, relay.sharing", self.relay.udp != other.relay.udp),
+            ("relay.tcp", self.relay.tcp != other.relay.tcp),
+            ("relay.tls", self.relay.tls != other.relay.tls),
+            ("tls", self.certificate != other.certificate),
             ("relay.coalesce", self.relay.coalesce != other.relay.coalesce),
             ("admin.socket", self.admin_socket != other.admin_socket),
             ("metrics.listen", self.metrics != other.metrics),
@@ -128,6 +138,7 @@ impl Resolver<'_> {
         let plan = self.edge_plan(&top);
         let addresses = self.addresses(&raw.block("addresses"));
         let relay = self.relay(&raw.block("relay"));
+        let certificate = self.certificate_files(&raw.block("tls"));
         let secrets = self.secrets(&credentials);
         let users = self.relay_users(raw);
         let metrics = self.metrics(&raw.block("metrics"));
@@ -142,6 +153,7 @@ impl Resolver<'_> {
             plan: plan?,
             addresses: addresses?,
             relay: relay?,
+            certificate: certificate?,
             secrets,
             users,
             admin_socket: self.path(&raw.block("admin"), "socket")?,
@@ -228,10 +240,17 @@ impl Resolver<'_> {
             }
             udp.push((port, class));
         }
+        let [tcp, tls] = ["tcp", "tls"].map(|key| block.number(key));
+        let (tcp, tls) = (tcp?, tls?);
+        if tcp.value == tls.value {
+            return self.refuse(block, tls.line, "tls", format!("{} is the port of TCP too", tls.value));
+        }
         let size = |key| usize::try_from(block.number(key)?.value).ok();
         let bytes = |key| Some(block.number(key)?.value * 1000 / 8);
         Some(Relay {
             udp,
+            tcp: u16::try_from(tcp.value).ok()?,
+            tls: u16::try_from(tls.value).ok()?,
             allocations: size("allocations")?,
             allocations_per_user: u32::try_from(block.number("allocations-per-user")?.value).ok()?,
             bandwidth: bytes("bandwidth")?,

@@ -212,12 +212,20 @@ impl Resolver<'_> {
     }
 
     fn certificate(&mut self, tls: &Block) -> Option<Certificate> {
+        match self.certificate_files(tls)? {
+            Some((certificate, key)) => Some(Certificate::Files { certificate, key }),
+            None => Some(Certificate::Authority(self.path(tls, "authority")?)),
+        }
+    }
+
+    /// Certificate and key; the inner `None` if neither is named.
+    pub(super) fn certificate_files(&mut self, tls: &Block) -> Option<Option<(PathBuf, PathBuf)>> {
         match (tls.text("certificate"), tls.text("key")) {
-            (None, None) => Some(Certificate::Authority(self.path(tls, "authority")?)),
+            (None, None) => Some(None),
             (Some(certificate), Some(key)) => {
                 let certificate = self.readable(tls, "certificate", &certificate);
                 let key = self.readable(tls, "key", &key);
-                Some(Certificate::Files { certificate: certificate?, key: key? })
+                Some(Some((certificate?, key?)))
             }
             (Some(at), None) => self.refuse(tls, at.line, "certificate", "needs a `key` beside it"),
             (None, Some(at)) => self.refuse(tls, at.line, "key", "needs a `certificate` beside it"),

@@ -62,6 +62,14 @@ pub(crate) struct Counts {
     pub(crate) refused_rules: u64,
 }
 
+/// The ECN bits of a packet that takes a turn: they leave with it, as they would by a rule. What the Edge says itself has
+/// none.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Passing {
+    to_client: Ecn,
+    to_peer: Ecn,
+}
+
 impl AvEdge {
     /// Turns until the service is stopped and running allocations have ended. An error ends the service too: the sockets
     /// can't be waited for any more.
@@ -84,16 +92,22 @@ impl AvEdge {
         while let Some(unknown) = self.forwarder.next_unknown() {
             let now = self.clock.now();
             match unknown {
-                Unknown::FromClient { client, bytes, .. } => {
+                Unknown::FromClient { client, bytes, ecn, .. } => {
                     let Some(flow) = self.places.flow(client) else { continue };
                     self.relay.handle_input(now, flow, &bytes);
+                    self.obey(Passing { to_peer: ecn, ..Passing::default() });
                 }
-                Unknown::FromPeer { port, peer, bytes, .. } => {
+                Unknown::Ended { client } => {
+                    let Some(flow) = self.places.flow(client) else { continue };
+                    self.relay.handle_request(now, Request::Closed(flow));
+                    self.obey(Passing::default());
+                }
+                Unknown::FromPeer { port, peer, bytes, ecn, .. } => {
                     let Some(port) = self.places.core_port(port) else { continue };
                     self.relay.handle_peer_data(now, port, peer, &bytes);
+                    self.obey(Passing { to_client: ecn, ..Passing::default() });
                 }
             }
-            self.obey();
         }
         Ok(())
     }
@@ -110,18 +124,20 @@ impl AvEdge {
         if self.measure_at <= now {
             self.measure(now);
         }
-        self.obey();
+        self.obey(Passing::default());
     }
 
     /// Does what the core wishes, in its order.
-    pub(crate) fn obey(&mut self) {
+    pub(crate) fn obey(&mut self, passing: Passing) {
         while let Some(output) = self.relay.poll_output() {
             match output {
-                Output::Transmit { flow, class, bytes } => self.send_to_client(flow, class, &bytes),
+                Output::Transmit { flow, class, bytes } => {
+                    self.send_to_client(flow, class, passing.to_client, &bytes)
+                }
                 Output::ToPeer { port, peer, class, bytes, .. } => {
                     let mark = self.mark(class);
                     if let Some(port) = self.places.port(port) {
-                        self.forwarder.send_to_peer(port, peer, &bytes, mark, Ecn::NotCapable);
+                        self.forwarder.send_to_peer(port, peer, &bytes, mark, passing.to_peer);
                     }
                 }
                 Output::Open(wish) => self.open(wish),
@@ -130,8 +146,9 @@ impl AvEdge {
                 Output::Remove(rule) => self.remove(rule),
                 Output::Trust(flow) => self.vouch(flow, true),
                 Output::Distrust(flow) => self.vouch(flow, false),
-                // There are no streams yet.
-                Output::Disconnect(_) => {}
+                Output::Disconnect(flow) => {
+                    self.places.client(flow).into_iter().for_each(|client| self.forwarder.disconnect(client));
+                }
                 Output::Event(event) => self.note(&event),
             }
         }
@@ -143,10 +160,10 @@ impl AvEdge {
     }
 
     /// 4. **Send.** What can't be sent is lost, as on any network; the forwarder counts it.
-    fn send_to_client(&mut self, flow: Flow, class: Option<TrafficClass>, bytes: &[u8]) {
+    fn send_to_client(&mut self, flow: Flow, class: Option<TrafficClass>, ecn: Ecn, bytes: &[u8]) {
         let mark = self.mark(class);
         if let Some(client) = self.places.client(flow) {
-            self.forwarder.send_to_client(client, bytes, mark, Ecn::NotCapable);
+            self.forwarder.send_to_client(client, bytes, mark, ecn);
         }
     }
 

@@ -12,7 +12,7 @@ use carillon_wire::ip::Dscp;
 pub(crate) struct Places {
     /// In the order of the core's configuration.
     listeners: Vec<ListenerId>,
-    numbers: HashMap<ListenerId, u16>,
+    numbers: HashMap<ListenerId, (u16, Transport)>,
     ports: HashMap<PortId, forward::PortId>,
     core_ports: HashMap<forward::PortId, PortId>,
     next: u32,
@@ -28,22 +28,23 @@ pub(crate) struct Installed {
 
 impl Places {
     /// Adds a listener, in the order of the core's configuration.
-    pub(crate) fn add_listener(&mut self, listener: ListenerId) {
-        self.numbers.insert(listener, self.listeners.len() as u16);
+    pub(crate) fn add_listener(&mut self, listener: ListenerId, transport: Transport) {
+        self.numbers.insert(listener, (self.listeners.len() as u16, transport));
         self.listeners.push(listener);
     }
 
     /// A client as the core knows it.
     pub(crate) fn flow(&self, client: Client) -> Option<Flow> {
-        let listener = *self.numbers.get(&client.listener)?;
-        let Client { local, remote, .. } = client;
-        Some(Flow { listener, transport: Transport::Udp, connection: 0, local, remote })
+        let (listener, transport) = *self.numbers.get(&client.listener)?;
+        let Client { connection, local, remote, .. } = client;
+        Some(Flow { listener, transport, connection, local, remote })
     }
 
     /// A client as the forwarder knows it.
     pub(crate) fn client(&self, flow: Flow) -> Option<Client> {
         let listener = *self.listeners.get(usize::from(flow.listener))?;
-        Some(Client { listener, local: flow.local, remote: flow.remote })
+        let Flow { connection, local, remote, .. } = flow;
+        Some(Client { listener, connection, local, remote })
     }
 
     /// Gives an open port its number.

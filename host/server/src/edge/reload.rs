@@ -5,7 +5,7 @@ use carillon_qos::TrafficClass;
 use carillon_relay::Request;
 use serde::Serialize;
 
-use super::av::AvEdge;
+use super::av::{AvEdge, Passing};
 use super::start::{core, policy};
 use crate::config::{Configuration, EdgeConfig};
 use crate::desk::Service;
@@ -46,7 +46,7 @@ impl AvEdge {
         let core = core(&config, &self.estate.listeners);
         self.estate.config = config;
         self.relay.handle_request(self.clock.now(), Request::Configure(Box::new(core)));
-        self.obey();
+        self.obey(Passing::default());
     }
 }
 

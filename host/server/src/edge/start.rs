@@ -11,12 +11,13 @@ use carillon_net::forward::{Coalescing, Forwarder, Settings};
 use carillon_net::lease::Leases;
 use carillon_qos::plan::{RolePolicy, Scope};
 use carillon_qos::{Plan, Role, TrafficClass};
-use carillon_relay::{Access, Limits, Listener, Marking, Peers, Relay, User};
+use carillon_relay::{Access, Limits, Listener, Marking, Peers, Relay, Transport, User};
 use carillon_wire::ip::Dscp;
 use tokio::sync::watch;
 
 use super::av::{AvEdge, Counts};
 use super::places::Places;
+use crate::certificate::{CertificateError, relay_tls};
 use crate::clock::Clock;
 use crate::config::{self, Addresses, EdgeConfig};
 use crate::desk::{Desk, Health};
@@ -33,6 +34,7 @@ pub(crate) struct Estate {
 /// A listener that is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Bound {
+    pub(crate) transport: Transport,
     pub(crate) address: SocketAddr,
     pub(crate) class: Option<TrafficClass>,
 }
@@ -51,6 +53,8 @@ pub(crate) struct Side {
 pub enum StartError {
     /// An address cannot be had.
     Bind(BindError),
+    /// There is no certificate.
+    Certificate(CertificateError),
     /// The kernel refuses.
     Kernel(std::io::Error),
     /// There is no randomness.
@@ -63,10 +67,18 @@ pub fn start(config: EdgeConfig, file: Option<PathBuf>) -> Result<(AvEdge, Desk<
     let policy = policy(&config.plan.plan);
     let mut forwarder = Forwarder::new(settings(&config.relay)).map_err(StartError::Kernel)?;
     let (mut places, mut listeners) = (Places::default(), Vec::new());
+    let certificate = config.certificate.as_ref();
+    let tls = certificate.map(|(certificate, key)| relay_tls(certificate, key)).transpose();
+    let tls = tls.map_err(StartError::Certificate)?;
     for wanted in wanted(&config) {
-        let id = forwarder.listen(wanted.address, Dscp::DEFAULT).map_err(StartError::Bind)?;
+        let id = match wanted.transport {
+            Transport::Udp => forwarder.listen(wanted.address, Dscp::DEFAULT),
+            Transport::Tcp => forwarder.listen_for_streams(wanted.address, None, Dscp::DEFAULT),
+            Transport::Tls => forwarder.listen_for_streams(wanted.address, tls.clone(), Dscp::DEFAULT),
+        };
+        let id = id.map_err(StartError::Bind)?;
         let address = forwarder.listener(id).unwrap_or(wanted.address);
-        places.add_listener(id);
+        places.add_listener(id, wanted.transport);
         listeners.push(Bound { address, ..wanted });
     }
     let mut seed = [0; 32];
@@ -136,8 +148,11 @@ fn wanted(config: &EdgeConfig) -> impl Iterator<Item = Bound> + '_ {
     let Addresses { external, external6, internal, .. } = &config.addresses;
     let sides = [Some(*external), *external6, *internal];
     sides.into_iter().flatten().flat_map(|ip| {
-        let ports = config.relay.udp.iter();
-        ports.map(move |(port, class)| Bound { address: SocketAddr::new(ip, *port), class: *class })
+        let bound =
+            move |transport, port, class| Bound { transport, address: SocketAddr::new(ip, port), class };
+        let udp = config.relay.udp.iter().map(move |(port, class)| bound(Transport::Udp, *port, *class));
+        let tls = config.certificate.as_ref().map(|_| bound(Transport::Tls, config.relay.tls, None));
+        udp.chain([bound(Transport::Tcp, config.relay.tcp, None)]).chain(tls)
     })
 }
 
@@ -152,6 +167,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Bind(error) => error.fmt(f),
+            StartError::Certificate(error) => error.fmt(f),
             StartError::Kernel(error) => write!(f, "cannot wait for sockets: {error}"),
             StartError::Random(error) => write!(f, "cannot get randomness from the kernel: {error}"),
         }

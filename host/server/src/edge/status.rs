@@ -55,6 +55,8 @@ pub struct EdgeStatus {
 pub struct EdgeListener {
     /// Which service listens.
     pub service: String,
+    /// `udp`, `tcp` or `tls`.
+    pub transport: String,
     /// Where.
     pub address: SocketAddr,
     /// The class of what is allocated there, if it is only one.
@@ -149,7 +151,9 @@ impl AvEdge {
 
     fn port_row(&self, socket: &OpenSocket, allocation: Option<&(&View<'_>, Duration)>) -> PortRow {
         let listener =
-            self.estate.listeners.iter().find(|bound| bound.address == socket.local && !socket.is_stream);
+            self.estate.listeners.iter().find(|bound| {
+                bound.address == socket.local && bound.transport.is_stream() == socket.is_stream
+            });
         let metrics =
             self.estate.config.metrics.filter(|address| socket.is_stream && *address == socket.local);
         let class =
@@ -230,7 +234,8 @@ fn is_loss(count: Count) -> bool {
 
 fn listener(bound: &Bound) -> EdgeListener {
     let class = bound.class.map(|class| class.name().to_owned());
-    EdgeListener { service: AV_EDGE.to_owned(), address: bound.address, class }
+    let transport = bound.transport.name().to_owned();
+    EdgeListener { service: AV_EDGE.to_owned(), transport, address: bound.address, class }
 }
 
 fn allocation_row(view: &View<'_>, left: Duration) -> AllocationRow {

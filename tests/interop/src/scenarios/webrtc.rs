@@ -26,6 +26,11 @@ impl Peer {
         let mut command = host.command("python3");
         // What a browser leaves behind goes away with the scenario.
         command.env("TMPDIR", log.parent().ok_or("no directory")?);
+        // Whom it trusts, if the scenario has a certificate of its own.
+        let certificate = log.with_file_name("cert.pem");
+        if certificate.exists() {
+            command.env("SSL_CERT_FILE", certificate);
+        }
         let (process, input, output) = Process::converse(command.arg(asset(script)), log)?;
         let mut peer = Peer { process, input, output: BufReader::new(output) };
         peer.answer()?;

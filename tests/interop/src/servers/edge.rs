@@ -19,6 +19,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The user whose password never ends.
 pub const USER: (&str, &str) = ("alice", "correct horse");
 
+/// A certificate of its own.
+const CERTIFICATE: &str =
+    "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=edge.carillon.test";
+
 /// An Edge that runs.
 pub struct Edge {
     process: Process,
@@ -41,12 +45,15 @@ impl Edge {
         let (external, external6): (IpAddr, IpAddr) = (host.v4().into(), host.v6().into());
         let internal: IpAddr = [10, 20, 2, 1].into();
         fs::write(&plan_file, plan)?;
+        let own = format!("subjectAltName=IP:{external}");
+        let words = CERTIFICATE.split(' ').chain(["-addext", &own]);
+        run(Command::new("openssl").args(words).current_dir(work))?;
         fs::write(work.join("secret"), "a secret of the test\n")?;
         let configuration = format!(
             "role = \"edge\"\nplan = \"plan.toml\"\nname = \"edge.carillon.test\"\n{more}\n\
              [addresses]\nexternal = \"{external}\"\nexternal6 = \"{external6}\"\ninternal = \"{internal}\"\n\
              inside = [\"10.20.2.0/24\", \"fd00:20:2::/64\"]\n\
-             [credentials]\nsecrets = [\"secret\"]\n[[relay-users]]\nname = \"{}\"\npassword = \"{}\"\n\
+             [tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n[credentials]\nsecrets = [\"secret\"]\n[[relay-users]]\nname = \"{}\"\npassword = \"{}\"\n\
              [admin]\nsocket = \"edge.sock\"\n",
             USER.0, USER.1
         );

@@ -14,9 +14,15 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "relay",
         many: false,
-        help: "The A/V Edge: STUN and TURN (RFC 8489, RFC 8656) on both addresses. Relay ports come from the plan,\n\
+        help: "The A/V Edge: STUN and TURN (RFC 8489, RFC 8656) on every address. Relay ports come from the plan,\n\
                `[edge] ports`, and are open on the external address only, while somebody needs them.",
         settings: RELAY,
+    },
+    Section {
+        name: "tls",
+        many: false,
+        help: "The certificate that clients of the relay see over TLS.",
+        settings: TLS,
     },
     Section {
         name: "credentials",
@@ -122,6 +128,18 @@ const RELAY: &[Setting] = &[
         help: "Port over UDP whose allocations are sharing.",
     },
     Setting {
+        key: "tcp",
+        kind: Kind::Number(65_535),
+        unset: Unset::Default("443"),
+        help: "Port over TCP, for clients that no UDP passes to.",
+    },
+    Setting {
+        key: "tls",
+        kind: Kind::Number(65_535),
+        unset: Unset::Default("5349"),
+        help: "Port over TLS, with the certificate of [tls]; closed without one.",
+    },
+    Setting {
         key: "allocations",
         kind: Kind::Number(65_535),
         unset: Unset::Default("5000"),
@@ -151,6 +169,21 @@ const RELAY: &[Setting] = &[
         unset: Unset::Default("200"),
         help: "Microseconds that packets may wait for each other under load, which saves more than half of the work.\n\
                Nothing waits while there is little to do; 1 switches it off.",
+    },
+];
+
+const TLS: &[Setting] = &[
+    Setting {
+        key: "certificate",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "no TURN over TLS", example: "\"/etc/carillon/fullchain.pem\"" },
+        help: "File with the certificate and those between it and its root, as PEM.",
+    },
+    Setting {
+        key: "key",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "no TURN over TLS", example: "\"/etc/carillon/privkey.pem\"" },
+        help: "File with its private key, as PEM.",
     },
 ];
 

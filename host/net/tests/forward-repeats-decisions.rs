@@ -314,6 +314,24 @@ fn a_relayed_address_is_open_from_when_it_is_asked_for_until_it_is_closed() {
 }
 
 #[test]
+fn what_came_to_a_port_that_was_closed_meanwhile_is_not_that_of_the_next() {
+    let mut site = Site::plain();
+    send(&site.peer, site.there(), &[b"1".to_vec(), b"2".to_vec()]);
+    let mut seen = Vec::new();
+    while seen.is_empty() {
+        site.forwarder.poll(None).unwrap();
+        while let Some(unknown) = site.forwarder.next_unknown() {
+            seen.push(unknown);
+            // Its place is taken at once.
+            site.forwarder.close(site.port);
+            let (relayed, _) = site.leases.relay(TrafficClass::Audio, Shape::Any).unwrap();
+            site.port = site.forwarder.open(relayed).unwrap();
+        }
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
+#[test]
 fn a_listener_that_is_closed_takes_its_rules_with_it() {
     let mut site = Site::plain();
     site.forwarder.install(ID, site.rule()).unwrap();

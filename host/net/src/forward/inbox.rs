@@ -12,6 +12,7 @@ use std::ptr;
 
 use libc::c_int;
 
+use super::sockets::SocketId;
 use crate::syscall::{ControlMessages, check};
 use crate::udp::{self, NAME_LEN, UdpPort};
 
@@ -47,8 +48,8 @@ pub(super) struct Piece {
 /// What is known of a datagram besides its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Head {
-    /// The place of the socket that it came to.
-    pub(super) place: u32,
+    /// The socket that it came to; it may be closed by now, and its place taken.
+    pub(super) socket: SocketId,
     /// Who sent it; never an IPv4-mapped address.
     pub(super) remote: SocketAddr,
     /// The address of ours that it was sent to, if the socket has several.
@@ -67,13 +68,13 @@ struct Slot {
     control_len: usize,
     name: [u8; NAME_LEN],
     len: usize,
-    place: u32,
+    socket: SocketId,
 }
 
 impl Inbox {
     pub(super) fn new() -> Inbox {
         let (control, name) = ([0; CONTROL_LEN], [0; NAME_LEN]);
-        let slot = Slot { control, control_len: 0, name, len: 0, place: 0 };
+        let slot = Slot { control, control_len: 0, name, len: 0, socket: SocketId::default() };
         let (bytes, slots) = (vec![0; STRIDE * SLOTS], vec![slot; SLOTS]);
         Inbox { bytes, slots, filled: 0, next: (0, 0), head: None }
     }
@@ -95,13 +96,13 @@ impl Inbox {
 
     /// Takes at most `N` datagrams from the kernel, behind those that are there. Says whether there may be more: as many
     /// came as there was room for.
-    pub(super) fn receive<const N: usize>(&mut self, place: u32, port: &UdpPort) -> io::Result<bool> {
+    pub(super) fn receive<const N: usize>(&mut self, socket: SocketId, port: &UdpPort) -> io::Result<bool> {
         let (mut patience, room) = (N, N.min(SLOTS - self.filled));
         if room == 0 {
             return Ok(true);
         }
         loop {
-            match self.call::<N>(place, port.as_raw_fd()) {
+            match self.call::<N>(socket, port.as_raw_fd()) {
                 Ok(count) => return Ok(count == room),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 // Of what was sent before; there are no more of these than datagrams that were sent.
@@ -126,7 +127,7 @@ impl Inbox {
     }
 
     #[allow(clippy::unnecessary_cast, reason = "on musl these fields have other types")]
-    fn call<const N: usize>(&mut self, place: u32, fd: c_int) -> io::Result<usize> {
+    fn call<const N: usize>(&mut self, socket: SocketId, fd: c_int) -> io::Result<usize> {
         // SAFETY: C structs of numbers and pointers; all zeros is their empty value.
         let (mut vectors, mut headers): ([libc::iovec; N], [libc::mmsghdr; N]) = unsafe { zeroed() };
         let slots = self.slots.iter_mut().zip(self.bytes.chunks_mut(STRIDE)).skip(self.filled);
@@ -147,7 +148,7 @@ impl Inbox {
         for (slot, header) in self.slots.iter_mut().skip(self.filled).zip(&headers).take(count) {
             slot.len = header.msg_len as usize;
             slot.control_len = header.msg_hdr.msg_controllen as usize;
-            slot.place = place;
+            slot.socket = socket;
         }
         self.filled += count;
         Ok(count)
@@ -158,7 +159,7 @@ impl Slot {
     fn head(&self) -> Head {
         let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let remote = udp::socket_address(&self.name).map_or(nobody, udp::canonical);
-        let mut head = Head { place: self.place, remote, local: None, traffic: 0, size: self.len };
+        let mut head = Head { socket: self.socket, remote, local: None, traffic: 0, size: self.len };
         for (level, kind, data) in ControlMessages(self.control.get(..self.control_len).unwrap_or_default()) {
             match (level, kind) {
                 (libc::IPPROTO_IP, libc::IP_TOS) => head.traffic = data.first().copied().unwrap_or(0),

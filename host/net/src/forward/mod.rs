@@ -411,13 +411,13 @@ impl Forwarder {
             self.inbox.clear();
         }
         let Some(socket) = self.sockets.at_mut(place) else { return };
-        let inbox = &mut self.inbox;
+        let (inbox, id) = (&mut self.inbox, socket.id);
         // What came was less than asked for: the socket is empty, and the next datagram is an event (epoll(7)).
         socket.is_ready = match &socket.role {
             Role::Listener(port) => {
-                (0..LISTENER_CALLS).all(|_| inbox.receive::<FROM_LISTENER>(place, port).unwrap_or(false))
+                (0..LISTENER_CALLS).all(|_| inbox.receive::<FROM_LISTENER>(id, port).unwrap_or(false))
             }
-            Role::Relay(relayed) => inbox.receive::<FROM_RELAY>(place, relayed.port()).unwrap_or(false),
+            Role::Relay(relayed) => inbox.receive::<FROM_RELAY>(id, relayed.port()).unwrap_or(false),
             Role::Streams(_) => false,
         };
         if socket.is_ready {
@@ -430,7 +430,7 @@ impl Forwarder {
         if self.outbox.is_full() {
             self.flush();
         }
-        let socket = self.sockets.at(piece.head.place)?;
+        let socket = self.sockets.get(piece.head.socket)?;
         match &socket.role {
             Role::Listener(port) => {
                 let Head { remote, local, .. } = piece.head;

@@ -14,7 +14,7 @@ use crate::syscall;
 use crate::udp::UdpPort;
 
 /// A place in the list, and how often it was used before: a number that was given back means nothing any more.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub(super) struct SocketId {
     pub(super) place: u32,
     round: u32,

@@ -98,7 +98,8 @@ impl Clients {
             else {
                 continue;
             };
-            if !caller.is_ready && caller.hear(&bytes) && !caller.is_ready {
+            let goes_on = !caller.is_ready && caller.hear(&bytes);
+            if goes_on && !caller.is_ready {
                 self.ask(number, caller, attempt);
             }
         }

@@ -218,7 +218,7 @@ proptest! {
         for (target, says) in [
             ("cisco", "holds for some addresses only"),
             ("junos", "asks for more than protocol and ports"),
-            ("aruba-controller", "marks for some addresses only"),
+            ("aruba-controller", "marks some addresses only"),
             ("aruba-switch", "nothing"),
         ] {
             let (files, others) = (read_back(&plan, target), read_back(&alone, target));
@@ -227,7 +227,6 @@ proptest! {
             let notes: Vec<String> = files[0].notes.iter().map(ToString::to_string).collect();
             prop_assert_eq!(!notes.is_empty(), servers && target != "aruba-switch", "{}: {:?}", target, notes);
             prop_assert!(notes.iter().all(|note| note.contains(says)), "{:?}", notes);
-            prop_assert!(notes.len() < 40, "{:?}", notes);
             let lines = drift::compare(&plan, &Scope::default(), None, &files);
             prop_assert!(lines.iter().all(|line| line.state == State::Match), "{:?}", lines);
         }

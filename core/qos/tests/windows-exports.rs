@@ -152,6 +152,8 @@ fn only_clients_are_told_of_the_networks_of_their_domain() {
                 "{}: {limits}",
                 file.path
             );
+            let everybody = file.path.contains("conferencing") || file.path.contains("mediation");
+            assert_eq!(limits.contains("Every program of these hosts"), everybody, "{}: {limits}", file.path);
             assert_eq!(
                 limits.contains("An Edge is in no domain"),
                 file.path.contains("/edge"),
@@ -159,6 +161,15 @@ fn only_clients_are_told_of_the_networks_of_their_domain() {
                 file.path
             );
         }
+    }
+    for target in ["windows-reg", "windows-pol", "windows-netqos"] {
+        let files = export(&plan, target);
+        let edge = files.iter().find(|file| file.path.contains("/edge")).unwrap();
+        let limits = edge.guide.clone().unwrap().limits.join("\n");
+        assert!(
+            limits.contains("what goes to the Internet, to a port of these ranges, is marked too"),
+            "{limits}"
+        );
     }
     let gpo = export(&plan, "windows-gpo")[0].guide.clone().unwrap().limits.join("\n");
     for says in ["no `gpreport.xml`", "the registry extension only", "Not tried on Windows"] {

@@ -299,8 +299,13 @@ fn hostile_names_change_nothing_but_comments() -> Result<()> {
     }
     let work = tempfile::tempdir()?;
     let network = Network::pair()?;
-    let text =
-        |name: &str| format!("name = \"{name}\"\nbase = \"{PRESET}\"\n[sites.\"{name}\"]\nenabled = true\n");
+    // Networks that lie in each other: a set takes them only because it merges them.
+    let servers =
+        "networks = [\"10.0.0.0/8\", \"10.1.0.0/16\", \"10.1.0.7\", \"2001:db8::/32\", \"2001:db8:1::7\"]";
+    let text = |name: &str| {
+        let servers = format!("[servers]\n{servers}\n");
+        format!("name = \"{name}\"\nbase = \"{PRESET}\"\n{servers}[sites.\"{name}\"]\nenabled = true\n")
+    };
     let [hostile, harmless] = [HOSTILE, "x"].map(|name| Plan::from_toml(&text(name)));
     let (hostile, harmless) =
         (hostile.map_err(|e| format!("{e:?}"))?, harmless.map_err(|e| format!("{e:?}"))?);

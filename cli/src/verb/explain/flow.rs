@@ -102,14 +102,20 @@ fn given(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) -> Vec<Give
 fn given_by_relay(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) -> Option<Given> {
     let told = named(asked.roles, from.address) == Some(Role::Edge);
     let relays = Service::relays(from.port, asked.transport.name());
-    if !told && !(relays && may_be(asked.roles, from.address, Role::Edge)) {
+    let relayed = told || (relays && may_be(asked.roles, from.address, Role::Edge));
+    if !relayed {
         return None;
     }
     let scope = Scope::default();
     let rules = rules::of_role(&Order { plan, scope: scope.clone() }, Role::Edge).ok()?;
     let goes_there = |rule: &MarkingRule| {
         let ports = rule.destination_ports.filter(|ports| ports.contains(to.port))?;
-        let class_of = |role| plan.policy(role, &scope).classes_of_port(ports.start()).next();
+        let class_of = |role| {
+            let policy = plan.policy(role, &scope);
+            let is_of =
+                |class: &TrafficClass| policy.ports(*class).is_some_and(|own| own.start() == ports.start());
+            TrafficClass::MEDIA.into_iter().find(|class| is_of(class) && policy.mark(*class) == rule.mark)
+        };
         Some((class_of(Role::Client).or_else(|| class_of(Role::Conferencing))?, ports, rule.mark.value()))
     };
     let (class, ports, mark) = rules.iter().find_map(goes_there)?;

@@ -4,6 +4,7 @@ use super::super::Guide;
 use super::Hosts;
 use super::policy::POLICIES;
 use crate::role::Role;
+use crate::rule::MarkingRule;
 
 /// Where policies of the registry work.
 pub(super) const SYSTEMS: &str = "Windows 7 to 11, Windows Server 2008 R2 and later. Windows Vista: published guides disagree. Windows XP: no.";
@@ -123,8 +124,8 @@ pub(super) fn gpo(hosts: &[Hosts]) -> Guide {
         "An Edge is in no domain: it gets `windows/edge.reg` or `windows/edge/Registry.pol`.".to_owned(),
     ];
     limits.extend(hosts.iter().flat_map(|hosts| {
-        let said = |text: &String| format!("Role {}: {text}", hosts.role);
-        hosts.unmarked_signaling.as_ref().map(said).into_iter().chain(left_out(hosts))
+        let said = meant(hosts).into_iter().chain(hosts.unmarked_signaling.clone());
+        said.map(|text| format!("Role {}: {text}", hosts.role)).chain(left_out(hosts)).collect::<Vec<_>>()
     }));
     Guide {
         purpose: format!("Group policies of a domain: {}. {SYSTEMS}", names.join(", ")),
@@ -253,12 +254,33 @@ fn limits(hosts: &Hosts, more: &[&str]) -> Vec<String> {
     let mut limits = vec![UNTRIED.to_owned()];
     limits.extend(more.iter().map(|text| (*text).to_owned()));
     if hosts.role == Role::Edge {
-        limits.push("The Edge's other media, sharing and file transfer, has no rule; towards the Internet nothing is marked.".to_owned());
+        limits.extend([
+            "The Edge's other media, sharing and file transfer, has no rule.".to_owned(),
+            "The rules look at no addresses, like the published ones: what goes to the Internet, to a port of these ranges, \
+             is marked too. To mark on the inside only, put the Edge's inner address into `Local IP` of each rule and `32` \
+             into `Local IP Prefix Length` (in scripts: `-IPSrcPrefixMatchCondition ADDRESS/32`)."
+                .to_owned(),
+        ]);
     }
+    limits.extend(meant(hosts));
     limits.extend(hosts.unmarked_signaling.clone());
     limits.extend(left_out(hosts));
     limits
 }
+
+/// What to say of rules whose ports Windows gives to any program.
+fn meant(hosts: &Hosts) -> Option<String> {
+    let text = "Every program of these hosts is meant, like in the published sets for servers: whatever else Windows gives a port \
+                of these ranges, which it does from 49152 on, is marked too.";
+    hosts.rules.iter().any(is_of_anybody).then(|| text.to_owned())
+}
+
+fn is_of_anybody(rule: &MarkingRule) -> bool {
+    rule.application.is_none() && rule.source_ports.is_some_and(|ports| ports.end() >= FIRST_DYNAMIC)
+}
+
+/// The first port of `netsh int ipv4 show dynamicport`, as installed.
+const FIRST_DYNAMIC: u16 = 49152;
 
 fn left_out(hosts: &Hosts) -> Option<String> {
     let names = hosts.left_out.join(", ");

@@ -17,8 +17,6 @@ pub(super) struct Entry {
 pub(super) enum Not {
     /// It matches more than ports, which a rule of the plan cannot say: a remark.
     Ports(String),
-    /// It holds for some addresses only, the word that says so: a remark, once for a list.
-    Addresses(String),
     /// It cannot be read: an error.
     Readable(String),
 }
@@ -46,7 +44,7 @@ fn end<'a>(words: &'a [&'a str]) -> Result<End<'a>, Not> {
     match words {
         ["any", rest @ ..] => ports(rest),
         [] => Err(Not::Readable("ends before both addresses are named".to_owned())),
-        [word, ..] => Err(Not::Addresses((*word).to_owned())),
+        [word, ..] => Err(Not::Ports(format!("holds for some addresses only ({word})"))),
     }
 }
 
@@ -142,10 +140,15 @@ mod tests {
 
     #[test]
     fn what_is_more_than_ports_and_what_is_broken_are_told_apart() {
-        for text in ["icmp any any", "udp any any dscp ef", "tcp any neq 5 any", "tcp any any eq h323"] {
+        for text in [
+            "icmp any any",
+            "udp host 10.0.0.1 any",
+            "udp any any dscp ef",
+            "tcp any neq 5 any",
+            "tcp any any eq h323",
+        ] {
             assert!(matches!(entry(text), Err(Not::Ports(_))), "{text}");
         }
-        assert_eq!(entry("udp host 10.0.0.1 any"), Err(Not::Addresses("host".to_owned())));
         for text in [
             "udp",
             "udp any",

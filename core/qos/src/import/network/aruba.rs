@@ -13,7 +13,7 @@ pub(super) fn recognise(bytes: &[u8]) -> bool {
 
 pub(super) fn read(bytes: &[u8]) -> Outcome {
     let (mut found, mut wrong, mut lines) = (Read::default(), Vec::new(), Vec::new());
-    let (mut list, mut limited) = (None, BTreeSet::new());
+    let mut list = None;
     for (number, line) in text(bytes)?.lines().enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match (&list, words.as_slice()) {
@@ -23,12 +23,8 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
                 Err(error) => wrong.push(note(number + 1, error)),
             },
             (Some(name), words) if words.contains(&"tos") => {
-                if limited.insert(name.clone()) {
-                    let text = format!(
-                        "session list {name} marks for some addresses only: such lines are not read as rules"
-                    );
-                    found.notes.push(note(number + 1, text));
-                }
+                let text = format!("session list {name} marks some addresses only: not read as a rule");
+                found.notes.push(note(number + 1, text));
             }
             (_, []) => {}
             _ if line.starts_with(char::is_whitespace) => {}

@@ -33,8 +33,6 @@ struct Configuration {
     context: Context,
     lists: BTreeMap<String, Vec<(usize, Entry)>>,
     classes: BTreeMap<String, ClassMap>,
-    /// Lists with lines that hold for some addresses only.
-    limited: BTreeSet<String>,
     /// What policies set, in the order of the file.
     marked: Vec<(usize, String, Dscp)>,
     gateway: Vec<Fact>,
@@ -129,13 +127,6 @@ impl Configuration {
                 Err(Not::Readable(text)) => {
                     self.wrong.push(note(number, format!("access list {list}: {text}")))
                 }
-                Err(Not::Addresses(word)) if self.limited.insert(list.to_owned()) => {
-                    let text = format!(
-                        "access list {list} holds for some addresses only ({word}): lines with addresses are not read as rules"
-                    );
-                    self.notes.push(note(number, text));
-                }
-                Err(Not::Addresses(_)) => {}
                 Err(Not::Ports(text)) => {
                     self.notes.push(note(number, format!("access list {list} {text}: not read as a rule")));
                 }

@@ -121,3 +121,17 @@ fn objects_come_from_a_csv_file() {
         "{shown}"
     );
 }
+
+#[test]
+fn objects_go_into_a_csv_file_and_words_of_the_language_are_refused_by_name() {
+    let mut estate = Estate::installed();
+    estate.done("Get-CsUCPhoneConfiguration | select Identity, VoiceDiffServTag | Export-Csv x.csv -Delimiter ';' -NoTypeInformation -Encoding UTF8");
+    assert_eq!(estate.files["x.csv"], "\"Identity\";\"VoiceDiffServTag\"\n\"Global\";\"40\"\n");
+    assert_eq!(estate.done("Import-Csv x.csv -Delimiter ';' | select -expand VoiceDiffServTag").out, "40");
+    assert_eq!(estate.done("Write-Host 'QoS' -ForegroundColor Green").out, "QoS");
+    for (line, word) in
+        [("try { 1 } catch { 2 }", "try"), ("function f { 1 }", "function"), ("while ($true) { 1 }", "while")]
+    {
+        assert!(estate.refused(line).contains(&format!("`{word}` is not read here")), "{line}");
+    }
+}

@@ -91,7 +91,12 @@ const TABLE: &[Row] = &[
         "Out-File",
         &[],
         "Writes what is shown into a file.",
-        &[Parameter::text("FilePath").alias(&["Path"]).at(0), APPEND, Parameter::text("Encoding")],
+        &[
+            Parameter::text("FilePath").alias(&["Path"]).at(0),
+            APPEND,
+            count("Width"),
+            Parameter::text("Encoding"),
+        ],
         Run::All(export::out_file),
     ),
     (
@@ -111,12 +116,24 @@ const TABLE: &[Row] = &[
         &[Parameter::text("Depth"), Parameter::switch("Compress")],
         Run::All(export::to_json),
     ),
-    ("ConvertTo-Csv", &[], "Objects as CSV.", &[NO_TYPES], Run::All(export::to_csv)),
+    (
+        "ConvertTo-Csv",
+        &[],
+        "Objects as CSV.",
+        &[Parameter::text("Delimiter"), NO_TYPES],
+        Run::All(export::to_csv),
+    ),
     (
         "Export-Csv",
         &["epcsv"],
         "Writes objects into a CSV file.",
-        &[Parameter::text("Path").at(0).required(), APPEND, NO_TYPES, Parameter::text("Encoding")],
+        &[
+            Parameter::text("Path").at(0).required(),
+            Parameter::text("Delimiter").at(1),
+            APPEND,
+            NO_TYPES,
+            Parameter::text("Encoding"),
+        ],
         Run::All(export::export_csv),
     ),
     (
@@ -156,7 +173,11 @@ const TABLE: &[Row] = &[
         "Write-Host",
         &[],
         "Shows a text.",
-        &[Parameter::new("Object", Takes::Any).at(0)],
+        &[
+            Parameter::new("Object", Takes::Any).at(0),
+            Parameter::text("ForegroundColor"),
+            Parameter::text("BackgroundColor"),
+        ],
         Run::All(write_output),
     ),
     (

@@ -28,26 +28,28 @@ pub(super) fn to_json(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<
     text.map(|text| vec![text.into()]).map_err(|error| wrong(error.to_string()))
 }
 
-pub(super) fn to_csv(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
-    Ok(csv(&input).into_iter().map(Value::from).collect())
+pub(super) fn to_csv(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    Ok(csv(call, &input).into_iter().map(Value::from).collect())
 }
 
 pub(super) fn export_csv(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
     let path = call.bound.text("Path").unwrap_or_default();
-    let text: String = csv(&input).iter().map(|line| format!("{line}\n")).collect();
+    let text: String = csv(call, &input).iter().map(|line| format!("{line}\n")).collect();
     let append = call.bound.is_set("Append");
     call.shell.host.write(&path, &text, append)?;
     Ok(Vec::new())
 }
 
 /// Every field in quotes, as PowerShell writes them.
-fn csv(input: &[Value]) -> Vec<String> {
+fn csv(call: &Call<'_, '_>, input: &[Value]) -> Vec<String> {
+    let delimiter = call.bound.text("Delimiter").unwrap_or_else(|| ",".to_owned());
     let objects: Vec<&Object> =
         input.iter().filter_map(|v| if let Value::Object(o) = v { Some(o) } else { None }).collect();
     let Some(first) = objects.first() else { return Vec::new() };
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let names: Vec<&str> = first.properties.iter().map(|(name, _)| name.as_str()).collect();
-    let line = |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
+    let line =
+        |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(&delimiter);
     let cell = |object: &Object, name: &str| object.get(name).map(Value::text).unwrap_or_default();
     let head = line(names.iter().map(|name| (*name).to_owned()).collect());
     let row = |object: &&Object| line(names.iter().map(|name| cell(object, name)).collect());

@@ -60,10 +60,19 @@ fn prompt(cursor: &mut Cursor) {
     cursor.skip_lines();
 }
 
+/// Words that begin statements in PowerShell, and that documents of cmdlets do not use.
+const UNREAD: [&str; 9] = ["try", "function", "filter", "while", "switch", "do", "for", "param", "trap"];
+
 fn statement(cursor: &mut Cursor) -> Result<Statement, Wrong> {
     let from = cursor.at;
     let word = cursor.take_while(|c| c.is_ascii_alphabetic()).to_ascii_lowercase();
     cursor.skip_blanks();
+    let begins_block = matches!(cursor.peek(), Some('(' | '{'));
+    if UNREAD.contains(&word.as_str()) && (begins_block || word == "function") {
+        return Err(
+            cursor.wrong(format!("`{word}` is not read here; of such words only foreach, if and else are"))
+        );
+    }
     if cursor.peek() == Some('(') {
         match word.as_str() {
             "foreach" => return cursor.deeper(foreach),

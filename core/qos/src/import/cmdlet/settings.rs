@@ -155,8 +155,7 @@ impl Settings {
             return Err(self.errors);
         }
         facts.sort_by_key(|(line, _)| *line);
-        let facts =
-            facts.into_iter().map(|(line, what)| Fact { place: format!("line {line}"), what }).collect();
+        let facts = facts.into_iter().map(|(line, what)| Fact::new(format!("line {line}"), what)).collect();
         Ok(Read { facts, notes: self.notes })
     }
 

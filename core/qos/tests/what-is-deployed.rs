@@ -31,7 +31,7 @@ fn deployed(role: &str, changes: &[(&str, &str)]) -> Deployed {
 }
 
 fn facts(what: &[What]) -> Deployed {
-    let facts = what.iter().map(|what| Fact { place: "line 1".to_owned(), what: what.clone() }).collect();
+    let facts = what.iter().map(|what| Fact::new("line 1", what.clone())).collect();
     Deployed {
         source: "there.txt".to_owned(),
         format: "test",
@@ -82,12 +82,8 @@ fn a_range_a_port_longer_than_the_product_is_a_match_that_says_so() {
         "match, conferencing, Carillon conferencing audio: it ends where the product does; the product's documents \
          print 57500"
     );
-    let lints = drift::lints(&kloud(), &Scope::default(), None, &[deployed("conferencing", &[])]);
-    assert!(
-        lints
-            .iter()
-            .any(|lint| lint.code == "rule-range-differs" && lint.text.contains("1 port longer (57500)"))
-    );
+    // What the comparison has settled is not warned of as well.
+    assert_eq!(codes(&[deployed("conferencing", &[])]), [""; 0]);
 }
 
 #[test]
@@ -197,7 +193,8 @@ fn settings_of_servers_and_phones_are_compared_by_value() {
             "extra, gateway, audio ports of gateway (global): take it back, or write it into the plan",
             "different, no role, ranges of global: set it to in force, it is not in force",
             "different, client, mark of client audio: set it to EF (46), it is CS5 (40)",
-            "different, phone, audio of lpe: set it to EF (46), it is CS5 (40)",
+            "different, phone, audio of lpe: set the mark to EF (46), it is CS5 (40)",
+            "cannot, phone, signaling of lpe: lpe cannot mark signaling: let the switch do it",
         ]
     );
 }
@@ -219,8 +216,8 @@ fn two_audio_marks_in_one_estate_are_found() {
     };
     assert_eq!(codes(&[facts(&[phone])]), ["two-audio-marks: audio: client EF (46), lpe CS5 (40)"]);
     let told = What::Mark { role: Role::Phone, class: TrafficClass::Audio, mark };
-    let found = codes(&[facts(std::slice::from_ref(&told)), facts(std::slice::from_ref(&told))]).join("\n");
-    assert!(found.contains("two-audio-marks: audio: client EF (46), phone CS5 (40)"), "{found}");
+    let found = codes(&[facts(std::slice::from_ref(&told)), facts(std::slice::from_ref(&told))]);
+    assert_eq!(found, ["two-audio-marks: audio: client EF (46), phone CS5 (40)"]);
 }
 
 #[test]
@@ -391,6 +388,10 @@ fn what_any_device_was_told_matches_the_plan_that_told_it() {
     let targets = [
         "windows-reg",
         "windows-pol",
+        "windows-netqos",
+        "windows-gpo",
+        "intune",
+        "browser",
         "nftables",
         "cisco",
         "junos",
@@ -399,8 +400,10 @@ fn what_any_device_was_told_matches_the_plan_that_told_it() {
         "polycom",
         "yealink",
         "snom",
+        "lync-phone-edition",
         "audiocodes-gateway",
         "asterisk-gateway",
+        "cisco-gateway",
     ];
     for name in ["lync-kloud", "schertz-vvx", "technet"] {
         let plan = Plan::preset(name).unwrap();
@@ -412,7 +415,8 @@ fn what_any_device_was_told_matches_the_plan_that_told_it() {
             assert!(!files.is_empty(), "{name} {target}");
             for file in files {
                 let lines = drift::compare(&plan, &Scope::default(), None, std::slice::from_ref(&file));
-                let wrong: Vec<Line> = lines.iter().filter(|l| l.state != State::Match).cloned().collect();
+                let good = |line: &&Line| matches!(line.state, State::Match | State::Cannot);
+                let wrong: Vec<Line> = lines.iter().filter(|line| !good(line)).cloned().collect();
                 assert!(!lines.is_empty() && wrong.is_empty(), "{name} {}: {:#?}", file.source, told(&wrong));
             }
         }

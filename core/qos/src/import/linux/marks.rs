@@ -26,6 +26,41 @@ pub(super) fn of_ruleset(statements: &[Statement]) -> Result<Read, Vec<Note>> {
     collected.finish()
 }
 
+/// A rule that was read elsewhere: where it hangs, and what it does.
+pub(super) struct Hooked {
+    /// The hook as nftables calls it.
+    pub(super) hook: String,
+    /// The chain's name.
+    pub(super) chain: String,
+    /// For each version of IP the marking; none for a rule that ends the way of packets.
+    pub(super) markings: Vec<Marking>,
+    /// What leaves the chain.
+    pub(super) ending: Option<Marking>,
+}
+
+/// Facts of rules of another spelling.
+///
+/// # Errors
+/// Rules that contradict each other.
+pub(super) fn of_rules(rules: &[Hooked]) -> Result<Read, Vec<Note>> {
+    let mut collected = Collected { ports_left: MAX_PORTS, ..Collected::default() };
+    let mut chain = "";
+    for rule in rules {
+        if rule.chain != chain {
+            (collected.hook, collected.earlier) = (rule.hook.clone(), Earlier::default());
+            chain = &rule.chain;
+        }
+        for marking in &rule.markings {
+            match marking.unknown.is_empty() {
+                true => collected.add(marking, &rule.chain),
+                false => collected.pass_over(marking),
+            }
+        }
+        rule.ending.iter().for_each(|ending| collected.end(ending));
+    }
+    collected.finish()
+}
+
 /// What marks the same packets in the same way.
 struct Group {
     source_ports: Option<PortRange>,

@@ -47,6 +47,24 @@ pub(super) struct Marking {
     pub(super) unknown: Vec<String>,
 }
 
+impl Marking {
+    /// Of every packet, until conditions are added.
+    pub(super) fn empty(line: u32) -> Marking {
+        Marking {
+            line,
+            version: 0,
+            mark: Dscp::DEFAULT,
+            udp: true,
+            tcp: true,
+            source_ports: Vec::new(),
+            destination_ports: Vec::new(),
+            name: None,
+            place: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+}
+
 /// Reads a rule; empty if it sets no mark, several where a map gives each of its ports a mark.
 ///
 /// # Errors
@@ -89,18 +107,7 @@ impl<'a, 'c, 'n> Reader<'a, 'c, 'n> {
             protocols: None,
             set: None,
             mapped: Vec::new(),
-            marking: Marking {
-                line: statement.line,
-                version: 0,
-                mark: Dscp::DEFAULT,
-                udp: true,
-                tcp: true,
-                source_ports: Vec::new(),
-                destination_ports: Vec::new(),
-                name: None,
-                place: Vec::new(),
-                unknown: Vec::new(),
-            },
+            marking: Marking::empty(statement.line),
         }
     }
 }

@@ -264,11 +264,26 @@ proptest! {
 
     #[test]
     fn a_plan_made_of_exports_gives_the_same_rules(plan in plans()) {
-        for target in ["windows-reg", "windows-pol"] {
-            let (text, notes) = drift::plan_from(&read_back(&plan, target));
+        for target in ["windows-reg", "windows-pol", "windows-netqos", "windows-gpo"] {
+            let (text, notes) = drift::plan_from(&estate(&plan, target));
             let again = Plan::from_toml(&text).unwrap();
             prop_assert_eq!(all_rules(&again), all_rules(&plan), "{}", text);
             prop_assert_eq!(notes, vec![], "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_plan_made_of_what_mdm_distributes_gives_the_same_rules_of_clients(plan in plans()) {
+        let of_clients = |plan: &Plan| {
+            let order = Order { plan, scope: Scope::default() };
+            rules::of_role(&order, Role::Client).unwrap()
+        };
+        let files = estate(&plan, "intune");
+        prop_assert_eq!(files.len(), if of_clients(&plan).is_empty() { 0 } else { 3 });
+        for file in files {
+            let (text, _) = drift::plan_from(&[file]);
+            let again = Plan::from_toml(&text).unwrap();
+            prop_assert_eq!(of_clients(&again), of_clients(&plan), "{}", text);
         }
     }
 
@@ -421,6 +436,40 @@ fn what_any_device_was_told_matches_the_plan_that_told_it() {
             }
         }
     }
+}
+
+/// Targets whose files say what no plan holds, or say it in a form that is not read, and what that is.
+const ONE_WAY: [(&str, &str); 5] = [
+    ("queue-table", "queues: a plan has none unless one is stated"),
+    ("netgear", "queues: a plan has none unless one is stated"),
+    ("tc", "shares of a link, which no plan states"),
+    ("firewall", "ports that are let through, and no marks"),
+    ("audiocodes-phone", "nothing: nobody has published the parameters"),
+];
+
+#[test]
+fn every_target_is_read_back_or_listed_with_what_it_cannot_carry() {
+    let plan = Plan::preset("schertz-vvx").unwrap();
+    for target in carillon_qos::export::targets() {
+        let one_way = ONE_WAY.iter().any(|(name, _)| *name == target.name);
+        if plans::unfit(&plan, target.name) {
+            assert_eq!(target.name, "audiocodes-phone");
+            continue;
+        }
+        let files = estate(&plan, target.name);
+        let lines = drift::compare(&plan, &Scope::default(), None, &files);
+        assert_eq!(lines.is_empty(), one_way, "{}: {:#?}", target.name, told(&lines));
+    }
+    // What a plan states of queues comes back.
+    for target in ["queue-table", "netgear"] {
+        let files = estate(&plan, target);
+        let What::Queues(map) = &files[0].facts[0].what else { panic!("{target}") };
+        let (text, _) = drift::plan_from(&files[..1]);
+        assert_eq!(Plan::from_toml(&text).unwrap().queue_map(), Some(map), "{target}");
+    }
+    let nft = plans::export(&plan, "firewall").into_iter().find(|file| file.path.ends_with(".nft")).unwrap();
+    let read = import::read(&nft.path, &nft.bytes).unwrap();
+    assert!(read.notes.iter().any(|note| note.text == "no rule here sets a mark"), "{:?}", read.notes);
 }
 
 #[test]

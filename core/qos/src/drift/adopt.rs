@@ -105,6 +105,12 @@ impl Draft {
                 What::Mark { role, class, mark } => {
                     insert(&mut self.marks, (String::new(), *role, *class), *mark)
                 }
+                What::Browser { .. } | What::System { .. } | What::Remarked { .. } => {
+                    let text =
+                        "follows from a plan or goes against it: for `plan check`, no part of this plan";
+                    self.note(file, &fact.place, text);
+                    true
+                }
                 _ => true,
             };
             if !kept {

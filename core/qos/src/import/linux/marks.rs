@@ -166,7 +166,9 @@ impl Collected {
         let base = hook.is_some();
         (self.hook, self.earlier) = (hook.unwrap_or_default(), Earlier::default());
         let before = self.groups.len();
-        for statement in rules {
+        let heads = ["type", "policy", "flags", "comment", "device"];
+        let is_rule = |rule: &&Statement| !rule.words().next().is_some_and(|word| heads.contains(&word));
+        for statement in rules.iter().filter(is_rule) {
             self.rule(statement, &statement.items, chain, sets);
         }
         if !base && self.groups.len() > before {

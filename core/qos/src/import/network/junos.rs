@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_list_of_ports_is_a_rule_for_each() {
         let text = "firewall { family inet { filter F { term t { from { protocol udp; source-port [ 5 7-9 ]; } \
-                    then dscp; } term u { from { source-port 5; } then { dscp b101110; } } term v { from { \
+                    then next term; } term u { from { source-port 5; } then { dscp b101110; } } term v { from { \
                     source-port [ 5 7-9 ]; } then { dscp 46; accept; } } } } }";
         assert_eq!(rules(text), 3);
         assert_eq!(rules("firewall { filter F { term t { from { address 10/8; } then { dscp ef; } } } }"), 0);

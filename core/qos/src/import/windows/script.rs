@@ -55,6 +55,14 @@ fn read(bytes: &[u8]) -> Result<Read, Vec<Note>> {
         }
     }
     script.statement(&statement);
+    // A script that makes policies first takes away what an earlier one made.
+    let only_removes = script.policies.is_empty();
+    for (line, name, did) in std::mem::take(&mut script.removals) {
+        if did || only_removes {
+            let text = format!("removes policies that are called `{name}`");
+            script.notes.push(Note { place: format!("line {line}"), text });
+        }
+    }
     script.notes.extend(script.skipped.notes());
     listed::rules(&script.policies, script.notes, script.errors)
 }
@@ -183,6 +191,8 @@ struct Script {
     policies: Vec<Listed>,
     /// What a filter before a removal asks the name for.
     pattern: Option<String>,
+    /// Lines and names of removals, and whether they took away what stood before.
+    removals: Vec<(u32, String, bool)>,
     notes: Vec<Note>,
     skipped: Skipped,
     errors: Errors,
@@ -320,9 +330,9 @@ impl Script {
     fn removes(&mut self, line: u32, words: &[Word]) {
         let name = words.iter().find(|word| word.parameter().is_none()).map(|word| word.text.clone());
         let pattern = name.or(self.pattern.take()).unwrap_or_else(|| "*".to_owned());
+        let before = self.policies.len();
         self.policies.retain(|policy| !policy.name().is_some_and(|name| like(name, &pattern)));
-        let text = format!("removes policies that are called `{pattern}`");
-        self.notes.push(Note { place: format!("line {line}"), text });
+        self.removals.push((line, pattern, self.policies.len() < before));
     }
 }
 

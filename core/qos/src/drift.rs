@@ -149,10 +149,10 @@ struct DeployedRule<'d> {
 }
 
 impl DeployedRule<'_> {
-    /// Why less happens than a plan wants of a host, the worst first.
-    fn doubts(&self) -> Vec<&Caveat> {
-        let mut doubts: Vec<&Caveat> =
-            self.caveats.iter().filter(|caveat| caveat.reach != Reach::OneProgram).collect();
+    /// Why less happens than a plan wants of a host, the worst first. An Edge marks towards the inside only.
+    fn doubts(&self, edge: bool) -> Vec<&Caveat> {
+        let settled = |reach| reach == Reach::OneProgram || (edge && reach == Reach::Interfaces);
+        let mut doubts: Vec<&Caveat> = self.caveats.iter().filter(|caveat| !settled(caveat.reach)).collect();
         doubts.sort_by_key(|caveat| caveat.reach);
         doubts
     }
@@ -223,8 +223,8 @@ fn rule_line(
         (_, Some(wanted)) => Some(pairing::change(planned, wanted, &pair.deployed)),
         (_, None) => Some(extra_fix(order, file, role, planned, pair.deployed.rule)),
     };
-    let one_program = pair.deployed.caveats.iter().map(|caveat| caveat.text.clone()).next();
-    let note = |wanted: &Planned| wanted.note(pair.deployed.rule).or(one_program);
+    let where_it_holds = pair.deployed.caveats.iter().map(|caveat| caveat.text.clone()).next();
+    let note = |wanted: &Planned| wanted.note(pair.deployed.rule).or(where_it_holds);
     Line {
         state: pair.state,
         source: file.source.clone(),

@@ -175,6 +175,16 @@ fn marks_that_no_packet_gets_are_told() {
 }
 
 #[test]
+fn what_iptables_has_made_is_named() {
+    let text = "table ip mangle {\n chain OUTPUT { type route hook output priority mangle; policy accept;\n\
+        meta l4proto udp udp sport 20000-20039 counter packets 0 bytes 0 xt target \"DSCP\"\n } }\n";
+    assert_eq!(
+        notes(&read(text)),
+        ["line 3: marks by an extension of iptables, which nft does not show: `iptables-save` does"]
+    );
+}
+
+#[test]
 fn a_map_gives_each_of_its_ports_a_mark() {
     let text = "table inet t {\n map marks { type inet_service : dscp; flags interval; elements = { 30-39 : cs3 } }\n\
         chain c { type filter hook output priority 0;\n\

@@ -107,7 +107,7 @@ fn within(
 /// Whether a caveat takes something away that the plan wants: servers may be told by the addresses at their end.
 fn matters(deployed: &DeployedRule<'_>, caveat: &Caveat, planned: &[Planned]) -> bool {
     match caveat.reach {
-        Reach::Passing => false,
+        Reach::Passing | Reach::Interfaces => false,
         reach if at_own_end(deployed.rule, reach) => {
             let meant = |other: &&Planned| {
                 overlap(&other.rule, deployed.rule) && other.rule.mark == deployed.rule.mark

@@ -13,6 +13,8 @@ use crate::rule::MarkingRule;
 /// A rule of the plan.
 pub(super) struct Planned {
     pub(super) rule: MarkingRule,
+    /// Whether it is an Edge's.
+    edge: bool,
     /// The product's own range, where the rule has the end that its documents print.
     product: Option<PortRange>,
 }
@@ -33,12 +35,13 @@ pub(super) fn planned(order: &Order<'_>, role: Role, marker: Marker) -> Vec<Plan
     };
     let rules = rules::of_role(order, role).unwrap_or_default();
     let rules = if marker == Marker::Host { rules } else { without_programs(rules) };
-    rules.into_iter().map(|rule| Planned { product: product(&policies, &rule), rule }).collect()
+    let edge = role == Role::Edge;
+    rules.into_iter().map(|rule| Planned { edge, product: product(&policies, &rule), rule }).collect()
 }
 
 /// Rules that are wanted as they are.
 pub(super) fn of_rules(rules: Vec<MarkingRule>) -> Vec<Planned> {
-    rules.into_iter().map(|rule| Planned { rule, product: None }).collect()
+    rules.into_iter().map(|rule| Planned { rule, edge: false, product: None }).collect()
 }
 
 impl Planned {
@@ -88,23 +91,26 @@ pub(super) fn pair<'d>(planned: &[Planned], deployed: &[DeployedRule<'d>]) -> Ve
     let pair = |deployed: &DeployedRule<'d>| Pair { deployed: *deployed, state: State::Extra, planned: None };
     let mut pairs: Vec<Pair<'d>> = deployed.iter().map(pair).collect();
     let mut free: Vec<bool> = vec![true; planned.len()];
-    let same = |planned: &Planned, rule: &MarkingRule| u32::from(planned.fits(rule));
-    let named =
-        |planned: &Planned, rule: &MarkingRule| u32::from(planned.rule.name.eq_ignore_ascii_case(&rule.name));
-    let whole = |rule: &DeployedRule<'_>| rule.doubts().is_empty();
-    let works = |rule: &DeployedRule<'_>| !rule.is_void();
-    let void = |rule: &DeployedRule<'_>| rule.is_void();
-    let steps: [(State, fn(&DeployedRule<'_>) -> bool, fn(&Planned, &MarkingRule) -> u32); 7] = [
-        (State::Match, whole, same),
-        (State::Different, works, same),
-        (State::Different, works, named),
-        (State::Different, works, likeness),
-        (State::Missing, void, same),
-        (State::Missing, void, named),
-        (State::Missing, void, likeness),
+    let whole = |planned: &Planned, found: &DeployedRule<'_>| {
+        u32::from(planned.fits(found.rule) && found.doubts(planned.edge).is_empty())
+    };
+    let same = |planned: &Planned, found: &DeployedRule<'_>| u32::from(planned.fits(found.rule));
+    let named = |planned: &Planned, found: &DeployedRule<'_>| {
+        u32::from(planned.rule.name.eq_ignore_ascii_case(&found.rule.name))
+    };
+    let like = |planned: &Planned, found: &DeployedRule<'_>| likeness(planned, found.rule);
+    let steps: [(State, bool, Alike); 7] = [
+        (State::Match, false, whole),
+        (State::Different, false, same),
+        (State::Different, false, named),
+        (State::Different, false, like),
+        (State::Missing, true, same),
+        (State::Missing, true, named),
+        (State::Missing, true, like),
     ];
-    for (state, which, alike) in steps {
-        settle(&mut pairs, planned, &mut free, state, which, alike);
+    for (state, void, alike) in steps {
+        let candidates = pairs.iter_mut().filter(|pair| pair.deployed.is_void() == void);
+        settle(candidates, planned, &mut free, state, alike);
     }
     pairs
 }
@@ -121,18 +127,20 @@ pub(super) fn covered<'p>(planned: &'p [Planned], pair: &Pair<'_>) -> impl Itera
     planned.iter().enumerate().filter_map(same)
 }
 
+/// How alike a planned and a deployed rule are; 0 is not at all.
+type Alike = fn(&Planned, &DeployedRule<'_>) -> u32;
+
 /// Gives each rule that stands alone the free planned one that is likest, if any is like it at all.
-fn settle(
-    pairs: &mut [Pair<'_>],
+fn settle<'p, 'd: 'p>(
+    pairs: impl Iterator<Item = &'p mut Pair<'d>>,
     planned: &[Planned],
     free: &mut [bool],
     state: State,
-    which: fn(&DeployedRule<'_>) -> bool,
-    likeness: fn(&Planned, &MarkingRule) -> u32,
+    alike: Alike,
 ) {
-    for pair in pairs.iter_mut().filter(|pair| pair.planned.is_none() && which(&pair.deployed)) {
+    for pair in pairs.filter(|pair| pair.planned.is_none()) {
         let candidates = planned.iter().zip(free.iter()).enumerate().filter(|(_, (_, free))| **free);
-        let scored = candidates.map(|(number, (planned, _))| (likeness(planned, pair.deployed.rule), number));
+        let scored = candidates.map(|(number, (planned, _))| (alike(planned, &pair.deployed), number));
         // The first of the likest: maxima would give the last.
         let best =
             scored.filter(|(score, _)| *score > 0).min_by_key(|(score, number)| (u32::MAX - score, *number));
@@ -194,7 +202,7 @@ pub(super) fn change(all: &[Planned], wanted: &Planned, deployed: &DeployedRule<
         changes.push(format!("the protocol to {}, it is {}", planned.protocol.name(), rule.protocol.name()));
     }
     let set = (!changes.is_empty()).then(|| format!("set {}", changes.join("; ")));
-    let fixes = deployed.doubts().into_iter().map(|caveat| caveat.fix.clone());
+    let fixes = deployed.doubts(wanted.edge).into_iter().map(|caveat| caveat.fix.clone());
     set.into_iter().chain(fixes).collect::<Vec<String>>().join("; ")
 }
 

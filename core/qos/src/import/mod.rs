@@ -91,6 +91,8 @@ pub enum Reach {
     Sources,
     /// To packets with some destination addresses.
     Destinations,
+    /// To what goes over some interfaces.
+    Interfaces,
     /// To what passes through, not to what the host itself sends.
     Passing,
     /// To what one program sends, on a system that has no other way to say that.

@@ -150,7 +150,7 @@ impl Line {
                 "--comment" => self.marking.name = Some(value.to_owned()),
                 "-s" | "--source" => self.place(Reach::Sources, word, value),
                 "-d" | "--destination" => self.place(Reach::Destinations, word, value),
-                "-i" | "-o" => self.place(Reach::Part, word, value),
+                "-i" | "-o" => self.place(Reach::Interfaces, word, value),
                 "--uid-owner" | "--gid-owner" | "--cgroup" | "--path" => {
                     self.place(Reach::OneProgram, word, value)
                 }

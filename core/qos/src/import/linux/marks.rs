@@ -190,6 +190,10 @@ impl Collected {
             Ok(markings) if markings.is_empty() => {
                 if let Some(ending) = rule::ending(statement, items, &mut context) {
                     self.end(&ending);
+                } else if of_iptables(items) {
+                    let text =
+                        "marks by an extension of iptables, which nft does not show: `iptables-save` does";
+                    self.note(at(statement.line, text));
                 }
             }
             Ok(markings) => {
@@ -344,7 +348,7 @@ impl Group {
     fn all_caveats(&self) -> Vec<Caveat> {
         let mut caveats = self.caveats.clone();
         caveats.extend(of_hook(&self.hook));
-        for reach in [Reach::Sources, Reach::Destinations, Reach::Part, Reach::OneProgram] {
+        for reach in [Reach::Sources, Reach::Destinations, Reach::Interfaces, Reach::OneProgram] {
             let texts: Vec<String> = self
                 .place
                 .iter()
@@ -358,6 +362,16 @@ impl Group {
         }
         caveats
     }
+}
+
+/// Whether a rule was made by iptables and sets a mark that nft cannot print.
+fn of_iptables(items: &[Item]) -> bool {
+    items.windows(3).any(|words| {
+        let [first, second, Item::Text(target)] = words else { return false };
+        first.word() == Some("xt")
+            && second.word() == Some("target")
+            && matches!(target.as_str(), "DSCP" | "TOS")
+    })
 }
 
 /// What a chain sees by its hook.

@@ -230,7 +230,7 @@ impl<'a> Reader<'a, '_, '_> {
         let reach = match field {
             "saddr" => Reach::Sources,
             "daddr" => Reach::Destinations,
-            _ => Reach::Part,
+            _ => Reach::Interfaces,
         };
         let text = format!("{family} {field} {value}").trim().to_owned();
         self.marking.place.push(Place { reach, text });

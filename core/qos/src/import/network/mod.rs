@@ -66,18 +66,24 @@ impl Found {
             return self.facts.push(fact);
         };
         let nothing = |fact: &Fact| fact.caveats.iter().any(|caveat| caveat.reach == Reach::Nothing);
-        let reaches =
-            |fact: &Fact| -> Vec<Reach> { fact.caveats.iter().map(|caveat| caveat.reach).collect() };
-        if nothing(&fact) {
-        } else if nothing(known) || fact.caveats.is_empty() {
-            known.caveats = fact.caveats;
-        } else if reaches(known) == reaches(&fact) {
-            for (known, other) in known.caveats.iter_mut().zip(fact.caveats) {
-                let names = other.text.strip_prefix("only from ").or(other.text.strip_prefix("only to "));
-                if let Some(names) = names.filter(|names| !known.text.contains(*names)) {
-                    known.text = format!("{}, {names}", known.text);
-                }
-            }
+        match (nothing(known), nothing(&fact)) {
+            (_, true) => {}
+            (true, false) => known.caveats = fact.caveats,
+            (false, false) if fact.caveats.is_empty() => known.caveats.clear(),
+            (false, false) => join(&mut known.caveats, fact.caveats),
+        }
+    }
+}
+
+/// Adds the addresses of one list of caveats to another of the same kinds.
+fn join(known: &mut [Caveat], others: Vec<Caveat>) {
+    if !known.iter().map(|caveat| caveat.reach).eq(others.iter().map(|caveat| caveat.reach)) {
+        return;
+    }
+    for (known, other) in known.iter_mut().zip(others) {
+        let names = other.text.strip_prefix("only from ").or(other.text.strip_prefix("only to "));
+        if let Some(names) = names.filter(|names| !known.text.contains(*names)) {
+            known.text = format!("{}, {names}", known.text);
         }
     }
 }

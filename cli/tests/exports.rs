@@ -174,6 +174,24 @@ fn what_was_exported_matches_the_plan_and_nothing_else_does() {
 }
 
 #[test]
+fn what_holds_in_part_is_a_no_and_what_a_phone_cannot_do_is_none() {
+    let folder = Folder::new("check-part");
+    let reg = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\QoS\\Voice]\r\n\
+               \"Version\"=\"1.0\"\r\n\"Application Name\"=\"*\"\r\n\"Protocol\"=\"*\"\r\n\"Local Port\"=\"49152:57500\"\r\n\
+               \"Remote IP\"=\"10.1.2.3\"\r\n\"Remote Port\"=\"*\"\r\n\"DSCP Value\"=\"46\"\r\n";
+    let narrowed = folder.file("narrowed.reg", reg);
+    let run = carillon(&["plan", "check", &narrowed, "--plan", "lync-kloud", "--role", "mediation"]);
+    assert_eq!(run.status(), 1, "{}", run.out());
+    assert!(run.out().contains("set `Remote IP` and its prefix length to `*`"), "{}", run.out());
+    let yealink = "static.network.qos.audiotos = 46\nstatic.network.qos.videotos = 34\nstatic.network.qos.signaltos = 24\n\
+                   static.network.port.min_rtpport = 6000\nstatic.network.port.max_rtpport = 6024\n";
+    let phone = folder.file("phone.cfg", yealink);
+    let run = carillon(&["plan", "check", &phone, "--plan", "schertz-vvx"]);
+    assert_eq!(run.status(), 0, "{}", run.out());
+    assert!(run.out().contains("cannot") && run.out().contains("as planned"), "{}", run.out());
+}
+
+#[test]
 fn files_that_say_nothing_are_no_answer_and_classes_in_one_queue_are_a_no() {
     let folder = Folder::new("check-nothing");
     let key = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\QoS]\r\n";

@@ -7,6 +7,7 @@ mod adopt;
 mod findings;
 mod network;
 mod pairing;
+mod phones;
 mod settings;
 
 pub use adopt::plan_from;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::export::{Order, network_rules, rules};
-use crate::import::{Deployed, Fact, Marker, What};
+use crate::import::{Caveat, Deployed, Fact, Marker, Reach, What};
 use crate::plan::{Plan, Scope};
 use crate::role::Role;
 use crate::rule::MarkingRule;
@@ -29,12 +30,14 @@ use pairing::{Pair, Planned};
 pub enum State {
     /// As planned.
     Match,
-    /// Planned, not deployed.
+    /// Planned, not deployed; or deployed where it has no effect.
     Missing,
     /// Deployed otherwise than planned.
     Different,
     /// Deployed, not planned.
     Extra,
+    /// Planned, and beyond what such a device can be told.
+    Cannot,
 }
 
 /// One line of the comparison.
@@ -55,7 +58,7 @@ pub struct Line {
     pub planned: Option<String>,
     /// What is deployed.
     pub deployed: Option<String>,
-    /// What to do; `None` for a match.
+    /// What to do; `None` for a match, and for what cannot be done.
     pub fix: Option<String>,
     /// What to know about it although there is nothing to do.
     pub note: Option<String>,
@@ -68,7 +71,7 @@ const ROLES: [Role; 6] =
 /// Compares files with what the plan wants in this scope. A file of marking rules is compared with the rules of `role`,
 /// or of the role that fits it best; what several files of one role say counts together, so that a rule is missing only
 /// if none of them has it. Switches and routers have the rules of everybody and are compared by what their rules cover. Ports
-/// that a firewall opens are not compared.
+/// that a firewall opens are not compared. What several files say of one family of phones counts together, too.
 pub fn compare(plan: &Plan, scope: &Scope, role: Option<Role>, files: &[Deployed]) -> Vec<Line> {
     let order = Order { plan, scope: scope.clone() };
     let mut lines = Vec::new();
@@ -83,12 +86,14 @@ pub fn compare(plan: &Plan, scope: &Scope, role: Option<Role>, files: &[Deployed
             let pairs = pairing::pair(&planned, &deployed);
             if let Some(role) = role.filter(|_| !deployed.is_empty()) {
                 let found = found.entry((role, file.marker)).or_default();
-                found.extend(pairs.iter().filter_map(|pair| pair.planned));
+                found.extend(pairs.iter().flat_map(|pair| pairing::covered(&planned, pair)));
             }
             lines.extend(pairs.iter().map(|pair| rule_line(&order, file, role, &planned, pair)));
         }
         lines.extend(settings::lines(&order, file));
+        lines.extend(phones::lines(&order, file));
     }
+    lines.extend(phones::left_out(&order, files));
     // Whoever names a role wants to hear of every rule, also if no file has any.
     if let Some(role) = role.filter(|_| found.is_empty()) {
         found.insert((role, Marker::Host), BTreeSet::new());
@@ -106,12 +111,17 @@ fn role_of(
     order: &Order<'_>,
     told: Option<Role>,
     file: &Deployed,
-    deployed: &[(&str, &MarkingRule)],
+    deployed: &[DeployedRule<'_>],
 ) -> Option<Role> {
     match file.marker {
         Marker::Host => told.or_else(|| best_fit(order, deployed, Marker::Host).map(|(role, _)| role)),
         Marker::Network => None,
         Marker::Linux => {
+            let passing =
+                |rule: &DeployedRule<'_>| rule.caveats.iter().any(|caveat| caveat.reach == Reach::Passing);
+            if !deployed.is_empty() && deployed.iter().all(passing) {
+                return told;
+            }
             let router = network_rules(order).ok().and_then(|rules| fit(&pairing::of_rules(rules), deployed));
             let host = best_fit(order, deployed, Marker::Linux);
             told.or_else(|| {
@@ -130,20 +140,49 @@ fn marks_in_between(file: &Deployed, role: Option<Role>) -> bool {
     }
 }
 
-fn rules_of(file: &Deployed) -> Vec<(&str, &MarkingRule)> {
+/// A rule of a file.
+#[derive(Clone, Copy)]
+struct DeployedRule<'d> {
+    place: &'d str,
+    rule: &'d MarkingRule,
+    caveats: &'d [Caveat],
+}
+
+impl DeployedRule<'_> {
+    /// Why less happens than a plan wants of a host, the worst first. An Edge marks towards the inside only.
+    fn doubts(&self, edge: bool) -> Vec<&Caveat> {
+        let settled = |reach| reach == Reach::OneProgram || (edge && reach == Reach::Interfaces);
+        let mut doubts: Vec<&Caveat> = self.caveats.iter().filter(|caveat| !settled(caveat.reach)).collect();
+        doubts.sort_by_key(|caveat| caveat.reach);
+        doubts
+    }
+
+    /// Whether a host sends nothing that it marks.
+    fn is_void(&self) -> bool {
+        self.caveats.iter().any(|caveat| matches!(caveat.reach, Reach::Nothing | Reach::Passing))
+    }
+
+    /// The rule with what is the matter with it.
+    fn describe(&self) -> String {
+        let caveats = self.caveats.iter().map(|caveat| caveat.text.clone());
+        std::iter::once(self.rule.describe()).chain(caveats).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn rules_of(file: &Deployed) -> Vec<DeployedRule<'_>> {
     file.facts.iter().filter_map(rule_of).collect()
 }
 
-fn rule_of(fact: &Fact) -> Option<(&str, &MarkingRule)> {
+fn rule_of(fact: &Fact) -> Option<DeployedRule<'_>> {
     match &fact.what {
-        What::Rule(rule) => Some((&fact.place, rule)),
+        What::Rule(rule) => Some(DeployedRule { place: &fact.place, rule, caveats: &fact.caveats }),
         _ => None,
     }
 }
 
 /// The role of whose rules most are there and fewest are not; names that Carillon gave count too. None if not even one
 /// rule is similar.
-fn best_fit(order: &Order<'_>, deployed: &[(&str, &MarkingRule)], marker: Marker) -> Option<(Role, i64)> {
+fn best_fit(order: &Order<'_>, deployed: &[DeployedRule<'_>], marker: Marker) -> Option<(Role, i64)> {
     let mut best: Option<(Role, i64)> = None;
     for role in ROLES {
         let score = fit(&pairing::planned(order, role, marker), deployed);
@@ -154,17 +193,17 @@ fn best_fit(order: &Order<'_>, deployed: &[(&str, &MarkingRule)], marker: Marker
     best
 }
 
-fn fit(planned: &[Planned], deployed: &[(&str, &MarkingRule)]) -> Option<i64> {
+fn fit(planned: &[Planned], deployed: &[DeployedRule<'_>]) -> Option<i64> {
     let pairs = pairing::pair(planned, deployed);
     let score = |pair: &Pair<'_>| {
         let wanted = pair.planned.and_then(|number| planned.get(number));
-        let named = wanted.is_some_and(|wanted| wanted.rule.name == pair.rule.name);
+        let named = wanted.is_some_and(|wanted| wanted.rule.name == pair.deployed.rule.name);
         // What is paired is one missing less.
         i64::from(named) * 2
             + match pair.state {
                 State::Match => 5,
-                State::Different => 3,
-                State::Missing | State::Extra => -1,
+                State::Different | State::Missing => 3,
+                State::Extra | State::Cannot => -1,
             }
     };
     let similar = pairs.iter().any(|pair| pair.planned.is_some());
@@ -181,19 +220,21 @@ fn rule_line(
     let wanted = pair.planned.and_then(|number| planned.get(number));
     let fix = match (pair.state, wanted) {
         (State::Match, _) => None,
-        (_, Some(wanted)) => Some(pairing::change(&wanted.rule, pair.rule)),
-        (_, None) => Some(extra_fix(order, file, role, planned, pair.rule)),
+        (_, Some(wanted)) => Some(pairing::change(planned, wanted, &pair.deployed)),
+        (_, None) => Some(extra_fix(order, file, role, planned, pair.deployed.rule)),
     };
+    let where_it_holds = pair.deployed.caveats.iter().map(|caveat| caveat.text.clone()).next();
+    let note = |wanted: &Planned| wanted.note(pair.deployed.rule).or(where_it_holds);
     Line {
         state: pair.state,
         source: file.source.clone(),
-        place: pair.place.to_owned(),
+        place: pair.deployed.place.to_owned(),
         role,
-        what: pair.rule.name.clone(),
+        what: pair.deployed.rule.name.clone(),
         planned: wanted.map(|wanted| wanted.rule.describe()),
-        deployed: Some(pair.rule.describe()),
+        deployed: Some(pair.deployed.describe()),
         fix,
-        note: wanted.filter(|_| pair.state == State::Match).and_then(|wanted| wanted.note(pair.rule)),
+        note: wanted.filter(|_| pair.state == State::Match).and_then(note),
     }
 }
 

@@ -28,6 +28,13 @@ fn notes(deployed: &Deployed) -> Vec<String> {
     deployed.notes.iter().map(ToString::to_string).collect()
 }
 
+fn caveats(deployed: &Deployed) -> Vec<String> {
+    let of = |fact: &import::Fact| -> Vec<String> {
+        fact.caveats.iter().map(|caveat| format!("{}: {}", fact.place, caveat.text)).collect()
+    };
+    deployed.facts.iter().flat_map(of).collect()
+}
+
 fn errors(text: &str) -> Vec<String> {
     import::read("rules", text.as_bytes()).unwrap_err().iter().map(ToString::to_string).collect()
 }
@@ -125,7 +132,80 @@ fn what_a_plan_cannot_say_is_named() {
             "line 7: sets EF (46) by more than ports (the service `sip` (list the rules without -S)): no rule of a plan, passed over",
             "line 11: chain t jumped is reached by jumps only: its marks depend on them and are passed over",
             "line 14: table off is dormant: none of its rules is in force",
-            "line 3: marks only where also `oifname \"eth0\"` holds",
+        ]
+    );
+    assert_eq!(
+        caveats(&deployed),
+        [
+            "line 3: in a chain of hook forward, which sees nothing that the host itself sends",
+            "line 3: only where `oifname \"eth0\"` holds",
+        ]
+    );
+}
+
+#[test]
+fn marks_that_no_packet_gets_are_told() {
+    let chain = |hook: &str, rules: &str| {
+        format!(
+            "table inet t {{ chain c {{ type filter hook {hook} priority 0;\n{rules}\nudp sport 5000-5009 ip dscp set ef\n\
+             udp sport 5000-5009 ip6 dscp set ef\n}} }}\n"
+        )
+    };
+    let of = |hook: &str, rules: &str| caveats(&read(&chain(hook, rules))).join("\n");
+    assert_eq!(of("output", "# none"), "");
+    assert_eq!(of("output", "oifname \"lo\" accept"), "", "nobody's call");
+    assert_eq!(
+        of("output", "udp dport 53 accept"),
+        "line 3: but not destination 53, which line 2 takes first"
+    );
+    assert_eq!(of("output", "tcp dport 53 accept"), "");
+    assert_eq!(of("output", "counter accept"), "line 3: never reached: line 2 takes its packets first");
+    assert_eq!(of("output", "return"), "line 3: never reached: line 2 takes its packets first");
+    assert_eq!(
+        of("output", "ct state established accept"),
+        "line 3: but not `ct state established`, which line 2 takes first"
+    );
+    assert!(
+        of("output", "udp sport 5000 drop")
+            .contains("which leaves every program, UDP, source 5001-5009: EF (46)")
+    );
+    assert!(
+        of("input", "# none").contains("hook input, which sees what arrives and marks nothing that leaves")
+    );
+}
+
+#[test]
+fn what_iptables_has_made_is_named() {
+    let text = "table ip mangle {\n chain OUTPUT { type route hook output priority mangle; policy accept;\n\
+        meta l4proto udp udp sport 20000-20039 counter packets 0 bytes 0 xt target \"DSCP\"\n } }\n";
+    assert_eq!(
+        notes(&read(text)),
+        ["line 3: marks by an extension of iptables, which nft does not show: `iptables-save` does"]
+    );
+}
+
+#[test]
+fn a_map_gives_each_of_its_ports_a_mark() {
+    let text = "table inet t {\n map marks { type inet_service : dscp; flags interval; elements = { 30-39 : cs3 } }\n\
+        chain c { type filter hook output priority 0;\n\
+        ip dscp set udp sport map { 20000-20039 : ef, 20040-20079 : af41 }\n\
+        ip6 dscp set udp sport map { 20000-20039 : ef, 20040-20079 : af41 }\n\
+        ip dscp set tcp dport map @marks\n ip6 dscp set tcp dport map @marks\n\
+        ip dscp set udp sport map @nothing\n } }\nfrobnicate x\n";
+    let deployed = read(text);
+    assert_eq!(
+        rules(&deployed),
+        [
+            "line 4: t c, line 4 udp 20000-20039 any 46",
+            "line 4: t c, line 4 udp 20040-20079 any 34",
+            "line 6: t c, line 6 tcp any 30-39 24",
+        ]
+    );
+    assert_eq!(
+        notes(&deployed),
+        [
+            "line 8: sets unmarked (0) by more than ports (a mark that is worked out from a map): no rule of a plan, passed over",
+            "line 10: `frobnicate x` is not understood: passed over",
         ]
     );
 }

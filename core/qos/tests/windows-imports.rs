@@ -5,18 +5,27 @@
 mod plans;
 
 use carillon_qos::export::{Order, rules};
-use carillon_qos::import::{self, Deployed, What};
+use carillon_qos::import::{self, Deployed, Fact, Reach, What};
 use carillon_qos::plan::Scope;
 use carillon_qos::{MarkingRule, Plan, Protocol, Role};
 use plans::{export, plans, read_back};
 use proptest::prelude::*;
 
+/// The rules that Windows applies.
 fn rules_in(file: &Deployed) -> Vec<MarkingRule> {
-    let rule = |what: &What| match what {
+    let rule = |fact: &Fact| match &fact.what {
         What::Rule(rule) => Some(rule.clone()),
         _ => None,
     };
-    file.facts.iter().filter_map(|fact| rule(&fact.what)).collect()
+    let works = |fact: &&Fact| fact.caveats.iter().all(|caveat| caveat.reach != Reach::Nothing);
+    file.facts.iter().filter(works).filter_map(rule).collect()
+}
+
+/// What is the matter with rules, and what to do.
+fn caveats(text: &str) -> Vec<String> {
+    let read = import::read("x", text.as_bytes()).unwrap();
+    let all = read.facts.iter().flat_map(|fact| &fact.caveats);
+    all.map(|caveat| format!("{}: {}", caveat.text, caveat.fix)).collect()
 }
 
 fn of_role(plan: &Plan, role: Role) -> Vec<MarkingRule> {
@@ -47,7 +56,7 @@ proptest! {
 
     #[test]
     fn what_was_exported_is_read_back(plan in plans()) {
-        for target in ["windows-reg", "windows-pol"] {
+        for target in ["windows-reg", "windows-pol", "windows-netqos"] {
             for file in read_back(&plan, target) {
                 prop_assert_eq!(&rules_in(&file), &of_role(&plan, role_of(&file.source)), "{}", file.source);
                 prop_assert_eq!(&file.notes, &vec![], "{}", file.source);
@@ -219,15 +228,25 @@ fn spellings_of_windows_and_of_people_are_read() {
 }
 
 #[test]
-fn what_windows_skips_is_no_rule_and_is_noted() {
+fn what_windows_skips_has_no_effect_and_says_why() {
     let cases = [
-        ("\"Version\"=\"2.0\"", "skipped by Windows: version `2.0`"),
+        ("\"Version\"=\"2.0\"", "skipped by Windows: version `2.0` and not `1.0` (event 16602)"),
         ("\"Version\"=-", "has no `Version`"),
-        ("\"DSCP Value\"=\"-1\"", "sets no mark"),
         ("\"DSCP Value\"=dword:0000002e", "of type REG_DWORD and must be text"),
-        ("\"URL\"=\"http://x\"", "web server"),
+        (
+            "\"Local Port\"=\"1000 : 1999\"",
+            "blanks in `local port` = `1000 : 1999` (event 16710): write `1000:1999`",
+        ),
+        ("\"Application Name\"=\"lync\"", "ends in `.exe` (event 16610): write `lync.exe`"),
+        ("\"Application Name\"=\"\\\\\\\\host\\\\x\\\\lync.exe\"", "on another host (event 16610)"),
     ];
     for (value, reason) in cases {
+        assert_eq!(lines(&reg(value)), Vec::<String>::new(), "{value}");
+        let caveats = caveats(&reg(value));
+        assert!(caveats[0].contains(reason), "{value}: {caveats:?}");
+    }
+    for (value, reason) in [("\"DSCP Value\"=\"-1\"", "sets no mark"), ("\"URL\"=\"http://x\"", "web server")]
+    {
         assert_eq!(lines(&reg(value)), Vec::<String>::new(), "{value}");
         assert!(
             notes(&reg(value)).iter().any(|note| note.contains(reason)),
@@ -238,17 +257,60 @@ fn what_windows_skips_is_no_rule_and_is_noted() {
 }
 
 #[test]
+fn what_narrows_a_rule_stands_with_it() {
+    let values = "\"Local IP\"=\"10.0.0.0\"\n\"Local IP Prefix Length\"=\"8\"\n\"Remote IP\"=\"10.1.2.3\"\n\
+                  \"Throttle Rate\"=\"100\"\n";
+    assert_eq!(
+        caveats(&reg(values)),
+        [
+            "only for Local IP 10.0.0.0/8: set `Local IP` and its prefix length to `*`",
+            "only for Remote IP 10.1.2.3: set `Remote IP` and its prefix length to `*`",
+            "throttled to 100 KB/s: set `Throttle Rate` to `-1`: what is above the rate waits",
+        ]
+    );
+    assert_eq!(lines(&reg(values)).len(), 1);
+}
+
+const TCPIP: &str = r"[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\Tcpip\QoS]";
+
+#[test]
+fn settings_of_the_system_are_statements() {
+    let settings = |text: &str| -> Vec<String> {
+        let read = import::read("x", format!("REGEDIT4\n\n{text}\n").as_bytes()).unwrap();
+        let setting = |fact: &Fact| match &fact.what {
+            What::System { name, value, wanted, .. } => format!("{name} {value} {}", value == wanted),
+            What::Browser { ports } => format!("browser {ports}"),
+            other => panic!("{other:?}"),
+        };
+        read.facts.iter().map(setting).collect()
+    };
+    assert_eq!(settings(&format!("{TCPIP}\n\"Do not use NLA\"=\"1\"")), ["Do not use NLA the text `1` true"]);
+    assert_eq!(
+        settings(&format!("{TCPIP}\n\"Do not use NLA\"=dword:1")),
+        ["Do not use NLA the number 1 (REG_DWORD) false"]
+    );
+    for key in [
+        r"SYSTEM\CurrentControlSet\Services\Tcpip\QoS",
+        r"SOFTWARE\Policies\Microsoft\Windows\QoS",
+        r"SOFTWARE\Policies\Microsoft\Windows\Psched",
+    ] {
+        let ignored =
+            format!("[HKEY_LOCAL_MACHINE\\{key}]\n\"Application DSCP Marking Request\"=\"Ignored\"");
+        assert_eq!(settings(&ignored), ["Application DSCP Marking Request `Ignored` false"]);
+    }
+    let chrome =
+        "[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Google\\Chrome]\n\"WebRtcUdpPortRange\"=\"20000-20159\"";
+    assert_eq!(settings(chrome), ["browser 20000-20159"]);
+}
+
+#[test]
 fn what_a_rule_cannot_hold_is_noted() {
-    let values = "\"Local IP\"=\"10.0.0.0\"\n\"Throttle Rate\"=\"100\"\n\"Colour\"=\"red\"\n\n\
-                  [HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\QoS]\n\"Do not use NLA\"=dword:1\n\n\
+    let values = "\"Colour\"=\"red\"\n\n\
                   [HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\QoS]\n\"Tcp Autotuning Level\"=\"Off\"\n\n\
                   [HKEY_LOCAL_MACHINE\\SOFTWARE\\Other]\n@=\"x\"\n\"y\"=hex:01,\\\n  02\n";
     let notes = notes(&reg(values)).join("\n");
     for part in [
-        "limited to local ip 10.0.0.0",
-        "limits the rate to 100 KB/s",
         "`colour` that Windows does not know",
-        "must be text, Windows ignores it",
         "`Tcp Autotuning Level` is set for all policies: `Off`",
         "1 keys that are not about QoS were passed over",
     ] {
@@ -377,14 +439,69 @@ fn a_port_on_either_side_is_two_rules_and_templates_are_none() {
         ]
     );
     let notes = notes(listing).join("\n");
-    for part in ["profile Domain only", "template SMB", "`T` sets no mark"] {
+    for part in ["template SMB", "`T` sets no mark"] {
         assert!(notes.contains(part), "{notes}");
     }
+    assert_eq!(
+        caveats(listing),
+        vec!["only on networks of the profile Domain: set `-NetworkProfile All`"; 2]
+    );
+}
+
+#[test]
+fn tables_of_get_netqospolicy_are_read_unless_they_are_cut() {
+    let table = |name: &str| {
+        format!(
+            "\nName  AppPathName IPProtocol IPSrcPortStart IPSrcPortEnd IPDstPortStart IPDstPortEnd DSCPValue\n\
+             ----  ----------- ---------- -------------- ------------ -------------- ------------ ---------\n\
+             {name} lync.exe    UDP                 20000        20039              0            0        46\n\
+             B                 TCP                     0            0           5061         5061        24\n"
+        )
+    };
+    assert_eq!(
+        lines(&table("A    ")),
+        [
+            "A: lync.exe, UDP, source 20000-20039: EF (46)",
+            "B: every program, TCP, destination 5061: CS3 (24)"
+        ]
+    );
+    assert_eq!(lines(&table("Ab...")), ["error line 4: `Ab...` is cut off; print it with `Format-List`"]);
+    let narrow = "Name DSCPValue\n---- ---------\nA           46\n";
+    assert!(notes(narrow)[0].contains("has no column apppathname, ipprotocol"), "{:?}", notes(narrow));
+}
+
+#[test]
+fn scripts_are_read_line_by_line_and_what_is_not_understood_is_named() {
+    let script = "# x\n$ErrorActionPreference = 'Stop'\n\
+        New-NetQosPolicy -Name \"A b\" -AppPathNameMatchCondition 'l''x.exe' `\n  -IPProtocolMatchCondition UDP `\n  \
+        -IPSrcPortStartMatchCondition 5 -IPSrcPortEndMatchCondition 9 -DSCPAction 46 -NetworkProfile All | Out-Null\n\
+        New-NetQosPolicy Old -IPDstPortMatchCondition 5061 -IPProtocol TCP -DSCPAction 24 \u{2013}PolicyStore ActiveStore\n\
+        Restart-Service foo\nif ($x) { New-NetQosPolicy -Name C -DSCPAction 10 -SMB }\n\
+        Set-NetQosPolicy -Name 'a B' -DSCPAction 40\nGet-NetQosPolicy | Where-Object { $_.Name -like 'ol*' } | Remove-NetQosPolicy -Confirm:$false\n";
+    assert_eq!(lines(script), ["A b: l'x.exe, UDP, source 5-9: CS5 (40)"]);
+    let notes = notes(script);
+    for part in [
+        "line 6: is in the active store",
+        "line 7: `Restart-Service foo` is not understood: passed over",
+        "line 8: `if ($x)` is not understood",
+        "line 10: removes policies that are called `ol*`",
+        "template smb",
+    ] {
+        assert!(notes.iter().any(|note| note.contains(part)), "{part}: {notes:#?}");
+    }
+    assert_eq!(
+        lines("New-NetQosPolicy -Name $n -DSCPAction 46\nNew-NetQosPolicy -Name x -Colour red\n"),
+        [
+            "error line 1: `$n` is worked out when the script runs: write the value",
+            "error line 2: -Colour is no parameter of NetQosPolicy"
+        ]
+    );
+    assert!(lines("New-NetQosPolicy -Name 'x\n")[0].contains("line 1: a quote is not closed"));
 }
 
 #[test]
 fn what_is_no_known_file_is_refused() {
-    assert!(lines("hello")[0].contains("Windows .reg, Registry.pol, Get-NetQosPolicy"));
+    assert!(lines("hello")[0].contains("Windows .reg, Registry.pol, Intune profile (JSON)"));
     assert!(
         lines("Windows Registry Editor Version 6.00\n")[0].contains("no version of .reg files that is known")
     );

@@ -24,9 +24,9 @@ pub(super) fn run(args: &Check, out: &mut dyn Write) -> Result<Answer, Failure> 
     let lines = drift::compare(&plan, &scope, args.role, &deployed);
     let lints = drift::lints(&plan, &scope, args.role, &deployed);
     // What is wrong whatever the plan is no small thing: two classes in one queue are one class.
-    let sound = lints.iter().all(|lint| lint.level == Level::Advice || lint.code == "rule-range-differs");
+    let sound = lints.iter().all(|lint| lint.level == Level::Advice);
     let compared = !lines.is_empty() || !lints.is_empty();
-    let kept = compared && sound && lines.iter().all(|line| line.state == State::Match);
+    let kept = compared && sound && lines.iter().all(|line| !deviates(line));
     if args.json {
         print_json(&Checked { plan: plan.name(), kept, lines: &lines, lints: &lints })?;
     } else {
@@ -39,6 +39,11 @@ pub(super) fn run(args: &Check, out: &mut dyn Write) -> Result<Answer, Failure> 
         (true, true) => Answer::Yes,
         (true, false) => Answer::No,
     })
+}
+
+/// What a device cannot be told is no deviation of its file.
+fn deviates(line: &Line) -> bool {
+    !matches!(line.state, State::Match | State::Cannot)
 }
 
 #[derive(Serialize)]
@@ -65,6 +70,7 @@ fn print(lines: &[Line], out: &mut dyn Write) -> Result<(), Failure> {
             State::Missing => (BAD, "missing"),
             State::Different => (BAD, "different"),
             State::Extra => (DOUBT, "extra"),
+            State::Cannot => (DOUBT, "cannot"),
         };
         let text = |text: &Option<String>| text.as_deref().map_or("\u{2013}".to_owned(), clean);
         let place = [clean(&line.source), clean(&line.place)].join(" ");
@@ -78,8 +84,9 @@ fn print(lines: &[Line], out: &mut dyn Write) -> Result<(), Failure> {
     }
     table.print(out, terminal_width())?;
     for line in lines {
-        if let Some(fix) = &line.fix {
-            writeln!(out, "{NAME}{}{NAME:#}: {}", clean(&line.what), clean(fix))?;
+        let why = line.note.as_ref().filter(|_| line.state == State::Cannot);
+        if let Some(text) = line.fix.as_ref().or(why) {
+            writeln!(out, "{NAME}{}{NAME:#}: {}", clean(&line.what), clean(text))?;
         }
     }
     Ok(())
@@ -93,7 +100,7 @@ fn conclude(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let plan = clean(plan);
-    let wrong = lines.iter().filter(|line| line.state != State::Match).count() as u64;
+    let wrong = lines.iter().filter(|line| deviates(line)).count() as u64;
     match (compared, kept, wrong) {
         (false, ..) => writeln!(
             out,

@@ -11,7 +11,7 @@ use super::settings::scope_named;
 use crate::class::TrafficClass;
 use crate::dscp;
 use crate::export::{Order, rules};
-use crate::import::{Deployed, Note, What};
+use crate::import::{Deployed, Note, Reach, What};
 use crate::plan::{PhoneFamily, Plan, QueueMap, Scope};
 use crate::ports::PortRange;
 use crate::role::Role;
@@ -30,24 +30,36 @@ pub fn plan_from(files: &[Deployed]) -> (String, Vec<Note>) {
         _ => None,
     });
     draft.tables = phone_tables(files).into_values().chain(queues.take(1)).collect();
-    let mut sorted: Vec<Sorted<'_>> = Vec::new();
+    let mut all: Vec<Sorted<'_>> = Vec::new();
     for file in files {
         let roles = guess::roles(file);
-        let all = rules_of(file).into_iter().zip(roles);
-        sorted.extend(all.map(|((place, rule), role)| Sorted {
-            file,
-            place,
-            rule,
-            role: role.value,
-            sure: role.sure,
-        }));
+        for (found, role) in rules_of(file).into_iter().zip(roles) {
+            let sorted =
+                Sorted { file, place: found.place, rule: found.rule, role: role.value, sure: role.sure };
+            if !found.caveats.is_empty() {
+                let caveats: Vec<&str> = found.caveats.iter().map(|caveat| caveat.text.as_str()).collect();
+                let text = if found.caveats.iter().any(|caveat| caveat.reach == Reach::Nothing) {
+                    "has no effect and was left out"
+                } else {
+                    "was taken as if it held everywhere"
+                };
+                draft.note(
+                    file,
+                    found.place,
+                    &format!("`{}` {text}: {}", found.rule.name, caveats.join("; ")),
+                );
+            }
+            if found.caveats.iter().all(|caveat| caveat.reach != Reach::Nothing) {
+                all.push(sorted);
+            }
+        }
     }
     // An Edge's rules speak of the ports of others, which their own rules tell better.
-    sorted.sort_by_key(|sorted| sorted.role == Role::Edge);
-    for sorted in &sorted {
+    all.sort_by_key(|sorted| sorted.role == Role::Edge);
+    for sorted in &all {
         draft.rule(sorted);
     }
-    draft.finish(&sorted)
+    draft.finish(&all)
 }
 
 /// A deployed rule whose role is known or guessed.
@@ -93,11 +105,14 @@ impl Draft {
                 What::Mark { role, class, mark } => {
                     insert(&mut self.marks, (String::new(), *role, *class), *mark)
                 }
-                What::Ports { .. }
-                | What::Rule(_)
-                | What::Phone { .. }
-                | What::Queues(_)
-                | What::Open { .. } => true,
+                What::System { value, wanted, .. } if value == wanted => true,
+                What::Browser { .. } | What::System { .. } | What::Remarked { .. } => {
+                    let text =
+                        "follows from a plan or goes against it: for `plan check`, no part of this plan";
+                    self.note(file, &fact.place, text);
+                    true
+                }
+                _ => true,
             };
             if !kept {
                 self.note(file, &fact.place, "disagrees with what stands before it, which was kept");
@@ -267,7 +282,7 @@ fn table_of(scope: &str) -> String {
 }
 
 /// `[[rules]]`.
-pub(super) fn rule_table(role: Role, rule: &MarkingRule) -> String {
+fn rule_table(role: Role, rule: &MarkingRule) -> String {
     let mut text = format!("\n[[rules]]\nname = {}\nrole = \"{role}\"\n", quoted(&rule.name));
     if let Some(program) = &rule.application {
         text.push_str(&format!("application = {}\n", quoted(program)));
@@ -282,14 +297,14 @@ pub(super) fn rule_table(role: Role, rule: &MarkingRule) -> String {
 }
 
 /// `[queues]`.
-pub(super) fn queue_table(map: &QueueMap) -> String {
+fn queue_table(map: &QueueMap) -> String {
     let (usual, exceptions) = map.exceptions();
     let lines = exceptions.iter().map(|(mark, queue)| format!("{} = {queue}\n", mark.value()));
     format!("\n[queues]\nother = {usual}\n{}", lines.collect::<String>())
 }
 
 /// `[phones.FAMILY]` by family: what stands first in the files counts.
-pub(super) fn phone_tables(files: &[Deployed]) -> BTreeMap<&'static str, String> {
+fn phone_tables(files: &[Deployed]) -> BTreeMap<&'static str, String> {
     let mut values: BTreeMap<&'static str, BTreeMap<&'static str, String>> = BTreeMap::new();
     for fact in files.iter().flat_map(|file| &file.facts) {
         let What::Phone { family, class, start, mark, .. } = &fact.what else { continue };
@@ -321,6 +336,6 @@ fn mark_text(mark: Dscp) -> String {
 }
 
 /// A TOML string. JSON's escapes are TOML's; only DEL has to be escaped as well.
-pub(super) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }

@@ -1,11 +1,12 @@
 //! Rules of switches and routers, compared by what they cover: devices join and split ranges, so that rules of the same
 //! effect need not look alike. What a rule does with packets counts, not how it is written.
 
-use super::{Line, State};
+use super::{DeployedRule, Line, State};
 use crate::dscp;
-use crate::export::{Order, network_rules, open_network_rules};
-use crate::import::{Deployed, Marker};
+use crate::export::{Order, network_rules, open_network_rules, rules};
+use crate::import::{Caveat, Deployed, Marker, Reach};
 use crate::ports::PortRange;
+use crate::role::Role;
 use crate::rule::{MarkingRule, Protocol};
 
 /// Which end of a flow a rule looks at.
@@ -15,42 +16,66 @@ enum Side {
     Destination,
 }
 
+/// A rule of the plan.
+struct Planned {
+    rule: MarkingRule,
+    /// Whether the ports are those of clients, which are anywhere. Servers may be told by their addresses.
+    anywhere: bool,
+}
+
 /// A file's rules against the plan's. A file that looks at one side only is not asked for the other.
-pub(super) fn lines(order: &Order<'_>, file: &Deployed, deployed: &[(&str, &MarkingRule)]) -> Vec<Line> {
+pub(super) fn lines(order: &Order<'_>, file: &Deployed, deployed: &[DeployedRule<'_>]) -> Vec<Line> {
     if deployed.is_empty() {
         return Vec::new();
     }
-    // A switch's lines for some addresses only are remarks of its reader, and what holds for everybody must not be as
-    // wide as servers' ranges are; of nftables both are read as rules.
-    let planned = match file.marker {
-        Marker::Network => open_network_rules(order),
+    // Where the plan does not say where servers are, no switch is asked for their ranges: whoever sends from such a port would
+    // be believed.
+    let wanted = match file.marker {
+        Marker::Network if order.plan.server_networks().is_empty() => open_network_rules(order),
         _ => network_rules(order),
     };
-    let planned = match planned {
-        Ok(planned) => planned,
+    let planned = match wanted {
+        Ok(planned) => sorted(order, planned),
         Err(unfit) => {
-            let line = |(place, rule): &(&str, &MarkingRule)| {
+            let line = |rule: &DeployedRule<'_>| {
                 let fix = format!("remove it: {unfit}");
-                Line { fix: Some(fix), ..line(file, place, rule, State::Extra) }
+                Line { fix: Some(fix), ..line(file, rule, State::Extra) }
             };
             return deployed.iter().map(line).collect();
         }
     };
-    let rules: Vec<&MarkingRule> = deployed.iter().map(|(_, rule)| *rule).collect();
-    let wanted: Vec<&MarkingRule> = planned.iter().collect();
-    let mut lines: Vec<Line> =
-        deployed.iter().map(|(place, rule)| deployed_line(file, place, rule, &wanted)).collect();
-    let asked = |rule: &&MarkingRule| rules.iter().any(|other| side(other) == side(rule));
-    lines.extend(planned.iter().filter(asked).filter_map(|rule| missing_line(file, rule, &rules)));
+    let mut lines: Vec<Line> = deployed.iter().map(|rule| deployed_line(file, rule, &planned)).collect();
+    let asked = |wanted: &&Planned| deployed.iter().any(|other| side(other.rule) == side(&wanted.rule));
+    lines.extend(planned.iter().filter(asked).filter_map(|wanted| missing_line(file, wanted, deployed)));
     lines
 }
 
-fn deployed_line(file: &Deployed, place: &str, rule: &MarkingRule, planned: &[&MarkingRule]) -> Line {
-    let line = line(file, place, rule, State::Match);
-    let stray = uncovered(rule, planned, |other| other.mark == rule.mark);
-    let Some(first) = stray.first() else { return line };
-    let meant = planned.iter().find(|other| overlap(other, rule) && covers_some(other, &stray));
-    match meant {
+fn sorted(order: &Order<'_>, planned: Vec<MarkingRule>) -> Vec<Planned> {
+    let roles = [Role::Client, Role::Phone];
+    let of_roles = roles.into_iter().flat_map(|role| rules::of_role(order, role).unwrap_or_default());
+    let clients: Vec<PortRange> =
+        of_roles.filter_map(|rule| rule.source_ports.or(rule.destination_ports)).collect();
+    let anywhere = |rule: &MarkingRule| ports(rule).is_some_and(|ports| clients.contains(&ports));
+    planned.into_iter().map(|rule| Planned { anywhere: anywhere(&rule), rule }).collect()
+}
+
+fn deployed_line(file: &Deployed, deployed: &DeployedRule<'_>, planned: &[Planned]) -> Line {
+    let rule = deployed.rule;
+    let line = line(file, deployed, State::Match);
+    let same: Vec<&MarkingRule> =
+        planned.iter().map(|other| &other.rule).filter(|other| other.mark == rule.mark).collect();
+    let stray = uncovered(rule, &same);
+    let meant = |ports: &[PortRange]| {
+        let fits = planned.iter().map(|other| &other.rule).filter(|other| overlap(other, rule));
+        fits.into_iter().find(|other| covers_some(other, ports)).map(MarkingRule::describe)
+    };
+    let Some((first, _)) = stray.first() else { return within(line, deployed, planned, meant) };
+    let ranges: Vec<PortRange> = stray.iter().map(|(range, _)| *range).collect();
+    let other = planned
+        .iter()
+        .map(|other| &other.rule)
+        .find(|other| overlap(other, rule) && covers_some(other, &ranges));
+    match other {
         Some(other) if other.mark != rule.mark => Line {
             state: State::Different,
             planned: Some(other.describe()),
@@ -69,54 +94,110 @@ fn deployed_line(file: &Deployed, place: &str, rule: &MarkingRule, planned: &[&M
     }
 }
 
-/// What of a planned rule no rule of the file does; none if all of it is done, or done with another mark, which is said
-/// where that mark stands.
-fn missing_line(file: &Deployed, rule: &MarkingRule, deployed: &[&MarkingRule]) -> Option<Line> {
-    let open = uncovered(rule, deployed, |_| true);
+/// A rule that marks what the plan marks, as far as it reaches.
+fn within(
+    line: Line,
+    deployed: &DeployedRule<'_>,
+    planned: &[Planned],
+    meant: impl Fn(&[PortRange]) -> Option<String>,
+) -> Line {
+    let Some(caveat) = deployed.caveats.iter().find(|caveat| matters(deployed, caveat, planned)) else {
+        let note = deployed.caveats.iter().find(|caveat| at_own_end(deployed.rule, caveat.reach));
+        return Line { note: note.map(|caveat| caveat.text.clone()), ..line };
+    };
+    let state = if caveat.reach == Reach::Nothing { State::Missing } else { State::Different };
+    let own: Vec<PortRange> = ports(deployed.rule).into_iter().collect();
+    Line { state, planned: meant(&own), fix: Some(caveat.fix.clone()), ..line }
+}
+
+/// Whether a caveat takes something away that the plan wants: servers may be told by the addresses at their end.
+fn matters(deployed: &DeployedRule<'_>, caveat: &Caveat, planned: &[Planned]) -> bool {
+    match caveat.reach {
+        Reach::Passing | Reach::Interfaces => false,
+        reach if at_own_end(deployed.rule, reach) => {
+            let meant = |other: &&Planned| {
+                overlap(&other.rule, deployed.rule) && other.rule.mark == deployed.rule.mark
+            };
+            planned.iter().filter(meant).all(|other| other.anywhere)
+        }
+        _ => true,
+    }
+}
+
+/// Whether the addresses are those of the end whose ports count.
+fn at_own_end(rule: &MarkingRule, reach: Reach) -> bool {
+    matches!(
+        (side(rule), reach),
+        (Some(Side::Source), Reach::Sources) | (Some(Side::Destination), Reach::Destinations)
+    )
+}
+
+/// What of a planned rule no rule of the file does; none if all of it is done, or done with another mark or in part,
+/// which is said where that rule stands. A rule for servers' addresses does nothing for clients.
+fn missing_line(file: &Deployed, wanted: &Planned, deployed: &[DeployedRule<'_>]) -> Option<Line> {
+    let counts = |other: &&DeployedRule<'_>| {
+        let tied = other.caveats.iter().any(|caveat| at_own_end(other.rule, caveat.reach));
+        !(tied && wanted.anywhere && other.rule.mark != wanted.rule.mark)
+    };
+    let by: Vec<&MarkingRule> = deployed.iter().filter(counts).map(|other| other.rule).collect();
+    let open = uncovered(&wanted.rule, &by);
     if open.is_empty() {
         return None;
     }
-    let wanted = rule.describe();
+    let text = wanted.rule.describe();
     Some(Line {
+        state: State::Missing,
+        source: file.source.clone(),
+        place: String::new(),
+        role: None,
+        what: wanted.rule.name.clone(),
+        fix: Some(format!("add {} to: {text}", listed(&open))),
+        planned: Some(text),
         deployed: None,
-        planned: Some(wanted.clone()),
-        fix: Some(format!("add {} to: {wanted}", listed(&open))),
-        ..line(file, "", rule, State::Missing)
+        note: None,
     })
 }
 
-fn line(file: &Deployed, place: &str, rule: &MarkingRule, state: State) -> Line {
+fn line(file: &Deployed, deployed: &DeployedRule<'_>, state: State) -> Line {
     Line {
         state,
         source: file.source.clone(),
-        place: place.to_owned(),
+        place: deployed.place.to_owned(),
         role: None,
-        what: rule.name.clone(),
+        what: deployed.rule.name.clone(),
         planned: None,
-        deployed: Some(rule.describe()),
+        deployed: Some(deployed.describe()),
         fix: None,
         note: None,
     }
 }
 
-/// The ports of a rule that those of the other rules which count leave, over UDP or over TCP.
-fn uncovered(
-    rule: &MarkingRule,
-    by: &[&MarkingRule],
-    counts: impl Fn(&MarkingRule) -> bool,
-) -> Vec<PortRange> {
-    let Some(all) = ports(rule) else { return PortRange::from_ends(1, 65535).into_iter().collect() };
-    let mut left = Vec::new();
-    for protocol in protocols(rule.protocol) {
+/// The ports of a rule that the other rules leave, and over which protocol if not over both.
+fn uncovered(rule: &MarkingRule, by: &[&MarkingRule]) -> Vec<(PortRange, Option<Protocol>)> {
+    let Some(all) = ports(rule) else {
+        return PortRange::from_ends(1, 65535).map(|range| (range, None)).into_iter().collect();
+    };
+    let left = |protocol: &Protocol| {
         let mut open = vec![all];
-        for other in by.iter().filter(|other| side(other) == side(rule) && counts(other)) {
+        for other in by.iter().filter(|other| side(other) == side(rule)) {
             if let Some(cover) = ports(other).filter(|_| protocols(other.protocol).contains(protocol)) {
                 open = open.into_iter().flat_map(|range| range.minus(cover).collect::<Vec<_>>()).collect();
             }
         }
-        left.extend(open);
+        PortRange::merged(open)
+    };
+    let by_protocol: Vec<(Protocol, Vec<PortRange>)> =
+        protocols(rule.protocol).iter().map(|protocol| (*protocol, left(protocol))).collect();
+    match by_protocol.as_slice() {
+        [(_, udp), (_, tcp)] if udp == tcp => udp.iter().map(|range| (*range, None)).collect(),
+        [(_, only)] => only.iter().map(|range| (*range, None)).collect(),
+        several => {
+            let of = |(protocol, ranges): &(Protocol, Vec<PortRange>)| {
+                ranges.iter().map(|range| (*range, Some(*protocol))).collect::<Vec<_>>()
+            };
+            several.iter().flat_map(of).collect()
+        }
     }
-    PortRange::merged(left)
 }
 
 fn overlap(a: &MarkingRule, b: &MarkingRule) -> bool {
@@ -149,6 +230,12 @@ fn protocols(protocol: Protocol) -> &'static [Protocol] {
     }
 }
 
-fn listed(ranges: &[PortRange]) -> String {
-    ranges.iter().map(PortRange::to_string).collect::<Vec<_>>().join(", ")
+/// `6000-6024, 6050 over TCP`.
+fn listed(ranges: &[(PortRange, Option<Protocol>)]) -> String {
+    let text = |(range, protocol): &(PortRange, Option<Protocol>)| match protocol {
+        Some(Protocol::Udp) => format!("{range} over UDP"),
+        Some(Protocol::Tcp) => format!("{range} over TCP"),
+        _ => range.to_string(),
+    };
+    ranges.iter().map(text).collect::<Vec<_>>().join(", ")
 }

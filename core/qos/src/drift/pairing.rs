@@ -1,6 +1,6 @@
 //! Which deployed rule stands for which planned one.
 
-use super::State;
+use super::{DeployedRule, State};
 use crate::class::TrafficClass;
 use crate::dscp;
 use crate::export::{Order, rules, without_programs};
@@ -13,14 +13,15 @@ use crate::rule::MarkingRule;
 /// A rule of the plan.
 pub(super) struct Planned {
     pub(super) rule: MarkingRule,
+    /// Whether it is an Edge's.
+    edge: bool,
     /// The product's own range, where the rule has the end that its documents print.
     product: Option<PortRange>,
 }
 
-/// A deployed rule, with its place and the number of the planned one that it stands for.
+/// A deployed rule, with the number of the planned one that it stands for.
 pub(super) struct Pair<'d> {
-    pub(super) place: &'d str,
-    pub(super) rule: &'d MarkingRule,
+    pub(super) deployed: DeployedRule<'d>,
     pub(super) state: State,
     pub(super) planned: Option<usize>,
 }
@@ -34,12 +35,13 @@ pub(super) fn planned(order: &Order<'_>, role: Role, marker: Marker) -> Vec<Plan
     };
     let rules = rules::of_role(order, role).unwrap_or_default();
     let rules = if marker == Marker::Host { rules } else { without_programs(rules) };
-    rules.into_iter().map(|rule| Planned { product: product(&policies, &rule), rule }).collect()
+    let edge = role == Role::Edge;
+    rules.into_iter().map(|rule| Planned { edge, product: product(&policies, &rule), rule }).collect()
 }
 
 /// Rules that are wanted as they are.
 pub(super) fn of_rules(rules: Vec<MarkingRule>) -> Vec<Planned> {
-    rules.into_iter().map(|rule| Planned { rule, product: None }).collect()
+    rules.into_iter().map(|rule| Planned { rule, edge: false, product: None }).collect()
 }
 
 impl Planned {
@@ -65,6 +67,12 @@ impl Planned {
         Some(format!("{more} {unit} {word} than what the product uses, {product}; its documents print it so"))
     }
 
+    /// Whether two planned rules differ in nothing but their program.
+    fn same_but_program(&self, other: &Planned) -> bool {
+        let plain = |planned: &Planned| MarkingRule { application: None, ..planned.rule.clone() };
+        self.rule.mark == other.rule.mark && plain(self).same_traffic(&plain(other))
+    }
+
     fn is_variant(&self, rule: &MarkingRule) -> bool {
         let with = |range: Option<PortRange>| range.and(self.product);
         let (source, destination) = (self.rule.source_ports, self.rule.destination_ports);
@@ -77,32 +85,62 @@ impl Planned {
     }
 }
 
-/// Pairs the surest first: what does the same, then what has the same name, then what shares the most ports.
-pub(super) fn pair<'d>(planned: &[Planned], deployed: &[(&'d str, &'d MarkingRule)]) -> Vec<Pair<'d>> {
-    let pair =
-        |(place, rule): &(&'d str, &'d MarkingRule)| Pair { place, rule, state: State::Extra, planned: None };
+/// Pairs the surest first: what does the same, then what has the same name, then what shares the most ports. Rules
+/// without effect come last: where nothing else stands for the planned one, it is missing.
+pub(super) fn pair<'d>(planned: &[Planned], deployed: &[DeployedRule<'d>]) -> Vec<Pair<'d>> {
+    let pair = |deployed: &DeployedRule<'d>| Pair { deployed: *deployed, state: State::Extra, planned: None };
     let mut pairs: Vec<Pair<'d>> = deployed.iter().map(pair).collect();
     let mut free: Vec<bool> = vec![true; planned.len()];
-    let same = |planned: &Planned, rule: &MarkingRule| u32::from(planned.fits(rule));
-    let named =
-        |planned: &Planned, rule: &MarkingRule| u32::from(planned.rule.name.eq_ignore_ascii_case(&rule.name));
-    settle(&mut pairs, planned, &mut free, State::Match, same);
-    settle(&mut pairs, planned, &mut free, State::Different, named);
-    settle(&mut pairs, planned, &mut free, State::Different, likeness);
+    let whole = |planned: &Planned, found: &DeployedRule<'_>| {
+        u32::from(planned.fits(found.rule) && found.doubts(planned.edge).is_empty())
+    };
+    let same = |planned: &Planned, found: &DeployedRule<'_>| u32::from(planned.fits(found.rule));
+    let named = |planned: &Planned, found: &DeployedRule<'_>| {
+        u32::from(planned.rule.name.eq_ignore_ascii_case(&found.rule.name))
+    };
+    let like = |planned: &Planned, found: &DeployedRule<'_>| likeness(planned, found.rule);
+    let steps: [(State, bool, Alike); 7] = [
+        (State::Match, false, whole),
+        (State::Different, false, same),
+        (State::Different, false, named),
+        (State::Different, false, like),
+        (State::Missing, true, same),
+        (State::Missing, true, named),
+        (State::Missing, true, like),
+    ];
+    for (state, void, alike) in steps {
+        let candidates = pairs.iter_mut().filter(|pair| pair.deployed.is_void() == void);
+        settle(candidates, planned, &mut free, state, alike);
+    }
     pairs
 }
 
+/// The planned rules that a pair answers for. A rule for every program stands for those of all programs.
+pub(super) fn covered<'p>(planned: &'p [Planned], pair: &Pair<'_>) -> impl Iterator<Item = usize> + use<'p> {
+    let all = pair.deployed.rule.application.is_none();
+    let number = pair.planned;
+    let wanted = number.and_then(|number| planned.get(number));
+    let same = move |(other, rule): (usize, &Planned)| {
+        let alike = wanted.is_some_and(|wanted| wanted.same_but_program(rule));
+        (Some(other) == number || all && alike).then_some(other)
+    };
+    planned.iter().enumerate().filter_map(same)
+}
+
+/// How alike a planned and a deployed rule are; 0 is not at all.
+type Alike = fn(&Planned, &DeployedRule<'_>) -> u32;
+
 /// Gives each rule that stands alone the free planned one that is likest, if any is like it at all.
-fn settle(
-    pairs: &mut [Pair<'_>],
+fn settle<'p, 'd: 'p>(
+    pairs: impl Iterator<Item = &'p mut Pair<'d>>,
     planned: &[Planned],
     free: &mut [bool],
     state: State,
-    likeness: impl Fn(&Planned, &MarkingRule) -> u32,
+    alike: Alike,
 ) {
-    for pair in pairs.iter_mut().filter(|pair| pair.planned.is_none()) {
+    for pair in pairs.filter(|pair| pair.planned.is_none()) {
         let candidates = planned.iter().zip(free.iter()).enumerate().filter(|(_, (_, free))| **free);
-        let scored = candidates.map(|(number, (planned, _))| (likeness(planned, pair.rule), number));
+        let scored = candidates.map(|(number, (planned, _))| (alike(planned, &pair.deployed), number));
         // The first of the likest: maxima would give the last.
         let best =
             scored.filter(|(score, _)| *score > 0).min_by_key(|(score, number)| (u32::MAX - score, *number));
@@ -115,47 +153,78 @@ fn settle(
     }
 }
 
-/// The ports that both have on the same side, for the same program; a rule without any is like none.
+/// More than there are ports.
+const PROGRAM: u32 = 100_000;
+
+/// The ports that both have on the same side; a rule without any is like none. The same program counts most, then the
+/// same program by its path, then a rule for every program.
 fn likeness(planned: &Planned, rule: &MarkingRule) -> u32 {
     let shared = |a: Option<PortRange>, b: Option<PortRange>| a?.intersection(b?).map(PortRange::count);
     let program = |rule: &MarkingRule| rule.application.as_deref().map(str::to_lowercase);
-    if program(&planned.rule) != program(rule) {
-        return 0;
-    }
+    let (wanted, has) = (program(&planned.rule), program(rule));
+    let alike = match (&wanted, &has) {
+        (wanted, has) if wanted == has => 3,
+        (Some(wanted), Some(has)) if is_path_of(has, wanted) => 2,
+        (Some(_), None) => 1,
+        _ => return 0,
+    };
     let source = shared(planned.rule.source_ports, rule.source_ports);
-    source.or_else(|| shared(planned.rule.destination_ports, rule.destination_ports)).unwrap_or(0)
+    let ports =
+        source.or_else(|| shared(planned.rule.destination_ports, rule.destination_ports)).unwrap_or(0);
+    if ports == 0 { 0 } else { alike * PROGRAM + ports }
+}
+
+/// Whether a program is this one with the folder, or without its ending.
+fn is_path_of(path: &str, program: &str) -> bool {
+    let file = path.rsplit(['\\', '/']).next().unwrap_or(path);
+    file == program || program.strip_suffix(".exe") == Some(file)
 }
 
 /// What to change in a deployed rule to make it the planned one.
-pub(super) fn change(planned: &MarkingRule, deployed: &MarkingRule) -> String {
+pub(super) fn change(all: &[Planned], wanted: &Planned, deployed: &DeployedRule<'_>) -> String {
+    let (planned, rule) = (&wanted.rule, deployed.rule);
     let mut changes = Vec::new();
-    if planned.mark != deployed.mark {
-        changes.push(format!(
-            "the mark to {}, it is {}",
-            dscp::label(planned.mark),
-            dscp::label(deployed.mark)
-        ));
+    if planned.mark != rule.mark {
+        changes.push(format!("the mark to {}, it is {}", dscp::label(planned.mark), dscp::label(rule.mark)));
     }
     let sides = [
-        ("source", planned.source_ports, deployed.source_ports),
-        ("destination", planned.destination_ports, deployed.destination_ports),
+        ("source", planned.source_ports, rule.source_ports),
+        ("destination", planned.destination_ports, rule.destination_ports),
     ];
     let text = |ports: Option<PortRange>| ports.map_or_else(|| "any".to_owned(), |ports| ports.to_string());
-    for (side, planned, deployed) in sides.into_iter().filter(|(_, planned, deployed)| planned != deployed) {
-        changes.push(format!("the {side} ports to {}, they are {}", text(planned), text(deployed)));
+    if !wanted.is_variant(rule) {
+        for (side, planned, deployed) in sides.into_iter().filter(|(_, planned, rule)| planned != rule) {
+            changes.push(format!("the {side} ports to {}, they are {}", text(planned), text(deployed)));
+        }
     }
+    changes.extend(program_change(all, wanted, rule));
+    if planned.protocol != rule.protocol {
+        changes.push(format!("the protocol to {}, it is {}", planned.protocol.name(), rule.protocol.name()));
+    }
+    let set = (!changes.is_empty()).then(|| format!("set {}", changes.join("; ")));
+    let fixes = deployed.doubts(wanted.edge).into_iter().map(|caveat| caveat.fix.clone());
+    set.into_iter().chain(fixes).collect::<Vec<String>>().join("; ")
+}
+
+fn program_change(all: &[Planned], wanted: &Planned, rule: &MarkingRule) -> Option<String> {
     let program = |rule: &MarkingRule| rule.application.clone().unwrap_or_else(|| "every program".to_owned());
-    if !program(planned).eq_ignore_ascii_case(&program(deployed)) {
-        changes.push(format!("the program to {}, it is {}", program(planned), program(deployed)));
+    let (to, is) = (program(&wanted.rule), program(rule));
+    if to.eq_ignore_ascii_case(&is) {
+        return None;
     }
-    if planned.protocol != deployed.protocol {
-        changes.push(format!(
-            "the protocol to {}, it is {}",
-            planned.protocol.name(),
-            deployed.protocol.name()
-        ));
-    }
-    format!("set {}", changes.join("; "))
+    let alike: Vec<String> =
+        all.iter().filter(|other| other.same_but_program(wanted)).map(|other| program(&other.rule)).collect();
+    Some(match rule.application.as_deref() {
+        None if alike.len() > 1 => {
+            format!("the program to {}, with a rule for each; it is every program", alike.join(" and "))
+        }
+        Some(path) if path.contains(['\\', '/']) => {
+            format!(
+                "the program to {to}, it is {is}: a path fits there only, and must be no link or mapped drive (event 16610)"
+            )
+        }
+        _ => format!("the program to {to}, it is {is}"),
+    })
 }
 
 fn ports(rule: &MarkingRule) -> Option<PortRange> {

@@ -5,9 +5,9 @@ use carillon_wire::ip::Dscp;
 use super::{Line, State};
 use crate::class::TrafficClass;
 use crate::dscp;
-use crate::export::{Order, phone_wanted};
-use crate::import::{Deployed, Fact, What};
-use crate::plan::{PhoneFamily, Plan, PortControl, QueueMap, Scope};
+use crate::export::{Order, browser_range};
+use crate::import::{Deployed, Fact, Mark, What};
+use crate::plan::{Plan, QueueMap, Scope};
 use crate::ports::PortRange;
 use crate::role::Role;
 
@@ -28,9 +28,15 @@ struct Compared {
     deployed: String,
     /// Why a difference is none.
     note: Option<String>,
+    /// What to do, where it is more than to set the planned value.
+    fix: Option<String>,
 }
 
 impl Compared {
+    fn new(what: impl Into<String>, planned: Option<String>, deployed: String) -> Compared {
+        Compared { role: None, what: what.into(), planned, deployed, note: None, fix: None }
+    }
+
     fn line(self, file: &Deployed, fact: &Fact) -> Line {
         let same = self.note.is_some() || self.planned.as_ref() == Some(&self.deployed);
         let state = match &self.planned {
@@ -40,6 +46,7 @@ impl Compared {
         };
         let fix = match &self.planned {
             _ if same => None,
+            _ if self.fix.is_some() => self.fix,
             Some(planned) => Some(format!("set it to {planned}, it is {}", self.deployed)),
             None => Some("take it back, or write it into the plan".to_owned()),
         };
@@ -60,24 +67,109 @@ impl Compared {
 fn compared(order: &Order<'_>, what: &What) -> Option<Compared> {
     let plan = order.plan;
     match what {
-        What::Rule(_) | What::Open { .. } => None,
+        What::Rule(_) | What::Open { .. } | What::Phone { .. } => None,
         What::Enabled { scope, enabled } => Some(switch(plan, scope, *enabled)),
         What::Ports { scope, role, class, ports } => Some(of_ports(plan, scope, *role, *class, *ports)),
         What::Mark { role, class, mark } => {
             let planned = plan.planned(*role, &Scope::default()).mark(*class);
-            Some(Compared {
-                role: Some(*role),
-                what: format!("mark of {role} {class}"),
-                planned: Some(dscp::label(planned)),
-                deployed: dscp::label(*mark),
-                note: None,
-            })
-        }
-        What::Phone { family, class, start, end, mark } => {
-            Some(phone(order, family, *class, (*start, *end), mark.map(|mark| mark.0)))
+            let what = format!("mark of {role} {class}");
+            let compared = Compared::new(what, Some(dscp::label(planned)), dscp::label(*mark));
+            Some(Compared { role: Some(*role), ..compared })
         }
         What::Queues(map) => queues(plan.queue_map()?, map),
+        What::Queue { name, marks } => queue(order, name, marks),
+        What::Remarked { from, to, by } => remarked(order, from, *to, by),
+        What::Browser { ports } => {
+            let planned = browser_range(order).ok().map(|ports| ports.to_string());
+            let compared = Compared::new("ports of WebRTC in browsers", planned, ports.to_string());
+            Some(Compared { role: Some(Role::Client), ..compared })
+        }
+        What::System { name, value, wanted, why } => {
+            let fix = (value != wanted).then(|| format!("make `{name}` {wanted}: {why}"));
+            Some(Compared { fix, ..Compared::new(*name, Some((*wanted).to_owned()), value.clone()) })
+        }
     }
+}
+
+/// Each mark of the plan with the classes that carry it, in some role or other.
+fn planned_marks(order: &Order<'_>) -> Vec<(TrafficClass, Dscp)> {
+    let mut marks = Vec::new();
+    for role in Role::ALL {
+        let policy = order.plan.policy(role, &order.scope);
+        for class in TrafficClass::ALL {
+            let mark = (class, policy.mark(class));
+            if mark.1 != Dscp::DEFAULT && !marks.contains(&mark) {
+                marks.push(mark);
+            }
+        }
+    }
+    marks
+}
+
+/// What one queue throws together: audio with anything else, video with signaling. Audio and video have no place in
+/// the queue of what nobody has sorted.
+fn queue(order: &Order<'_>, name: &str, marks: &[Mark]) -> Option<Compared> {
+    use TrafficClass::{Audio, Signaling, Video};
+    let has = |mark: Dscp| marks.contains(&Mark(mark));
+    let inside: Vec<(TrafficClass, Dscp)> =
+        planned_marks(order).into_iter().filter(|(_, mark)| has(*mark)).collect();
+    let apart = |a: TrafficClass, b: TrafficClass| a != b && (a == Audio || (a == Video && b == Signaling));
+    let clash = inside.iter().find_map(|(class, mark)| {
+        let other =
+            inside.iter().find(|(other, mark_of_other)| apart(*class, *other) && mark_of_other != mark)?;
+        Some(((*class, *mark), *other))
+    });
+    let named = |(class, mark): (TrafficClass, Dscp)| format!("{class} {}", dscp::label(mark));
+    let rest = ["best-effort", "class-default"]
+        .contains(&name)
+        .then(|| inside.iter().find(|(class, _)| matches!(class, Audio | Video)).copied());
+    let all = listed(inside.iter().map(|(_, mark)| *mark));
+    let what = format!("queue {name}");
+    Some(match (clash, rest.flatten(), inside.first()) {
+        (Some((a, b)), ..) => {
+            let planned = format!("{} apart from {}", named(a), named(b));
+            let fix = format!("give {} and {} a queue each: who shares one waits for the other", a.0, b.0);
+            Compared { fix: Some(fix), ..Compared::new(what, Some(planned), all) }
+        }
+        (_, Some(media), _) => {
+            let fix = format!("give {} a queue of its own: here it waits behind everything else", media.0);
+            Compared {
+                fix: Some(fix),
+                ..Compared::new(what, Some(format!("{} elsewhere", named(media))), all)
+            }
+        }
+        (None, None, Some(_)) => Compared::new(what, Some(all.clone()), all),
+        (None, None, None) => return None,
+    })
+}
+
+/// A device that gives packets of the plan another mark, or others a mark of the plan.
+fn remarked(order: &Order<'_>, from: &[Mark], to: Mark, by: &str) -> Option<Compared> {
+    let planned = planned_marks(order);
+    let is_planned = |mark: Dscp| planned.iter().any(|(_, planned)| *planned == mark);
+    let lost: Vec<Dscp> = from.iter().map(|mark| mark.0).filter(|mark| is_planned(*mark)).collect();
+    let what = format!("marks behind {by}");
+    let to_text = dscp::label(to.0);
+    if !lost.is_empty() {
+        let kept = listed(lost.iter().copied());
+        let fix = format!("leave {kept} as it is in {by}: it becomes {to_text} there");
+        return Some(Compared {
+            fix: Some(fix),
+            ..Compared::new(what, Some(kept.clone()), format!("{kept} becomes {to_text}"))
+        });
+    }
+    is_planned(to.0).then(|| {
+        let others = listed(from.iter().map(|mark| mark.0));
+        let fix = format!("take it back: others get a mark of the plan in {by}");
+        Compared { fix: Some(fix), ..Compared::new(what, None, format!("{others} becomes {to_text}")) }
+    })
+}
+
+/// `EF (46), AF41 (34)`.
+fn listed(marks: impl Iterator<Item = Dscp>) -> String {
+    let mut texts: Vec<String> = marks.map(dscp::label).collect();
+    texts.dedup();
+    texts.join(", ")
 }
 
 /// The scope that a listing names: `global`, `site:X`, or a service.
@@ -96,13 +188,8 @@ pub(super) fn scope_named(name: &str) -> Scope {
 
 fn switch(plan: &Plan, scope: &str, enabled: bool) -> Compared {
     let word = |on: bool| if on { "in force" } else { "not in force" }.to_owned();
-    Compared {
-        role: None,
-        what: format!("ranges of {scope}"),
-        planned: Some(word(plan.enabled_in(&scope_named(scope)).value)),
-        deployed: word(enabled),
-        note: None,
-    }
+    let planned = word(plan.enabled_in(&scope_named(scope)).value);
+    Compared::new(format!("ranges of {scope}"), Some(planned), word(enabled))
 }
 
 fn of_ports(plan: &Plan, scope: &str, role: Role, class: Option<TrafficClass>, ports: PortRange) -> Compared {
@@ -117,56 +204,18 @@ fn of_ports(plan: &Plan, scope: &str, role: Role, class: Option<TrafficClass>, p
     let printed = planned.is_some_and(|planned| {
         planned != ports && planned.start() == ports.start() && documented == Some(ports.end())
     });
+    let what = format!("{name} ports of {role} ({scope})");
     Compared {
         role: Some(role),
-        what: format!("{name} ports of {role} ({scope})"),
-        planned: planned.map(counted),
-        deployed: counted(ports),
         note: printed
             .then(|| "it ends as the product's documents print it, not where the product does".to_owned()),
+        ..Compared::new(what, planned.map(counted), counted(ports))
     }
 }
 
 /// With the count, as servers are configured.
 fn counted(ports: PortRange) -> String {
     format!("{ports} (start {}, count {})", ports.start(), ports.count())
-}
-
-/// Only what is set is compared, with what the family's own export would say: what a family fixes is for `plan lint`.
-fn phone(
-    order: &Order<'_>,
-    family: &str,
-    class: TrafficClass,
-    (start, end): (Option<u16>, Option<u16>),
-    mark: Option<Dscp>,
-) -> Compared {
-    let family = PhoneFamily::named(family);
-    let wanted = family.map(|family| phone_wanted(order, family, class));
-    let planned = match &wanted {
-        Some(Ok(wanted)) => told(
-            (wanted.start.filter(|_| start.is_some()), wanted.end.filter(|_| end.is_some())),
-            wanted.mark.filter(|_| mark.is_some()),
-        ),
-        // The plan asks for what such a phone cannot do.
-        _ => String::new(),
-    };
-    let gateway = family.is_some_and(|family| family.ports == PortControl::BaseAndSpacing);
-    Compared {
-        role: Some(if gateway { Role::Gateway } else { Role::Phone }),
-        what: format!("{class} of {}", family.map_or("unknown", |family| family.name)),
-        planned: (!planned.is_empty()).then_some(planned),
-        deployed: told((start, end), mark),
-        note: None,
-    }
-}
-
-fn told((start, end): (Option<u16>, Option<u16>), mark: Option<Dscp>) -> String {
-    let parts = [
-        start.map(|port| format!("start {port}")),
-        end.map(|port| format!("end {port}")),
-        mark.map(dscp::label),
-    ];
-    parts.into_iter().flatten().collect::<Vec<String>>().join(", ")
 }
 
 fn queues(planned: &QueueMap, map: &QueueMap) -> Option<Compared> {
@@ -181,5 +230,5 @@ fn queues(planned: &QueueMap, map: &QueueMap) -> Option<Compared> {
         }
     };
     let (planned, deployed) = (Some(text(planned)), text(map));
-    Some(Compared { role: None, what: "queue map".to_owned(), planned, deployed, note: None })
+    Some(Compared::new("queue map", planned, deployed))
 }

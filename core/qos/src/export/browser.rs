@@ -42,7 +42,10 @@ fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
 
 /// The ports around audio that belong to the plan's client ranges without a gap. Browsers bundle all media of a call
 /// on the port of its first, which is audio's.
-fn range(order: &Order<'_>) -> Result<PortRange, Unfit> {
+///
+/// # Errors
+/// A plan that has no audio ports for clients in force.
+pub(crate) fn range(order: &Order<'_>) -> Result<PortRange, Unfit> {
     let policy = order.plan.policy(Role::Client, &order.scope);
     let audio = policy.ports(TrafficClass::Audio).filter(|_| order.plan.enabled_in(&order.scope).value);
     let run = audio.and_then(|audio| {

@@ -13,6 +13,7 @@ pub mod rules;
 mod stamp;
 mod windows;
 
+pub(crate) use browser::range as browser_range;
 pub use firewall::Zone;
 pub use guide::Guide;
 pub(crate) use linux::without_programs;

@@ -3,10 +3,13 @@
 //! Nothing is compared with a plan here (`drift` does) and nothing is guessed: a file that cannot be read whole gives
 //! its errors with their places, and no facts.
 
+mod browser;
 mod cmdlet;
+mod first;
 mod linux;
 mod network;
 mod phone;
+mod skipped;
 mod windows;
 
 use serde::Serialize;
@@ -53,6 +56,59 @@ pub struct Fact {
     /// What it says.
     #[serde(flatten)]
     pub what: What,
+    /// Why it does less than it says; empty if it does all of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caveats: Vec<Caveat>,
+}
+
+impl Fact {
+    /// A statement that holds as it stands.
+    pub fn new(place: impl Into<String>, what: What) -> Fact {
+        Fact { place: place.into(), what, caveats: Vec::new() }
+    }
+}
+
+/// Why a rule does less, or more, than its ports and its mark say.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Caveat {
+    /// What is left of it.
+    pub reach: Reach,
+    /// What is the matter, behind the rule: `only to the addresses 10.0.0.0/8`.
+    pub text: String,
+    /// What to do: `set `Remote IP` to `*``.
+    pub fix: String,
+}
+
+/// How far a rule with a caveat reaches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// To no packet: the device skips it, or never gets there.
+    Nothing,
+    /// To some of its packets, or to all with something done to them that no plan asks for.
+    Part,
+    /// To packets with some source addresses.
+    Sources,
+    /// To packets with some destination addresses.
+    Destinations,
+    /// To what goes over some interfaces.
+    Interfaces,
+    /// To what passes through, not to what the host itself sends.
+    Passing,
+    /// To what one program sends, on a system that has no other way to say that.
+    OneProgram,
+}
+
+impl Caveat {
+    /// The rule has no effect.
+    pub(crate) fn nothing(text: impl Into<String>, fix: impl Into<String>) -> Caveat {
+        Caveat { reach: Reach::Nothing, text: text.into(), fix: fix.into() }
+    }
+
+    /// The rule holds in part.
+    pub(crate) fn part(text: impl Into<String>, fix: impl Into<String>) -> Caveat {
+        Caveat { reach: Reach::Part, text: text.into(), fix: fix.into() }
+    }
 }
 
 /// What a device can be told.
@@ -106,6 +162,38 @@ pub enum What {
     /// A switch's table from mark to queue.
     #[serde(skip)]
     Queues(QueueMap),
+    /// Marks that one queue of a device has for itself.
+    Queue {
+        /// The class or forwarding class that it is.
+        name: String,
+        /// The marks.
+        marks: Vec<Mark>,
+    },
+    /// Packets that come with one of these marks leave with another.
+    Remarked {
+        /// The marks that are lost.
+        from: Vec<Mark>,
+        /// The mark in their place.
+        to: Mark,
+        /// Where, as the device calls it.
+        by: String,
+    },
+    /// The ports from which browsers send.
+    Browser {
+        /// The ports.
+        ports: PortRange,
+    },
+    /// A setting of the system that decides whether marks are set at all.
+    System {
+        /// Its name.
+        name: &'static str,
+        /// The value that it has.
+        value: String,
+        /// The value that it must have.
+        wanted: &'static str,
+        /// What happens otherwise.
+        why: &'static str,
+    },
     /// Ports that a firewall lets pass.
     Open {
         /// From whom.
@@ -118,7 +206,7 @@ pub enum What {
 }
 
 /// A mark as a number in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Mark(#[serde(with = "crate::dscp::number")] pub Dscp);
 
@@ -156,6 +244,7 @@ pub(crate) struct Read {
 fn formats() -> impl Iterator<Item = (Marker, &'static Format)> {
     let groups = [
         (Marker::Host, windows::FORMATS),
+        (Marker::Host, browser::FORMATS),
         (Marker::Host, cmdlet::FORMATS),
         (Marker::Host, phone::FORMATS),
         (Marker::Network, network::FORMATS),

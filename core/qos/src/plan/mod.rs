@@ -3,6 +3,7 @@
 //! A plan is a TOML file (reference: `docs/plan.md`). What the file says ([`raw`]) is one type, what it
 //! means after presets and checks ([`Plan`]) is another. A plan judges no packets; `verify` does.
 
+mod deployed;
 mod diff;
 mod entries;
 mod explain;
@@ -22,6 +23,7 @@ mod section;
 pub mod show;
 mod write;
 
+pub(crate) use deployed::{Estate, deployed};
 pub use diff::Difference;
 pub use explain::{Candidate, Explained};
 pub use layer::{Ports, Scope};

@@ -50,7 +50,7 @@ pub(super) fn roles(file: &Deployed) -> Vec<Guess<Role>> {
             own(rule).or_else(|| by_program(rule)).or_else(|| word(&rule.name, &ROLE_WORDS)).or(of_file);
         Guess { value: said.unwrap_or(Role::Conferencing), sure: said.is_some() }
     };
-    rules_of(file).into_iter().map(|(_, rule)| role(rule)).collect()
+    rules_of(file).into_iter().map(|found| role(found.rule)).collect()
 }
 
 /// The class that a rule is about, if it can be told and a plan can say so.
@@ -79,13 +79,18 @@ pub(super) fn relayed_to(rule: &MarkingRule) -> Option<Role> {
     server.then_some(Role::Conferencing)
 }
 
-/// `Carillon ROLE CLASS …`.
+/// `Carillon ROLE CLASS …`, or with `_` for what MDM takes for no part of a name.
 fn own(rule: &MarkingRule) -> Option<Role> {
-    Role::from_name(rule.name.strip_prefix("Carillon ")?.split(' ').next()?)
+    Role::from_name(own_words(rule)?.next()?)
 }
 
 fn own_class(rule: &MarkingRule) -> Option<TrafficClass> {
-    TrafficClass::from_name(rule.name.strip_prefix("Carillon ")?.split(' ').nth(1)?)
+    TrafficClass::from_name(own_words(rule)?.nth(1)?)
+}
+
+fn own_words(rule: &MarkingRule) -> Option<impl Iterator<Item = &str>> {
+    let rest = rule.name.strip_prefix("Carillon").filter(|rest| rest.starts_with([' ', '_']))?;
+    Some(rest.split([' ', '_']).skip(1))
 }
 
 fn by_program(rule: &MarkingRule) -> Option<Role> {

@@ -108,10 +108,43 @@ impl Lines {
                         format!("{} is passed over: it sets nothing that a plan knows", first.text),
                     );
                 }
-                None => {}
+                None if harmless(&name) => {}
+                None => {
+                    let text: Vec<&str> = part.iter().map(|word| word.text.as_str()).collect();
+                    settings.skip(first.line, &text.join(" "));
+                }
             }
         }
     }
+}
+
+/// Cmdlets that only show something, and what stands around others.
+const HARMLESS: [&str; 18] = [
+    "foreach-object",
+    "foreach",
+    "%",
+    "where-object",
+    "where",
+    "?",
+    "fl",
+    "format-list",
+    "ft",
+    "format-table",
+    "select",
+    "select-object",
+    "sort-object",
+    "out-null",
+    "out-file",
+    "import-module",
+    "gpupdate",
+    "invoke-csmanagementstorereplication",
+];
+
+fn harmless(name: &str) -> bool {
+    let shows = ["get-", "test-cs", "enable-cstopology", "write-", "export-"]
+        .iter()
+        .any(|verb| name.starts_with(verb));
+    shows || HARMLESS.contains(&name)
 }
 
 fn changes(name: &str) -> bool {

@@ -38,6 +38,11 @@ impl Block {
         self.lines.push((line, name.to_owned(), value.to_owned()));
     }
 
+    /// Whether an object has begun.
+    pub(super) fn is_open(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     /// The object is complete.
     pub(super) fn end(&mut self, settings: &mut Settings) {
         let lines = std::mem::take(&mut self.lines);

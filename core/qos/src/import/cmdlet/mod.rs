@@ -36,6 +36,9 @@ fn read(bytes: &[u8]) -> Result<Read, Vec<Note>> {
                 let wrapped = text.starts_with([' ', '\t']) && !text.trim().is_empty();
                 if !wrapped {
                     block.end(&mut settings);
+                } else if block.is_open() && !commands.continues(text) && !command::begins(text) {
+                    // The value above goes on.
+                    continue;
                 }
                 commands.add(line, text, &mut settings);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use carillon_wire::ip::Dscp;
 
+use super::super::skipped::Skipped;
 use super::super::{Fact, Note, Read, What};
 use super::property::{Meaning, Object};
 use crate::class::TrafficClass;
@@ -30,6 +31,7 @@ pub(super) struct Settings {
     counts: BTreeMap<Key, Told>,
     mark: Option<Told>,
     notes: Vec<Note>,
+    skipped: Skipped,
     errors: Vec<Note>,
     statements: usize,
 }
@@ -37,6 +39,11 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn note(&mut self, line: u32, text: impl Into<String>) {
         tell(&mut self.notes, line, text.into());
+    }
+
+    /// A line that is not understood.
+    pub(super) fn skip(&mut self, line: u32, text: &str) {
+        self.skipped.add(line, text);
     }
 
     pub(super) fn error(&mut self, line: u32, text: impl Into<String>) {
@@ -155,8 +162,8 @@ impl Settings {
             return Err(self.errors);
         }
         facts.sort_by_key(|(line, _)| *line);
-        let facts =
-            facts.into_iter().map(|(line, what)| Fact { place: format!("line {line}"), what }).collect();
+        let facts = facts.into_iter().map(|(line, what)| Fact::new(format!("line {line}"), what)).collect();
+        self.notes.extend(self.skipped.notes());
         Ok(Read { facts, notes: self.notes })
     }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use carillon_wire::ip::Dscp;
 
-use super::rule::{self, Context, Marking, Named};
+use super::rule::{self, Context, Marking, Named, Place};
 use super::syntax::{Item, Statement};
 use super::{Note, Read, at};
 use crate::dscp;
-use crate::import::{Fact, What};
+use crate::import::first::{Earlier, Taken};
+use crate::import::skipped::Skipped;
+use crate::import::{Caveat, Fact, Reach, What};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 
@@ -24,6 +26,41 @@ pub(super) fn of_ruleset(statements: &[Statement]) -> Result<Read, Vec<Note>> {
     collected.finish()
 }
 
+/// A rule that was read elsewhere: where it hangs, and what it does.
+pub(super) struct Hooked {
+    /// The hook as nftables calls it.
+    pub(super) hook: String,
+    /// The chain's name.
+    pub(super) chain: String,
+    /// For each version of IP the marking; none for a rule that ends the way of packets.
+    pub(super) markings: Vec<Marking>,
+    /// What leaves the chain.
+    pub(super) ending: Option<Marking>,
+}
+
+/// Facts of rules of another spelling.
+///
+/// # Errors
+/// Rules that contradict each other.
+pub(super) fn of_rules(rules: &[Hooked]) -> Result<Read, Vec<Note>> {
+    let mut collected = Collected { ports_left: MAX_PORTS, ..Collected::default() };
+    let mut chain = "";
+    for rule in rules {
+        if rule.chain != chain {
+            (collected.hook, collected.earlier) = (rule.hook.clone(), Earlier::default());
+            chain = &rule.chain;
+        }
+        for marking in &rule.markings {
+            match marking.unknown.is_empty() {
+                true => collected.add(marking, &rule.chain),
+                false => collected.pass_over(marking),
+            }
+        }
+        rule.ending.iter().for_each(|ending| collected.end(ending));
+    }
+    collected.finish()
+}
+
 /// What marks the same packets in the same way.
 struct Group {
     source_ports: Option<PortRange>,
@@ -33,7 +70,10 @@ struct Group {
     name: String,
     /// UDP over 4 and 6, TCP over 4 and 6.
     covered: [bool; 4],
-    place: Vec<String>,
+    place: Vec<Place>,
+    /// What the chain is hooked to.
+    hook: String,
+    caveats: Vec<Caveat>,
 }
 
 #[derive(Default)]
@@ -41,6 +81,10 @@ struct Collected {
     definitions: Named,
     ports_left: u32,
     groups: Vec<Group>,
+    /// Of the chain that is read: its hook, and the rules that end the way of packets.
+    hook: String,
+    earlier: Earlier,
+    skipped: Skipped,
     notes: Vec<Note>,
     errors: Vec<Note>,
 }
@@ -69,9 +113,12 @@ impl Collected {
                 let skipped = if family { 5 } else { 4 };
                 let items = statement.items.get(skipped..).unwrap_or_default();
                 let chain = rest.get(usize::from(family) + 1).copied().unwrap_or_default();
+                (self.hook, self.earlier) = (String::new(), Earlier::default());
                 self.rule(statement, items, chain, &Named::new());
             }
-            _ => {}
+            (["flush" | "delete" | "destroy" | "table" | "add" | "create" | "insert" | "include", ..], _) => {
+            }
+            (words, _) => self.skipped.add(statement.line, &words.join(" ")),
         }
     }
 
@@ -94,7 +141,9 @@ impl Collected {
         }
         for statement in body {
             let words: Vec<&str> = statement.words().collect();
-            if let (["set", name], Some(Item::Block(inside))) = (words.as_slice(), statement.items.last()) {
+            if let (["set" | "map", name], Some(Item::Block(inside))) =
+                (words.as_slice(), statement.items.last())
+            {
                 let elements = inside.iter().find(|statement| statement.words().next() == Some("elements"));
                 let items = elements.and_then(|statement| statement.items.get(2..)).unwrap_or_default();
                 sets.insert(format!("@{name}"), items.to_vec());
@@ -109,9 +158,17 @@ impl Collected {
     }
 
     fn chain(&mut self, chain: &str, rules: &[Statement], sets: &Named) {
-        let base = rules.iter().any(|statement| statement.words().any(|word| word == "hook"));
+        let hook = |statement: &Statement| -> Option<String> {
+            let mut words = statement.words().skip_while(|word| *word != "hook").skip(1);
+            words.next().map(str::to_owned)
+        };
+        let hook = rules.iter().find_map(hook);
+        let base = hook.is_some();
+        (self.hook, self.earlier) = (hook.unwrap_or_default(), Earlier::default());
         let before = self.groups.len();
-        for statement in rules {
+        let heads = ["type", "policy", "flags", "comment", "device"];
+        let is_rule = |rule: &&Statement| !rule.words().next().is_some_and(|word| heads.contains(&word));
+        for statement in rules.iter().filter(is_rule) {
             self.rule(statement, &statement.items, chain, sets);
         }
         if !base && self.groups.len() > before {
@@ -130,10 +187,50 @@ impl Collected {
         }
         let mut context = Context { definitions: &self.definitions, sets, ports_left: &mut self.ports_left };
         match rule::read(statement, items, &mut context) {
-            Ok(None) => {}
-            Ok(Some(marking)) if !marking.unknown.is_empty() => self.pass_over(&marking),
-            Ok(Some(marking)) => self.add(&marking, chain),
+            Ok(markings) if markings.is_empty() => {
+                if let Some(ending) = rule::ending(statement, items, &mut context) {
+                    self.end(&ending);
+                } else if of_iptables(items) {
+                    let text =
+                        "marks by an extension of iptables, which nft does not show: `iptables-save` does";
+                    self.note(at(statement.line, text));
+                }
+            }
+            Ok(markings) => {
+                for marking in markings {
+                    match marking.unknown.is_empty() {
+                        true => self.add(&marking, chain),
+                        false => self.pass_over(&marking),
+                    }
+                }
+            }
             Err(note) => self.errors.push(note),
+        }
+    }
+
+    /// Packets that leave the chain here as they are.
+    fn end(&mut self, ending: &Marking) {
+        let place: Vec<&str> = ending.place.iter().map(|place| place.text.as_str()).collect();
+        // Nobody's call goes over the loopback.
+        if place.iter().any(|text| text.ends_with("\"lo\"") || text.ends_with(" lo")) {
+            return;
+        }
+        let only: Vec<&str> = place.into_iter().chain(ending.unknown.iter().map(String::as_str)).collect();
+        let protocol = match (ending.udp, ending.tcp) {
+            (true, true) => Protocol::Both,
+            (true, false) => Protocol::Udp,
+            (false, true) => Protocol::Tcp,
+            (false, false) => return,
+        };
+        let any_or = |ranges: &[PortRange]| -> Vec<Option<PortRange>> {
+            if ranges.is_empty() { vec![None] } else { ranges.iter().copied().map(Some).collect() }
+        };
+        for source in any_or(&ending.source_ports) {
+            for destination in any_or(&ending.destination_ports) {
+                let only = (!only.is_empty()).then(|| format!("`{}`", only.join(" ")));
+                let line = usize::try_from(ending.line).unwrap_or_default();
+                self.earlier.add(Taken { line, protocol, source, destination, only, mark: None });
+            }
         }
     }
 
@@ -177,7 +274,10 @@ impl Collected {
         let same =
             |group: &&mut Group| (group.source_ports, group.destination_ports) == (source, destination);
         let twice = |group: &Group| group.covered.iter().zip(covered).any(|(a, b)| *a && b);
-        let mut others = self.groups.iter_mut().filter(same);
+        let hook = self.hook.clone();
+        let caveats =
+            self.earlier.caveats(&rule_of("", protocol_of(covered), (source, destination), marking.mark));
+        let mut others = self.groups.iter_mut().filter(same).filter(|group| group.hook == hook);
         match others
             .find(|group| group.mark == marking.mark || (twice(group) && group.place == marking.place))
         {
@@ -209,6 +309,8 @@ impl Collected {
                 name: marking.name.clone().unwrap_or_else(|| format!("{chain}, line {}", marking.line)),
                 covered,
                 place: marking.place.clone(),
+                hook,
+                caveats,
             }),
         }
     }
@@ -218,34 +320,90 @@ impl Collected {
             return Err(self.errors);
         }
         let (mut facts, mut notes) = (Vec::new(), self.notes);
+        notes.extend(self.skipped.notes());
         for group in self.groups {
-            let place = || format!("line {}", group.line);
-            if !group.place.is_empty() {
-                let text = format!("marks only where also `{}` holds", group.place.join("` or `"));
-                notes.push(Note { place: place(), text });
-            }
+            let place = format!("line {}", group.line);
             let protocol = match group.covered {
                 [true, true, true, true] => Protocol::Both,
                 [true, true, false, false] => Protocol::Udp,
                 [false, false, true, true] => Protocol::Tcp,
                 covered => {
-                    notes.push(Note { place: place(), text: half(covered) });
+                    notes.push(Note { place, text: half(covered) });
                     continue;
                 }
             };
-            facts.push(Fact {
-                place: place(),
-                what: What::Rule(MarkingRule {
-                    name: group.name.clone(),
-                    application: None,
-                    protocol,
-                    source_ports: group.source_ports,
-                    destination_ports: group.destination_ports,
-                    mark: group.mark,
-                }),
-            });
+            let what = What::Rule(rule_of(
+                &group.name,
+                protocol,
+                (group.source_ports, group.destination_ports),
+                group.mark,
+            ));
+            facts.push(Fact { caveats: group.all_caveats(), ..Fact::new(place, what) });
         }
         Ok(Read { facts, notes })
+    }
+}
+
+impl Group {
+    fn all_caveats(&self) -> Vec<Caveat> {
+        let mut caveats = self.caveats.clone();
+        caveats.extend(of_hook(&self.hook));
+        for reach in [Reach::Sources, Reach::Destinations, Reach::Interfaces, Reach::OneProgram] {
+            let texts: Vec<String> = self
+                .place
+                .iter()
+                .filter(|place| place.reach == reach)
+                .map(|place| format!("`{}`", place.text))
+                .collect();
+            if !texts.is_empty() {
+                let text = format!("only where {} holds", texts.join(" or "));
+                caveats.push(Caveat { reach, text, fix: format!("take {} away", texts.join(" and ")) });
+            }
+        }
+        caveats
+    }
+}
+
+/// Whether a rule was made by iptables and sets a mark that nft cannot print.
+fn of_iptables(items: &[Item]) -> bool {
+    items.windows(3).any(|words| {
+        let [first, second, Item::Text(target)] = words else { return false };
+        first.word() == Some("xt")
+            && second.word() == Some("target")
+            && matches!(target.as_str(), "DSCP" | "TOS")
+    })
+}
+
+/// What a chain sees by its hook.
+fn of_hook(hook: &str) -> Option<Caveat> {
+    match hook {
+        "input" | "ingress" => Some(Caveat::nothing(
+            format!("in a chain of hook {hook}, which sees what arrives and marks nothing that leaves"),
+            "move it to a chain of hook output; on routers, of hook forward or postrouting",
+        )),
+        "forward" | "prerouting" => Some(Caveat {
+            reach: Reach::Passing,
+            text: format!("in a chain of hook {hook}, which sees nothing that the host itself sends"),
+            fix: "move it to a chain of hook output or postrouting".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+fn rule_of(
+    name: &str,
+    protocol: Protocol,
+    (source_ports, destination_ports): (Option<PortRange>, Option<PortRange>),
+    mark: Dscp,
+) -> MarkingRule {
+    MarkingRule { name: name.to_owned(), application: None, protocol, source_ports, destination_ports, mark }
+}
+
+fn protocol_of([udp4, udp6, tcp4, tcp6]: [bool; 4]) -> Protocol {
+    match (udp4 || udp6, tcp4 || tcp6) {
+        (true, false) => Protocol::Udp,
+        (false, true) => Protocol::Tcp,
+        _ => Protocol::Both,
     }
 }
 

@@ -1,14 +1,18 @@
-//! nftables: rule sets as people write them and as `nft list ruleset` prints them.
+//! nftables: rule sets as people write them and as `nft list ruleset` prints them; and what `iptables-save` prints.
 //!
 //! Read are rules that set a mark; what else a host filters is not looked at.
 
+mod iptables;
 mod marks;
 mod rule;
 mod syntax;
 
 use super::{Format, Note, Read};
 
-pub(super) const FORMATS: &[Format] = &[Format { name: "nftables rule set", recognise, read }];
+pub(super) const FORMATS: &[Format] = &[
+    Format { name: "nftables rule set", recognise, read },
+    Format { name: "iptables rules", recognise: iptables::recognise, read: iptables::read },
+];
 
 /// What the first line of a rule set begins with.
 const BEGINNINGS: [&str; 8] = [
@@ -30,18 +34,20 @@ fn recognise(bytes: &[u8]) -> bool {
 }
 
 fn read(bytes: &[u8]) -> Result<Read, Vec<Note>> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        vec![Note {
-            place: format!("offset {:#x}", error.valid_up_to()),
-            text: "is no UTF-8 text".to_owned(),
-        }]
-    })?;
+    let text = text(bytes)?;
     let statements = syntax::parse(text).map_err(|note| vec![note])?;
     let mut read = marks::of_ruleset(&statements)?;
     if read.facts.is_empty() && read.notes.is_empty() {
         read.notes.push(at(1, "no rule here sets a mark"));
     }
     Ok(read)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Vec<Note>> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let place = format!("offset {:#x}", error.valid_up_to());
+        vec![Note { place, text: "is no UTF-8 text".to_owned() }]
+    })
 }
 
 /// A place in a text.

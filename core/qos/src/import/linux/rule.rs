@@ -7,6 +7,7 @@ use carillon_wire::ip::Dscp;
 use super::syntax::{Item, Statement};
 use super::{Note, at};
 use crate::dscp;
+use crate::import::Reach;
 use crate::ports::PortRange;
 
 /// Sets of a table, or definitions of a file, by `@name` or `$name`.
@@ -17,6 +18,14 @@ pub(super) struct Context<'a> {
     pub(super) definitions: &'a Named,
     pub(super) sets: &'a Named,
     pub(super) ports_left: &'a mut u32,
+}
+
+/// A condition beside ports.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Place {
+    pub(super) reach: Reach,
+    /// As it stands there, without the version of IP: `ip saddr @servers` and `ip6 saddr @servers` are alike.
+    pub(super) text: String,
 }
 
 /// What a rule marks. Several ranges stand for as many rules.
@@ -32,34 +41,17 @@ pub(super) struct Marking {
     pub(super) destination_ports: Vec<PortRange>,
     /// The rule's comment.
     pub(super) name: Option<String>,
-    /// Conditions on where the packet goes, which a plan does not state.
-    pub(super) place: Vec<String>,
+    /// Conditions on where the packet goes or whose it is, which a plan does not state.
+    pub(super) place: Vec<Place>,
     /// What else it depends on; then it is not the plan's rule.
     pub(super) unknown: Vec<String>,
 }
 
-/// Reads a rule; `None` if it sets no mark.
-///
-/// # Errors
-/// Ports and marks that are none.
-pub(super) fn read(
-    statement: &Statement,
-    items: &[Item],
-    context: &mut Context<'_>,
-) -> Result<Option<Marking>, Note> {
-    let sets_mark =
-        |pair: &[Item]| matches!(pair, [a, b] if a.word() == Some("dscp") && b.word() == Some("set"));
-    if !items.windows(2).any(sets_mark) {
-        return Ok(None);
-    }
-    let mut reader = Reader {
-        items,
-        at: 0,
-        context,
-        protocols: None,
-        set: None,
-        marking: Marking {
-            line: statement.line,
+impl Marking {
+    /// Of every packet, until conditions are added.
+    pub(super) fn empty(line: u32) -> Marking {
+        Marking {
+            line,
             version: 0,
             mark: Dscp::DEFAULT,
             udp: true,
@@ -69,12 +61,55 @@ pub(super) fn read(
             name: None,
             place: Vec::new(),
             unknown: Vec::new(),
-        },
-    };
+        }
+    }
+}
+
+/// Reads a rule; empty if it sets no mark, several where a map gives each of its ports a mark.
+///
+/// # Errors
+/// Ports and marks that are none.
+pub(super) fn read(
+    statement: &Statement,
+    items: &[Item],
+    context: &mut Context<'_>,
+) -> Result<Vec<Marking>, Note> {
+    let sets_mark =
+        |pair: &[Item]| matches!(pair, [a, b] if a.word() == Some("dscp") && b.word() == Some("set"));
+    if !items.windows(2).any(sets_mark) {
+        return Ok(Vec::new());
+    }
+    let mut reader = Reader::of(statement, items, context);
     while let Some(item) = reader.next() {
         reader.step(item)?;
     }
     Ok(reader.finish())
+}
+
+/// What ends the way of packets through a chain: a verdict, with the packets that it is for.
+pub(super) fn ending(statement: &Statement, items: &[Item], context: &mut Context<'_>) -> Option<Marking> {
+    const VERDICTS: [&str; 6] = ["accept", "return", "drop", "reject", "goto", "queue"];
+    let at = items.iter().position(|item| item.word().is_some_and(|word| VERDICTS.contains(&word)))?;
+    let mut reader = Reader::of(statement, items.get(..at)?, context);
+    while let Some(item) = reader.next() {
+        reader.step(item).ok()?;
+    }
+    let (udp, tcp) = reader.protocols.unwrap_or((true, true));
+    Some(Marking { udp, tcp, ..reader.marking })
+}
+
+impl<'a, 'c, 'n> Reader<'a, 'c, 'n> {
+    fn of(statement: &Statement, items: &'a [Item], context: &'c mut Context<'n>) -> Reader<'a, 'c, 'n> {
+        Reader {
+            items,
+            at: 0,
+            context,
+            protocols: None,
+            set: None,
+            mapped: Vec::new(),
+            marking: Marking::empty(statement.line),
+        }
+    }
 }
 
 struct Reader<'a, 'c, 'n> {
@@ -83,6 +118,8 @@ struct Reader<'a, 'c, 'n> {
     context: &'c mut Context<'n>,
     protocols: Option<(bool, bool)>,
     set: Option<(u8, Dscp)>,
+    /// A map's ports, whether they are those of the source, and their marks.
+    mapped: Vec<(PortRange, bool, Dscp)>,
     marking: Marking,
 }
 
@@ -135,6 +172,10 @@ impl<'a> Reader<'a, '_, '_> {
             return Ok(());
         }
         self.at += 1;
+        if let Some("udp" | "tcp" | "th") = self.peek() {
+            self.map(version);
+            return Ok(());
+        }
         let text = self.value_text();
         // The kernel's own tool prints two values by names that nobody else uses.
         let mark = match text.as_str() {
@@ -146,11 +187,53 @@ impl<'a> Reader<'a, '_, '_> {
         Ok(())
     }
 
+    /// `ip dscp set udp sport map { 20000-20039 : ef, 20040-20079 : af41 }`.
+    fn map(&mut self, version: u8) {
+        let protocol = self.next().and_then(Item::word).unwrap_or_default();
+        let side = self.next().and_then(Item::word).unwrap_or_default();
+        let known = matches!(side, "sport" | "dport") && self.peek() == Some("map");
+        self.at += usize::from(known);
+        let value = self.next();
+        let named = value.and_then(Item::word).and_then(|name| self.context.sets.get(name));
+        let elements = match (value, named) {
+            (Some(Item::Block(statements)), _) => {
+                statements.iter().flat_map(|one| one.items.clone()).collect()
+            }
+            (_, Some(items)) => match items.as_slice() {
+                [Item::Block(statements)] => statements.iter().flat_map(|one| one.items.clone()).collect(),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        let words: Option<Vec<&str>> = elements.iter().map(Item::word).collect();
+        let text = words.unwrap_or_default().join(" ");
+        let pairs: Option<Vec<(PortRange, bool, Dscp)>> =
+            text.split(',').map(|pair| element(pair, side == "sport")).collect();
+        match pairs.filter(|_| known) {
+            Some(pairs) => {
+                self.limit(protocol != "tcp", protocol != "udp");
+                *self.context.ports_left = self.context.ports_left.saturating_sub(pairs.len() as u32);
+                self.mapped = pairs;
+                self.set = Some((version, Dscp::DEFAULT));
+            }
+            None => {
+                self.set = Some((version, Dscp::DEFAULT));
+                self.strange("a mark that is worked out from a map");
+            }
+        }
+    }
+
     /// A condition that says where a packet goes: `ip saddr @servers`, `oifname "eth0"`.
     fn place(&mut self, family: &str) {
         let field = self.next().and_then(Item::word).unwrap_or_default();
         let value = self.value_text();
-        self.marking.place.push(format!("{family} {field} {value}").trim().to_owned());
+        let reach = match field {
+            "saddr" => Reach::Sources,
+            "daddr" => Reach::Destinations,
+            _ => Reach::Interfaces,
+        };
+        let text = format!("{family} {field} {value}").trim().to_owned();
+        self.marking.place.push(Place { reach, text });
     }
 
     /// A control group or a user: whose packet it is.
@@ -166,7 +249,7 @@ impl<'a> Reader<'a, '_, '_> {
             self.at += 2;
         }
         let value = self.value_text();
-        self.marking.place.push(format!("{word} {field} {value}"));
+        self.marking.place.push(Place { reach: Reach::OneProgram, text: format!("{word} {field} {value}") });
     }
 
     fn comment(&mut self) {
@@ -269,16 +352,32 @@ impl<'a> Reader<'a, '_, '_> {
         }
     }
 
-    fn finish(mut self) -> Option<Marking> {
-        let (version, mark) = self.set?;
+    fn finish(mut self) -> Vec<Marking> {
+        let Some((version, mark)) = self.set else { return Vec::new() };
         let (udp, tcp) = self.protocols.unwrap_or((true, true));
         self.marking = Marking { version, mark, udp, tcp, ..self.marking };
         let no_ports = self.marking.source_ports.is_empty() && self.marking.destination_ports.is_empty();
-        if no_ports && self.marking.unknown.is_empty() {
+        if no_ports && self.mapped.is_empty() && self.marking.unknown.is_empty() {
             self.marking.unknown.push("no ports".to_owned());
         }
-        Some(self.marking)
+        if self.mapped.is_empty() {
+            return vec![self.marking];
+        }
+        let marking = self.marking;
+        let of_element = |(ports, source, mark): (PortRange, bool, Dscp)| {
+            let mut marking = Marking { mark, ..marking.clone() };
+            let end = if source { &mut marking.source_ports } else { &mut marking.destination_ports };
+            *end = vec![ports];
+            marking
+        };
+        self.mapped.into_iter().map(of_element).collect()
     }
+}
+
+/// `20000-20039 : ef`.
+fn element(text: &str, source: bool) -> Option<(PortRange, bool, Dscp)> {
+    let (ports, mark) = text.split_once(':')?;
+    Some((PortRange::parse(ports)?, source, dscp::parse(mark).ok()?))
 }
 
 fn text_of(item: &Item) -> String {

@@ -1,4 +1,4 @@
-//! One line of a Cisco access list: which ports it lets match, if ports are all that it asks for.
+//! One line of a Cisco access list: which ports it lets match, and for which addresses.
 
 use super::{protocol, range};
 use crate::ports::PortRange;
@@ -10,6 +10,10 @@ pub(super) struct Entry {
     pub(super) protocol: Protocol,
     pub(super) source: Vec<Option<PortRange>>,
     pub(super) destination: Vec<Option<PortRange>>,
+    /// Source addresses; `None` is any.
+    pub(super) from: Option<String>,
+    /// Destination addresses.
+    pub(super) to: Option<String>,
 }
 
 /// Why a line is no such entry.
@@ -28,10 +32,12 @@ impl Entry {
             words.split_first().ok_or_else(|| Not::Readable("a `permit` without anything".to_owned()))?;
         let protocol = protocol(first)
             .ok_or_else(|| Not::Ports(format!("matches the protocol {first}, not UDP or TCP")))?;
-        let (source, rest) = end(rest)?;
-        let (destination, rest) = end(rest)?;
+        let (from, rest) = address(rest)?;
+        let (source, rest) = ports(rest)?;
+        let (to, rest) = address(rest)?;
+        let (destination, rest) = ports(rest)?;
         match rest.first() {
-            None | Some(&"log") => Ok(Entry { protocol, source, destination }),
+            None | Some(&"log") => Ok(Entry { protocol, source, destination, from, to }),
             Some(word) => Err(Not::Ports(format!("asks for more than ports ({word})"))),
         }
     }
@@ -39,11 +45,22 @@ impl Entry {
 
 type End<'a> = (Vec<Option<PortRange>>, &'a [&'a str]);
 
-/// An address, which must be any, and ports.
-fn end<'a>(words: &'a [&'a str]) -> Result<End<'a>, Not> {
+/// An address or a name of several, `None` for any: `host 10.0.0.1`, `10.1.0.0 0.0.0.255`, `2001:db8::/64`.
+fn address<'a>(words: &'a [&'a str]) -> Result<(Option<String>, &'a [&'a str]), Not> {
+    let dotted = |word: &str| word.bytes().all(|b| b.is_ascii_digit() || b == b'.') && word.contains('.');
     match words {
-        ["any", rest @ ..] => ports(rest),
-        [] => Err(Not::Readable("ends before both addresses are named".to_owned())),
+        ["any" | "any4" | "any6", rest @ ..] => Ok((None, rest)),
+        ["host" | "object-group" | "addrgroup", address, rest @ ..] => {
+            Ok((Some((*address).to_owned()), rest))
+        }
+        [address, "0.0.0.0", rest @ ..] if dotted(address) => Ok((Some((*address).to_owned()), rest)),
+        [address, wildcard, rest @ ..] if dotted(address) && dotted(wildcard) => {
+            Ok((Some(format!("{address} {wildcard}")), rest))
+        }
+        [network, rest @ ..] if network.contains('/') => Ok((Some((*network).to_owned()), rest)),
+        [] | ["host" | "object-group" | "addrgroup"] => {
+            Err(Not::Readable("ends before both addresses are named".to_owned()))
+        }
         [word, ..] => Err(Not::Ports(format!("holds for some addresses only ({word})"))),
     }
 }
@@ -139,10 +156,27 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_read_in_every_spelling() {
+        for (text, from, to) in [
+            ("udp host 10.0.0.1 eq 5 any", Some("10.0.0.1"), None),
+            ("udp any object-group SERVERS range 5 9", None, Some("SERVERS")),
+            (
+                "tcp 10.1.0.0 0.0.0.255 range 5 9 10.2.0.7 0.0.0.0",
+                Some("10.1.0.0 0.0.0.255"),
+                Some("10.2.0.7"),
+            ),
+            ("udp 2001:db8::/64 range 5 9 any", Some("2001:db8::/64"), None),
+        ] {
+            let entry = entry(text).unwrap();
+            assert_eq!((entry.from.as_deref(), entry.to.as_deref()), (from, to), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_more_than_ports_and_what_is_broken_are_told_apart() {
         for text in [
             "icmp any any",
-            "udp host 10.0.0.1 any",
+            "udp somewhere any",
             "udp any any dscp ef",
             "tcp any neq 5 any",
             "tcp any any eq h323",

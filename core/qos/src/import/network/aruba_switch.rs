@@ -1,10 +1,10 @@
-//! ArubaOS-Switch (ProCurve): lines that mark by port, for both ends of a flow.
+//! ArubaOS-Switch (ProCurve): lines that mark by port, for both ends of a flow, and the priority of each mark.
 
 use std::collections::BTreeMap;
 
 use super::{Outcome, fact, has_line, note, outcome, range, text};
 use crate::dscp;
-use crate::import::Read;
+use crate::import::{Fact, Mark, Read, What};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 use carillon_wire::ip::Dscp;
@@ -16,9 +16,22 @@ pub(super) fn recognise(bytes: &[u8]) -> bool {
 pub(super) fn read(bytes: &[u8]) -> Outcome {
     let mut wrong = Vec::new();
     let mut order = Vec::new();
+    let mut priorities: BTreeMap<String, (usize, Vec<Mark>)> = BTreeMap::new();
     let mut protocols: BTreeMap<(PortRange, Dscp), (Option<Protocol>, Vec<usize>)> = BTreeMap::new();
     for (number, line) in text(bytes)?.lines().enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["qos", "dscp-map", mark, "priority", priority, ..] = words.as_slice() {
+            match dscp::parse(mark) {
+                Ok(mark) => {
+                    priorities
+                        .entry((*priority).to_owned())
+                        .or_insert((number + 1, Vec::new()))
+                        .1
+                        .push(Mark(mark));
+                }
+                Err(error) => wrong.push(note(number + 1, error.to_string())),
+            }
+        }
         match entry(&words) {
             None => {}
             Some(Err(error)) => wrong.push(note(number + 1, error)),
@@ -42,6 +55,10 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
             fact(lines, MarkingRule { name, application, protocol, source_ports, destination_ports, mark })
         };
         found.facts.extend([rule(Some(ports), None), rule(None, Some(ports))]);
+    }
+    for (priority, (line, marks)) in priorities {
+        let what = What::Queue { name: format!("priority {priority}"), marks };
+        found.facts.push(Fact::new(format!("line {line}"), what));
     }
     outcome(found, wrong)
 }

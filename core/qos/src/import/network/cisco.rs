@@ -1,21 +1,28 @@
-//! Cisco IOS: access lists, class maps and policy maps become rules; dial peers and RTP ranges those of a gateway.
+//! Cisco IOS: access lists, class maps, policy maps and `mls qos` maps; dial peers and RTP ranges of a gateway.
 //!
-//! Only what marks is read; queuing, interfaces and addresses are passed over.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Lines are read here; what policies make of them is worked out in `policy_map`. Interfaces are passed over.
 
 use super::access_list::{Entry, Not};
-use super::{Outcome, decimal_mark, fact, has_line, note, outcome, range, text};
+use super::mls_qos::Maps;
+use super::policy_map::{ClassMap, Line, Policies, PolicyClass};
+use super::{Outcome, decimal_mark, has_line, note, outcome, range, text};
 use crate::class::TrafficClass;
-use crate::import::{Fact, Note, Read, What};
+use crate::import::{Fact, Mark, Note, Read, What};
 use crate::role::Role;
-use crate::rule::{MarkingRule, Protocol};
 use carillon_wire::ip::Dscp;
 
 pub(super) fn recognise(bytes: &[u8]) -> bool {
     has_line(
         bytes,
-        &["policy-map ", "class-map ", "ip access-list extended ", "dial-peer voice ", "rtp-port range "],
+        &[
+            "policy-map ",
+            "class-map ",
+            "ip access-list extended ",
+            "dial-peer voice ",
+            "rtp-port range ",
+            "mls qos ",
+            "qos map dscp ",
+        ],
     )
 }
 
@@ -31,19 +38,12 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
 #[derive(Default)]
 struct Configuration {
     context: Context,
-    lists: BTreeMap<String, Vec<(usize, Entry)>>,
-    classes: BTreeMap<String, ClassMap>,
-    /// What policies set, in the order of the file.
-    marked: Vec<(usize, String, Dscp)>,
+    policies: Policies,
+    maps: Maps,
     gateway: Vec<Fact>,
-    /// Entries of lists that have become rules, a list that several classes name as often.
-    work: usize,
     notes: Vec<Note>,
     wrong: Vec<Note>,
 }
-
-/// Most entries that become rules: a list of many, named by many classes, must end somewhere.
-const MAX_ENTRIES: usize = 100_000;
 
 /// What a line of an access list can do.
 const ACTIONS: [&str; 3] = ["permit", "deny", "remark"];
@@ -56,17 +56,8 @@ enum Context {
     List(String),
     Class(String),
     Policy,
-    PolicyClass(String),
+    PolicyClass,
     DialPeer,
-}
-
-#[derive(Default)]
-struct ClassMap {
-    /// Whether all conditions must hold, which is what IOS takes unless told.
-    all: bool,
-    lists: Vec<(usize, String)>,
-    /// Conditions that are no access lists.
-    others: usize,
 }
 
 impl Configuration {
@@ -77,7 +68,11 @@ impl Configuration {
             ["ip", "access-list", "extended", name] | ["ipv6", "access-list", name] => self.open_list(name),
             ["access-list", name, entry @ ..] => self.entry(number, name, entry),
             ["class-map", rest @ ..] => self.open_class(number, rest),
-            ["policy-map", ..] => self.context = Context::Policy,
+            ["policy-map", rest @ ..] => {
+                self.policies.open(rest.last().unwrap_or(&""));
+                self.context = Context::Policy;
+            }
+            ["mls", "qos", rest @ ..] | ["qos", rest @ ..] => self.map(number, rest),
             ["dial-peer", "voice", _, "voip"] => self.context = Context::DialPeer,
             ["rtp-port", "range", first, last] => self.rtp(number, first, last),
             words if self.inside(number, words) => {}
@@ -101,12 +96,17 @@ impl Configuration {
                 let name = name.clone();
                 self.condition(number, &name, condition);
             }
-            (Context::Policy | Context::PolicyClass(_), ["class", name, ..]) => {
-                self.context = Context::PolicyClass((*name).to_owned());
+            (Context::Policy | Context::PolicyClass, ["class", name, ..]) => {
+                self.policies.class(PolicyClass::new(number, name));
+                self.context = Context::PolicyClass;
             }
-            (Context::PolicyClass(class), ["set", "dscp", mark] | ["set", "ip", "dscp", mark]) => {
-                let class = class.clone();
-                self.set(number, class, mark);
+            (Context::PolicyClass, ["set", rest @ ..]) => self.set(number, rest),
+            (Context::PolicyClass, ["priority" | "bandwidth" | "queue-limit" | "random-detect", ..]) => {
+                self.policies.queue();
+            }
+            (Context::PolicyClass, words) if words.iter().any(|word| word.starts_with("set-dscp-")) => {
+                let text = "marks by the rate of packets: not read";
+                self.notes.push(note(number, text));
             }
             (Context::DialPeer, ["ip", "qos", "dscp", mark, what, ..]) => self.dial_peer(number, mark, what),
             _ => return false,
@@ -115,28 +115,33 @@ impl Configuration {
     }
 
     fn open_list(&mut self, name: &str) {
-        self.lists.entry(name.to_owned()).or_default();
+        self.policies.lists.entry(name.to_owned()).or_default();
         self.context = Context::List(name.to_owned());
     }
 
     fn entry(&mut self, number: usize, list: &str, words: &[&str]) {
-        let entries = self.lists.entry(list.to_owned()).or_default();
-        match words {
-            ["permit", rest @ ..] => match Entry::from_words(rest) {
-                Ok(entry) => entries.push((number, entry)),
-                Err(Not::Readable(text)) => {
-                    self.wrong.push(note(number, format!("access list {list}: {text}")))
-                }
-                Err(Not::Ports(text)) => {
-                    self.notes.push(note(number, format!("access list {list} {text}: not read as a rule")));
-                }
-            },
-            ["deny", ..] => {
+        let (permits, rest) = match words {
+            ["permit", rest @ ..] => (true, rest),
+            ["deny", rest @ ..] => (false, rest),
+            ["remark" | "evaluate" | "exit", ..] | [] => return,
+            words => {
                 let text =
-                    format!("access list {list} denies: packets of this line are left out of its class");
-                self.notes.push(note(number, text));
+                    format!("access list {list}: `{}` is not understood: passed over", words.join(" "));
+                return self.notes.push(note(number, text));
             }
-            _ => {}
+        };
+        if !permits {
+            let text = format!("access list {list} denies: packets of this line are left out of its class");
+            self.notes.push(note(number, text));
+        }
+        let entries = self.policies.lists.entry(list.to_owned()).or_default();
+        match Entry::from_words(rest) {
+            Ok(entry) => entries.push(Line { number, permits, entry }),
+            Err(Not::Readable(text)) => self.wrong.push(note(number, format!("access list {list}: {text}"))),
+            Err(Not::Ports(text)) if permits => {
+                self.notes.push(note(number, format!("access list {list} {text}: not read as a rule")));
+            }
+            Err(Not::Ports(_)) => {}
         }
     }
 
@@ -150,23 +155,53 @@ impl Configuration {
             ["match-all", name] | [name] => (true, *name),
             _ => return self.wrong.push(note(number, "a class map without a name".to_owned())),
         };
-        self.classes.entry(name.to_owned()).or_default().all = all;
+        self.policies.classes.entry(name.to_owned()).or_default().all = all;
         self.context = Context::Class(name.to_owned());
     }
 
     fn condition(&mut self, number: usize, class: &str, words: &[&str]) {
-        let class = self.classes.entry(class.to_owned()).or_default();
-        match words {
+        let class: &mut ClassMap = self.policies.classes.entry(class.to_owned()).or_default();
+        let (shift, marks) = match words {
             ["access-group", "name", list] | ["access-group", list] => {
-                class.lists.push((number, (*list).to_owned()))
+                return class.lists.push((number, (*list).to_owned()));
             }
-            _ => class.others += 1,
+            ["dscp", marks @ ..] | ["ip", "dscp", marks @ ..] => (0, marks),
+            ["precedence", marks @ ..] | ["ip", "precedence", marks @ ..] => (3, marks),
+            _ => return class.others += 1,
+        };
+        for word in marks {
+            match stated(word, shift) {
+                Ok(marks) => class.marks.extend(marks),
+                Err(error) => self.wrong.push(note(number, error)),
+            }
+        }
+        class.mark_lines += 1;
+    }
+
+    fn set(&mut self, number: usize, words: &[&str]) {
+        let mark = match words {
+            ["dscp", mark] | ["ip", "dscp", mark] => decimal_mark(mark),
+            ["precedence", level] | ["ip", "precedence", level] => {
+                stated(level, 3).map(|marks| marks.first().map_or(Dscp::DEFAULT, |mark| mark.0))
+            }
+            // Marks of other layers.
+            ["cos" | "qos-group" | "mpls" | "discard-class" | "atm-clp", ..] => return,
+            words => {
+                let text = format!("`set {}` is not understood: passed over", words.join(" "));
+                return self.notes.push(note(number, text));
+            }
+        };
+        match mark {
+            Ok(mark) => self.policies.mark(number, mark),
+            Err(error) => self.wrong.push(note(number, error)),
         }
     }
 
-    fn set(&mut self, number: usize, class: String, mark: &str) {
-        match decimal_mark(mark) {
-            Ok(mark) => self.marked.push((number, class, mark)),
+    fn map(&mut self, number: usize, words: &[&str]) {
+        self.context = Context::Other;
+        match self.maps.line(number, words) {
+            Ok(None) => {}
+            Ok(Some(text)) => self.notes.push(note(number, text)),
             Err(error) => self.wrong.push(note(number, error)),
         }
     }
@@ -183,7 +218,7 @@ impl Configuration {
         match decimal_mark(mark) {
             Ok(mark) => {
                 let what = What::Mark { role: Role::Gateway, class, mark };
-                self.gateway.push(Fact { place: format!("line {number}"), what });
+                self.gateway.push(Fact::new(format!("line {number}"), what));
             }
             Err(error) => self.wrong.push(note(number, error)),
         }
@@ -194,95 +229,35 @@ impl Configuration {
         match range(first, last) {
             Ok(ports) => {
                 let what = What::Ports { scope, role: Role::Gateway, class, ports };
-                self.gateway.push(Fact { place: format!("line {number}"), what });
+                self.gateway.push(Fact::new(format!("line {number}"), what));
             }
             Err(error) => self.wrong.push(note(number, error)),
         }
     }
 
     fn finish(mut self) -> Outcome {
-        let mut found = Read { facts: Vec::new(), notes: Vec::new() };
-        let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
-        for (number, class, mark) in std::mem::take(&mut self.marked) {
-            if !told.insert((class.clone(), mark)) {
-                continue;
-            }
-            for fact in self.rules(number, &class, mark) {
-                super::add(&mut found, &mut seen, fact);
-            }
-        }
-        found.facts.append(&mut self.gateway);
-        found.notes = self.notes;
-        outcome(found, self.wrong)
-    }
-
-    /// The rules of a class that a policy marks, or a remark why there is none.
-    fn rules(&mut self, number: usize, name: &str, mark: Dscp) -> Vec<Fact> {
-        let mut facts = Vec::new();
-        let Some(class) = self.classes.get(name) else {
-            let text = match name {
-                "class-default" => "marks all that no class has matched: not read as a rule".to_owned(),
-                _ => format!("class map {name} is not in the file: what gets the mark is not known"),
-            };
-            self.notes.push(note(number, text));
-            return facts;
+        let (mut facts, notes) = match self.policies.facts() {
+            Ok(found) => found,
+            Err(error) => return Err(vec![error]),
         };
-        if class.others > 0 || (class.all && class.lists.len() > 1) {
-            let text =
-                format!("class map {name} asks for more than one access list says: not read as a rule");
-            self.notes.push(note(number, text));
-            return facts;
-        }
-        for (line, list) in &class.lists {
-            match self.lists.get(list) {
-                Some(entries) if self.work + entries.len() > MAX_ENTRIES => {
-                    let text = format!("classes and lists make more than {MAX_ENTRIES} rules");
-                    self.wrong = vec![note(*line, text)];
-                    return Vec::new();
-                }
-                Some(entries) => {
-                    self.work += entries.len();
-                    facts.extend(merged(name, mark, entries));
-                }
-                None => {
-                    let text = format!(
-                        "access list {list} is not in the file: what class map {name} matches is not known"
-                    );
-                    self.notes.push(note(*line, text));
-                }
-            }
-        }
-        facts
+        facts.extend(self.maps.facts());
+        facts.append(&mut self.gateway);
+        self.notes.extend(notes);
+        outcome(Read { facts, notes: self.notes }, self.wrong)
     }
 }
 
-/// The entries of one list as rules: the same ports over UDP and over TCP are one rule.
-fn merged(name: &str, mark: Dscp, entries: &[(usize, Entry)]) -> Vec<Fact> {
-    type Ports = (Option<crate::PortRange>, Option<crate::PortRange>);
-    let mut order: Vec<Ports> = Vec::new();
-    let mut by_ports: BTreeMap<Ports, (BTreeSet<Protocol>, Vec<usize>)> = BTreeMap::new();
-    for (line, entry) in entries {
-        for source in &entry.source {
-            for destination in &entry.destination {
-                let ports = (*source, *destination);
-                let (protocols, lines) = by_ports.entry(ports).or_insert_with(|| {
-                    order.push(ports);
-                    (BTreeSet::new(), Vec::new())
-                });
-                protocols.insert(entry.protocol);
-                lines.push(*line);
-            }
-        }
+/// The marks behind a word: one, or the eight of a precedence.
+fn stated(word: &str, shift: u8) -> Result<Vec<Mark>, String> {
+    if shift == 0 {
+        return decimal_mark(word).map(|mark| vec![Mark(mark)]);
     }
-    let rule = |ports: &Ports| {
-        let (protocols, lines) = by_ports.get(ports)?;
-        let protocol = match protocols.iter().collect::<Vec<_>>().as_slice() {
-            [one] => **one,
-            _ => Protocol::Both,
-        };
-        let (source_ports, destination_ports) = *ports;
-        let (name, application) = (name.to_owned(), None);
-        Some(fact(lines, MarkingRule { name, application, protocol, source_ports, destination_ports, mark }))
-    };
-    order.iter().filter_map(rule).collect()
+    let level = PRECEDENCES.iter().position(|name| *name == word).or_else(|| word.parse().ok());
+    let level = level.and_then(|level| u8::try_from(level).ok()).filter(|level| *level < 8);
+    let level = level.ok_or_else(|| format!("{word:?} is no precedence (0 to 7)"))?;
+    let marks = (level << shift..(level + 1) << shift).filter_map(Dscp::new);
+    Ok(marks.map(Mark).collect())
 }
+
+const PRECEDENCES: [&str; 8] =
+    ["routine", "priority", "immediate", "flash", "flash-override", "critical", "internet", "network"];

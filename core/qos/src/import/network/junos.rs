@@ -1,129 +1,39 @@
-//! Junos, in braces: the terms of firewall filters that set a mark.
+//! Junos: the terms of firewall filters that set a mark, and the classes that marks are sorted into.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Outcome, add, decimal_mark, fact, has_line, note, outcome, protocol, text};
+use super::junos_tree::{self, Node};
+use super::{Found, Outcome, decimal_mark, fact_for, has_line, note, outcome, protocol, text};
 use crate::dscp;
-use crate::import::{Note, Read};
+use crate::import::first::{Earlier, Taken};
+use crate::import::{Fact, Mark, Note, Read, What};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 use carillon_wire::ip::Dscp;
 
-/// Deepest nesting; real configurations have about ten.
-const MAX_DEPTH: usize = 64;
-/// Most pairs of source and destination ranges in one term.
+/// Most pairs of source and destination ranges in one term, and most rules of a file.
 const MAX_PAIRS: usize = 1024;
+const MAX_RULES: usize = 20_000;
 
 pub(super) fn recognise(bytes: &[u8]) -> bool {
-    has_line(bytes, &["firewall {", "class-of-service {"])
+    has_line(bytes, &["firewall {", "class-of-service {", "set firewall ", "set class-of-service "])
 }
 
 pub(super) fn read(bytes: &[u8]) -> Outcome {
-    let root = tree(text(bytes)?).map_err(|error| vec![error])?;
-    let mut reading = Reading::default();
+    let (root, notes) = junos_tree::read(text(bytes)?).map_err(|error| vec![error])?;
+    let mut reading = Reading { notes, ..Reading::default() };
     reading.filters(&root);
-    outcome(reading.found, reading.wrong)
-}
-
-/// A statement, or a block with statements.
-#[derive(Debug, Default)]
-struct Node {
-    line: usize,
-    words: Vec<String>,
-    children: Vec<Node>,
-}
-
-impl Node {
-    fn word(&self, at: usize) -> &str {
-        self.words.get(at).map_or("", String::as_str)
+    for service in root.children.iter().filter(|child| child.word(0) == "class-of-service") {
+        reading.classes(service);
     }
-
-    /// The words behind the first, without the brackets of a list.
-    fn values(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().skip(1).map(String::as_str).filter(|word| !matches!(*word, "[" | "]"))
-    }
-
-    fn block(&self, name: &str) -> Option<&Node> {
-        self.children.iter().find(|child| child.word(0) == name)
-    }
-}
-
-fn tree(text: &str) -> Result<Node, Note> {
-    let mut open = vec![Node::default()];
-    let mut words: Vec<String> = Vec::new();
-    let mut start = 1;
-    for (line, token) in tokens(text)? {
-        if words.is_empty() {
-            start = line;
-        }
-        match token {
-            "{" => {
-                if open.len() >= MAX_DEPTH {
-                    return Err(note(line, format!("blocks are nested more than {MAX_DEPTH} deep")));
-                }
-                open.push(Node { line: start, words: std::mem::take(&mut words), children: Vec::new() });
-            }
-            "}" => {
-                if !words.is_empty() {
-                    return Err(note(start, format!("`{}` ends without `;`", words.join(" "))));
-                }
-                let closed = open.pop().unwrap_or_default();
-                match open.last_mut() {
-                    Some(parent) => parent.children.push(closed),
-                    None => return Err(note(line, "a brace closes what was never opened")),
-                }
-            }
-            ";" if words.is_empty() => {}
-            ";" => {
-                let node = Node { line: start, words: std::mem::take(&mut words), children: Vec::new() };
-                if let Some(parent) = open.last_mut() {
-                    parent.children.push(node);
-                }
-            }
-            word => words.push(word.to_owned()),
-        }
-    }
-    match (open.len(), open.pop()) {
-        (1, Some(root)) if words.is_empty() => Ok(root),
-        (1, _) => Err(note(start, format!("`{}` ends without `;`", words.join(" ")))),
-        (_, unclosed) => Err(note(unclosed.map_or(1, |node| node.line), "a block is never closed")),
-    }
-}
-
-/// Words, quoted texts, brackets and braces, each with its line; comments are passed over.
-fn tokens(text: &str) -> Result<Vec<(usize, &str)>, Note> {
-    let mut tokens = Vec::new();
-    let (mut rest, mut line) = (text, 1);
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '#' => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => {
-                rest.find("*/").map(|at| at + 2).ok_or_else(|| note(line, "a comment is never closed"))?
-            }
-            '"' => {
-                let end = rest.get(1..).and_then(|inside| inside.find('"'));
-                end.map(|at| at + 2).ok_or_else(|| note(line, "a quoted text is never closed"))?
-            }
-            '{' | '}' | ';' | '[' | ']' => 1,
-            c if c.is_whitespace() => c.len_utf8(),
-            _ => rest.find(|c: char| c.is_whitespace() || "{};[]\"".contains(c)).unwrap_or(rest.len()),
-        };
-        let (token, behind) = rest.split_at(length);
-        let passed = first == '#' || token.starts_with("/*") || first.is_whitespace();
-        if !passed {
-            tokens.push((line, token));
-        }
-        line += token.bytes().filter(|byte| *byte == b'\n').count();
-        rest = behind;
-    }
-    Ok(tokens)
+    outcome(Read { facts: reading.found.facts, notes: reading.notes }, reading.wrong)
 }
 
 #[derive(Default)]
 struct Reading {
-    found: Read,
+    found: Found,
+    notes: Vec<Note>,
     wrong: Vec<Note>,
-    seen: BTreeSet<MarkingRule>,
 }
 
 impl Reading {
@@ -136,93 +46,238 @@ impl Reading {
         }
     }
 
+    /// The first term that fits decides, unless it hands on to the next.
     fn terms(&mut self, filter: &Node) {
-        for term in filter.children.iter().filter(|child| child.word(0) == "term") {
-            let then = term.children.iter().filter(|child| child.word(0) == "then");
-            let actions: Vec<&Node> = then.flat_map(|then| &then.children).collect();
-            let Some(set) = actions.iter().find(|one| matches!(one.word(0), "dscp" | "traffic-class")) else {
-                continue;
+        let mut earlier = Earlier::default();
+        for term in filter.blocks("term") {
+            let actions: Vec<&[String]> = term.blocks("then").flat_map(actions).collect();
+            let is = |action: &&[String], word: &str| action.first().is_some_and(|first| first == word);
+            let set = actions.iter().find(|action| is(action, "dscp") || is(action, "traffic-class"));
+            let mark = match set.map(|set| mark(set.get(1).map_or("", String::as_str))).transpose() {
+                Ok(mark) => mark,
+                Err(error) => {
+                    self.wrong.push(note(line_of_set(term), error));
+                    continue;
+                }
             };
+            let goes_on = actions.iter().any(|action| is(action, "next"));
             let name = format!("{} {}", filter.word(1), term.word(1));
-            match mark(set.word(1)) {
-                Ok(mark) => self.term(&name, term, mark),
-                Err(error) => self.wrong.push(note(set.line, error)),
+            self.term(&name, term, (mark, !goes_on), &mut earlier);
+            if self.found.facts.len() > MAX_RULES {
+                return self.wrong.push(note(term.line, format!("more than {MAX_RULES} rules")));
             }
         }
     }
 
-    fn term(&mut self, name: &str, term: &Node, mark: Dscp) {
-        let conditions = match Conditions::from_node(term.block("from")) {
+    fn term(&mut self, name: &str, term: &Node, (mark, ends): (Option<Dscp>, bool), earlier: &mut Earlier) {
+        let conditions = match Conditions::from_term(term) {
             Ok(conditions) => conditions,
-            Err(Some(error)) => return self.wrong.push(error),
-            Err(None) => {
-                let text = format!("term {name} asks for more than protocol and ports: not read as a rule");
-                return self.found.notes.push(note(term.line, text));
-            }
+            Err(error) => return self.wrong.push(error),
         };
+        if let (Some(what), Some(_)) = (&conditions.more, mark) {
+            let text =
+                format!("term {name} asks for more than protocol and ports ({what}): not read as a rule");
+            return self.notes.push(note(term.line, text));
+        }
         if conditions.source.len().saturating_mul(conditions.destination.len()) > MAX_PAIRS {
             let text = format!("term {name} pairs more than {MAX_PAIRS} ranges of ports");
             return self.wrong.push(note(term.line, text));
         }
-        for source_ports in &conditions.source {
-            for destination_ports in &conditions.destination {
-                let rule = MarkingRule {
-                    name: name.to_owned(),
-                    application: None,
-                    protocol: conditions.protocol,
-                    source_ports: *source_ports,
-                    destination_ports: *destination_ports,
+        for rule in conditions.rules(name, mark.unwrap_or(Dscp::DEFAULT)) {
+            if mark.is_some() {
+                self.rule(term, &rule, &conditions, earlier);
+            }
+        }
+        if ends && !conditions.elsewhere {
+            let only = conditions.only();
+            for rule in conditions.rules(name, Dscp::DEFAULT) {
+                let (protocol, source, destination) =
+                    (rule.protocol, rule.source_ports, rule.destination_ports);
+                earlier.add(Taken {
+                    line: term.line,
+                    protocol,
+                    source,
+                    destination,
+                    only: only.clone(),
                     mark,
-                };
-                add(&mut self.found, &mut self.seen, fact(&[term.line], rule));
+                });
             }
         }
     }
+
+    fn rule(&mut self, term: &Node, rule: &MarkingRule, conditions: &Conditions, earlier: &Earlier) {
+        let left = earlier.left(rule);
+        if let Some(line) = left.taken_by {
+            let text = format!("the term of line {line} comes first and takes some of these packets");
+            self.notes.push(note(term.line, text));
+        }
+        for rule in left.rules {
+            let mut fact = fact_for(&[term.line], rule, &conditions.from, &conditions.to);
+            fact.caveats.extend(left.caveats.iter().cloned());
+            self.found.add(fact);
+        }
+    }
+
+    /// What a classifier sorts into one class shares its queue; what a rewrite rule sends out for the class is its mark.
+    fn classes(&mut self, service: &Node) {
+        let mut sorted: BTreeMap<String, (usize, BTreeSet<Mark>)> = BTreeMap::new();
+        for (class, line, mark) in self.points(service, "classifiers", "code-points") {
+            sorted.entry(class).or_insert((line, BTreeSet::new())).1.insert(mark);
+        }
+        for (name, (line, marks)) in &sorted {
+            let marks = marks.iter().copied().collect();
+            self.found.add(Fact::new(format!("line {line}"), What::Queue { name: name.clone(), marks }));
+        }
+        for (class, line, to) in self.points(service, "rewrite-rules", "code-point") {
+            let marks = sorted.get(&class).map(|(_, marks)| marks.clone()).unwrap_or_default();
+            let from: Vec<Mark> = marks.into_iter().filter(|mark| *mark != to).collect();
+            let by = format!("the rewrite rule of {class}");
+            let what = What::Remarked { from, to, by };
+            let known = self.found.facts.iter().any(|fact| fact.what == what);
+            if !known && !matches!(&what, What::Remarked { from, .. } if from.is_empty()) {
+                self.found.add(Fact::new(format!("line {line}"), what));
+            }
+        }
+    }
+
+    /// Class, line and mark of each statement of that name.
+    fn points(&mut self, service: &Node, block: &str, word: &str) -> Vec<(String, usize, Mark)> {
+        let kinds = service.blocks(block).flat_map(|block| &block.children);
+        let kinds = kinds.filter(|kind| matches!(kind.word(0), "dscp" | "dscp-ipv6"));
+        let classes = kinds.flat_map(|kind| kind.blocks("forwarding-class"));
+        let mut points = Vec::new();
+        for class in classes {
+            let levels = class.blocks("loss-priority");
+            // `loss-priority low code-points [ … ];` in braces, a block of its own from `set` lines.
+            let statements = levels.flat_map(|level| {
+                let at = level.words.iter().position(|found| found == word);
+                let own = at.and_then(|at| level.words.get(at + 1..)).map(|words| (level.line, words));
+                let below = level.blocks(word).filter_map(|node| Some((node.line, node.words.get(1..)?)));
+                own.into_iter().chain(below.collect::<Vec<_>>())
+            });
+            for (line, words) in statements {
+                for text in words.iter().filter(|text| !matches!(text.as_str(), "[" | "]")) {
+                    match code_point(text) {
+                        Ok(mark) => points.push((class.word(1).to_owned(), line, Mark(mark))),
+                        Err(error) => self.wrong.push(note(line, error)),
+                    }
+                }
+            }
+        }
+        points
+    }
+}
+
+/// `then accept;` or the statements of a block.
+fn actions(then: &Node) -> Vec<&[String]> {
+    let own = then.words.get(1..).filter(|words| !words.is_empty());
+    own.into_iter().chain(then.children.iter().map(|child| child.words.as_slice())).collect()
+}
+
+fn line_of_set(term: &Node) -> usize {
+    let statements = term.blocks("then").flat_map(|then| &then.children);
+    let set = statements.filter(|one| matches!(one.word(0), "dscp" | "traffic-class"));
+    set.map(|node| node.line).next().unwrap_or(term.line)
 }
 
 /// What a term asks for.
+#[derive(Default)]
 struct Conditions {
-    protocol: Protocol,
+    protocol: Option<Protocol>,
     source: Vec<Option<PortRange>>,
     destination: Vec<Option<PortRange>>,
+    from: Vec<String>,
+    to: Vec<String>,
+    /// A condition that is none of these.
+    more: Option<String>,
+    /// Whether it is about packets that are neither UDP nor TCP.
+    elsewhere: bool,
 }
 
 impl Conditions {
-    /// An error with its line, or nothing if the term asks for more than a rule can say.
-    fn from_node(from: Option<&Node>) -> Result<Conditions, Option<Note>> {
+    fn from_term(term: &Node) -> Result<Conditions, Note> {
+        let mut found = Conditions::default();
         let mut protocols = BTreeSet::new();
-        let (mut source, mut destination) = (Vec::new(), Vec::new());
-        for condition in from.map(|from| from.children.as_slice()).unwrap_or_default() {
+        let mut others = false;
+        for condition in term.blocks("from").flat_map(|from| &from.children) {
+            let names = || {
+                condition
+                    .values()
+                    .map(str::to_owned)
+                    .chain(condition.children.iter().map(|child| child.word(0).to_owned()))
+            };
             match condition.word(0) {
                 "protocol" | "next-header" | "payload-protocol" => {
                     for word in condition.values() {
-                        protocols.insert(protocol(word).ok_or(None)?);
+                        match protocol(word) {
+                            Some(protocol) => drop(protocols.insert(protocol)),
+                            None => others = true,
+                        }
                     }
                 }
-                "source-port" => ports(condition, &mut source)?,
-                "destination-port" => ports(condition, &mut destination)?,
-                _ => return Err(None),
+                "source-port" => ports(condition, &mut found.source)?,
+                "destination-port" => ports(condition, &mut found.destination)?,
+                "source-address" | "source-prefix-list" => found.from.extend(names()),
+                "destination-address" | "destination-prefix-list" => found.to.extend(names()),
+                other => found.more = Some(other.to_owned()),
             }
         }
-        let protocol = match protocols.iter().collect::<Vec<_>>().as_slice() {
-            [one] => **one,
-            _ => Protocol::Both,
+        found.elsewhere = others && protocols.is_empty();
+        if others {
+            found.more = found.more.or(Some("other protocols".to_owned()));
+        }
+        found.protocol = match protocols.iter().collect::<Vec<_>>().as_slice() {
+            [one] => Some(**one),
+            _ => None,
         };
-        for list in [&mut source, &mut destination] {
+        for list in [&mut found.source, &mut found.destination] {
             if list.is_empty() {
                 list.push(None);
             }
         }
-        Ok(Conditions { protocol, source, destination })
+        Ok(found)
+    }
+
+    fn rules(&self, name: &str, mark: Dscp) -> Vec<MarkingRule> {
+        let pairs =
+            self.source.iter().flat_map(|source| self.destination.iter().map(move |to| (*source, *to)));
+        let rule = |(source_ports, destination_ports)| MarkingRule {
+            name: name.to_owned(),
+            application: None,
+            protocol: self.protocol.unwrap_or(Protocol::Both),
+            source_ports,
+            destination_ports,
+            mark,
+        };
+        pairs.map(rule).collect()
+    }
+
+    /// What it asks for beside protocol and ports.
+    fn only(&self) -> Option<String> {
+        let ends = [("from", &self.from), ("to", &self.to)];
+        let ends = ends.iter().filter(|(_, names)| !names.is_empty());
+        let parts: Vec<String> =
+            ends.map(|(word, names)| format!("what goes {word} {}", names.join(", "))).collect();
+        let more = self.more.iter().map(|what| format!("what has the `{what}` that it asks for"));
+        let parts: Vec<String> = parts.into_iter().chain(more).collect();
+        (!parts.is_empty()).then(|| parts.join(" and "))
     }
 }
 
-fn ports(condition: &Node, list: &mut Vec<Option<PortRange>>) -> Result<(), Option<Note>> {
+fn ports(condition: &Node, list: &mut Vec<Option<PortRange>>) -> Result<(), Note> {
     for word in condition.values() {
-        let wrong = || Some(note(condition.line, format!("{word:?} is no port and no range of ports")));
+        let wrong = || note(condition.line, format!("{word:?} is no port and no range of ports"));
         list.push(Some(PortRange::parse(word).ok_or_else(wrong)?));
     }
     Ok(())
+}
+
+/// Six bits as they are, or a name.
+fn code_point(text: &str) -> Result<Dscp, String> {
+    match text.len() == 6 && text.bytes().all(|b| matches!(b, b'0' | b'1')) {
+        true => dscp::parse(text).map_err(|error| error.to_string()),
+        false => mark(text),
+    }
 }
 
 /// A name, a number, or six bits behind a `b`.
@@ -259,7 +314,7 @@ mod tests {
     #[test]
     fn a_list_of_ports_is_a_rule_for_each() {
         let text = "firewall { family inet { filter F { term t { from { protocol udp; source-port [ 5 7-9 ]; } \
-                    then dscp; } term u { from { source-port 5; } then { dscp b101110; } } term v { from { \
+                    then next term; } term u { from { source-port 5; } then { dscp b101110; } } term v { from { \
                     source-port [ 5 7-9 ]; } then { dscp 46; accept; } } } } }";
         assert_eq!(rules(text), 3);
         assert_eq!(rules("firewall { filter F { term t { from { address 10/8; } then { dscp ef; } } } }"), 0);

@@ -5,10 +5,15 @@ mod aruba;
 mod aruba_switch;
 mod cisco;
 mod junos;
+mod junos_tree;
+mod mls_qos;
+mod policy_map;
 mod queue_list;
 
 use super::phone::{decimal_mark, has_line, note, outcome, port, text};
-use super::{Fact, Format, Note, Read, What};
+use std::collections::BTreeMap;
+
+use super::{Caveat, Fact, Format, Note, Reach, Read, What};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 
@@ -30,17 +35,56 @@ type Outcome = Result<Read, Vec<Note>>;
 fn fact(lines: &[usize], rule: MarkingRule) -> Fact {
     let texts: Vec<String> = lines.iter().map(usize::to_string).collect();
     let plural = if texts.len() == 1 { "" } else { "s" };
-    Fact { place: format!("line{plural} {}", texts.join(", ")), what: What::Rule(rule) }
+    Fact::new(format!("line{plural} {}", texts.join(", ")), What::Rule(rule))
 }
 
-/// Adds a rule unless it is there already: devices say everything twice, for IPv4 and for IPv6.
-fn add(found: &mut Read, seen: &mut std::collections::BTreeSet<MarkingRule>, fact: Fact) {
-    let new = match &fact.what {
-        What::Rule(rule) => seen.insert(rule.clone()),
-        _ => true,
+/// The same for some addresses, those of sources first; empty is any.
+fn fact_for(lines: &[usize], rule: MarkingRule, from: &[String], to: &[String]) -> Fact {
+    let ends = [(from, "from", Reach::Sources), (to, "to", Reach::Destinations)];
+    let caveat = |(names, word, reach): (&[String], &str, Reach)| Caveat {
+        reach,
+        text: format!("only {word} {}", names.join(", ")),
+        fix: format!("take the condition on {} away, or add what is missing", names.join(", ")),
     };
-    if new {
-        found.facts.push(fact);
+    let caveats = ends.into_iter().filter(|(names, ..)| !names.is_empty()).map(caveat).collect();
+    Fact { caveats, ..fact(lines, rule) }
+}
+
+/// Rules in the order of a device, each once: devices say everything twice, for IPv4 and for IPv6.
+#[derive(Default)]
+struct Found {
+    facts: Vec<Fact>,
+    places: BTreeMap<MarkingRule, usize>,
+}
+
+impl Found {
+    /// Adds a rule. One that is there for some addresses holds for those of both, or for all if either does.
+    fn add(&mut self, fact: Fact) {
+        let What::Rule(rule) = &fact.what else { return self.facts.push(fact) };
+        let Some(known) = self.places.get(rule).and_then(|at| self.facts.get_mut(*at)) else {
+            self.places.insert(rule.clone(), self.facts.len());
+            return self.facts.push(fact);
+        };
+        let nothing = |fact: &Fact| fact.caveats.iter().any(|caveat| caveat.reach == Reach::Nothing);
+        match (nothing(known), nothing(&fact)) {
+            (_, true) => {}
+            (true, false) => known.caveats = fact.caveats,
+            (false, false) if fact.caveats.is_empty() => known.caveats.clear(),
+            (false, false) => join(&mut known.caveats, fact.caveats),
+        }
+    }
+}
+
+/// Adds the addresses of one list of caveats to another of the same kinds.
+fn join(known: &mut [Caveat], others: Vec<Caveat>) {
+    if !known.iter().map(|caveat| caveat.reach).eq(others.iter().map(|caveat| caveat.reach)) {
+        return;
+    }
+    for (known, other) in known.iter_mut().zip(others) {
+        let names = other.text.strip_prefix("only from ").or(other.text.strip_prefix("only to "));
+        if let Some(names) = names.filter(|names| !known.text.contains(*names)) {
+            known.text = format!("{}, {names}", known.text);
+        }
     }
 }
 

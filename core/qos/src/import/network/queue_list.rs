@@ -24,7 +24,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
     match QueueMap::from_list(&list) {
         Ok(map) => {
             let what = What::Queues(map);
-            Ok(Read { facts: vec![Fact { place: "whole file".to_owned(), what }], notes: Vec::new() })
+            Ok(Read { facts: vec![Fact::new("whole file".to_owned(), what)], notes: Vec::new() })
         }
         Err(wrong) => outcome(Read::default(), wrong.iter().map(|text| split(text)).collect()),
     }

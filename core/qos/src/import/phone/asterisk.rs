@@ -29,7 +29,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
         match mark(&one.value) {
             Ok(mark) => {
                 let what = What::Mark { role: Role::Gateway, class: *class, mark };
-                found.facts.push(Fact { place: format!("line {}", one.line), what });
+                found.facts.push(Fact::new(format!("line {}", one.line), what));
             }
             Err(error) => wrong.push(note(one.line, format!("{}: {error}", one.key))),
         }
@@ -76,7 +76,7 @@ fn range(stated: &[Stated]) -> Result<Option<Fact>, Note> {
         class: Some(TrafficClass::Audio),
         ports,
     };
-    Ok(Some(Fact { place: format!("lines {}, {}", start.line, end.line), what }))
+    Ok(Some(Fact::new(format!("lines {}, {}", start.line, end.line), what)))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ fn fact(family: &'static str, class: TrafficClass, stated: &Class) -> Result<Fac
         return Err(note(line, format!("the last port of {class}, {end}, lies before the first, {start}")));
     }
     let mark = part(Part::Dscp).and_then(|value| Dscp::new(u8::try_from(value).ok()?)).map(Mark);
-    Ok(Fact { place: place(&lines), what: What::Phone { family, class, start, end, mark } })
+    Ok(Fact::new(place(&lines), What::Phone { family, class, start, end, mark }))
 }
 
 /// `line 3`, `lines 3, 5`.

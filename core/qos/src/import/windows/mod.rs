@@ -1,16 +1,31 @@
-//! Windows: `.reg`, `Registry.pol`, and what `Get-NetQosPolicy` prints.
+//! Windows: `.reg`, `Registry.pol`, what `Get-NetQosPolicy` prints, scripts with its cmdlets, and what MDM distributes.
 //!
-//! What Windows itself would skip or cannot mark by is passed over and noted; what cannot be understood is an error.
+//! What Windows itself would skip is a rule that reaches nothing; what marks nothing is passed over and noted; what
+//! cannot be understood is an error.
 
+mod listed;
+mod mdm;
 mod netqos;
 mod pol;
 mod policies;
+mod program;
 mod registry;
-mod text;
+mod script;
+mod table;
+pub(super) mod text;
 
 use super::{Format, Note};
 
-pub(super) const FORMATS: &[Format] = &[registry::FORMAT, pol::FORMAT, netqos::FORMAT];
+pub(super) const FORMATS: &[Format] = &[
+    registry::FORMAT,
+    pol::FORMAT,
+    mdm::JSON,
+    mdm::CSV,
+    mdm::SYNCML,
+    script::FORMAT,
+    netqos::FORMAT,
+    table::FORMAT,
+];
 
 /// After so many errors a file is given up: what follows a broken place seldom means anything.
 const MOST_ERRORS: usize = 100;

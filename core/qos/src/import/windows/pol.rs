@@ -46,7 +46,7 @@ impl Record<'_> {
         match self.kind {
             1 => Data::Text(self.text()),
             2 => Data::Other("REG_EXPAND_SZ"),
-            4 => Data::Other("REG_DWORD"),
+            4 => Data::Number(self.data.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))),
             7 => Data::Other("REG_MULTI_SZ"),
             _ => Data::Other("bytes"),
         }

@@ -4,18 +4,58 @@ use std::collections::BTreeMap;
 
 use carillon_wire::ip::Dscp;
 
-use super::super::{Fact, Note, Read, What};
-use super::Errors;
+use super::super::{Caveat, Fact, Note, Reach, Read, What};
+use super::{Errors, program};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 
 const POLICIES: &str = r"software\policies\microsoft\windows\qos";
-const NLA_KEY: &str = r"system\currentcontrolset\services\tcpip\qos";
-const NLA_VALUE: &str = "do not use nla";
+/// Where a browser's policies lie.
+const BROWSERS: [&str; 3] =
+    [r"software\policies\google\chrome", r"software\policies\microsoft\edge", r"software\policies\chromium"];
+const BROWSER_VALUE: &str = "webrtcudpportrange";
+/// Keys beside the policies whose values decide whether anything is marked.
+const SYSTEM_KEYS: [&str; 3] = [
+    r"system\currentcontrolset\services\tcpip\qos",
+    r"software\policies\microsoft\windows\psched",
+    r"system\currentcontrolset\services\psched",
+];
+
+/// A value of the system that decides whether anything is marked.
+struct Switch {
+    name: &'static str,
+    wanted: &'static str,
+    why: &'static str,
+}
+
+const SWITCHES: [Switch; 2] = [
+    Switch {
+        name: "Do not use NLA",
+        wanted: "the text `1`",
+        why: "without it policies hold on networks of the domain only",
+    },
+    Switch {
+        name: "Application DSCP Marking Request",
+        wanted: "the text `Allowed`, or nothing",
+        why: "Windows takes the marks away that programs ask for (event 16510)",
+    },
+];
+
+impl Switch {
+    /// The value as people write it, and whether it is right.
+    fn is_right(&self, text: &str) -> bool {
+        match self.name {
+            "Do not use NLA" => text == "1",
+            _ => text.eq_ignore_ascii_case("allowed"),
+        }
+    }
+}
 
 /// A value's data: QoS policies are text throughout.
 pub(super) enum Data {
     Text(String),
+    /// A REG_DWORD.
+    Number(u32),
     /// Of another type: its name.
     Other(&'static str),
 }
@@ -24,6 +64,12 @@ pub(super) enum Data {
 struct Value {
     place: String,
     data: Data,
+}
+
+impl Value {
+    fn is_foreign(&self) -> bool {
+        !matches!(self.data, Data::Text(_))
+    }
 }
 
 struct Policy {
@@ -42,6 +88,8 @@ pub(super) struct Policies {
     by_name: BTreeMap<(bool, String), usize>,
     /// Whether the keys that come now are those of a user, whose policies are policies of their own.
     pub(super) user: bool,
+    /// Settings of the system and of browsers.
+    facts: Vec<Fact>,
     notes: Vec<Note>,
     elsewhere: u32,
 }
@@ -49,7 +97,8 @@ pub(super) struct Policies {
 enum Key<'k> {
     Policy(&'k str),
     Settings,
-    Nla,
+    System,
+    Browser,
     Elsewhere,
 }
 
@@ -61,7 +110,7 @@ impl Policies {
                 self.policy(place, name);
             }
             Key::Elsewhere => self.elsewhere += 1,
-            Key::Settings | Key::Nla => {}
+            Key::Settings | Key::System | Key::Browser => {}
         }
     }
 
@@ -74,13 +123,40 @@ impl Policies {
                     policy.values.insert(name.to_lowercase(), value);
                 }
             }
-            Key::Settings => self.note(place, format!("`{name}` is set for all policies: {}", shown(&data))),
-            Key::Nla if name.to_lowercase() == NLA_VALUE => {
-                let wrong =
-                    if matches!(data, Data::Text(_)) { "" } else { "; it must be text, Windows ignores it" };
-                self.note(place, format!("`Do not use NLA` is {}{wrong}", shown(&data)));
+            Key::Browser if name.eq_ignore_ascii_case(BROWSER_VALUE) => self.browser(place, &data),
+            Key::Settings | Key::System => {
+                if !self.switch(place, name, &data) {
+                    self.note(place, format!("`{name}` is set for all policies: {}", shown(&data)));
+                }
             }
-            Key::Nla | Key::Elsewhere => {}
+            Key::Browser | Key::Elsewhere => {}
+        }
+    }
+
+    /// Whether it is a value that decides about marks, which is a statement then.
+    fn switch(&mut self, place: &str, name: &str, data: &Data) -> bool {
+        let Some(switch) = SWITCHES.iter().find(|switch| switch.name.eq_ignore_ascii_case(name)) else {
+            return false;
+        };
+        let right = matches!(data, Data::Text(text) if switch.is_right(text));
+        let value = if right { switch.wanted.to_owned() } else { shown(data) };
+        let what = What::System { name: switch.name, value, wanted: switch.wanted, why: switch.why };
+        self.facts.push(Fact::new(place, what));
+        true
+    }
+
+    /// The range of WebRTC, which both browsers write with a hyphen.
+    fn browser(&mut self, place: &str, data: &Data) {
+        let ports = match data {
+            Data::Text(text) if !text.contains(':') => PortRange::parse(text),
+            _ => None,
+        };
+        match ports {
+            Some(ports) => self.facts.push(Fact::new(place, What::Browser { ports })),
+            None => self.note(
+                place,
+                format!("`WebRtcUdpPortRange` is {}: no range such as `20000-20079`", shown(data)),
+            ),
         }
     }
 
@@ -118,7 +194,7 @@ impl Policies {
                 self.by_name.clear();
                 self.note(place, "removes every policy".to_owned());
             }
-            Key::Nla | Key::Elsewhere => {}
+            Key::System | Key::Browser | Key::Elsewhere => {}
         }
     }
 
@@ -139,11 +215,11 @@ impl Policies {
 
     /// The rules, or everything that is wrong with them and with the file.
     pub(super) fn read(self, mut errors: Errors) -> Result<Read, Vec<Note>> {
-        let mut read = Read { facts: Vec::new(), notes: self.notes };
+        let mut read = Read { facts: self.facts, notes: self.notes };
         for policy in self.policies.into_iter().flatten() {
             let mut reading = Reading { policy: &policy, notes: &mut read.notes, errors: &mut errors };
-            let rule = reading.rule();
-            read.facts.extend(rule.map(|rule| Fact { place: policy.place.clone(), what: What::Rule(rule) }));
+            let fact = reading.fact();
+            read.facts.extend(fact);
         }
         if self.elsewhere > 0 {
             let text = format!("{} keys that are not about QoS were passed over", self.elsewhere);
@@ -165,12 +241,17 @@ fn classify(path: &str) -> Key<'_> {
         }
         _ => {}
     }
-    if small == NLA_KEY { Key::Nla } else { Key::Elsewhere }
+    match small.as_str() {
+        key if SYSTEM_KEYS.contains(&key) => Key::System,
+        key if BROWSERS.contains(&key) => Key::Browser,
+        _ => Key::Elsewhere,
+    }
 }
 
 fn shown(data: &Data) -> String {
     match data {
         Data::Text(text) => format!("`{text}`"),
+        Data::Number(number) => format!("the number {number} (REG_DWORD)"),
         Data::Other(kind) => format!("of type {kind}"),
     }
 }
@@ -198,10 +279,18 @@ const KNOWN: [&str; 11] = [
 ];
 
 impl Reading<'_> {
-    /// `None` if Windows would not mark by it, which is noted, or if something is wrong.
-    fn rule(&mut self) -> Option<MarkingRule> {
+    /// `None` if it is no rule for marks, which is noted, or if something is wrong.
+    fn fact(&mut self) -> Option<Fact> {
         if self.policy.values.is_empty() {
-            return self.skipped("has no values");
+            return self.passed_over("has no values");
+        }
+        if self.policy.values.contains_key("url") {
+            return self.passed_over("is about answers of a web server");
+        }
+        if matches!(self.text("dscp value"), None | Some("-1"))
+            && !self.policy.values.values().any(Value::is_foreign)
+        {
+            return self.passed_over("sets no mark");
         }
         let before = self.errors.0.len();
         let rule = MarkingRule {
@@ -213,44 +302,75 @@ impl Reading<'_> {
             mark: Dscp::DEFAULT,
         };
         let mark = self.mark();
-        if let Some(reason) = self.reason_to_skip() {
-            return self.skipped(&reason);
-        }
         self.note_the_rest();
         let mark = mark.filter(|_| self.errors.0.len() == before)?;
-        Some(MarkingRule { mark, ..rule })
+        let caveats = self.caveats();
+        let what = What::Rule(MarkingRule { mark, ..rule });
+        Some(Fact { caveats, ..Fact::new(self.policy.place.clone(), what) })
     }
 
-    /// Why Windows does not apply the policy.
-    fn reason_to_skip(&self) -> Option<String> {
-        let mut values = self.policy.values.iter();
-        if let Some((name, Data::Other(kind))) = values
-            .find_map(|(name, value)| matches!(value.data, Data::Other(_)).then_some((name, &value.data)))
-        {
-            return Some(format!("is skipped by Windows: `{name}` is of type {kind} and must be text"));
-        }
-        if self.policy.values.contains_key("url") {
-            return Some("is about answers of a web server".to_owned());
-        }
-        match self.text("version") {
-            Some("1.0") => {}
-            Some(other) => {
-                return Some(format!("is skipped by Windows: version `{other}` and not `1.0` (event 16602)"));
-            }
-            None => return Some("is skipped by Windows: it has no `Version` (event 16602)".to_owned()),
-        }
-        matches!(self.text("dscp value"), None | Some("-1")).then(|| "sets no mark".to_owned())
-    }
-
-    fn note_the_rest(&mut self) {
-        for name in ["local ip", "remote ip"] {
+    /// Why Windows applies less of the policy than it says, the worst first.
+    fn caveats(&self) -> Vec<Caveat> {
+        let mut caveats: Vec<Caveat> = self.skipped().into_iter().collect();
+        let ends =
+            [("local ip", "Local IP", Reach::Sources), ("remote ip", "Remote IP", Reach::Destinations)];
+        for (name, label, reach) in ends {
             if let Some(address) = self.text(name).filter(|address| *address != "*") {
-                self.note(format!("is limited to {name} {address}, which is not compared"));
+                let prefix = self.text(&format!("{name} prefix length")).filter(|prefix| *prefix != "*");
+                let address = prefix.map_or(address.to_owned(), |prefix| format!("{address}/{prefix}"));
+                let (text, fix) = (
+                    format!("only for {label} {address}"),
+                    format!("set `{label}` and its prefix length to `*`"),
+                );
+                caveats.push(Caveat { reach, text, fix });
             }
         }
         if let Some(rate) = self.text("throttle rate").filter(|rate| *rate != "-1") {
-            self.note(format!("limits the rate to {rate} KB/s, which is not compared"));
+            caveats.push(Caveat::part(
+                format!("throttled to {rate} KB/s"),
+                "set `Throttle Rate` to `-1`: what is above the rate waits",
+            ));
         }
+        caveats
+    }
+
+    /// Why Windows does not apply the policy at all.
+    fn skipped(&self) -> Option<Caveat> {
+        let skipped =
+            |why: String, fix: String| Some(Caveat::nothing(format!("skipped by Windows: {why}"), fix));
+        let foreign = self.policy.values.iter().find_map(|(name, value)| match value.data {
+            Data::Other(kind) => Some((name, kind)),
+            Data::Number(_) => Some((name, "REG_DWORD")),
+            Data::Text(_) => None,
+        });
+        if let Some((name, kind)) = foreign {
+            return skipped(
+                format!("`{name}` is of type {kind} and must be text"),
+                format!("write `{name}` as REG_SZ"),
+            );
+        }
+        match self.text("version") {
+            Some("1.0") => {}
+            other => {
+                let is = other.map_or("it has no `Version`".to_owned(), |other| {
+                    format!("version `{other}` and not `1.0`")
+                });
+                return skipped(format!("{is} (event 16602)"), "set `Version` to `1.0`".to_owned());
+            }
+        }
+        for name in ["local port", "remote port"] {
+            if let Some(text) = self.text(name).filter(|text| text.contains(char::is_whitespace)) {
+                let tight: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+                return skipped(
+                    format!("blanks in `{name}` = `{text}` (event 16710)"),
+                    format!("write `{tight}` without blanks"),
+                );
+            }
+        }
+        program::caveat(self.text("application name")?)
+    }
+
+    fn note_the_rest(&mut self) {
         for name in ["application name", "protocol", "local port", "remote port"] {
             if !self.policy.values.contains_key(name) {
                 self.note(format!("has no `{name}`, which was read as any"));
@@ -285,6 +405,9 @@ impl Reading<'_> {
     }
 
     fn mark(&mut self) -> Option<Dscp> {
+        if let Some(Data::Number(number)) = self.policy.values.get("dscp value").map(|value| &value.data) {
+            return u8::try_from(*number).ok().and_then(Dscp::new);
+        }
         let text = self.text("dscp value").filter(|text| *text != "-1")?;
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let mark = text.parse().ok().filter(|_| digits).and_then(Dscp::new);
@@ -313,7 +436,7 @@ impl Reading<'_> {
         self.notes.push(Note { place: self.policy.place.clone(), text });
     }
 
-    fn skipped(&mut self, reason: &str) -> Option<MarkingRule> {
+    fn passed_over(&mut self, reason: &str) -> Option<Fact> {
         self.note(reason.to_owned());
         None
     }

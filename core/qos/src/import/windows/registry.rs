@@ -201,7 +201,8 @@ fn data(value: &str) -> Option<Data> {
     let (kind, rest) = value.split_once(':')?;
     let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if kind == "dword" {
-        return ((1..=8).contains(&rest.len()) && hex(rest)).then_some(Data::Other("REG_DWORD"));
+        let number = u32::from_str_radix(rest, 16).ok().filter(|_| rest.len() <= 8 && hex(rest));
+        return number.map(Data::Number);
     }
     let number = match kind.strip_prefix("hex")? {
         "" => "3",
@@ -211,11 +212,12 @@ fn data(value: &str) -> Option<Data> {
     let bytes: Option<Vec<u8>> = bytes
         .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2 && hex(byte)))
         .collect();
-    let units: Vec<u16> = bytes?.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
+    let bytes = bytes?;
+    let units: Vec<u16> = bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
     Some(match number {
         "1" => Data::Text(String::from_utf16_lossy(&units).trim_end_matches('\0').to_owned()),
         "2" => Data::Other("REG_EXPAND_SZ"),
-        "4" => Data::Other("REG_DWORD"),
+        "4" => Data::Number(bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))),
         _ => Data::Other("bytes"),
     })
 }

@@ -3,7 +3,7 @@
 
 use super::{DeployedRule, Line, State};
 use crate::dscp;
-use crate::export::{Order, network_rules, open_network_rules, rules};
+use crate::export::{Order, network_rules, rules};
 use crate::import::{Caveat, Deployed, Marker, Reach};
 use crate::ports::PortRange;
 use crate::role::Role;
@@ -28,13 +28,7 @@ pub(super) fn lines(order: &Order<'_>, file: &Deployed, deployed: &[DeployedRule
     if deployed.is_empty() {
         return Vec::new();
     }
-    // Where the plan does not say where servers are, no switch is asked for their ranges: whoever sends from such a port would
-    // be believed.
-    let wanted = match file.marker {
-        Marker::Network if order.plan.server_networks().is_empty() => open_network_rules(order),
-        _ => network_rules(order),
-    };
-    let planned = match wanted {
+    let planned = match network_rules(order) {
         Ok(planned) => sorted(order, planned),
         Err(unfit) => {
             let line = |rule: &DeployedRule<'_>| {
@@ -45,7 +39,12 @@ pub(super) fn lines(order: &Order<'_>, file: &Deployed, deployed: &[DeployedRule
         }
     };
     let mut lines: Vec<Line> = deployed.iter().map(|rule| deployed_line(file, rule, &planned)).collect();
-    let asked = |wanted: &&Planned| deployed.iter().any(|other| side(other.rule) == side(&wanted.rule));
+    // Where the plan does not say where servers are, no switch is asked for their ranges: it would believe whoever sends from
+    // such a port.
+    let told = !order.plan.server_networks().is_empty() || !matches!(file.marker, Marker::Network);
+    let asked = |wanted: &&Planned| {
+        (told || wanted.anywhere) && deployed.iter().any(|other| side(other.rule) == side(&wanted.rule))
+    };
     lines.extend(planned.iter().filter(asked).filter_map(|wanted| missing_line(file, wanted, deployed)));
     lines
 }
@@ -69,7 +68,14 @@ fn deployed_line(file: &Deployed, deployed: &DeployedRule<'_>, planned: &[Planne
         let fits = planned.iter().map(|other| &other.rule).filter(|other| overlap(other, rule));
         fits.into_iter().find(|other| covers_some(other, ports)).map(MarkingRule::describe)
     };
-    let Some((first, _)) = stray.first() else { return within(line, deployed, planned, meant) };
+    let Some((first, _)) = stray.first() else {
+        let line = within(line, deployed, planned, meant);
+        return if matches!(file.marker, Marker::Network) {
+            held_to_servers(line, deployed, planned)
+        } else {
+            line
+        };
+    };
     let ranges: Vec<PortRange> = stray.iter().map(|(range, _)| *range).collect();
     let other = planned
         .iter()
@@ -108,6 +114,18 @@ fn within(
     let state = if caveat.reach == Reach::Nothing { State::Missing } else { State::Different };
     let own: Vec<PortRange> = ports(deployed.rule).into_iter().collect();
     Line { state, planned: meant(&own), fix: Some(caveat.fix.clone()), ..line }
+}
+
+/// A switch sees packets of everybody: one that marks servers' ranges whoever sends from them believes strangers.
+fn held_to_servers(line: Line, deployed: &DeployedRule<'_>, planned: &[Planned]) -> Line {
+    let told = deployed.caveats.iter().any(|caveat| at_own_end(deployed.rule, caveat.reach));
+    let same =
+        |other: &&Planned| overlap(&other.rule, deployed.rule) && other.rule.mark == deployed.rule.mark;
+    if told || line.state != State::Match || planned.iter().filter(same).any(|other| other.anywhere) {
+        return line;
+    }
+    let fix = "hold it to the servers' addresses (`networks` in [servers] of the plan): whoever sends from these ports is believed";
+    Line { state: State::Different, fix: Some(fix.to_owned()), ..line }
 }
 
 /// Whether a caveat takes something away that the plan wants: servers may be told by the addresses at their end.

@@ -1,4 +1,5 @@
 //! The configuration of an Edge: what it means, and every mistake of it with its line, at once.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
 use std::io;
 use std::path::Path;

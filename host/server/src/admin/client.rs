@@ -57,7 +57,7 @@ pub struct PlanRow {
 #[serde(untagged)]
 pub enum AnyStatus {
     /// An Edge, which says so.
-    Edge(EdgeStatus),
+    Edge(Box<EdgeStatus>),
     /// A Front End.
     FrontEnd(Box<Status>),
 }

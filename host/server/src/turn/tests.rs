@@ -38,7 +38,7 @@ pub(crate) fn server(folder: &tempfile::TempDir) -> (Server, Desk) {
 /// Has the server take turns while an administrator imports users from u0 on; what he hears.
 fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, ClientError> {
     let config = server.estate.config.clone();
-    let _admin = admin::of_front_end(&config, &server, desk.clone()).unwrap();
+    let _admin = admin::of_front_end(&config, server, desk.clone()).unwrap();
     let (told, heard) = channel();
     let desk = desk.clone();
     std::thread::spawn(move || {

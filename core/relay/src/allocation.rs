@@ -125,11 +125,14 @@ impl Allocation {
 
     /// When something of it ends.
     pub(crate) fn next_end(&self) -> Option<Duration> {
-        let opening = self.opening.iter().map(|opening| opening.until);
+        // Nothing else ends before its ports are open.
+        if let Some(opening) = &self.opening {
+            return Some(opening.until);
+        }
         let legs = self.legs().map(|leg| leg.until);
         let permissions = self.permissions.iter().map(|permission| permission.until);
         let channels = self.channels.iter().map(|channel| channel.until);
-        opening.chain(legs).chain(permissions).chain(channels).min()
+        legs.chain(permissions).chain(channels).min()
     }
 }
 

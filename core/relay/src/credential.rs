@@ -58,8 +58,8 @@ pub(crate) fn claims(username: &str) -> Option<Claims<'_>> {
         return None;
     }
     let expires = Duration::from_secs(expires.parse().ok()?);
-    let classed =
-        rest.rsplit_once(':').and_then(|(user, class)| Some((user, Some(TrafficClass::from_name(class)?))));
+    let classed = rest.rsplit_once(':').and_then(|(user, name)| Some((user, TrafficClass::from_name(name)?)));
+    let classed = classed.filter(|(_, class)| class.is_media()).map(|(user, class)| (user, Some(class)));
     let (user, class) = classed.unwrap_or((rest, None));
     Some(Claims { expires, identity: if user.is_empty() { username } else { user }, class })
 }
@@ -76,6 +76,8 @@ mod tests {
             ("1800000000:alice:audio", 1_800_000_000, "alice", Some(TrafficClass::Audio)),
             ("1800000000::video", 1_800_000_000, "1800000000::video", Some(TrafficClass::Video)),
             ("1800000000:audio", 1_800_000_000, "audio", None),
+            // Nobody relays management.
+            ("1800000000:alice:management", 1_800_000_000, "alice:management", None),
             ("7:sip:bob@example.com", 7, "sip:bob@example.com", None),
         ] {
             let expires = Duration::from_secs(expires);

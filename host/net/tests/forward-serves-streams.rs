@@ -147,16 +147,34 @@ fn the_same_passes_inside_tls() {
     let talk = thread::spawn(move || {
         let mut stream = connect_tls(address, &config);
         stream.write_all(&binding()).unwrap();
-        stream.write_all(&frame(CHANNEL, b"up")).unwrap();
         let mut read = vec![0; 8];
         stream.read_exact(&mut read).unwrap();
-        read
+        stream.write_all(&frame(CHANNEL, b"up")).unwrap();
+        (read, stream)
     });
     install(&mut site);
-    site.until("up", |site| handled(&site.forwarder) >= 2);
     send(&site.peer, site.there(), &[b"down".to_vec()]);
-    site.until("down", |_| talk.is_finished());
-    assert_eq!(talk.join().unwrap(), frame(CHANNEL, b"down"));
-    // The frame may have come before its rule.
-    assert_eq!(site.count(Count::ToPeer) as usize + site.unknown.len(), 1);
+    site.until("up", |site| site.count(Count::ToPeer) == 1);
+    let (read, _stream) = talk.join().unwrap();
+    assert_eq!(read, frame(CHANNEL, b"down"));
+    assert_eq!(site.unknown, []);
+}
+
+#[test]
+fn a_stranger_with_more_to_say_than_requests_is_cut_off_and_what_he_said_is_not_kept() {
+    let many = binding().repeat(1000);
+    let data = [binding(), frame(CHANNEL, b"of nobody").repeat(1000)].concat();
+    for said in [many, data] {
+        let (mut site, address) = site(None);
+        let mut stranger = connect(address);
+        // He may be cut off while he still speaks.
+        let _ = stranger.write_all(&said);
+        site.until("end", |site| matches!(site.unknown.last(), Some(Unknown::Ended { .. })));
+        assert!(site.unknown.len() < 100, "{} were kept", site.unknown.len());
+        let is_data = |unknown: &Unknown| match unknown {
+            Unknown::FromClient { bytes, .. } => bytes.first() == Some(&0x40),
+            _ => false,
+        };
+        assert!(!site.unknown.iter().any(is_data));
+    }
 }

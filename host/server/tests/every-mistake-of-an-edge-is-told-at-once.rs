@@ -13,6 +13,7 @@ const SECRET: &[u8] = b"0123456789abcdef\n";
 fn read(text: &str) -> Result<EdgeConfig, Refusal> {
     let files = |path: &Path| match path.to_str() {
         Some("/etc/carillon/relay-secret") => Ok(SECRET.to_vec()),
+        Some("/etc/carillon/fullchain.pem" | "/etc/carillon/privkey.pem") => Ok(Vec::new()),
         Some("/etc/carillon/short") => Ok(b"short\n".to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
@@ -54,7 +55,7 @@ fn every_mistake_is_told() {
         "line 10: credentials.secrets: `/etc/carillon/short` holds less than 16 characters",
         "line 10: credentials.secrets: `/etc/carillon/nowhere` cannot be read: entity not found",
         "line 15: relay-users[1].name: \"a\" is there twice",
-        "line 17: listeners: unknown key; known are role, plan, name, realm, addresses, relay, credentials, relay-users, \
+        "line 17: listeners: unknown key; known are role, plan, name, realm, addresses, relay, tls, credentials, relay-users, \
          admin, metrics, log, service",
     ];
     assert_eq!(told(text), expected);
@@ -69,6 +70,18 @@ fn a_relay_for_nobody_and_addresses_of_the_wrong_family_are_mistakes() {
     let expected = [
         "line 6: addresses.external6: 192.0.2.1 must be of another family than `external`, 203.0.113.5",
         "line 7: addresses.public: 2001:db8::1 must be of the same family as `external`, 203.0.113.5",
+    ];
+    assert_eq!(told(&text), expected);
+}
+
+#[test]
+fn half_a_certificate_and_one_address_for_both_sides_are_mistakes() {
+    let text =
+        format!("{BARE}addresses.internal = \"203.0.113.5\"\nrelay.tls = 443\ntls.key = \"privkey.pem\"\n");
+    let expected = [
+        "line 6: addresses.internal: is the external address too; leave it out where there is only one",
+        "line 7: relay.tls: 443 is the port of TCP too",
+        "line 8: tls.key: needs a `certificate` beside it",
     ];
     assert_eq!(told(&text), expected);
 }

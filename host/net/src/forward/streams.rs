@@ -3,7 +3,7 @@
 //! Accepting, TLS, limits and deadlines are those of `transports`. To a client that does not read, media is dropped
 //! rather than queued without end.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use super::{Client, ListenerId};
 use crate::bind_error::BindError;
 use crate::transports::{Incoming, Limits, Protocol, Transports};
 
+/// Frames that a stranger may send in one turn.
+const OF_STRANGER: u32 = 8;
 /// The longest frame: ChannelData with as much as its length can say.
 const LONGEST: usize = 4 + 65_536;
 
@@ -36,6 +38,8 @@ pub(super) struct Streams {
     listeners: BTreeMap<SocketAddr, ListenerId>,
     /// Connections that somebody was told of, with the mark of their sockets.
     flows: BTreeMap<u64, (Flow, Dscp)>,
+    /// Those whose client somebody has vouched for.
+    proven: BTreeSet<u64>,
     mark: Dscp,
     came: VecDeque<Came>,
 }
@@ -46,7 +50,7 @@ impl Streams {
         let transports = Transports::new(mark, limits())?;
         registry.register(&mut SourceFd(&transports.descriptor()), token, Interest::READABLE)?;
         let (listeners, flows, came) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Ok(Streams { transports, listeners, flows, mark, came })
+        Ok(Streams { transports, listeners, flows, proven: BTreeSet::new(), mark, came })
     }
 
     /// Listens; with a configuration for TLS.
@@ -64,21 +68,34 @@ impl Streams {
         self.listeners.insert(address, id);
     }
 
-    /// Takes what has come.
+    /// Takes what has come. Strangers have nothing to say but requests, and few at once: who says more is cut off, for what
+    /// waits here costs memory, and time that datagrams need.
     pub(super) fn receive(&mut self) -> io::Result<()> {
-        let Streams { transports, listeners, flows, mark, came } = self;
+        let Streams { transports, listeners, flows, proven, mark, came } = self;
+        let (mut said, mut cut_off) = (BTreeMap::new(), BTreeMap::new());
         transports.poll(Some(Duration::ZERO), &mut |incoming| match incoming {
             Incoming::Message { flow, bytes } => {
                 let Some(client) = client(listeners, flow) else { return };
                 flows.entry(flow.id).or_insert((flow, *mark));
+                if !proven.contains(&flow.id) {
+                    let frames = said.entry(flow.id).or_insert(0);
+                    *frames += 1;
+                    if *frames > OF_STRANGER || !is_message(bytes) {
+                        cut_off.insert(flow.id, flow);
+                        return;
+                    }
+                }
                 came.push_back(Came::Frame(client, bytes.to_vec()));
             }
             Incoming::Closed { flow } => {
                 flows.remove(&flow.id);
+                proven.remove(&flow.id);
                 came.extend(client(listeners, flow).map(Came::Ended));
             }
             _ => {}
-        })
+        })?;
+        cut_off.into_values().for_each(|flow| transports.close(flow));
+        Ok(())
     }
 
     /// The next of what has come.
@@ -112,6 +129,7 @@ impl Streams {
     pub(super) fn trust(&mut self, connection: u64) {
         if let Some((flow, _)) = self.flows.get(&connection) {
             self.transports.trust(*flow);
+            self.proven.insert(connection);
         }
     }
 
@@ -121,6 +139,11 @@ impl Streams {
             self.transports.close(*flow);
         }
     }
+}
+
+/// Whether these are no ChannelData, which begins with 01 in binary (RFC 8656, 12.4).
+fn is_message(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first >> 6 == 0)
 }
 
 /// Connections of strangers have half a minute for an allocation; those that have one refresh it every ten minutes.

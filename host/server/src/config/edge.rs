@@ -190,6 +190,11 @@ impl Resolver<'_> {
             let line = block.text(key).map_or(block.line, |at| at.line);
             self.refuse::<()>(block, line, key, format!("{other} {must} `external`, {wanted}"));
         }
+        if internal.is_some() && [Some(wanted), external6].contains(&internal) {
+            let line = block.text("internal").map_or(block.line, |at| at.line);
+            let text = "is the external address too; leave it out where there is only one";
+            self.refuse::<()>(block, line, "internal", text);
+        }
         Some(Addresses {
             external: wanted,
             external6,

@@ -204,7 +204,13 @@ impl AvEdge {
             Ok(self.places.add(port))
         };
         let port = take(port)?;
-        Ok((port, relayed, next.map(take).transpose()?))
+        match next.map(take).transpose() {
+            Ok(next) => Ok((port, relayed, next)),
+            Err(reason) => {
+                self.close(port);
+                Err(reason)
+            }
+        }
     }
 
     fn close(&mut self, port: PortId) {

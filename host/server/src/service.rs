@@ -26,9 +26,9 @@ pub struct Ready {
 /// Why a service ended that should not have.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum ServiceError {
+pub enum ServiceError<E = StartError> {
     /// It did not start.
-    Start(StartError),
+    Start(E),
     /// Administrators can't reach it.
     Admin(admin::OpenError),
     /// The kernel refuses to wait for signals or sockets.
@@ -61,7 +61,7 @@ pub(crate) fn tell(state: &str) {
     }
 }
 
-impl fmt::Display for ServiceError {
+impl<E: fmt::Display> fmt::Display for ServiceError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServiceError::Start(error) => error.fmt(f),
@@ -71,7 +71,7 @@ impl fmt::Display for ServiceError {
     }
 }
 
-impl std::error::Error for ServiceError {
+impl<E: std::error::Error> std::error::Error for ServiceError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ServiceError::Start(error) => error.source(),

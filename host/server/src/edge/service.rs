@@ -1,33 +1,20 @@
 //! An Edge as a service: started, reachable for administrators, told by signals, and ended in good order.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use super::start::{StartError, start};
 use crate::admin;
 use crate::config::EdgeConfig;
-use crate::service::tell;
+use crate::service::{ServiceError, tell};
 use crate::{log, signals};
-
-/// Why an Edge ended that should not have.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ServiceError {
-    /// It did not start.
-    Start(StartError),
-    /// Administrators can't reach it.
-    Admin(admin::OpenError),
-    /// The kernel refuses to wait for signals or sockets.
-    Kernel(std::io::Error),
-}
 
 /// Runs until it is told to stop. `ready` is called once, with the listeners, when clients may come.
 pub fn serve(
     config: EdgeConfig,
     file: Option<&Path>,
     ready: impl FnOnce(&[SocketAddr]),
-) -> Result<(), ServiceError> {
+) -> Result<(), ServiceError<StartError>> {
     log::begin(&config.log);
     let (edge, desk) = start(config.clone(), file.map(Path::to_owned)).map_err(ServiceError::Start)?;
     let admin = admin::of_edge(&config, &edge, desk.clone()).map_err(ServiceError::Admin)?;
@@ -41,24 +28,4 @@ pub fn serve(
     drop(admin);
     tracing::info!("stopped");
     over.map_err(ServiceError::Kernel)
-}
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServiceError::Start(error) => error.fmt(f),
-            ServiceError::Admin(error) => error.fmt(f),
-            ServiceError::Kernel(error) => write!(f, "the kernel refuses to wait: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for ServiceError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ServiceError::Start(error) => error.source(),
-            ServiceError::Admin(error) => error.source(),
-            ServiceError::Kernel(_) => None,
-        }
-    }
 }

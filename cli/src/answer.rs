@@ -13,6 +13,8 @@ pub enum Answer {
     No,
     /// Exit status 2, as for wrong usage and files that cannot be read.
     Unknown,
+    /// The exit status that a script names.
+    Status(u8),
 }
 
 impl From<Answer> for ExitCode {
@@ -21,6 +23,7 @@ impl From<Answer> for ExitCode {
             Answer::Yes => ExitCode::SUCCESS,
             Answer::No => ExitCode::from(1),
             Answer::Unknown => ExitCode::from(2),
+            Answer::Status(status) => ExitCode::from(status),
         }
     }
 }

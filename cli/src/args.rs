@@ -1,8 +1,11 @@
 //! The one table of flags: parser, help, man pages and completions are all made from it.
 
+mod cert;
 mod edge;
 mod path;
 mod plan;
+mod records;
+mod user;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -18,12 +21,15 @@ use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub use self::edge::{Edge, EdgeCredential, EdgePorts};
+pub use self::cert::{Cert, CertCheck, CertPublish, CertRoots};
+pub use self::edge::{Edge, EdgeCheck, EdgeCredential, EdgePorts, EdgeRestart};
 pub use self::path::{
     FlowEnd, PROBE_CONTROL, PROBE_TCP, PROBE_UDP, Probe, ProbeListen, ProbePlan, ProbeSend, Trace,
 };
 use self::path::{flow_end, probe_transport};
-pub use self::plan::{Check, Export, Import, Plan, Show};
+pub use self::plan::{Between, Check, Export, Import, Plan, Show};
+pub use self::records::{Records, RecordsExport, RecordsFilter, RecordsList, RecordsSummary};
+pub use self::user::{AddUser, OfUser, User};
 use crate::verb::call::Misbehaviour;
 use crate::verb::demo::Part;
 
@@ -79,9 +85,15 @@ pub enum Verb {
     User(User),
     /// Show what the server is doing: registrations, calls, ports, marks.
     Status(Status),
-    /// See what a running Edge has open, and make credentials for its relay.
+    /// Show what became of calls: who, when, which way, with which marks, how good, and why they ended.
+    #[command(subcommand)]
+    Records(Records),
+    /// See whether an Edge works and what it has open, restart one of its services, and make credentials for its relay.
     #[command(subcommand)]
     Edge(Edge),
+    /// Say which phones believe a certificate, and publish its root for the others.
+    #[command(subcommand)]
+    Cert(Cert),
     /// Say what is wrong with a configuration; exit status 1 if something is.
     CheckConfig(CheckConfig),
     /// Name the hop after which the mark of a class changes on the way to a host.
@@ -224,73 +236,6 @@ pub struct Serve {
     #[arg(long, value_name = "LEVEL", requires = "dev", default_value = "warn")]
     #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub log: String,
-}
-
-/// `carillon user`.
-#[derive(Subcommand, Debug)]
-pub enum User {
-    /// Add a user. The password is asked for, or read as one line from standard input.
-    Add(AddUser),
-    /// Add or change the users of a CSV file with the columns name, password and perhaps site.
-    Import {
-        /// The file; `-` is standard input.
-        #[arg(value_name = "FILE.csv", value_hint = ValueHint::FilePath)]
-        file: String,
-        /// Leave out rows that are wrong, instead of importing nothing.
-        #[arg(long)]
-        skip_bad: bool,
-        /// Which server.
-        #[command(flatten)]
-        server: Reach,
-    },
-    /// List users.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// Which server.
-        #[command(flatten)]
-        server: Reach,
-    },
-    /// Give a user another password. It is asked for, or read as one line from standard input.
-    Passwd {
-        /// The user.
-        name: String,
-        /// Make a password up and print it.
-        #[arg(long)]
-        generate: bool,
-        /// Which server.
-        #[command(flatten)]
-        server: Reach,
-    },
-    /// Remove users with all their registrations.
-    Remove {
-        /// The users.
-        #[arg(value_name = "NAME", required = true)]
-        names: Vec<String>,
-        /// Which server.
-        #[command(flatten)]
-        server: Reach,
-    },
-}
-
-/// `carillon user add`.
-#[derive(Args, Debug)]
-pub struct AddUser {
-    /// `alice`, or with one of the server's domains `alice@example.com`.
-    pub name: String,
-    /// The site of the plan that the user belongs to.
-    #[arg(long)]
-    pub site: Option<String>,
-    /// Take no other proof of the password, of those that the listener offers.
-    #[arg(long, value_parser = ["md5", "sha-256", "both"])]
-    pub digest: Option<String>,
-    /// Make a password up and print it.
-    #[arg(long)]
-    pub generate: bool,
-    /// Which server.
-    #[command(flatten)]
-    pub server: Reach,
 }
 
 /// Which server is meant.
@@ -445,6 +390,21 @@ pub enum Explain {
         #[arg(long)]
         json: bool,
     },
+    /// Explain a dialled number: which number a caller means by it, and by which rule of the configuration.
+    Number {
+        /// What is dialled: `0301234`.
+        #[arg(value_name = "DIALLED", allow_hyphen_values = true)]
+        dialled: String,
+        /// The site of the caller.
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
+        /// The configuration with the rules.
+        #[arg(long, value_name = "FILE", default_value = "/etc/carillon/carillon.toml", value_hint = ValueHint::FilePath)]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Explain a number of an event log: HRESULT, Windows, Winsock, QoS policies.
     Event {
         /// In any spelling: `-2147014848`, `0x80072740`, `10048`, `WSAEADDRINUSE`.
@@ -517,6 +477,9 @@ pub struct Call {
     /// Whether to encrypt media: required, optional or off.
     #[arg(long, value_name = "WHEN", default_value = "optional", value_parser = encryption)]
     pub srtp: Encryption,
+    /// Look for no way (ICE): media goes to the addresses of the descriptions, and relays are not used.
+    #[arg(long)]
+    pub no_ice: bool,
     /// Press these keys once the call is up: 0 to 9, *, #, A to D.
     #[arg(long, value_name = "KEYS", value_parser = keys)]
     pub dtmf: Option<String>,
@@ -532,7 +495,9 @@ pub struct Call {
 }
 
 fn transport(text: &str) -> Result<Transport, String> {
-    Transport::from_name(text.as_bytes()).ok_or_else(|| "it is none of tls, tcp, udp".to_owned())
+    Transport::from_name(text.to_ascii_lowercase().as_bytes())
+        .filter(|transport| !transport.is_web())
+        .ok_or_else(|| "it is none of tls, tcp, udp".to_owned())
 }
 
 fn address_of_record(text: &str) -> Result<String, String> {

@@ -77,6 +77,11 @@ pub fn date(nanoseconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
+/// `2024-05-31T09:12:44Z` (RFC 3339) from nanoseconds since 1970.
+pub fn timestamp(nanoseconds: i64) -> String {
+    date(nanoseconds).replacen(' ', "T", 1).replace(" UTC", "Z")
+}
+
 /// The Gregorian date so many days after 1970-01-01, counted in eras of 400 years that start in March.
 fn civil(days: i64) -> (i64, i64, i64) {
     let since_0000_03_01 = days + 719_468;

@@ -191,8 +191,9 @@ fn over_every_transport_the_ports_are_open_only_while_somebody_talks() {
     for (transport, own) in [("tls", 0), ("tcp", 0), ("udp", 1)] {
         let mut bob = server.answering(&format!("--transport {transport}"));
         assert_eq!(bob.ports().len(), own, "idle");
+        // Keys take the place of speech for a second: of twelve that is too little to doubt who was heard.
         let arguments = format!(
-            "--to bob@localhost --json --duration 7 --expect bob --dtmf 12#A --transport {transport}"
+            "--to bob@localhost --json --duration 12 --expect bob --dtmf 12#A --transport {transport}"
         );
         let alice = server.phone("alice", &arguments).stdout(Stdio::piped()).spawn().unwrap();
         bob.until("answered");

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod support;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -83,6 +85,33 @@ fn a_flow_has_a_class_and_a_mark_in_each_direction() {
     );
     assert!(text(&["flow", ":1", ":2", "udp"], 1).contains("no class of the plan"));
     assert!(text(&["flow", "nobody", ":2", "udp"], 2).contains("write ADDRESS:PORT"));
+}
+
+#[test]
+fn sip_between_servers_says_that_no_export_marks_it_unless_the_plan_asks_for_it() {
+    let roles = ["--role", "conferencing=10.1.0.0/24"];
+    let ask = |plan: &str| {
+        json(&[&["flow", "10.1.0.1:40000", "10.1.0.2:5061", "TCP", "--plan", plan][..], &roles].concat())
+    };
+    let silent = ask("lync-kloud")["there"][0].clone();
+    assert_eq!(
+        (&silent["class"], &silent["roles"]),
+        (&"signaling".into(), &serde_json::json!(["conferencing"]))
+    );
+    assert!(
+        silent["unruled"]
+            .as_str()
+            .unwrap()
+            .starts_with("by Carillon's own servers alone. SIP that these servers send has no rule"),
+        "{silent}"
+    );
+    let folder = support::Folder::new("explain-sip");
+    let plan = folder.file(
+        "p.toml",
+        "name = \"p\"\nbase = \"lync-kloud\"\n[roles.conferencing]\nsignaling = { dscp = 24 }\n",
+    );
+    let asked = ask(&plan)["there"][0].clone();
+    assert_eq!((&asked["mark"], &asked["unruled"]), (&24.into(), &Value::Null));
 }
 
 /// A relay has one port for all classes: where it goes tells the class.

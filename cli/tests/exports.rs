@@ -146,6 +146,58 @@ fn a_firewall_needs_no_plan_and_gets_a_hundred_client_ports_by_both_readings() {
 }
 
 #[test]
+fn a_firewall_between_two_roles_has_their_rules_alone() {
+    let folder = Folder::new("export-between");
+    let out = folder.path("out");
+    let export = |target: &str, zones: &str| {
+        carillon(&["plan", "export", target, "--plan", "lync-kloud", "--between", zones, "--out", &out])
+    };
+    let run = export("firewall", "edge-int,fe");
+    assert_eq!(run.status(), 0, "{}", run.err());
+    let rules = fs::read_to_string(format!("{out}/firewall/firewall.nft")).unwrap();
+    assert!(
+        rules.contains("chain conferencing_to_edge {") && rules.contains("chain edge_to_conferencing {"),
+        "{rules}"
+    );
+    assert!(!rules.contains("client"), "{rules}");
+    for (target, zones, says) in [
+        ("firewall", "edge,fr", "there is no role `fr`; there are client, conferencing"),
+        ("firewall", "client,internet", "nothing passes between client and internet"),
+        ("cisco", "edge,fe", "--between is for one target"),
+        ("all", "edge,fe", "--between is for one target"),
+    ] {
+        let run = export(target, zones);
+        assert!(run.status() == 2 && run.err().contains(says), "{target} {zones}: {}", run.err());
+    }
+}
+
+#[test]
+fn a_file_of_which_something_cannot_be_read_is_no_yes_and_no_plan() {
+    let folder = Folder::new("check-unread");
+    let file = folder.file(
+        "listing.txt",
+        "ClientMediaPortRangeEnabled : True\nClientAudioPort : 20000\nClientVideoPort : 20040\nClientVideoPortRange : 40\n",
+    );
+    let check = carillon(&["plan", "check", &file, "--plan", "lync-kloud"]);
+    assert_eq!(check.status(), 2, "{}", check.out());
+    assert!(
+        check.out().contains("1 thing could not be judged, the rest is as")
+            && !check.out().contains("as planned by"),
+        "{}",
+        check.out()
+    );
+    let import = carillon(&["plan", "import", &file]);
+    assert_eq!((import.status(), import.out().as_str()), (2, ""));
+    assert!(
+        import
+            .err()
+            .contains("line 2: the ports for audio of client (global): a first port and no number of ports"),
+        "{}",
+        import.err()
+    );
+}
+
+#[test]
 fn what_was_exported_matches_the_plan_and_nothing_else_does() {
     let folder = Folder::new("check");
     let out = folder.path("out");

@@ -124,6 +124,37 @@ fn the_document_of_verdicts_is_what_the_program_says() {
 }
 
 #[test]
+fn links_are_planned_with_what_error_correction_may_add() {
+    let all = carillon(&["plan", "bandwidth"]).out();
+    let row = |codec: &str| {
+        let line = all.lines().find(|line| line.starts_with(codec)).unwrap_or_default();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("G722"), ["64", "80", "96", "160"]);
+    assert_eq!(row("SILK/16000"), ["36", "52", "64", "100"]);
+    assert_eq!(row("X-MSRTA/16000"), ["29", "45", "57", "86"]);
+    let folder = Folder::new("bandwidth");
+    let plan = "base = \"lync\"\n[management.NetworkConfiguration.Global]\nEnableBandwidthPolicyCheck = true\n\
+        [management.NetworkBandwidthPolicyProfile.Thin]\n\
+        BWPolicy = [\"BWLimit=1000;BWSessionLimit=160;BWPolicyModality=Audio\"]\n\
+        [management.NetworkRegion.North]\n[management.NetworkSite.Oslo]\nNetworkRegionID = \"North\"\n\
+        BWPolicyProfileID = \"Thin\"\n";
+    let file = folder.file("links.toml", plan);
+    let links = carillon(&["plan", "bandwidth", &file]).out();
+    let oslo = links.lines().find(|line| line.starts_with("Oslo")).unwrap_or_default();
+    // 1000 by 156, 160 and 100.
+    assert_eq!(
+        oslo.split_whitespace().collect::<Vec<_>>(),
+        ["Oslo", "1000", "any", "6", "6", "10"],
+        "{links}"
+    );
+    let facts = carillon(&["plan", "bandwidth", &file, "--json"]).json();
+    assert_eq!(facts["links"][0]["calls"], serde_json::json!({ "PCMU": 6, "G722": 6, "opus": 10 }));
+    let none = carillon(&["plan", "bandwidth", "lync"]).out();
+    assert!(none.contains("limits no link"), "{none}");
+}
+
+#[test]
 fn completions_and_manual_pages_know_every_verb() {
     for shell in ["bash", "zsh", "fish"] {
         let script = carillon(&["completions", shell]).out();

@@ -201,9 +201,8 @@ fn while_nothing_can_be_saved_no_phone_hears_a_200() {
         health = server.http("GET /health", "");
     }
     assert!(
-        health.ends_with(
-            "\"trouble\":\"cannot save bindings: disk full: Error code 1811: constraint failed\"}"
-        ),
+        health
+            .ends_with("\"trouble\":\"cannot save changes: disk full: Error code 1811: constraint failed\"}"),
         "{health}"
     );
     assert!(!registering.is_finished());

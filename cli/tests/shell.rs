@@ -27,6 +27,17 @@ fn a_plan_file_is_made_changed_and_shown() {
     assert_eq!(shell("'").status(), 2);
     let script = folder.file("s.ps1", "Set-CsUCPhoneConfiguration -VoiceDiffServTag 46\n");
     assert_eq!(carillon(&["shell", "--plan", &plan, &script]).status(), 0);
+    for (script, status) in [
+        ("exit 3; Get-CsNothing", 3),
+        ("if (1 -eq 1) { exit 4; Get-CsNothing }; exit 5", 4),
+        ("Get-CsNothing; exit 0", 0),
+        ("Get-CsNothing; exit", 1),
+        ("foreach ($i in 1..3) { exit $i }", 1),
+        ("exit", 0),
+        ("exit -1", 255),
+    ] {
+        assert_eq!(shell(script).status(), status, "{script}");
+    }
     let json = carillon(&[
         "shell",
         "--plan",

@@ -161,3 +161,53 @@ fn a_configuration_is_checked_without_being_served() {
     assert_eq!(refused.status(), 2);
     assert!(refused.err().contains("line 3: naem: unknown key"), "{}", refused.err());
 }
+
+#[test]
+fn a_number_and_call_rules_are_set_shown_and_refused_with_the_reason() {
+    let server = Server::dev();
+    let numbered = server.carillon(&["user", "number", "alice", "+49 30 1234"], "");
+    assert_eq!(numbered.status(), 0, "{}", numbered.err());
+    let list = server.carillon(&["user", "list", "--json"], "").json();
+    let number = |name: &str| {
+        let row = list.as_array().unwrap().iter().find(|row| row["name"] == format!("{name}@localhost"));
+        row.unwrap()["number"].clone()
+    };
+    assert_eq!((number("alice"), number("bob")), ("+49301234".into(), serde_json::Value::Null));
+    let taken = server.carillon(&["user", "number", "bob", "+49301234"], "");
+    assert_eq!(taken.status(), 2);
+    assert!(taken.err().contains("+49301234 is the number of alice@localhost already"), "{}", taken.err());
+    let wrong = server.carillon(&["user", "number", "bob", "0301234"], "");
+    assert!(wrong.err().contains("`0301234` is no number: + and up to 15 digits"), "{}", wrong.err());
+
+    let rules = r#"{"busy":"bob@localhost","no-answer":"voicemail","after":15}"#;
+    let set = server.carillon(&["user", "rules", "alice", "--set", "-"], rules);
+    assert_eq!(set.out(), "alice has these call rules\n", "{}", set.err());
+    let shown = server.carillon(&["user", "rules", "alice"], "").out();
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert!(words.join(" ").contains("refused bob@localhost nobody answers for 15 s voicemail"), "{shown}");
+    let refused = server.carillon(&["user", "rules", "alice", "--set", "-"], r#"{"busy":"0301234"}"#);
+    assert!(refused.err().contains("busy: `0301234` is neither an address"), "{}", refused.err());
+    let kept = server.carillon(&["user", "rules", "alice", "--json"], "").json();
+    assert_eq!(kept["busy"], "bob@localhost");
+    let none = server.carillon(&["user", "rules", "bob"], "").out();
+    assert_eq!(none, "calls go to the user's phones, and nowhere else\n");
+}
+
+#[test]
+fn what_is_dialled_is_explained_by_the_rules_of_the_configuration() {
+    let folder = Folder::new("dialled");
+    let rules = "[[dialling]]\nsite = \"Berlin\"\ndialled = \"^0([1-9][0-9]+)$\"\nnumber = \"+49$1\"\n";
+    let text =
+        format!("domains = [\"example.com\"]\nplan = \"lync-kloud\"\nname = \"sip.example.com\"\n{rules}");
+    let file = folder.file("carillon.toml", &text);
+    let explain = |dialled: &str, site: &str| {
+        carillon(&["explain", "number", dialled, "--site", site, "--config", &file])
+    };
+    let meant = explain("030 1234", "Berlin");
+    assert_eq!((meant.status(), meant.out().as_str()), (0, "030 1234 is +49301234  by [[dialling]] 1\n"));
+    let none = explain("0301234", "London");
+    let said = "0301234 is no number: no rule for dialled numbers fits\n";
+    assert_eq!((none.status(), none.out().as_str()), (1, said));
+    let number = explain("+49301234", "London");
+    assert_eq!(number.out(), "+49301234 is +49301234  as it is\n");
+}

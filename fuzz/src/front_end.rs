@@ -1,6 +1,7 @@
 //! The Front End as a whole, driven by a script: whatever comes over which flow in which order, it says nothing but SIP, its
 //! tables stay within their limits, and when all have fallen silent nothing is left but what was saved.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use carillon_qos::{Plan, TrafficClass};
 use carillon_signaling::digest::{Challenge, Login};
 use carillon_signaling::provisioning;
 use carillon_signaling::{
-    Algorithms, Binding, Change, Config, Destination, Expires, FrontEnd, Ha1, Limits, Listener, Output,
-    Request, User,
+    Algorithms, Binding, Change, Config, Destination, Expires, FrontEnd, Ha1, Handling, Limits, Listener,
+    Output, Request, Saved, User,
 };
 use carillon_wire::sip::{self, Answer, Flow, Message, Name, Transport};
 
@@ -29,7 +30,7 @@ const METHODS: [&str; 12] = [
     "MESSAGE",
     "UPDATE",
     "NOTIFY",
-    "REFER",
+    "PUBLISH",
     "X",
 ];
 const STATUSES: [&str; 8] = ["100 T", "180 R", "200 OK", "302 M", "407 P", "486 B", "503 U", "603 D"];
@@ -42,6 +43,8 @@ const LIMITS: Limits = Limits {
     waiting: 32 << 10,
     queue: 100,
     contacts: 3,
+    watchers: 8,
+    letters: 4,
     silence: Duration::from_secs(3600),
     message: sip::Limits { head: 4096, body: 4096 },
 };
@@ -55,12 +58,13 @@ pub fn front_end(data: &[u8]) {
             world.assert_bounded();
         }
     }
-    // The longest session that may be agreed on, and a registration, come to their end.
-    world.wait(Duration::from_secs(2 * 86_400));
+    // The longest session that may be agreed on, a registration and a message that waits come to their end.
+    world.wait(Duration::from_secs(8 * 86_400));
     let counts = world.front.counts();
     assert_eq!((counts.server_transactions, counts.client_transactions, counts.unanswered), (0, 0, 0));
-    assert_eq!((counts.calls, counts.registrations, counts.subscriptions), (0, 0, 0));
-    assert!(world.saved.is_empty(), "{:?}", world.saved);
+    assert_eq!((counts.calls, counts.registrations, counts.subscriptions + counts.watchers), (0, 0, 0));
+    assert!(world.saved.is_empty() && world.published.is_empty(), "{:?} {:?}", world.saved, world.published);
+    assert!(world.kept.is_empty(), "{:?}", world.kept);
 }
 
 struct World {
@@ -69,6 +73,10 @@ struct World {
     /// The last that was sent over each flow.
     sent: Vec<Vec<u8>>,
     saved: Vec<Arc<Binding>>,
+    /// Whose publications are saved, and which.
+    published: BTreeSet<(Arc<str>, String)>,
+    /// Whose messages wait, and which.
+    kept: BTreeSet<(Arc<str>, String)>,
     /// Credentials used: no two with the same count.
     proofs: u32,
 }
@@ -83,10 +91,20 @@ impl World {
             plan: plan("lync"),
             plan_version: 1,
             expires: Expires::default(),
+            watchers: Handling::Allow,
+            edge: None,
             limits: LIMITS,
         };
-        let front = FrontEnd::new(config, USERS.map(user).to_vec(), Vec::new(), [5; 32], START);
-        World { front, now: START, sent: vec![Vec::new(); 6], saved: Vec::new(), proofs: 0 }
+        let front = FrontEnd::new(config, USERS.map(user).to_vec(), Saved::default(), [5; 32], START);
+        World {
+            front,
+            now: START,
+            sent: vec![Vec::new(); 6],
+            saved: Vec::new(),
+            published: BTreeSet::new(),
+            kept: BTreeSet::new(),
+            proofs: 0,
+        }
     }
 
     fn step(&mut self, what: u8, place: u8, text: &[u8]) {
@@ -118,7 +136,10 @@ impl World {
     fn ask(&mut self, flow: Flow, choice: usize, place: u8, lines: &[u8], last: &[u8]) -> Vec<u8> {
         let method = METHODS[choice % METHODS.len()];
         let [caller, callee] = if place & 0x80 == 0 { USERS } else { [USERS[1], USERS[0]] };
-        let callee = if matches!(method, "REGISTER" | "SUBSCRIBE") { caller } else { callee };
+        let callee = if matches!(method, "REGISTER" | "SUBSCRIBE" | "PUBLISH") { caller } else { callee };
+        // The second time through the methods it is about presence.
+        let presence = method == "PUBLISH" || choice >= METHODS.len();
+        let event = if presence { "presence" } else { "vnd-microsoft-provisioning-v2" };
         let uri = if method == "REGISTER" { "sip:a.b".to_owned() } else { format!("sip:{callee}@a.b") };
         self.proofs += 1;
         let proof = proof(last, caller, method, &uri, self.proofs);
@@ -127,10 +148,11 @@ impl World {
         let head = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {remote};branch=z9hG4bK{number}\r\n\
              From: <sip:{caller}@a.b>;tag=f\r\nTo: <sip:{callee}@a.b>{to_tag}\r\nCall-ID: c\r\nCSeq: {number} {method}\r\n\
-             Contact: <sip:{caller}@{remote}>\r\nEvent: vnd-microsoft-provisioning-v2\r\n{proof}"
+             Contact: <sip:{caller}@{remote}>\r\nEvent: {event}\r\n{proof}"
         );
         let end = if lines.is_empty() { END } else { MORE_AND_END };
-        [head.as_bytes(), routes(last).as_bytes(), lines, end].concat()
+        let end = if method == "PUBLISH" { published().into_bytes() } else { end.to_vec() };
+        [head.as_bytes(), routes(last).as_bytes(), lines, &end].concat()
     }
 
     fn administer(&mut self, choice: usize) {
@@ -184,8 +206,20 @@ impl World {
                     self.saved.retain(|saved| (&saved.aor, &saved.key) != (&aor, &key));
                     assert_eq!(self.saved.len() + 1, before, "{aor} {key} was not there");
                 }
+                Output::Save(Change::Publish(publication)) => {
+                    self.published.insert((publication.aor.clone(), publication.key.clone()));
+                }
+                Output::Save(Change::Keep(letter)) => {
+                    self.kept.insert((letter.aor.clone(), letter.key.clone()));
+                }
+                Output::Save(Change::Forget { aor, key }) => {
+                    assert!(self.kept.remove(&(aor, key)), "it was not there");
+                }
+                Output::Save(Change::Unpublish { aor, key }) => {
+                    assert!(self.published.remove(&(aor, key)), "it was not there");
+                }
                 Output::Trust(flow) | Output::Close(flow) => assert!(flow.transport.is_stream()),
-                Output::Event(_) => {}
+                Output::Event(_) | Output::Record(_) => {}
             }
         }
     }
@@ -194,13 +228,29 @@ impl World {
         let counts = self.front.counts();
         let subscriptions = 10 * USERS.len();
         // In calls that are up, a quarter more; each with its branches and their CANCELs; and the NOTIFYs.
-        let transactions =
-            LIMITS.transactions * 5 / 4 + 2 * LIMITS.contacts + 2 * LIMITS.transactions + 2 * subscriptions;
+        let transactions = LIMITS.transactions * 5 / 4
+            + 2 * LIMITS.contacts
+            + 2 * LIMITS.transactions
+            + 2 * (subscriptions + LIMITS.watchers + USERS.len());
         assert!(counts.server_transactions + counts.client_transactions <= transactions, "{counts:?}");
         assert!(counts.calls <= LIMITS.calls && counts.subscriptions <= subscriptions, "{counts:?}");
+        assert!(
+            counts.watchers <= LIMITS.watchers
+                && counts.publications == self.published.len()
+                && counts.letters == self.kept.len()
+                && counts.letters <= LIMITS.letters,
+            "{counts:?}"
+        );
         assert_eq!((counts.registrations, counts.queued), (self.saved.len(), 0));
         assert!(counts.registrations <= LIMITS.contacts * USERS.len());
     }
+}
+
+/// What a device publishes, with the fields that say so.
+fn published() -> String {
+    let document = "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='x'><tuple id='a'><status><basic>open</basic></status>\
+        </tuple></presence>";
+    format!("Content-Type: application/pidf+xml\r\nContent-Length: {}\r\n\r\n{document}", document.len())
 }
 
 /// The credentials that a challenge asks for, if this is one.
@@ -253,7 +303,7 @@ fn listener(transport: Transport) -> Listener {
 
 fn user(name: &str) -> User {
     let aor = format!("{name}@a.b");
-    User { aor, ha1: Ha1::of(name, "a.b", "secret"), algorithms: None, site: None }
+    User { aor, ha1: Ha1::of(name, "a.b", "secret"), algorithms: None, site: None, number: None }
 }
 
 /// Two phones on each transport.
@@ -275,4 +325,16 @@ pub fn provisioning(data: &[u8]) {
         assert!(ports.start() > 0 && ports.start() <= ports.end());
     }
     assert!(given.source.is_none_or(|source| source.plan.len() + source.scope.len() <= data.len()));
+}
+
+/// A document that a device publishes. What is read is written as one that can be read again, unless it has grown too large, and
+/// then stays as long as it is.
+pub fn presence(data: &[u8]) {
+    let seen = |text: &str| carillon_signaling::presence_of("a@b.c", text);
+    let Some(first) = std::str::from_utf8(data).ok().and_then(|text| seen(text).ok()) else { return };
+    assert!(first.len() < 200 << 10, "{} bytes", first.len());
+    match seen(&first) {
+        Ok(second) => assert_eq!(seen(&second).map(|third| third.len()), Ok(second.len())),
+        Err(_) => assert!(first.len() > 4096, "{first}"),
+    }
 }

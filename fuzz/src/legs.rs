@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use carillon_media::ice::{Credentials, Description};
 use carillon_media::jitter::{Buffer, MOST_DELAY_MS, Packet, Popped, Pushed};
 use carillon_media::leg::{Config, Leg, TICK};
 use carillon_media::negotiate::{Agreed, Encryption, Local, Negotiation, Wishes};
@@ -56,6 +57,8 @@ pub fn negotiate(data: &[u8]) {
         let local = Local { rtp: SocketAddr::from(([192, 0, 2, 1], 50_000)), rtcp: None };
         let wishes = Wishes { encryption, ..Wishes::default() };
         let mut ours = Negotiation::new(wishes, local, &[2; 32]);
+        let credentials = Credentials::new(&mut Random::new(&[3; 32], *b"ice-self"));
+        ours.speak_ice(Description { credentials, candidates: Vec::new(), lite: false });
         if let Ok((answer, agreed)) = ours.answer(data, Direction::SendRecv) {
             answers(data, &answer, &agreed);
         }

@@ -2,10 +2,13 @@
 //! with the fuzzer's inputs, `tests/replay.rs` with the committed corpora; a decoder without a function here
 //! is not fuzzed.
 
+mod access;
 mod agents;
+mod authentication;
 mod captures;
 mod files;
 mod front_end;
+mod ice;
 mod imports;
 mod legs;
 mod media;
@@ -18,11 +21,15 @@ mod shell;
 mod sip;
 mod traffic;
 mod verify;
+mod web;
 
+pub use access::access_edge;
 pub use agents::agent;
+pub use authentication::authentication;
 pub use captures::{capture, fragment, stream};
 pub use files::{configuration, user_list};
-pub use front_end::{front_end, provisioning};
+pub use front_end::{front_end, presence, provisioning};
+pub use ice::ice;
 pub use imports::import;
 pub use legs::{crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
@@ -34,19 +41,23 @@ pub use sdp::sdp;
 pub use shell::shell;
 pub use sip::{sip, sip_stream};
 pub use verify::{verify, verify_packets};
+pub use web::websocket;
 
 /// A decoder under test: the name of its corpus, and what must hold.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("access_edge", access_edge),
     ("agent", agent),
+    ("authentication", authentication),
     ("capture", capture),
     ("configuration", configuration),
     ("crypto", crypto),
     ("fragment", fragment),
     ("frame", frame),
     ("front_end", front_end),
+    ("ice", ice),
     ("icmp", icmp),
     ("import", import),
     ("jitter", jitter),
@@ -55,6 +66,7 @@ pub const TARGETS: &[Target] = &[
     ("payload", payload),
     ("plan", plan),
     ("provisioning", provisioning),
+    ("presence", presence),
     ("probe", probe),
     ("queues", queues),
     ("relay", relay),
@@ -71,4 +83,5 @@ pub const TARGETS: &[Target] = &[
     ("user_list", user_list),
     ("verify", verify),
     ("verify_packets", verify_packets),
+    ("websocket", websocket),
 ];

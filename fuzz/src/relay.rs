@@ -1,14 +1,14 @@
 //! The relay as a whole, driven by a script: whatever comes from clients, peers, the host and the clock in which order, it
 //! speaks STUN only to clients, sends only to peers that may be reached, closes what it opened, and in the end holds nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_qos::{PortRange, TrafficClass};
+use carillon_qos::TrafficClass;
 use carillon_relay::{
-    Access, Config, Flow, Icmp, Limits, Listener, Marking, NotOpened, Output, Peers, PortId, Relay, Request,
-    RuleId, Tally, Transport, User, Wish, issue,
+    Access, Config, Flow, Icmp, Limits, LinkId, Listener, Marking, NotOpened, Output, Peers, PortId, Rate,
+    Relay, Request, RuleId, Tally, Transport, User, Wish, WishId, issue,
 };
 use carillon_wire::stun::{Builder, ChannelData, Class, Family, Message, Method, kind};
 use hmac::{Hmac, KeyInit, Mac};
@@ -19,30 +19,31 @@ use sha1::Sha1;
 const MOST_STEPS: usize = 200;
 const START: Duration = Duration::from_secs(1_800_000_000);
 const REALM: &str = "e";
-const METHODS: [Method; 6] = [
+const METHODS: [Method; 7] = [
     Method::Allocate,
     Method::Refresh,
     Method::CreatePermission,
     Method::ChannelBind,
     Method::Binding,
     Method::Connect,
+    Method::ConnectionBind,
 ];
 const LIMITS: Limits = Limits {
     ports: 6,
     ports_per_user: 4,
     permissions: 3,
     channels: 2,
-    port_rate: Some(100),
-    user_rate: None,
-    total_rate: None,
+    links: 2,
     lifetime: Duration::from_secs(600),
     longest_lifetime: Duration::from_secs(3600),
     after_expiry: Duration::from_secs(60),
     nonce_lifetime: Duration::from_secs(600),
     patience: Duration::from_secs(5),
     reservation: Duration::from_secs(30),
-    answers_per_second: 10,
-    answers_at_once: 20,
+    answers: Rate { per_second: 10, at_once: 20 },
+    bindings: Rate { per_second: 10, at_once: 20 },
+    proofs: Rate { per_second: 100, at_once: 200 },
+    requests: Rate { per_second: 10, at_once: 40 },
 };
 
 /// A script of steps: a byte that says what happens, one that says where, one how much, and as many bytes as the third says.
@@ -58,10 +59,15 @@ pub fn relay(data: &[u8]) {
     }
     world.host_answers = false;
     world.wait(Duration::from_secs(4000));
+    // What the host was asked to open and has not answered is its own affair.
+    for port in world.wishes.iter().filter_map(|wish| wish.reserved) {
+        world.ports.remove(&port);
+    }
     let counts = world.relay.counts();
     assert_eq!((counts.allocations, counts.ports, counts.users), (0, 0, 0));
-    assert_eq!((counts.permissions, counts.channels, counts.rules), (0, 0, 0));
+    assert_eq!((counts.permissions, counts.channels, counts.rules, counts.links), (0, 0, 0, 0));
     assert!(world.ports.is_empty() && world.rules.is_empty() && world.trusted.is_empty());
+    assert!(world.links.is_empty(), "{:?}", world.links);
     assert_eq!(world.relay.poll_timeout(), None);
 }
 
@@ -70,9 +76,15 @@ struct World {
     now: Duration,
     nonce: String,
     token: u64,
+    connection: u32,
+    last_link: u64,
     last_port: u32,
     host_answers: bool,
     wishes: Vec<Wish>,
+    /// Peers that are being called, and from which port.
+    dials: Vec<(WishId, PortId)>,
+    /// Connections with peers, and whose port they are at.
+    links: BTreeMap<LinkId, PortId>,
     ports: BTreeSet<PortId>,
     rules: BTreeSet<RuleId>,
     trusted: BTreeSet<Flow>,
@@ -85,9 +97,13 @@ impl World {
             now: START,
             nonce: String::new(),
             token: 0,
+            connection: 0,
+            last_link: 0,
             last_port: 0,
             host_answers: true,
             wishes: Vec::new(),
+            dials: Vec::new(),
+            links: BTreeMap::new(),
             ports: BTreeSet::new(),
             rules: BTreeSet::new(),
             trusted: BTreeSet::new(),
@@ -119,7 +135,8 @@ impl World {
             builder = self.attribute(builder, chunk);
         }
         let builder = match method {
-            Method::Allocate => builder.requested_transport(17),
+            Method::Allocate => builder.requested_transport(if place & 16 == 0 { 17 } else { 6 }),
+            Method::ConnectionBind => builder.u32(kind::CONNECTION_ID, self.connection),
             Method::ChannelBind => builder.channel_number(0x4000 + u16::from(place >> 6)),
             _ => builder,
         };
@@ -155,8 +172,9 @@ impl World {
     fn tell(&mut self, choice: usize, place: u8) {
         let tally = Tally { packets: u64::MAX, bytes: choice as u64, checks: 1 };
         let port = self.port(place);
-        let request = match choice % 7 {
+        let request = match choice % 11 {
             0 => Request::Closed(flow(place)),
+            6 => Request::Clock(START + Duration::from_secs(u64::from(place) * 60)),
             1 => Request::Drain { alternates: vec![peer(choice)] },
             2 => Request::Configure(Box::new(config(place & 1 != 0))),
             3 => Request::Counted { port, to_client: tally, to_peer: tally },
@@ -165,10 +183,15 @@ impl World {
                 peer: peer(choice),
                 icmp: Icmp { kind: place, code: 255, data: 7 },
             },
-            5 => return self.answer_wish(place),
-            _ => {
-                Request::NotOpened { wish: carillon_relay::WishId(place.into()), reason: NotOpened::NoFamily }
+            8 => {
+                let Some(link) = self.links.keys().nth(usize::from(place % 4)).copied() else { return };
+                self.links.remove(&link);
+                Request::HungUp(link)
             }
+            9 => Request::Arrived { port, peer: peer(choice), link: self.link(port) },
+            10 => return self.answer_dial(place),
+            5 => return self.answer_wish(place),
+            _ => Request::NotOpened { wish: WishId(place.into()), reason: NotOpened::NoFamily },
         };
         self.relay.handle_request(self.now, request);
     }
@@ -177,8 +200,27 @@ impl World {
     fn answer_wish(&mut self, place: u8) {
         let Some(wish) = self.wishes.pop() else { return };
         let refused = Request::NotOpened { wish: wish.id, reason: NotOpened::NoPort };
+        if place & 3 == 0 {
+            wish.reserved.iter().for_each(|port| assert!(self.ports.remove(port)));
+        }
         let request = if place & 3 == 0 { refused } else { self.opened(wish, place & 3 == 1) };
         self.relay.handle_request(self.now, request);
+    }
+
+    /// The oldest peer that was called is reached, or not.
+    fn answer_dial(&mut self, place: u8) {
+        let Some((wish, port)) = self.dials.pop() else { return };
+        let request = match place & 1 {
+            0 => Request::NotDialled { wish },
+            _ => Request::Dialled { wish, link: self.link(port) },
+        };
+        self.relay.handle_request(self.now, request);
+    }
+
+    fn link(&mut self, port: PortId) -> LinkId {
+        self.last_link += 1;
+        self.links.insert(LinkId(self.last_link), port);
+        LinkId(self.last_link)
     }
 
     fn opened(&mut self, wish: Wish, wrongly: bool) -> Request {
@@ -189,7 +231,8 @@ impl World {
             self.ports.insert(PortId(self.last_port));
             PortId(self.last_port)
         };
-        let (port, next) = (open(), wish.next.then(&mut open));
+        let port = wish.reserved.unwrap_or_else(&mut open);
+        let next = wish.next.then(&mut open);
         let relayed = SocketAddr::new(ip, 50_000 + (self.last_port % 10_000) as u16);
         Request::Opened { wish: wish.id, port, relayed, next }
     }
@@ -209,6 +252,10 @@ impl World {
         while let Some(output) = self.relay.poll_output() {
             match output {
                 Output::Transmit { flow, bytes, .. } => self.heard(flow, &bytes),
+                Output::ToClient { port, flow, bytes, .. } => {
+                    assert!(self.ports.contains(&port));
+                    self.heard(flow, &bytes);
+                }
                 Output::ToPeer { port, peer, bytes, .. } => {
                     assert!(self.ports.contains(&port) && !peer.ip().is_loopback() && peer.port() != 0);
                     assert!(bytes.len() < 64);
@@ -218,7 +265,22 @@ impl World {
                     self.relay.handle_request(self.now, request);
                 }
                 Output::Open(wish) => self.wishes.push(wish),
-                Output::Close(port) => assert!(self.ports.remove(&port)),
+                Output::Close(port) => {
+                    assert!(self.ports.remove(&port) && self.links.values().all(|of| *of != port));
+                    self.dials.retain(|(_, of)| *of != port);
+                }
+                Output::Dial { wish, port, peer, .. } => {
+                    assert!(self.ports.contains(&port) && !peer.ip().is_loopback() && peer.port() != 0);
+                    self.dials.push((wish, port));
+                    if self.host_answers {
+                        self.answer_dial(1);
+                    }
+                }
+                Output::Join(joint) => {
+                    assert!(self.links.contains_key(&joint.link) && self.ports.contains(&joint.port));
+                    assert!(joint.client.transport.is_stream());
+                }
+                Output::HangUp(link) => assert!(self.links.remove(&link).is_some()),
                 Output::Install(rule) => {
                     assert!(self.ports.contains(&rule.port) && self.trusted.contains(&rule.client));
                     self.rules.insert(rule.id);
@@ -242,6 +304,7 @@ impl World {
         assert!(message.class() != Class::Request);
         self.nonce = message.nonce().map_or(std::mem::take(&mut self.nonce), str::to_owned);
         self.token = message.reservation_token().unwrap_or(self.token);
+        self.connection = message.connection_id().unwrap_or(self.connection);
     }
 
     fn port(&self, place: u8) -> PortId {
@@ -273,8 +336,9 @@ fn config(other: bool) -> Config {
         peers: Peers {
             allowed: vec![network("10.0.0.0/8")],
             denied,
-            own: vec![[8, 0, 0, 1].into()],
-            relayed_ports: PortRange::parse("50000-59999"),
+            own: vec![[10, 0, 0, 1].into()],
+            relayed: vec![[8, 0, 0, 1].into()],
+            ..Peers::default()
         },
         marking: Marking { inside: vec![network("10.0.0.0/8")], outside: other, ports: Vec::new() },
         forbids_fragments: other,

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use carillon_qos::plan::Scope;
 use carillon_qos::{Role, TrafficClass};
-use carillon_signaling::{Binding, Change, Config, Event, FrontEnd, Output, Transmit, User};
+use carillon_signaling::{
+    Binding, Change, Config, Event, FrontEnd, Letter, Output, Publication, Saved, Transmit, User,
+};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Destination, Flow, Transport};
 
@@ -25,6 +27,8 @@ pub struct Server {
     /// On the disk too: with it, calls that were up can be ended after a crash.
     seed: [u8; 32],
     disk: BTreeMap<(Arc<str>, String), Arc<Binding>>,
+    published: BTreeMap<(Arc<str>, String), Arc<Publication>>,
+    letters: BTreeMap<(Arc<str>, String), Arc<Letter>>,
     outbox: VecDeque<Datagram>,
     /// What was told to administrators, in order.
     pub events: Vec<Event>,
@@ -36,7 +40,7 @@ impl Server {
         let local = config.listeners[0].address;
         let mark = config.plan.policy(Role::Conferencing, &Scope::default()).mark(TrafficClass::Signaling);
         let seed = random.seed();
-        let core = FrontEnd::new(config.clone(), users.clone(), Vec::new(), seed, now);
+        let core = FrontEnd::new(config.clone(), users.clone(), Saved::default(), seed, now);
         Server {
             core,
             config,
@@ -45,6 +49,8 @@ impl Server {
             mark,
             seed,
             disk: BTreeMap::new(),
+            published: BTreeMap::new(),
+            letters: BTreeMap::new(),
             outbox: VecDeque::new(),
             events: Vec::new(),
         }
@@ -54,7 +60,10 @@ impl Server {
     pub fn crash(&mut self, now: Duration) {
         let bindings = self.disk.values().map(|binding| Binding::clone(binding)).collect();
         self.outbox.clear();
-        self.core = FrontEnd::new(self.config.clone(), self.users.clone(), bindings, self.seed, now);
+        let publications = self.published.values().map(|one| Publication::clone(one)).collect();
+        let letters = self.letters.values().map(|one| Letter::clone(one)).collect();
+        let saved = Saved { bindings, publications, letters };
+        self.core = FrontEnd::new(self.config.clone(), self.users.clone(), saved, self.seed, now);
     }
 
     /// Bindings on the disk of a user.
@@ -96,7 +105,7 @@ impl Server {
                 Output::Save(change) => self.save(change),
                 Output::Transmit(transmit) => self.send(transmit),
                 Output::Event(event) => self.events.push(event),
-                Output::Trust(_) | Output::Close(_) => {}
+                Output::Trust(_) | Output::Close(_) | Output::Record(_) => {}
             }
         }
     }
@@ -109,6 +118,10 @@ impl Server {
             Change::Unbind { aor, key } => {
                 self.disk.remove(&(aor, key.to_string()));
             }
+            Change::Publish(one) => _ = self.published.insert((one.aor.clone(), one.key.clone()), one),
+            Change::Unpublish { aor, key } => _ = self.published.remove(&(aor, key)),
+            Change::Keep(letter) => _ = self.letters.insert((letter.aor.clone(), letter.key.clone()), letter),
+            Change::Forget { aor, key } => _ = self.letters.remove(&(aor, key)),
         }
     }
 

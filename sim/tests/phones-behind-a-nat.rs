@@ -15,7 +15,7 @@ const OUTSIDE: [u8; 4] = [198, 51, 100, 1];
 
 #[test]
 fn a_phone_behind_any_nat_is_reached_by_the_flow_of_its_registration() {
-    for behaviour in [Behaviour::EndpointIndependent, Behaviour::AddressAndPortDependent] {
+    for behaviour in [Behaviour::CONE, Behaviour::SYMMETRIC] {
         let mut estate = Estate::new(3, Path::CLEAN);
         let nat = estate.world.add_nat(Nat::new(OUTSIDE.into(), behaviour, Duration::from_secs(60)));
         let (alice, bob) = (estate.phone("alice", INSIDE, Some(nat)), estate.phone("bob", BOB, None));

@@ -4,8 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
 
 # A relay has one core, everything else the other.
 RELAY_CORE, LOAD_CORE = "0", "1"
@@ -60,7 +64,7 @@ class Coturn:
 class Table:
     """Carillon's forwarder with a table of rules: the data path without decisions."""
 
-    def __init__(self, program, name="carillon", options=()):
+    def __init__(self, program, name="table", options=()):
         self.program, self.name, self.options = program, name, list(options)
 
     def obstacle(self):
@@ -71,6 +75,26 @@ class Table:
 
     def command(self):
         return [self.program, "relay-table", "--listen", f"{RELAY}:{PORT}", "--relay", RELAY, *self.options]
+
+
+class Edge:
+    """Carillon's Edge as it is installed, without limits to a user."""
+
+    name = "edge"
+
+    def __init__(self, program):
+        self.program = program
+        self.folder = tempfile.TemporaryDirectory()
+        shutil.copy(HERE / "edge.toml", self.folder.name)
+
+    def obstacle(self):
+        return None
+
+    def version(self):
+        return subprocess.run([self.program, "--version"], capture_output=True, text=True).stdout.strip()
+
+    def command(self):
+        return [self.program, "serve", "--config", str(Path(self.folder.name, "edge.toml"))]
 
 
 def on_core(namespace, core, ahead, command):

@@ -1,18 +1,84 @@
 //! Flags of `carillon edge`.
 
-use carillon_qos::TrafficClass;
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::Reach;
-use super::path::media_class;
+use carillon_qos::TrafficClass;
+use carillon_qos::probe::Token;
+use carillon_server::edge::Unit;
+use clap::{Args, Subcommand, ValueHint};
+
+use super::path::{media_class, token};
+use super::{Reach, seconds};
 
 /// `carillon edge`.
 #[derive(Subcommand, Debug)]
 pub enum Edge {
+    /// Look at an Edge as its clients and servers do, and say what is wrong: root causes first, each with its fix.
+    Check(EdgeCheck),
     /// List every socket of a running Edge as the kernel has it, UDP and TCP apart, with its service and its allocation.
     Ports(EdgePorts),
     /// Make a user name and password for the relay that end by themselves.
     Credential(EdgeCredential),
+    /// Stop one service of a running Edge and start it again; the others go on.
+    Restart(EdgeRestart),
+}
+
+/// `carillon edge check`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+On the Edge, with its configuration: names, routes, services, sockets, certificates, and a packet through every door of the
+relay. Its mark is read where it arrives inside: at a `carillon probe listen` there (--inside, --token).
+On a Front End, with that one's configuration: every machine of the pool as servers inside see it.
+
+Exit status: 0 if all is well, 1 if something is not, 2 if something could not be checked.
+
+Examples:
+  carillon edge check
+  carillon edge check --inside 10.0.0.20 --token 7f3k-9xq2-mm4d-0tzr --external sip.example.com
+  carillon edge check --config /etc/carillon/carillon.toml --pool edge.example.com --legacy-names")]
+pub struct EdgeCheck {
+    /// The configuration of the Edge that runs here, or of a Front End [default: /etc/carillon/edge.toml, otherwise
+    /// /etc/carillon/carillon.toml].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// From a Front End: look at the machines that this name leads to [default: the one that the configuration names].
+    #[arg(long, value_name = "NAME")]
+    pub pool: Option<String>,
+    /// On the Edge: what this machine is called [default: its host name].
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// On the Edge: this name must lead to it from outside.
+    #[arg(long, value_name = "NAME")]
+    pub external: Vec<String>,
+    /// On the Edge: a host inside where `carillon probe listen` runs.
+    #[arg(long, value_name = "HOST", requires = "token")]
+    pub inside: Option<String>,
+    /// The token that it has printed.
+    #[arg(long, value_name = "TOKEN", requires = "inside", value_parser = token)]
+    pub token: Option<Token>,
+    /// The TCP port at which it is found.
+    #[arg(long, value_name = "PORT", default_value_t = super::PROBE_CONTROL)]
+    pub control: u16,
+    /// Ask for certificates by the names of machines too, as testers of 2013 did, and label the false alarm.
+    #[arg(long)]
+    pub legacy_names: bool,
+    /// Wait so long for each answer.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    wait: f64,
+    /// List every check, not only what is not well.
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl EdgeCheck {
+    /// How long each answer is waited for.
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs_f64(self.wait)
+    }
 }
 
 /// `carillon edge ports`.
@@ -56,4 +122,27 @@ pub struct EdgeCredential {
     /// Which Edge.
     #[command(flatten)]
     pub server: Reach,
+}
+
+/// `carillon edge restart`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The A/V Edge takes no new allocations and waits for those that run, as long as `service.drain` says.
+
+Exit status: 0 if it runs again, 1 if it could not be started, 2 if no Edge was reached or it is off.")]
+pub struct EdgeRestart {
+    /// Which service: access, authentication, av, web-conferencing or replica.
+    #[arg(value_name = "SERVICE", value_parser = unit)]
+    pub unit: Unit,
+    /// Cut off what runs.
+    #[arg(long)]
+    pub now: bool,
+    /// Which Edge.
+    #[command(flatten)]
+    pub server: Reach,
+}
+
+fn unit(word: &str) -> Result<Unit, String> {
+    let known = || Unit::ALL.map(Unit::word).join(", ");
+    Unit::from_word(word).ok_or_else(|| format!("is no service of an Edge; they are {}", known()))
 }

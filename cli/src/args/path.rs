@@ -180,12 +180,12 @@ pub(super) fn flow_end(text: &str) -> Result<FlowEnd, String> {
     }
 }
 
-fn token(text: &str) -> Result<Token, String> {
+pub(super) fn token(text: &str) -> Result<Token, String> {
     Token::parse(text).ok_or_else(|| "a token has four groups of four letters and digits".to_owned())
 }
 
 pub(super) fn probe_transport(text: &str) -> Result<probe::Transport, String> {
-    probe::Transport::from_name(text).ok_or_else(|| "it is none of udp, tcp".to_owned())
+    probe::Transport::from_name(&text.to_ascii_lowercase()).ok_or_else(|| "it is none of udp, tcp".to_owned())
 }
 
 pub(super) fn media_class(text: &str) -> Result<TrafficClass, String> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use carillon_qos::Role;
+use carillon_qos::export::Zone;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::ScopeArgs;
@@ -33,6 +34,15 @@ pub enum Plan {
     Import(Import),
     /// Compare what is deployed with the plan; exit status 1 if they differ.
     Check(Check),
+    /// What a call costs by its codec, and how many calls the links of a plan bear.
+    Bandwidth {
+        /// The plan with its links: a preset name or a file.
+        #[arg(value_name = "PLAN", value_hint = ValueHint::FilePath)]
+        plan: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare two plans; exit status 1 if they differ.
     Diff {
         /// The plan before: a preset name or a file.
@@ -85,6 +95,9 @@ pub struct Export {
     /// Where to write: a folder, or `-` to print a target that is a single file [default: carillon-PLAN].
     #[arg(long, value_name = "DIR|-", value_hint = ValueHint::DirPath)]
     pub out: Option<PathBuf>,
+    /// For `firewall`: only what passes between these two roles, `edge,conferencing` or `client,internet`.
+    #[arg(long, value_name = "ROLE,ROLE", value_parser = zones)]
+    pub between: Option<Between>,
     /// Only the files with this in their path: `client`, `.reg`.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
@@ -135,4 +148,12 @@ pub(super) fn role(text: &str) -> Result<Role, String> {
         let names: Vec<&str> = Role::ALL.into_iter().map(Role::name).collect();
         format!("there is no role `{text}`; roles are {}", names.join(", "))
     })
+}
+
+/// The two ends of `--between`.
+#[derive(Clone, Copy, Debug)]
+pub struct Between(pub [Zone; 2]);
+
+fn zones(text: &str) -> Result<Between, String> {
+    Zone::pair(text).map(Between)
 }

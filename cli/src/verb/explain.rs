@@ -1,9 +1,10 @@
-//! `carillon explain`: findings, lints, ports, flows, and numbers of event logs.
+//! `carillon explain`: findings, lints, ports, flows, dialled numbers, and numbers of event logs.
 
 pub mod event;
 pub mod finding;
 pub mod flow;
 pub mod lint;
+pub mod number;
 pub mod port;
 
 use std::io::Write;
@@ -26,6 +27,9 @@ pub fn run(what: &Explain, out: &mut dyn Write) -> Result<Answer, Failure> {
             let asked =
                 flow::Asked { source: *source, destination: *destination, transport: *transport, roles };
             flow::run(&asked, plan, *json, out)
+        }
+        Explain::Number { dialled, site, config, json } => {
+            number::run(dialled, site.as_deref(), config, *json, out)
         }
         Explain::Event { code, json } => event::run(code, *json, out),
     }

@@ -1,6 +1,7 @@
 //! One module per verb.
 
 pub mod call;
+pub mod cert;
 pub mod check_config;
 pub mod completions;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod explain;
 pub mod man;
 pub mod plan;
 pub mod probe;
+pub mod records;
 pub mod serve;
 pub mod shell;
 pub mod status;
@@ -33,7 +35,9 @@ pub fn run(verb: Verb, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Shell(args) => shell::run(&args, out),
         Verb::User(what) => user::run(what, out),
         Verb::Status(args) => status::run(&args, out),
+        Verb::Records(what) => records::run(&what, out),
         Verb::Edge(what) => edge::run(&what, out),
+        Verb::Cert(what) => cert::run(&what, out),
         Verb::CheckConfig(args) => check_config::run(&args, out),
         Verb::Demo(args) => demo::run(&args, out),
         Verb::Trace(args) => trace::run(&args, out),

@@ -1,5 +1,6 @@
-//! `carillon plan`: presets, show, lint, diff, export, import, check.
+//! `carillon plan`: presets, show, lint, diff, export, import, check, bandwidth.
 
+mod bandwidth;
 mod check;
 mod export;
 mod import;
@@ -28,6 +29,7 @@ pub fn run(what: &args::Plan, out: &mut dyn Write) -> Result<Answer, Failure> {
         args::Plan::Export(args) => export::run(args, out),
         args::Plan::Import(args) => import::run(args, out),
         args::Plan::Check(args) => check::run(args, out),
+        args::Plan::Bandwidth { plan, json } => bandwidth::run(plan.as_deref(), *json, out),
         args::Plan::Diff { before, after, json } => diff(before, after, *json, out),
     }
 }

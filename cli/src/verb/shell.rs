@@ -66,7 +66,8 @@ fn text(args: &ManagementShell) -> Result<Option<String>, Failure> {
 fn answer(outcome: Result<Outcome, Wrong>) -> Result<Answer, Failure> {
     match outcome {
         Ok(Outcome::Failed) => Ok(Answer::No),
-        Ok(Outcome::Done | Outcome::Exit) => Ok(Answer::Yes),
+        Ok(Outcome::Done) => Ok(Answer::Yes),
+        Ok(Outcome::Exit(status)) => Ok(Answer::Status(status)),
         Err(wrong) => Err(Failure::new("cannot read the script; nothing of it was done", wrong)),
     }
 }

@@ -22,8 +22,10 @@ pub fn run(args: &args::Status, out: &mut dyn Write) -> Result<Answer, Failure> 
     let socket = reach::socket(&args.server)?;
     let asked = connect(&socket)?.any_status();
     let status = match asked.map_err(|error| Failure::new("cannot ask the server", error))? {
-        AnyStatus::Edge(status) if args.json => return print_json(&status),
-        AnyStatus::Edge(status) => return edge::print(&status, out).map(|()| Answer::Yes),
+        AnyStatus::Edge(status) => {
+            if args.json { print_json(&status).map(drop) } else { edge::print(&status, out) }?;
+            return Ok(if edge::is_well(&status) { Answer::Yes } else { Answer::No });
+        }
         AnyStatus::FrontEnd(status) => status,
     };
     if args.json {
@@ -32,7 +34,8 @@ pub fn run(args: &args::Status, out: &mut dyn Write) -> Result<Answer, Failure> 
         print(&status, out)?;
     }
     let as_planned = status.listeners.iter().all(ListenerStatus::is_as_planned);
-    Ok(if status.trouble.is_none() && as_planned { Answer::Yes } else { Answer::No })
+    let replicated = status.edges.iter().all(|edge| edge.error.is_none());
+    Ok(if status.trouble.is_none() && as_planned && replicated { Answer::Yes } else { Answer::No })
 }
 
 fn print(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
@@ -59,7 +62,8 @@ fn print(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out)?;
     leases(status, out)?;
     writeln!(out)?;
-    plan(status, out)
+    plan(status, out)?;
+    edges(status, out)
 }
 
 fn listeners(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
@@ -137,6 +141,28 @@ fn plan(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "  {} {FAINT}version {version}{FAINT:#}", clean(user))?;
     }
     Ok(())
+}
+
+/// What Edges have of the plan.
+fn edges(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
+    if status.edges.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(["EDGE", "ADDRESS", "PLAN", "AFTER", "TROUBLE"].map(Column::left));
+    for edge in &status.edges {
+        let version =
+            edge.version.map_or_else(|| "unknown".to_owned(), |version| format!("version {version}"));
+        let style = if edge.version == Some(status.plan.version) { GOOD } else { DOUBT };
+        table.row([
+            clean(&edge.name).into(),
+            edge.address.to_string().into(),
+            Cell::styled(version, style),
+            edge.lag.map_or_else(String::new, |lag| format!("{lag:.1} s")).into(),
+            Cell::styled(clean(edge.error.as_deref().unwrap_or_default()), BAD),
+        ]);
+    }
+    writeln!(out)?;
+    Ok(table.print(out, terminal_width())?)
 }
 
 fn duration(seconds: u64) -> String {

@@ -1,12 +1,16 @@
 //! `carillon user`: who may sign in. Passwords are asked for, read from a pipe, or made up; never an argument.
 
+mod contacts;
+mod document;
 mod import;
 mod password;
 pub(super) mod reach;
+mod rules;
 
 use std::io::Write;
 
 use carillon_server::admin::UserRow;
+use carillon_server::roles::{RoleFile, UserRole};
 use carillon_server::users::{Digest, NewUser};
 
 use super::print_json;
@@ -22,6 +26,12 @@ pub fn run(what: args::User, out: &mut dyn Write) -> Result<Answer, Failure> {
     match what {
         args::User::Add(args) => add(args, out),
         args::User::Import { file, skip_bad, server } => import::run(&file, skip_bad, &server, out),
+        args::User::Contacts(of) => document::run(&of, "these contacts and rules", contacts::show, out),
+        args::User::Rules(of) => document::run(&of, "these call rules", rules::show, out),
+        args::User::Number { name, number, none: _, server } => {
+            renumber(&name, number.as_deref(), &server, out)
+        }
+        args::User::Role { name, role, server } => self::role(&name, role.as_deref(), &server, out),
         args::User::List { json, server } => list(json, &server, out),
         args::User::Passwd { name, generate, server } => passwd(name, generate, &server, out),
         args::User::Remove { names, server } => remove(&names, &server, out),
@@ -37,7 +47,13 @@ fn add(args: args::AddUser, out: &mut dyn Write) -> Result<Answer, Failure> {
     }
     let password = password::get(&args.name, args.generate)?;
     let digest = args.digest.as_deref().map(digest);
-    let new = NewUser { name: args.name, password: password.text.clone(), site: args.site, digest };
+    let new = NewUser {
+        name: args.name,
+        password: password.text.clone(),
+        site: args.site,
+        number: args.number,
+        digest,
+    };
     put(&mut users, new, "added", &password, out)
 }
 
@@ -52,8 +68,21 @@ fn passwd(
         return Err(Failure::Message(format!("there is no user `{name}`")));
     };
     let password = password::get(&name, generate)?;
-    let new = NewUser { name, password: password.text.clone(), site: row.site, digest: row.digest };
+    let UserRow { site, number, digest, .. } = row;
+    let new = NewUser { name, password: password.text.clone(), site, number, digest };
     put(&mut users, new, "has a new password", &password, out)
+}
+
+fn renumber(
+    name: &str,
+    number: Option<&str>,
+    server: &args::Reach,
+    out: &mut dyn Write,
+) -> Result<Answer, Failure> {
+    Users::open(server)?.put_number(name, number)?;
+    let has = number.map_or("has no number".to_owned(), |number| format!("has the number {}", clean(number)));
+    writeln!(out, "{NAME}{}{NAME:#} {GOOD}{has}{GOOD:#}", clean(name))?;
+    Ok(Answer::Yes)
 }
 
 fn put(
@@ -72,6 +101,26 @@ fn put(
     Ok(Answer::Yes)
 }
 
+/// Without a role it shows the one that there is.
+fn role(
+    name: &str,
+    role: Option<&str>,
+    server: &args::Reach,
+    out: &mut dyn Write,
+) -> Result<Answer, Failure> {
+    let mut users = Users::open(server)?;
+    let file = match role.map(UserRole::named) {
+        Some(role) => {
+            let file = RoleFile { role: role.unwrap_or_default() };
+            users.put_document(name, &file)?;
+            file
+        }
+        None => users.document(name)?,
+    };
+    writeln!(out, "{NAME}{}{NAME:#} {}", clean(name), file.role.name())?;
+    Ok(Answer::Yes)
+}
+
 fn list(json: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
     let rows = Users::open(server)?.all()?;
     if json {
@@ -80,6 +129,7 @@ fn list(json: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer,
     let mut table = Table::new([
         Column::left("USER"),
         Column::right("SIGNED IN"),
+        Column::left("NUMBER"),
         Column::left("SITE"),
         Column::left("DIGEST"),
         Column::left("ADDED").spare(1),
@@ -90,7 +140,7 @@ fn list(json: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer,
     Ok(Answer::Yes)
 }
 
-fn cells(row: &UserRow) -> [Cell; 5] {
+fn cells(row: &UserRow) -> [Cell; 6] {
     let digest = match row.digest {
         None => "",
         Some(Digest::Md5) => "md5",
@@ -100,6 +150,7 @@ fn cells(row: &UserRow) -> [Cell; 5] {
     [
         Cell::styled(&row.name, NAME),
         row.contacts.to_string().into(),
+        row.number.clone().unwrap_or_default().into(),
         row.site.clone().unwrap_or_default().into(),
         digest.into(),
         date((row.created * 1e9) as i64).into(),

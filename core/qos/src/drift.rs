@@ -4,11 +4,14 @@
 //! as such, and [`plan_from`] makes a plan of them where there is none yet.
 
 mod adopt;
+mod contest;
+mod coverage;
 mod findings;
 mod network;
 mod pairing;
 mod phones;
 mod settings;
+mod weight;
 
 pub use adopt::plan_from;
 pub use findings::lints;
@@ -36,7 +39,7 @@ pub enum State {
     Different,
     /// Deployed, not planned.
     Extra,
-    /// Planned, and beyond what such a device can be told.
+    /// Planned, and beyond what such a device can be told; or, with something to do about it, not to be judged.
     Cannot,
 }
 
@@ -58,7 +61,7 @@ pub struct Line {
     pub planned: Option<String>,
     /// What is deployed.
     pub deployed: Option<String>,
-    /// What to do; `None` for a match, and for what cannot be done.
+    /// What to do; `None` for a match, and for what no such device can do.
     pub fix: Option<String>,
     /// What to know about it although there is nothing to do.
     pub note: Option<String>,
@@ -76,7 +79,9 @@ pub fn compare(plan: &Plan, scope: &Scope, role: Option<Role>, files: &[Deployed
     let order = Order { plan, scope: scope.clone() };
     let mut lines = Vec::new();
     let mut found: BTreeMap<(Role, Marker), BTreeSet<usize>> = BTreeMap::new();
+    let files = &weight::weighed(&order, files);
     for file in files {
+        let file = &contest::weighed(&order, role, file);
         let deployed = rules_of(file);
         let role = role_of(&order, role, file, &deployed);
         if marks_in_between(file, role) {
@@ -100,7 +105,8 @@ pub fn compare(plan: &Plan, scope: &Scope, role: Option<Role>, files: &[Deployed
     }
     for ((role, marker), found) in found {
         let planned = pairing::planned(&order, role, marker);
-        let missing = planned.iter().enumerate().filter(|(number, _)| !found.contains(number));
+        let missing =
+            planned.iter().enumerate().filter(|(number, planned)| !planned.kept && !found.contains(number));
         lines.extend(missing.map(|(_, planned)| missing_line(role, planned)));
     }
     lines
@@ -151,10 +157,18 @@ struct DeployedRule<'d> {
 impl DeployedRule<'_> {
     /// Why less happens than a plan wants of a host, the worst first. An Edge marks towards the inside only.
     fn doubts(&self, edge: bool) -> Vec<&Caveat> {
-        let settled = |reach| reach == Reach::OneProgram || (edge && reach == Reach::Interfaces);
+        let settled = |reach| {
+            matches!(reach, Reach::OneProgram | Reach::UntilRestart) || (edge && reach == Reach::Interfaces)
+        };
         let mut doubts: Vec<&Caveat> = self.caveats.iter().filter(|caveat| !settled(caveat.reach)).collect();
         doubts.sort_by_key(|caveat| caveat.reach);
         doubts
+    }
+
+    /// Whether nothing speaks against it but that the file does not tell.
+    fn is_untold(&self, edge: bool) -> bool {
+        let doubts = self.doubts(edge);
+        !doubts.is_empty() && doubts.iter().all(|caveat| caveat.reach == Reach::Unknown)
     }
 
     /// Whether a host sends nothing that it marks.
@@ -207,7 +221,10 @@ fn fit(planned: &[Planned], deployed: &[DeployedRule<'_>]) -> Option<i64> {
             }
     };
     let similar = pairs.iter().any(|pair| pair.planned.is_some());
-    similar.then(|| pairs.iter().map(score).sum::<i64>() - i64::try_from(planned.len()).unwrap_or(i64::MAX))
+    similar.then(|| {
+        pairs.iter().map(score).sum::<i64>()
+            - i64::try_from(planned.iter().filter(|planned| !planned.kept).count()).unwrap_or(i64::MAX)
+    })
 }
 
 fn rule_line(
@@ -220,11 +237,24 @@ fn rule_line(
     let wanted = pair.planned.and_then(|number| planned.get(number));
     let fix = match (pair.state, wanted) {
         (State::Match, _) => None,
+        (_, Some(wanted)) if !pair.open.is_empty() => Some(format!(
+            "add {} to it: {} is in parts, and they leave that open",
+            coverage::listed(&pair.open),
+            wanted.rule.name
+        )),
         (_, Some(wanted)) => Some(pairing::change(planned, wanted, &pair.deployed)),
-        (_, None) => Some(extra_fix(order, file, role, planned, pair.deployed.rule)),
+        (_, None) => Some(extra_fix(order, file, role, planned, &pair.deployed)),
+    };
+    let part = |wanted: &Planned| {
+        let fits = wanted.fits(pair.deployed.rule);
+        (!fits).then(|| format!("a part of {}", wanted.rule.name))
     };
     let where_it_holds = pair.deployed.caveats.iter().map(|caveat| caveat.text.clone()).next();
-    let note = |wanted: &Planned| wanted.note(pair.deployed.rule).or(where_it_holds);
+    let note = |wanted: &Planned| {
+        let of_rule = part(wanted).or_else(|| wanted.note(pair.deployed.rule));
+        let notes: Vec<String> = of_rule.into_iter().chain(where_it_holds).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
+    };
     Line {
         state: pair.state,
         source: file.source.clone(),
@@ -258,8 +288,12 @@ fn extra_fix(
     file: &Deployed,
     role: Option<Role>,
     planned: &[Planned],
-    rule: &MarkingRule,
+    deployed: &DeployedRule<'_>,
 ) -> String {
+    let rule = deployed.rule;
+    if let Some(caveat) = deployed.caveats.iter().find(|caveat| caveat.reach == Reach::Nothing) {
+        return format!("it has no effect ({}): {}, or remove it", caveat.text, caveat.fix);
+    }
     if let Err(unfit) = rules::of_role(order, Role::Client) {
         return format!("remove it: {unfit}");
     }

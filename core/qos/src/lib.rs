@@ -6,6 +6,8 @@
 //! functions.
 #![forbid(unsafe_code)]
 
+pub mod bandwidth;
+pub mod check;
 pub mod class;
 pub mod drift;
 pub mod dscp;
@@ -18,6 +20,7 @@ pub mod probe;
 pub mod reference;
 pub mod role;
 pub mod rule;
+pub mod trust;
 pub mod verify;
 
 pub use class::TrafficClass;

@@ -57,6 +57,18 @@ impl MarkingRule {
             && program(self) == program(other)
     }
 
+    /// Whether its protocols and ports hold all of the other's; program, name and mark aside.
+    pub(crate) fn holds_ports_of(&self, other: &MarkingRule) -> bool {
+        let holds = |all: Option<PortRange>, part: Option<PortRange>| match (all, part) {
+            (None, _) => true,
+            (Some(all), Some(part)) => all.covers(part),
+            (Some(_), None) => false,
+        };
+        (self.protocol == Protocol::Both || self.protocol == other.protocol)
+            && holds(self.source_ports, other.source_ports)
+            && holds(self.destination_ports, other.destination_ports)
+    }
+
     /// What it matches and sets, for people: `lync.exe, UDP and TCP, source 20000-20039: EF (46)`.
     pub fn describe(&self) -> String {
         let protocol = match self.protocol {

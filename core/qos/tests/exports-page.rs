@@ -28,6 +28,7 @@ None of its own. What is exported stands in the plan ([docs/plan.md](../plan.md)
 carillon plan export list                                  # the targets
 carillon plan export all --plan plan.toml --out exports    # every target, and index.html with the guide of each file
 carillon plan export nftables --plan plan.toml --site Oslo --out exports
+carillon plan export firewall --plan plan.toml --between edge,conferencing --out exports   # what passes between these two
 carillon plan check FILES --plan plan.toml                 # what is deployed, against the plan
 ```
 

@@ -14,6 +14,7 @@ fn facts(deployed: &Deployed) -> Vec<String> {
             format!("{scope} {role} {} {ports}", class.map_or("all", |class| class.name()))
         }
         What::Mark { role, class, mark } => format!("{role} {class} {}", mark.value()),
+        What::Unread { what, why, .. } => format!("{what} not known, {why}"),
         other => format!("{other:?}"),
     };
     deployed.facts.iter().map(|fact| format!("{}: {}", fact.place, what(fact))).collect()
@@ -172,16 +173,11 @@ Set-CsConferencingConfiguration -Identity site:Oslo -ClientMediaPortRangeEnabled
 #[test]
 fn what_is_wrong_is_told_with_its_line_and_nothing_counts() {
     for (text, error) in [
-        ("ClientAudioPort : 70000\nClientAudioPortRange : 40\n", "line 1: ClientAudioPort is \"70000\""),
-        (
-            "ClientAudioPort : 65530\nClientAudioPortRange : 40\n",
-            "line 1: the ports for audio of client (global): 40 ports",
-        ),
-        (
-            "ClientAudioPort : 5350 \nClientAudioPort : 5351\n",
-            "line 2: ClientAudioPort of global is 5351; line 1 says 5350",
-        ),
         ("ClientMediaPortRangeEnabled : maybe\n", "line 1: ClientMediaPortRangeEnabled is \"maybe\""),
+        (
+            "ClientMediaPortRangeEnabled : True\nClientMediaPortRangeEnabled : False\n",
+            "line 2: ClientMediaPortRangeEnabled of global is false; line 1 says true",
+        ),
         ("Set-CsUCPhoneConfiguration -VoiceDiffServTag 64\n", "line 1: VoiceDiffServTag is \"64\": no DSCP"),
         (
             "Set-CsConferenceServer –Identity: -AudioPortStart 49152\n",
@@ -199,16 +195,96 @@ fn what_is_wrong_is_told_with_its_line_and_nothing_counts() {
 }
 
 #[test]
-fn half_a_range_is_no_range() {
-    let deployed = read("Set-CsConferencingConfiguration -ClientAudioPort 20000 -ClientVideoPortRange 40\n");
-    assert_eq!(facts(&deployed), [""; 0]);
+fn a_range_of_which_something_is_wrong_is_not_known_and_the_others_count() {
+    let video = "ClientVideoPort : 20040\nClientVideoPortRange : 40\n";
+    for (text, unread) in [
+        (
+            "ClientAudioPort : 70000\nClientAudioPortRange : 40\n",
+            "ClientAudioPort is \"70000\": no number from 1 to 65535",
+        ),
+        ("ClientAudioPort : 65530\nClientAudioPortRange : 40\n", "40 ports from 65530 on pass 65535"),
+        ("ClientAudioPort : 5350\n", "a first port and no number of ports"),
+        ("ClientAudioPortRange : 40\n", "a number of ports and no first port"),
+    ] {
+        let said = facts(&read(&format!("{text}{video}")));
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert_eq!(
+            said[0],
+            format!("line 1: the ports for audio of client (global) not known, {unread}"),
+            "{said:?}"
+        );
+        assert!(said[1].ends_with("global client video 20040-20079"), "{said:?}");
+    }
+    let twice = read(&format!("ClientAudioPort : 5350 \nClientAudioPort : 5351\n{video}"));
     assert_eq!(
-        notes(&deployed),
+        facts(&twice)[0],
+        "line 2: the ports for audio of client (global) not known, ClientAudioPort of global is 5351; line 1 says 5350"
+    );
+}
+
+#[test]
+fn a_dash_before_a_name_of_a_listing_is_no_part_of_it() {
+    for dash in ["- ", "-", "\u{2013} ", "\u{2013}"] {
+        let text = format!(
+            "ClientAudioPort : 20000\nClientAudioPortRange : 40\n{dash}ClientFileTransferPort : 21000\n{dash}ClientTransferPortRange : 40\n"
+        );
+        assert_eq!(
+            facts(&read(&text)),
+            ["line 1: global client audio 20000-20039", "line 3: global client file-transfer 21000-21039"],
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_table_of_services_is_read_row_by_row() {
+    let text = "\n\
+Identity                                     AudioPortStart AudioPortCount\n\
+--------                                     -------------- --------------\n\
+MediationServer:atl-cs-001.litwareinc.com    60000          1000\n\
+ConferencingServer:atl-cs-001.litwareinc.com          49152           8348\n\
+Registrar:atl-cs-001.litwareinc.com\n\n\
+Set-CsMediationServer -Identity MediationServer:b -AudioPortStart 60000 -AudioPortCount 10\n";
+    assert_eq!(
+        facts(&read(text)),
         [
-            "line 1: the ports for audio of client (global) have a first port and no number of ports: not counted",
-            "line 1: the ports for video of client (global) have a number of ports and no first port: not counted",
+            "line 4: MediationServer:atl-cs-001.litwareinc.com mediation audio 60000-60999",
+            "line 5: ConferencingServer:atl-cs-001.litwareinc.com conferencing audio 49152-57499",
+            "line 8: MediationServer:b mediation audio 60000-60009",
         ]
     );
+    let cut = text.replace(
+        "MediationServer:atl-cs-001.litwareinc.com    ",
+        "MediationServer:atl-cs-001.litwarei...    ",
+    );
+    assert!(
+        facts(&read(&cut))[0]
+            .contains("line 4 of the table not known, `MediationServer:atl-cs-001.litwarei...` is cut off")
+    );
+}
+
+#[test]
+fn what_speaks_of_ports_and_is_not_understood_is_not_known() {
+    let said = facts(&read(
+        "ClientMediaPortRangeEnabled : True\nClientAudioPorts : 20000\nClient Audio Port = 20000\n",
+    ));
+    assert_eq!(
+        said[1..],
+        [
+            "line 2: ClientAudioPorts of global not known, no property of that name is known",
+            "line 3: `Client Audio Port = 20000` not known, the line is not understood",
+        ]
+    );
+}
+
+#[test]
+fn of_two_commands_the_later_one_counts() {
+    let deployed = read(
+        "Set-CsConferencingConfiguration -ClientAudioPort 20000 -ClientAudioPortRange 40\n\
+         Set-CsConferencingConfiguration -ClientAudioPort 30000\n",
+    );
+    assert_eq!(facts(&deployed), ["line 2: global client audio 30000-30039"]);
+    assert_eq!(notes(&deployed), ["line 2: sets ClientAudioPort of global again: line 1 counts no more"]);
 }
 
 #[test]

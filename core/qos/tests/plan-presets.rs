@@ -75,6 +75,20 @@ fn servers_end_where_the_product_ends_and_show_the_documents_end() {
 }
 
 #[test]
+fn servers_have_a_hundred_times_the_audio_ports_of_a_client() {
+    for name in ["lync", "lync-kloud", "technet", "schertz-vvx"] {
+        let plan = preset(name);
+        let count = |role| {
+            let policy = plan.planned(role, &Scope::default());
+            policy.ports(TrafficClass::Audio).unwrap().count()
+        };
+        let (client, server) = (count(Role::Client), count(Role::Conferencing));
+        // Without a plan of their own clients take any port: a range that is all ports is no small one.
+        assert!(server >= 100 * client || client == 64_512, "{name}: {client}, {server}");
+    }
+}
+
+#[test]
 fn values_are_labelled_default_or_set() {
     let plan = preset("lync-kloud");
     let label = |role, class| {

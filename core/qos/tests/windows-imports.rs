@@ -38,10 +38,17 @@ fn role_of(path: &str) -> Role {
     words.into_iter().find_map(Role::from_name).unwrap()
 }
 
+/// The rules, and what is not known; or what is wrong with the file.
 fn lines(text: &str) -> Vec<String> {
+    let unread = |fact: &Fact| match &fact.what {
+        What::Unread { what, why, .. } => Some(format!("{what} is not known: {why}")),
+        _ => None,
+    };
     match import::read("x", text.as_bytes()) {
         Ok(read) => {
-            rules_in(&read).iter().map(|rule| format!("{}: {}", rule.name, rule.describe())).collect()
+            let rules = rules_in(&read);
+            let rules = rules.iter().map(|rule| format!("{}: {}", rule.name, rule.describe()));
+            rules.chain(read.facts.iter().filter_map(unread)).collect()
         }
         Err(notes) => notes.iter().map(|note| format!("error {note}")).collect(),
     }
@@ -186,11 +193,25 @@ fn every_wrong_value_is_named_with_its_line() {
         reg("\"Local Port\"=\"9:5\"\n\"DSCP Value\"=\"64\"\n\"Protocol\"=\"SCTP\"\n\"Remote Port\"=\"0\"");
     assert_eq!(
         lines(&text),
+        ["policy `Voice` is not known: line 12: `protocol` = `SCTP` is none of `*`, `TCP`, `UDP`; \
+          line 10: `local port` = `9:5` is neither `*`, a port nor a range such as `20000:20039`; \
+          line 13: `remote port` = `0` is neither `*`, a port nor a range such as `20000:20039`; \
+          line 11: `dscp value` = `64` is no number from 0 to 63"]
+    );
+    assert!(
+        lines(&reg("\"DSCP Value\"=dword:00000046"))[0].contains("the number 70 (REG_DWORD) is no number")
+    );
+}
+
+#[test]
+fn one_bad_policy_keeps_no_other_from_being_read() {
+    let text = reg("\"Protocol\"=\"SCTP\"")
+        + reg("").split_once("\n\n").unwrap().1.replace("Voice", "Other").as_str();
+    assert_eq!(
+        lines(&text),
         [
-            "error line 12: policy `Voice`: `protocol` = `SCTP` is none of `*`, `TCP`, `UDP`",
-            "error line 10: policy `Voice`: `local port` = `9:5` is neither `*`, a port nor a range such as `20000:20039`",
-            "error line 13: policy `Voice`: `remote port` = `0` is neither `*`, a port nor a range such as `20000:20039`",
-            "error line 11: policy `Voice`: `dscp value` = `64` is no number from 0 to 63",
+            "Other: every program, UDP and TCP, source 1000-1999: EF (46)",
+            "policy `Voice` is not known: line 10: `protocol` = `SCTP` is none of `*`, `TCP`, `UDP`"
         ]
     );
 }
@@ -413,15 +434,15 @@ fn special_values_of_registry_pol_remove_what_stood_before() {
 fn listings_say_what_is_wrong_with_them() {
     let listing = "PS C:\\> Get-NetQosPolicy\n\nName : A\nNetworkProfile : Domain\nIPSrcPortStart : 70000\n\
                    IPSrcPortEnd : 10\nDSCPValue : 99\nIPProtocol : SCTP\n\nNetworkProfile : All\n\nwords\n";
+    assert_eq!(lines(listing), ["error line 12: is no `property : value` of Get-NetQosPolicy",]);
     assert_eq!(
-        lines(listing),
+        lines(listing.strip_suffix("words\n").unwrap()),
         [
-            "error line 12: is no `property : value` of Get-NetQosPolicy",
-            "error line 5: `ipsrcportstart` = `70000` is no port",
-            "error line 5: `ipsrcportstart` = `70000` is not the border of a range",
-            "error line 8: `ipprotocol` = `SCTP` is none of Both, TCP, UDP",
-            "error line 7: `dscpvalue` = `99` is no number from 0 to 63",
-            "error line 10: a policy without a `Name`",
+            "policy `A` is not known: line 5: `ipsrcportstart` = `70000` is no port; \
+             line 5: `ipsrcportstart` = `70000` is not the border of a range; \
+             line 8: `ipprotocol` = `SCTP` is none of Both, TCP, UDP; \
+             line 7: `dscpvalue` = `99` is no number from 0 to 63",
+            "a policy is not known: line 10: a policy without a `Name`",
         ]
     );
 }
@@ -481,7 +502,6 @@ fn scripts_are_read_line_by_line_and_what_is_not_understood_is_named() {
     assert_eq!(lines(script), ["A b: l'x.exe, UDP, source 5-9: CS5 (40)"]);
     let notes = notes(script);
     for part in [
-        "line 6: is in the active store",
         "line 7: `Restart-Service foo` is not understood: passed over",
         "line 8: `if ($x)` is not understood",
         "line 10: removes policies that are called `ol*`",
@@ -492,11 +512,76 @@ fn scripts_are_read_line_by_line_and_what_is_not_understood_is_named() {
     assert_eq!(
         lines("New-NetQosPolicy -Name $n -DSCPAction 46\nNew-NetQosPolicy -Name x -Colour red\n"),
         [
-            "error line 1: `$n` is worked out when the script runs: write the value",
-            "error line 2: -Colour is no parameter of NetQosPolicy"
+            "policy `$n` is not known: line 1: `$n` is worked out when the script runs: write the value",
+            "policy `x` is not known: line 2: -Colour is no parameter of NetQosPolicy"
         ]
     );
     assert!(lines("New-NetQosPolicy -Name 'x\n")[0].contains("line 1: a quote is not closed"));
+}
+
+#[test]
+fn what_a_script_may_not_do_is_not_known() {
+    let make =
+        |name: &str| format!("New-NetQosPolicy -Name {name} -IPSrcPortMatchCondition 5 -DSCPAction 46");
+    let rule = "A: every program, UDP and TCP, source 5: EF (46)";
+    let unknown = |name: &str, line: u32, condition: &str| {
+        format!(
+            "policy `{name}` is not known: line {line}: it depends on `{condition}`, which is not worked out here"
+        )
+    };
+    for (script, expected) in [
+        (format!("if ($false) {{ {} }}\n", make("B")), vec![unknown("B", 1, "if ($false)")]),
+        (
+            format!("{}\nforeach ($n in 1) {{\n  if ($x) {{ 1 }}\n  {}\n}}\n", make("A"), make("B")),
+            vec![rule.to_owned(), unknown("B", 4, "foreach ($n in 1)")],
+        ),
+        (format!("try {{ {} }} catch {{ {} }}\n", make("A"), make("B")), vec![rule.to_owned(), unknown("B", 1, "catch")]),
+        (format!("function F {{ {} }}\n{}\n", make("B"), make("A")), vec![rule.to_owned(), unknown("B", 1, "function F")]),
+        (
+            format!("{}\nif ($x) {{ Remove-NetQosPolicy A -Confirm:$false }}\n", make("A")),
+            vec![unknown("A", 1, "if ($x)")],
+        ),
+        (
+            format!("{}\nif ($x) {{ Set-NetQosPolicy A -DSCPAction 0 }}\n", make("A")),
+            vec![unknown("A", 1, "if ($x)")],
+        ),
+        (
+            format!("{}\nRemove-NetQosPolicy -Name $old\n", make("A")),
+            vec!["policy `A` is not known: line 1: line 2 removes `$old`, which is worked out when the script runs".to_owned()],
+        ),
+        (
+            "Set-NetQosPolicy -Name C -DSCPAction 46\nSet-NetQosPolicy -Name C -IPSrcPortMatchCondition 5\n".to_owned(),
+            vec![
+                "policy `C` is not known: line 1: the script changes it and does not make it: what else it has is not known"
+                    .to_owned(),
+            ],
+        ),
+        (format!("{}\nexit 0\n{}\n", make("A"), make("B")), vec![rule.to_owned()]),
+        (format!("if ($x) {{ exit 1 }}\n{}\n", make("A")), vec![rule.to_owned()]),
+    ] {
+        assert_eq!(lines(&script), expected, "{script}");
+    }
+    assert_eq!(
+        notes(&format!("{}\nexit\n{}\n", make("A"), make("B"))),
+        ["line 3: the script ends before this line: what follows never runs"]
+    );
+}
+
+#[test]
+fn the_registry_of_a_user_and_a_numbered_control_set_are_read() {
+    let user = reg("").replace("HKEY_LOCAL_MACHINE", "HKEY_USERS\\S-1-5-21-1");
+    assert_eq!(
+        caveats(&user),
+        ["only for the user S-1-5-21-1: write it below HKEY_LOCAL_MACHINE, for every user of the computer"]
+    );
+    let numbered = TCPIP.replace("CurrentControlSet", "ControlSet001");
+    let read = import::read("x", format!("REGEDIT4\n\n{numbered}\n\"Do not use NLA\"=dword:1\n").as_bytes())
+        .unwrap();
+    assert!(
+        matches!(&read.facts[0].what, What::System { name: "Do not use NLA", value, wanted, .. } if value != wanted),
+        "{:?}",
+        read.facts
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use carillon_relay::{Config, Limits};
+use carillon_relay::{Config, Limits, Rate};
 use carillon_wire::stun::Method;
 use support::{Client, Edge, PEER, config};
 
@@ -31,7 +31,9 @@ fn main() {
 }
 
 fn round() -> [f64; 3] {
-    let limits = Limits { ports_per_user: u32::MAX, answers_at_once: 4_000_000, ..Limits::default() };
+    let much = Rate { per_second: 4_000_000, at_once: 4_000_000 };
+    let limits =
+        Limits { ports_per_user: u32::MAX, answers: much, proofs: much, requests: much, ..Limits::default() };
     let mut edge = Edge::with(Config { limits, ..config() });
     let mut first = Client::alice();
     first.fetch_nonce(&mut edge);

@@ -3,23 +3,28 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use carillon_wire::source::Debt;
 use carillon_wire::stun::{Builder, Class, Family, Message, Method, kind};
 
-use crate::access::Proven;
-use crate::allocation::{Allocation, Carried, Leg, Opening};
-use crate::answer::{Code, Refusal, family_of};
-use crate::config::Limits;
-use crate::contract::{Event, Output, Wish, WishId};
+use crate::allocation::{Allocation, Leg, Opening};
+use crate::answer::{Code, Refusal};
+use crate::contract::{Event, Output, PortId, Tally, Wish, WishId};
 use crate::network::plain;
+use crate::proofs::Proven;
 use crate::relay::{Asked, Relay};
+use crate::reservation::Reservation;
 use crate::table::Slot;
+use crate::users::Holder;
 
-/// UDP in REQUESTED-TRANSPORT.
+/// UDP and TCP in REQUESTED-TRANSPORT.
 const UDP: u8 = 17;
+const TCP: u8 = 6;
 
 /// What an Allocate asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Wanted {
+    /// Peers connect (RFC 6062), instead of sending datagrams.
+    streams: bool,
     family: Family,
     /// IPv6 beside it.
     both: bool,
@@ -29,18 +34,24 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Checks 3 to 9 of RFC 8656, 7.2.
+    /// Checks 3 to 9 of RFC 8656, 7.2, and those of RFC 6062, 5.1.
     fn read(message: &Message<'_>) -> Result<Wanted, Refusal> {
         let has = |kind| message.attribute(kind).is_some();
-        match message.requested_transport() {
-            Some(UDP) => {}
+        let streams = match message.requested_transport() {
+            Some(UDP) => false,
+            Some(TCP) => true,
             Some(_) => return Err(Code::UnsupportedTransport.into()),
             None => return Err(Code::BadRequest.into()),
-        }
+        };
         let asked =
             [kind::REQUESTED_ADDRESS_FAMILY, kind::ADDITIONAL_ADDRESS_FAMILY, kind::EVEN_PORT].map(has);
         let (family, additional) = (message.requested_address_family(), message.additional_address_family());
+        let of_datagrams = [kind::EVEN_PORT, kind::RESERVATION_TOKEN, kind::DONT_FRAGMENT];
+        if streams && of_datagrams.map(has).contains(&true) {
+            return Err(Code::BadRequest.into());
+        }
         let wanted = Wanted {
+            streams,
             family: family.unwrap_or(Family::V4),
             both: additional == Some(Family::V6),
             even: message.even_port(),
@@ -77,25 +88,22 @@ impl Relay {
         proven: &Proven,
     ) -> Result<Option<Builder>, Refusal> {
         if let Some(slot) = asked.slot {
-            return self.allocate_again(asked, slot);
+            return self.allocate_again(asked, slot, proven);
         }
         let wanted = Wanted::read(&asked.message)?;
+        if wanted.streams && !asked.flow.transport.is_stream() {
+            return Err(Code::BadRequest.into());
+        }
         self.refuse_while_draining(asked)?;
         if let Some(token) = wanted.reservation {
-            let lifetime = lifetime(&self.config.limits, asked, proven);
-            let reservation = self.redeem(token, &proven.identity)?;
-            let mut allocation = Allocation::new(asked, proven, reservation.user);
-            let family = family_of(reservation.relayed);
-            let leg =
-                Leg { port: reservation.port, relayed: reservation.relayed, until: asked.now + lifetime };
-            allocation.leg_mut(family).into_iter().for_each(|place| *place = Some(leg));
-            let slot = self.admit(allocation);
-            self.table.insert_port(leg.port, slot);
-            return Ok(self.established(asked.now, slot));
+            let Reservation { port, family, holder, .. } = self.redeem(token, &proven.identity)?;
+            let slot = self.admit(asked, proven, holder);
+            self.wish(asked, slot, Wanted { family, ..wanted }, Some(port), proven);
+            return Ok(None);
         }
-        let user = self.users.take(&self.config.limits, &proven.identity, wanted.ports())?;
-        let slot = self.admit(Allocation::new(asked, proven, user));
-        self.wish(asked, slot, wanted, proven);
+        let holder = self.users.take(&self.config.limits, &proven.identity, wanted.ports())?;
+        let slot = self.admit(asked, proven, holder);
+        self.wish(asked, slot, wanted, None, proven);
         Ok(None)
     }
 
@@ -132,8 +140,15 @@ impl Relay {
     }
 
     /// A retransmission gets the same answer, and none as long as there is none; another request has to take another flow.
-    fn allocate_again(&self, asked: &Asked<'_>, slot: Slot) -> Result<Option<Builder>, Refusal> {
-        let same = |allocation: &&Allocation| allocation.transaction == *asked.message.transaction_id();
+    fn allocate_again(
+        &self,
+        asked: &Asked<'_>,
+        slot: Slot,
+        proven: &Proven,
+    ) -> Result<Option<Builder>, Refusal> {
+        let same = |allocation: &&Allocation| {
+            allocation.transaction == *asked.message.transaction_id() && *allocation.user == *proven.identity
+        };
         let allocation = self.table.get(slot).filter(same).ok_or(Code::AllocationMismatch)?;
         Ok(if allocation.opening.is_some() { None } else { self.allocated(asked.now, slot) })
     }
@@ -150,12 +165,31 @@ impl Relay {
     }
 
     /// From here on the client is known.
-    fn admit(&mut self, allocation: Allocation) -> Slot {
-        self.out.push_back(Output::Trust(allocation.flow));
-        self.table.insert(allocation)
+    fn admit(&mut self, asked: &Asked<'_>, proven: &Proven, holder: Holder) -> Slot {
+        self.out.push_back(Output::Trust(asked.flow));
+        self.table.insert(Allocation::new(asked, proven, holder))
     }
 
-    fn wish(&mut self, asked: &Asked<'_>, slot: Slot, wanted: Wanted, proven: &Proven) {
+    /// What is granted: what is asked for within the limits, and not longer than the credential is good for a call that runs.
+    pub(crate) fn lifetime(&self, asked: &Asked<'_>, proven: &Proven) -> Duration {
+        let limits = &self.config.limits;
+        let wanted = Duration::from_secs(asked.message.lifetime().unwrap_or(0).into());
+        let granted = wanted.max(limits.lifetime).min(limits.longest_lifetime);
+        let wall = self.wall(asked.now);
+        let left = proven.expires.map(|expires| (expires + limits.after_expiry).saturating_sub(wall));
+        let granted = left.map_or(granted, |left| granted.min(left));
+        Duration::from_secs(granted.as_secs().max(1))
+    }
+
+    fn wish(
+        &mut self,
+        asked: &Asked<'_>,
+        slot: Slot,
+        wanted: Wanted,
+        reserved: Option<PortId>,
+        proven: &Proven,
+    ) {
+        let Some(account) = self.table.get(slot).map(|allocation| allocation.account) else { return };
         let class = self.class_of(&asked.flow);
         let mut wishes = Vec::with_capacity(2);
         for family in wanted.families() {
@@ -163,18 +197,29 @@ impl Relay {
             let id = WishId(self.last_wish);
             let (even, next) = (wanted.even.is_some(), wanted.even == Some(true));
             self.wishes.insert(id, slot);
-            self.out.push_back(Output::Open(Wish { id, family, even, next, class }));
+            let streams = wanted.streams;
+            self.out.push_back(Output::Open(Wish {
+                id,
+                family,
+                streams,
+                even,
+                next,
+                class,
+                reserved,
+                account,
+            }));
             wishes.push((id, family));
         }
         let opening = Opening {
             wishes,
             until: asked.now + self.config.limits.patience,
-            lifetime: lifetime(&self.config.limits, asked, proven),
+            lifetime: self.lifetime(asked, proven),
             next: wanted.even == Some(true),
             seal: proven.seal,
             fingerprint: asked.has_fingerprint(),
         };
         if let Some(allocation) = self.table.get_mut(slot) {
+            allocation.streams = wanted.streams;
             allocation.opening = Some(Box::new(opening));
         }
         self.schedule(asked.now, slot);
@@ -182,33 +227,29 @@ impl Relay {
 }
 
 impl Allocation {
-    fn new(asked: &Asked<'_>, proven: &Proven, user: std::sync::Arc<str>) -> Allocation {
+    fn new(asked: &Asked<'_>, proven: &Proven, holder: Holder) -> Allocation {
         Allocation {
             flow: asked.flow,
-            user,
+            user: holder.user,
+            account: holder.account,
             class: proven.class,
+            expires: proven.expires,
+            asked: Debt::default(),
             transaction: *asked.message.transaction_id(),
             born: asked.now,
+            streams: false,
             opening: None,
             legs: [None; 2],
             refused: None,
             reserved: None,
             permissions: Vec::new(),
             channels: Vec::new(),
-            to_client: Carried::default(),
-            to_peer: Carried::default(),
+            links: Vec::new(),
+            to_client: Tally::default(),
+            to_peer: Tally::default(),
             due: None,
         }
     }
-}
-
-/// What is granted: what is asked for within the limits, and not much longer than the credential lasts.
-pub(crate) fn lifetime(limits: &Limits, asked: &Asked<'_>, proven: &Proven) -> Duration {
-    let wanted = Duration::from_secs(asked.message.lifetime().unwrap_or(0).into());
-    let granted = wanted.max(limits.lifetime).min(limits.longest_lifetime);
-    let left = proven.expires.map(|expires| (expires + limits.after_expiry).saturating_sub(asked.now));
-    let granted = left.map_or(granted, |left| granted.min(left));
-    Duration::from_secs(granted.as_secs().max(1))
 }
 
 #[cfg(test)]
@@ -229,7 +270,11 @@ mod tests {
             assert_eq!(read(build), Err(code.into()));
         };
         refused(&|b| b, Code::BadRequest);
-        refused(&|b| b.requested_transport(6), Code::UnsupportedTransport);
+        refused(&|b| b.requested_transport(1), Code::UnsupportedTransport);
+        let tcp = |b: Builder| b.requested_transport(6);
+        refused(&|b| tcp(b).attribute(kind::EVEN_PORT, &[0]), Code::BadRequest);
+        refused(&|b| tcp(b).attribute(kind::DONT_FRAGMENT, &[]), Code::BadRequest);
+        refused(&|b| tcp(b).u64(kind::RESERVATION_TOKEN, 7), Code::BadRequest);
         refused(&|b| udp(b).attribute(requested, &[3, 0, 0, 0]), Code::FamilyNotSupported);
         refused(&|b| udp(b).family(additional, Family::V4), Code::BadRequest);
         refused(&|b| udp(b).family(requested, Family::V6).family(additional, Family::V6), Code::BadRequest);
@@ -246,8 +291,9 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read() {
-        let plain = Wanted { family: Family::V4, both: false, even: None, reservation: None };
+        let plain = Wanted { streams: false, family: Family::V4, both: false, even: None, reservation: None };
         assert_eq!(read(|b| b.requested_transport(17)), Ok(plain));
+        assert_eq!(read(|b| b.requested_transport(6)), Ok(Wanted { streams: true, ..plain }));
         let six = read(|b| b.requested_transport(17).family(kind::REQUESTED_ADDRESS_FAMILY, Family::V6));
         assert_eq!(six, Ok(Wanted { family: Family::V6, ..plain }));
         let both =

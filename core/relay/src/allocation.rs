@@ -5,22 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
+use carillon_wire::source::Debt;
 use carillon_wire::stun::Family;
 
 use crate::answer::{Code, family_of};
-use crate::budget::Budget;
-use crate::contract::{Flow, PortId, RuleId, Tally, WishId};
+use crate::contract::{AccountId, Flow, PortId, RuleId, Tally, WishId};
 use crate::integrity::Seal;
+use crate::link::Link;
 
 #[derive(Debug)]
 pub(crate) struct Allocation {
     pub(crate) flow: Flow,
     pub(crate) user: Arc<str>,
+    pub(crate) account: AccountId,
     /// Of the credential.
     pub(crate) class: Option<TrafficClass>,
+    /// When the credential ends that it was made or last refreshed with.
+    pub(crate) expires: Option<Duration>,
+    /// For what it has asked.
+    pub(crate) asked: Debt,
     /// Of the Allocate: the same one again is the same request again.
     pub(crate) transaction: [u8; 12],
     pub(crate) born: Duration,
+    /// Its ports are of TCP (RFC 6062).
+    pub(crate) streams: bool,
     /// While the host opens ports.
     pub(crate) opening: Option<Box<Opening>>,
     /// The IPv4 leg, and the IPv6 leg.
@@ -31,8 +39,10 @@ pub(crate) struct Allocation {
     pub(crate) reserved: Option<u64>,
     pub(crate) permissions: Vec<Permission>,
     pub(crate) channels: Vec<Channel>,
-    pub(crate) to_client: Carried,
-    pub(crate) to_peer: Carried,
+    /// Connections with peers, of an allocation for streams.
+    pub(crate) links: Vec<Link>,
+    pub(crate) to_client: Tally,
+    pub(crate) to_peer: Tally,
     /// When it is looked at next.
     pub(crate) due: Option<Duration>,
 }
@@ -72,13 +82,6 @@ pub(crate) struct Channel {
     pub(crate) until: Duration,
     /// The rule that carries it, while there is one.
     pub(crate) rule: Option<RuleId>,
-}
-
-/// One direction.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Carried {
-    pub(crate) tally: Tally,
-    pub(crate) budget: Budget,
 }
 
 impl Allocation {
@@ -132,7 +135,8 @@ impl Allocation {
         let legs = self.legs().map(|leg| leg.until);
         let permissions = self.permissions.iter().map(|permission| permission.until);
         let channels = self.channels.iter().map(|channel| channel.until);
-        legs.chain(permissions).chain(channels).min()
+        let links = self.links.iter().filter_map(Link::until);
+        legs.chain(permissions).chain(channels).chain(links).min()
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use carillon_wire::stun::{Builder, Class, Family, kind};
 
+use crate::contract::{Flow, Output};
 use crate::integrity::Seal;
 use crate::relay::{Asked, Relay};
 
-/// The errors that the relay gives (RFC 8489, 14.8; RFC 8656, 19).
+/// The errors that the relay gives (RFC 8489, 14.8; RFC 8656, 19; RFC 6062, 6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Code {
     BadRequest,
@@ -19,6 +20,8 @@ pub(crate) enum Code {
     WrongCredentials,
     UnsupportedTransport,
     PeerFamilyMismatch,
+    ConnectionExists,
+    ConnectionFailed,
     Quota,
     Capacity,
 }
@@ -45,6 +48,8 @@ impl Code {
             Code::WrongCredentials => 441,
             Code::UnsupportedTransport => 442,
             Code::PeerFamilyMismatch => 443,
+            Code::ConnectionExists => 446,
+            Code::ConnectionFailed => 447,
             Code::Quota => 486,
             Code::Capacity => 508,
         }
@@ -61,6 +66,8 @@ impl Code {
             Code::WrongCredentials => "Wrong Credentials",
             Code::UnsupportedTransport => "Unsupported Transport Protocol",
             Code::PeerFamilyMismatch => "Peer Address Family Mismatch",
+            Code::ConnectionExists => "Connection Already Exists",
+            Code::ConnectionFailed => "Connection Timeout or Failure",
             Code::Quota => "Allocation Quota Reached",
             Code::Capacity => "Insufficient Capacity",
         }
@@ -114,6 +121,13 @@ impl Relay {
         refusal.write(asked.answer(Class::Error))
     }
 
+    /// Answers a request of before.
+    pub(crate) fn answer_later(&mut self, flow: Flow, seal: Seal, fingerprint: bool, answer: Builder) {
+        let answer = seal.put(answer);
+        let answer = if fingerprint { answer.fingerprint() } else { answer };
+        answer.finish().into_iter().for_each(|bytes| self.transmit(flow, bytes));
+    }
+
     /// Sends an answer; it has a fingerprint if the request had one (RFC 8489, 7.3.1.1).
     pub(crate) fn answer(&mut self, asked: &Asked<'_>, seal: Option<Seal>, answer: Builder) {
         let answer = match seal {
@@ -122,7 +136,10 @@ impl Relay {
         };
         let answer = if asked.has_fingerprint() { answer.fingerprint() } else { answer };
         if let Some(bytes) = answer.finish() {
-            self.transmit(asked.flow, bytes);
+            // What it was is remembered, if this answers the request that ended it.
+            let is_there = self.table.of_flow(&asked.flow).is_some();
+            let class = if is_there { self.class_to(&asked.flow) } else { asked.class };
+            self.out.push_back(Output::Transmit { flow: asked.flow, class, bytes });
         }
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use carillon_wire::stun::{Builder, is_channel, is_channel_of_rfc5766};
 
-use crate::access::Proven;
 use crate::allocation::{Allocation, Channel};
 use crate::answer::{Code, Refusal};
 use crate::contract::{Output, Rule, RuleId};
+use crate::proofs::Proven;
 use crate::relay::{Asked, Relay};
 use crate::table::Slot;
 
@@ -19,11 +19,14 @@ impl Relay {
     /// Binds, or refreshes; either way the peer is permitted too.
     pub(crate) fn channel_bind(&mut self, asked: &Asked<'_>, proven: &Proven) -> Result<Builder, Refusal> {
         let slot = self.owned(asked, proven)?;
+        if self.table.get(slot).is_some_and(|allocation| allocation.streams) {
+            return Err(Code::BadRequest.into());
+        }
         let number = asked.message.channel_number().filter(|number| self.is_channel(*number));
         let number = number.ok_or(Code::BadRequest)?;
         let peer = asked.message.xor_peer_address().ok_or(Code::BadRequest)?;
         self.check_family(slot, peer)?;
-        if !self.config.peers.reach(peer) {
+        if !self.reaches(peer) {
             return Err(self.forbid(asked, peer));
         }
         let allocation = self.table.get(slot).ok_or(Code::AllocationMismatch)?;
@@ -46,9 +49,10 @@ impl Relay {
     }
 
     /// Installs the rule of each channel that may be carried and has none, removes those of others; `again`: issues those
-    /// anew that are there.
+    /// anew that are there. Those of a stream are: what one of them carries may say the mark of all.
     pub(crate) fn issue_rules(&mut self, slot: Slot, again: bool) {
-        let channels = self.table.get(slot).map_or(0, |allocation| allocation.channels.len());
+        let Some(allocation) = self.table.get(slot) else { return };
+        let (channels, again) = (allocation.channels.len(), again || allocation.flow.transport.is_stream());
         for at in 0..channels {
             let Some(allocation) = self.table.get(slot) else { return };
             let Some(channel) = allocation.channels.get(at).copied() else { return };
@@ -102,9 +106,8 @@ impl Relay {
             channel: channel.number,
             port: leg.port,
             peer: channel.peer,
-            to_client: marking.class(class, client.remote, channel.peer),
+            to_client: self.class_to_client(allocation, channel.peer),
             to_peer: marking.class(class, channel.peer, client.remote),
-            budget: self.config.limits.port_rate,
         })
     }
 }

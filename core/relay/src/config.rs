@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
+use carillon_wire::source::Rate;
 
-use crate::access::Access;
 use crate::marking::Marking;
 use crate::peers::Peers;
+use crate::proofs::Access;
 
 /// Everything that is configured.
 #[derive(Clone, Debug)]
@@ -48,17 +49,13 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation.
     pub channels: usize,
-    /// Bytes of payload a second through one relayed port in each direction; `None`: as many as there are.
-    pub port_rate: Option<u64>,
-    /// What all ports of a user may be promised of that together; more are answered 486.
-    pub user_rate: Option<u64>,
-    /// The same for the whole relay; more are answered 508.
-    pub total_rate: Option<u64>,
+    /// Connections with peers of one allocation, each way; more are answered 486.
+    pub links: usize,
     /// Lifetime of an allocation that asks for none, or for less.
     pub lifetime: Duration,
     /// The longest that is granted.
     pub longest_lifetime: Duration,
-    /// How long an allocation may outlive the credential that it was last refreshed with.
+    /// How long an allocation may be refreshed with the credential that it was made with, after that has ended: calls are not cut.
     pub after_expiry: Duration,
     /// How long a nonce is good.
     pub nonce_lifetime: Duration,
@@ -66,10 +63,15 @@ pub struct Limits {
     pub patience: Duration,
     /// How long the other port of a pair waits for its client (RFC 8656, 7.2: at least 30 s).
     pub reservation: Duration,
-    /// Answers a second to one source that has proven nothing.
-    pub answers_per_second: u32,
-    /// Such answers at once.
-    pub answers_at_once: u32,
+    /// Answers to one source that has proven nothing, but for those to Binding.
+    pub answers: Rate,
+    /// Answers to Binding, to one source without an allocation.
+    pub bindings: Rate,
+    /// Requests of one source that show a nonce of ours and have no allocation yet: they are looked at even when no answer is
+    /// left for those who show none.
+    pub proofs: Rate,
+    /// Proven requests of one allocation.
+    pub requests: Rate,
 }
 
 impl Default for Limits {
@@ -79,17 +81,17 @@ impl Default for Limits {
             ports_per_user: 32,
             permissions: 128,
             channels: 64,
-            port_rate: None,
-            user_rate: None,
-            total_rate: None,
+            links: 32,
             lifetime: Duration::from_secs(600),
             longest_lifetime: Duration::from_secs(3600),
-            after_expiry: Duration::from_secs(60),
+            after_expiry: Duration::from_secs(12 * 3600),
             nonce_lifetime: Duration::from_secs(600),
             patience: Duration::from_secs(5),
             reservation: Duration::from_secs(30),
-            answers_per_second: 50,
-            answers_at_once: 200,
+            answers: Rate { per_second: 50, at_once: 200 },
+            bindings: Rate { per_second: 50, at_once: 200 },
+            proofs: Rate { per_second: 500, at_once: 2000 },
+            requests: Rate { per_second: 50, at_once: 200 },
         }
     }
 }

@@ -63,17 +63,31 @@ pub struct WishId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RuleId(pub u64);
 
-/// A UDP port to be opened on the relay's address of this family.
+/// A TCP connection between a relayed port and a peer (RFC 6062); the host chooses the number, and never uses it again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LinkId(pub u64);
+
+/// Whoever holds ports: what its ports carry is bounded together. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AccountId(pub u64);
+
+/// A port to be opened on the relay's address of this family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wish {
     /// What the answer names.
     pub id: WishId,
     /// IPv4 or IPv6.
     pub family: Family,
+    /// TCP: peers connect to it, and it is where connections to peers come from (RFC 6062). Else UDP.
+    pub streams: bool,
     /// It has to be even (RFC 8656, 18.7).
     pub even: bool,
-    /// The next higher port has to be free and is to be opened with it.
+    /// The next higher port has to be free and is to be kept, not open, for whoever comes for it.
     pub next: bool,
+    /// It has to be this one, which was kept. If it can't be opened, it is kept no longer.
+    pub reserved: Option<PortId>,
+    /// Whose it will be.
+    pub account: AccountId,
     /// The class of what will be relayed, if it is known already.
     pub class: Option<TrafficClass>,
 }
@@ -96,15 +110,29 @@ pub struct Rule {
     pub to_client: Option<TrafficClass>,
     /// The class of packets to the peer; `None`: they leave unmarked.
     pub to_peer: Option<TrafficClass>,
-    /// Bytes of payload a second that all rules of this port may carry together in each direction.
-    pub budget: Option<u64>,
 }
 
-/// What the relay wants done, in this order. `ToPeer` that follows an input of a client, and `Transmit` that follows data of a
-/// peer, carry what came in: the host copies its ECN bits (RFC 8656, 14).
+/// Two connections that are one from now on: what comes from the client's leaves by the peer's as it is, and the other way round,
+/// until one of them ends. A connection with a peer is not read before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joint {
+    /// The peer's side.
+    pub link: LinkId,
+    /// The client's side, which speaks no STUN any more.
+    pub client: Flow,
+    /// The relayed port whose budgets it is charged to.
+    pub port: PortId,
+    /// The class of what goes to the client; `None`: it leaves unmarked.
+    pub to_client: Option<TrafficClass>,
+    /// The class of what goes to the peer; `None`: it leaves unmarked.
+    pub to_peer: Option<TrafficClass>,
+}
+
+/// What the relay wants done, in this order. `ToPeer` and `ToClient` carry what came in: the host copies its ECN bits (RFC 8656,
+/// 14), charges them to their port's budgets as it charges what rules carry, and tells what has passed: [`Request::Counted`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
-    /// Send this to a client.
+    /// Send this to a client: the relay's own words.
     Transmit {
         /// Over which flow.
         flow: Flow,
@@ -112,6 +140,19 @@ pub enum Output {
         class: Option<TrafficClass>,
         /// One datagram, or one frame of a stream.
         bytes: Vec<u8>,
+    },
+    /// Send a client what came from a peer.
+    ToClient {
+        /// Which port it came to.
+        port: PortId,
+        /// Over which flow.
+        flow: Flow,
+        /// Decides the mark; `None`: unmarked.
+        class: Option<TrafficClass>,
+        /// One datagram, or one frame of a stream.
+        bytes: Vec<u8>,
+        /// What of it is the peer's: one packet and its payload.
+        payload: Tally,
     },
     /// Send this to a peer.
     ToPeer {
@@ -128,12 +169,27 @@ pub enum Output {
     },
     /// Open a port; [`Request::Opened`] or [`Request::NotOpened`] answers.
     Open(Wish),
-    /// Close a port; its rules were removed before.
+    /// Close a port; its rules were removed before, and its connections that are up hung up. What it is dialling is given up with it.
     Close(PortId),
     /// Repeat this per packet from now on.
     Install(Rule),
     /// Not any more.
     Remove(RuleId),
+    /// Connect from this port to a peer; [`Request::Dialled`] or [`Request::NotDialled`] answers.
+    Dial {
+        /// What the answer names.
+        wish: WishId,
+        /// A port that was opened for streams.
+        port: PortId,
+        /// To whom.
+        peer: SocketAddr,
+        /// Decides the mark, from the first packet on; `None`: unmarked.
+        class: Option<TrafficClass>,
+    },
+    /// Join two connections, or mark joined ones anew.
+    Join(Joint),
+    /// End a connection with a peer, and the one that it is joined with.
+    HangUp(LinkId),
     /// Whoever is behind this flow has proven a password and has an allocation: it is not to be dropped in a flood.
     Trust(Flow),
     /// It has none any more.
@@ -195,7 +251,7 @@ pub enum Request {
         port: PortId,
         /// Its address as peers reach it.
         relayed: SocketAddr,
-        /// The next higher port, if it was wished for.
+        /// The next higher port, kept and not open, if it was wished for.
         next: Option<PortId>,
     },
     /// A wish did not.
@@ -205,6 +261,29 @@ pub enum Request {
         /// Why.
         reason: NotOpened,
     },
+    /// A peer is reached.
+    Dialled {
+        /// For which wish.
+        wish: WishId,
+        /// The connection.
+        link: LinkId,
+    },
+    /// A peer is not.
+    NotDialled {
+        /// For which wish.
+        wish: WishId,
+    },
+    /// A peer has connected to a port.
+    Arrived {
+        /// Which.
+        port: PortId,
+        /// Who.
+        peer: SocketAddr,
+        /// The connection.
+        link: LinkId,
+    },
+    /// A connection with a peer has ended, or the one that it was joined with.
+    HungUp(LinkId),
     /// An ICMP error arrived for what a port sent.
     Unreachable {
         /// Which port.
@@ -214,7 +293,7 @@ pub enum Request {
         /// What the network said.
         icmp: Icmp,
     },
-    /// What rules of a port carried since the last time.
+    /// What a port carried since the last time, by rules and without.
     Counted {
         /// Which port.
         port: PortId,
@@ -225,6 +304,8 @@ pub enum Request {
     },
     /// A client's stream has ended.
     Closed(Flow),
+    /// What the clock on the wall shows now, since the Unix epoch. Credentials are judged by it; until it is told, by `now`.
+    Clock(Duration),
     /// No new allocations; what there is goes on. Clients are sent to the alternate of their family, if there is one.
     Drain {
         /// Other Edges.
@@ -262,8 +343,22 @@ pub enum Event {
         /// What it carried to peers.
         to_peer: Tally,
     },
-    /// A relayed port got a packet from a peer without permission, or a client asked for a forbidden peer.
+    /// A client asked for a forbidden peer.
     Forbidden {
+        /// Where the client is.
+        flow: Flow,
+        /// Whom it asked for.
+        peer: SocketAddr,
+    },
+    /// A user came with a proof from where another user has an allocation: whatever translates addresses between them and the
+    /// relay has given one away twice.
+    SharedAddress {
+        /// Where both are.
+        flow: Flow,
+    },
+    /// A client asked for a private address that is not reached from here: a candidate of its peer, as clients must. Refused
+    /// like any other, and no reason for alarm.
+    CandidateCheck {
         /// Where the client is.
         flow: Flow,
         /// Whom it asked for.

@@ -18,6 +18,8 @@ pub struct Counts {
     pub permissions: usize,
     /// Channels, now.
     pub channels: usize,
+    /// Connections with peers, now.
+    pub links: usize,
     /// Rules that are installed, now.
     pub rules: usize,
     /// Allocations since the start.
@@ -28,6 +30,8 @@ pub struct Counts {
     pub successes: BTreeMap<&'static str, u64>,
     /// Errors by code.
     pub errors: BTreeMap<u16, u64>,
+    /// Proven requests that came from where another user has an allocation.
+    pub shared_addresses: u64,
     /// Requests that proved nothing, by reason.
     pub denied: BTreeMap<&'static str, u64>,
     /// What was carried to clients, by rules as far as it was told, and without.
@@ -74,9 +78,12 @@ pub(crate) mod dropped {
     pub(crate) const NO_PERMISSION: &str = "no-permission";
     /// A peer that may not be reached.
     pub(crate) const FORBIDDEN: &str = "forbidden-peer";
-    pub(crate) const OVER_BUDGET: &str = "over-budget";
+    /// A client with an allocation that never stops asking.
+    pub(crate) const TOO_MANY_OF_CLIENT: &str = "too-many-from-client";
     /// A Send indication that lacks something, or that asks for what is not understood.
     pub(crate) const MALFORMED: &str = "malformed-indication";
+    /// A peer has connected, and there are as many as an allocation may have.
+    pub(crate) const TOO_MANY_CONNECTIONS: &str = "too-many-connections";
     /// A packet of a peer that no message can hold.
     pub(crate) const TOO_LONG: &str = "too-long";
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::allocation::{Allocation, Leg};
+use crate::connect::is_of;
 use crate::contract::{Event, Flow, Output};
 use crate::relay::Relay;
 use crate::table::{Due, Slot};
@@ -38,6 +39,7 @@ impl Relay {
         for leg in ended {
             self.close_leg(slot, leg);
         }
+        self.end_links(slot, |link| link.until().is_some_and(|until| until <= now));
         self.issue_rules(slot, false);
         self.schedule(now, slot);
     }
@@ -61,12 +63,17 @@ impl Relay {
 
     /// Drops permissions and channels that the peers of now do not allow.
     pub(crate) fn forbid_anew(&mut self, slot: Slot) {
-        let peers = self.config.peers.clone();
+        let (peers, mut forbidden) = (self.config.peers.clone(), Vec::new());
+        let Some(allocation) = self.table.get(slot) else { return };
+        let bound = allocation.channels.iter().map(|channel| channel.peer);
+        let linked = allocation.links.iter().map(|link| link.peer);
+        forbidden.extend(bound.chain(linked).filter(|peer| !self.reaches(*peer)));
+        self.end_links(slot, |link| forbidden.contains(&link.peer));
         let Some(allocation) = self.table.get_mut(slot) else { return };
         let (channels, permissions) = (allocation.channels.len(), allocation.permissions.len());
         let removed: Vec<_> = allocation
             .channels
-            .extract_if(.., |channel| !peers.reach(channel.peer))
+            .extract_if(.., |channel| forbidden.contains(&channel.peer))
             .filter_map(|c| c.rule)
             .collect();
         allocation.permissions.retain(|permission| peers.permit(permission.peer));
@@ -121,7 +128,8 @@ impl Relay {
         allocation.legs.iter_mut().filter(|own| **own == Some(leg)).for_each(|own| *own = None);
         let user = allocation.user.clone();
         self.issue_rules(slot, false);
-        self.table.remove_port(leg.port);
+        self.end_links(slot, |link| is_of(link, leg.relayed));
+        self.table.remove_port(&leg);
         self.users.give_back(&user);
         self.out.push_back(Output::Close(leg.port));
     }
@@ -132,7 +140,7 @@ fn released(now: Duration, allocation: &Allocation) -> Event {
         user: allocation.user.clone(),
         flow: allocation.flow,
         age: now.saturating_sub(allocation.born),
-        to_client: allocation.to_client.tally,
-        to_peer: allocation.to_peer.tally,
+        to_client: allocation.to_client,
+        to_peer: allocation.to_peer,
     }
 }

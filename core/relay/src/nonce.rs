@@ -23,8 +23,10 @@ pub(crate) const USERNAME_ANONYMITY: u32 = 2;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Nonce {
     Ours,
-    /// Too old, given to another address or with other features, or not ours.
-    Stale,
+    /// Given to this address, and too old.
+    Old,
+    /// Given to another address or with other features, or not ours.
+    Foreign,
 }
 
 /// One for whoever is at this address.
@@ -44,7 +46,11 @@ pub(crate) fn look(secret: &Secret, features: u32, now: Duration, place: IpAddr,
     let ends = [a, b, c, d];
     let fresh = now.as_secs() <= u64::from(u32::from_be_bytes(ends));
     let proven = bool::from(claimed.ct_eq(&proof(secret, &prefix, ends, place)));
-    if decoded && fresh && proven { Nonce::Ours } else { Nonce::Stale }
+    match (decoded && proven, fresh) {
+        (true, true) => Nonce::Ours,
+        (true, false) => Nonce::Old,
+        (false, _) => Nonce::Foreign,
+    }
 }
 
 fn prefix(features: u32) -> String {
@@ -80,31 +86,31 @@ mod tests {
         for (now, there, worth) in [
             (NOW, "192.0.2.7", Nonce::Ours),
             (ENDS, "::ffff:192.0.2.7", Nonce::Ours),
-            (ENDS + Duration::from_secs(1), "192.0.2.7", Nonce::Stale),
-            (NOW, "192.0.2.8", Nonce::Stale),
+            (ENDS + Duration::from_secs(1), "192.0.2.7", Nonce::Old),
+            (NOW, "192.0.2.8", Nonce::Foreign),
         ] {
             assert_eq!(look(&secret, 3, now, place(there), &nonce), worth, "{now:?} {there}");
         }
     }
 
     #[test]
-    fn forgeries_other_seeds_and_other_features_are_stale() {
+    fn forgeries_other_seeds_and_other_features_are_foreign() {
         let secret = Secret::new(&[7; 32]);
         let here = place("2001:db8::7");
         let nonce = make(&secret, 1, ENDS, here);
-        assert_eq!(look(&Secret::new(&[8; 32]), 1, NOW, here, &nonce), Nonce::Stale);
-        assert_eq!(look(&secret, 0, NOW, here, &nonce), Nonce::Stale);
+        assert_eq!(look(&Secret::new(&[8; 32]), 1, NOW, here, &nonce), Nonce::Foreign);
+        assert_eq!(look(&secret, 0, NOW, here, &nonce), Nonce::Foreign);
         for at in 0..nonce.len() {
             let mut forged = nonce.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(
                 look(&secret, 1, NOW, here, &String::from_utf8(forged).unwrap()),
-                Nonce::Stale,
+                Nonce::Foreign,
                 "{at}"
             );
         }
         for text in ["", "A", &nonce[..28], &format!("{nonce}A"), "obMatJos2AAAB"] {
-            assert_eq!(look(&secret, 1, NOW, here, text), Nonce::Stale, "{text}");
+            assert_eq!(look(&secret, 1, NOW, here, text), Nonce::Foreign, "{text}");
         }
     }
 }

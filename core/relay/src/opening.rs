@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use carillon_wire::stun::{Builder, Class, Family, Method};
 
-use crate::allocation::{Leg, Opening};
+use crate::allocation::Leg;
 use crate::answer::{Code, Refusal, family_of};
 use crate::contract::{NotOpened, Output, PortId, WishId};
 use crate::relay::Relay;
 use crate::reservation::Reservation;
 use crate::table::Slot;
+use crate::users::Holder;
 
 impl Relay {
     pub(crate) fn opened(
@@ -33,12 +34,11 @@ impl Relay {
         let lifetime = allocation.opening.as_ref().map_or(Duration::ZERO, |opening| opening.lifetime);
         let leg = Leg { port, relayed, until: now + lifetime };
         allocation.leg_mut(family).into_iter().for_each(|place| *place = Some(leg));
-        let user = allocation.user.clone();
-        self.table.insert_port(port, slot);
+        let holder = Holder { user: allocation.user.clone(), account: allocation.account };
+        self.table.insert_port(&leg, slot);
         if let Some(port) = next {
-            let relayed = SocketAddr::new(relayed.ip(), relayed.port().saturating_add(1));
             let until = now + self.config.limits.reservation;
-            let token = self.reserve(Reservation { port, relayed, until, user });
+            let token = self.reserve(Reservation { port, family, until, holder });
             self.table.get_mut(slot).into_iter().for_each(|allocation| allocation.reserved = Some(token));
         }
         self.conclude_opening(now, slot);
@@ -91,18 +91,14 @@ impl Relay {
         if allocation.legs().next().is_some() {
             self.counts.success("allocate");
             let answer = self.established(now, slot);
-            return answer.into_iter().for_each(|answer| self.answer_opening(flow, &opening, answer));
+            return answer
+                .into_iter()
+                .for_each(|answer| self.answer_later(flow, opening.seal, opening.fingerprint, answer));
         }
         let code = allocation.refused.map_or(Code::Capacity, |(_, code)| code);
         self.counts.error(code.number());
         let answer = Builder::new(Class::Error, Method::Allocate, transaction);
-        self.answer_opening(flow, &opening, Refusal::Code(code).write(answer));
+        self.answer_later(flow, opening.seal, opening.fingerprint, Refusal::Code(code).write(answer));
         self.remove_allocation(now, slot);
-    }
-
-    fn answer_opening(&mut self, flow: crate::contract::Flow, opening: &Opening, answer: Builder) {
-        let answer = opening.seal.put(answer);
-        let answer = if opening.fingerprint { answer.fingerprint() } else { answer };
-        answer.finish().into_iter().for_each(|bytes| self.transmit(flow, bytes));
     }
 }

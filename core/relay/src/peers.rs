@@ -2,21 +2,39 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use carillon_qos::PortRange;
+use carillon_qos::plan::Scope;
+use carillon_qos::{Plan, PortRange, Role, TrafficClass};
 
 use crate::network::Network;
 
 /// The rules about peers. What is not listed must be an address that the Internet reaches.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Peers {
-    /// Networks that may be reached although they are private, such as the internal ones.
+    /// The managed networks: reached although they are private, and nowhere but on `ports`.
+    pub inside: Vec<Network>,
+    /// Where the plan has media: everything that there is inside for a relay to reach.
+    pub ports: Vec<PortRange>,
+    /// Networks that may be reached on every port.
     pub allowed: Vec<Network>,
     /// Networks that may not be reached, whatever else is said.
     pub denied: Vec<Network>,
-    /// All addresses of the Edge itself.
+    /// All addresses of the Edge's machine. Nothing is reached there.
     pub own: Vec<IpAddr>,
-    /// On those, only relayed ports may be reached: two clients of one Edge meet there. `None`: not even those.
-    pub relayed_ports: Option<PortRange>,
+    /// But for the relayed ports that are open, where two clients of one Edge meet: the addresses that those have.
+    pub relayed: Vec<IpAddr>,
+}
+
+/// Where the plan has media, of clients and servers, and the ports of relays: where there is something for a relay to reach.
+pub fn planned_ports(plan: &Plan, scope: &Scope) -> Vec<PortRange> {
+    let roles = [Role::Client, Role::Conferencing, Role::Application, Role::Mediation];
+    let policies = roles.map(|role| plan.policy(role, scope));
+    let of_classes = policies.iter().flat_map(|policy| {
+        TrafficClass::MEDIA.map(|class| policy.ports(class).unwrap_or(PortRange::UNRESTRICTED))
+    });
+    let mut ports: Vec<PortRange> = of_classes.chain(plan.edge_ports()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 /// Not for the Internet (IANA, special-purpose address registry).
@@ -51,17 +69,31 @@ impl Peers {
         if is_never_a_peer(peer) || self.denied.iter().any(|network| network.contains(peer)) {
             return false;
         }
-        if self.own.contains(&peer) {
-            return self.relayed_ports.is_some();
+        if self.is_own(peer) {
+            return self.relayed.contains(&peer);
         }
-        self.allowed.iter().any(|network| network.contains(peer)) || is_open(peer)
+        [&self.inside, &self.allowed].into_iter().flatten().any(|network| network.contains(peer))
+            || is_open(peer)
     }
 
-    /// Whether packets may be sent there.
+    /// Whether packets may be sent there; on the Edge itself, if it is relayed.
     pub fn reach(&self, peer: SocketAddr) -> bool {
-        let own = self.own.contains(&peer.ip());
-        let relayed = self.relayed_ports.is_some_and(|ports| ports.contains(peer.port()));
-        peer.port() != 0 && self.permit(peer.ip()) && (!own || relayed)
+        let within = |networks: &[Network]| networks.iter().any(|network| network.contains(peer.ip()));
+        let on_planned_port = || self.ports.iter().any(|range| range.contains(peer.port()));
+        let is_bounded = within(&self.inside) && !within(&self.allowed) && !self.is_own(peer.ip());
+        peer.port() != 0 && self.permit(peer.ip()) && (!is_bounded || on_planned_port())
+    }
+
+    /// Whether asking for a peer that may not be reached is no more than ICE at work: clients ask for every candidate of their
+    /// peers, those in homes and other companies too.
+    pub(crate) fn is_candidate(&self, peer: IpAddr) -> bool {
+        let is_closed = self.is_own(peer) || self.denied.iter().any(|network| network.contains(peer));
+        !is_closed && is_private(peer)
+    }
+
+    /// Whether this is the Edge itself.
+    pub(crate) fn is_own(&self, peer: IpAddr) -> bool {
+        self.own.contains(&peer) || self.relayed.contains(&peer)
     }
 }
 
@@ -75,6 +107,17 @@ fn is_never_a_peer(peer: IpAddr) -> bool {
                 matches!(ip.segments(), [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..]);
             ip.is_multicast() || embeds_v4 && ip != Ipv6Addr::LOCALHOST
         }
+    }
+}
+
+/// What hosts have that are behind a NAT. Not what they give themselves: services of a data centre are asked for there.
+fn is_private(peer: IpAddr) -> bool {
+    match peer {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            ip.is_private() || first == 100 && second & 0xc0 == 64
+        }
+        IpAddr::V6(ip) => ip.is_unique_local(),
     }
 }
 
@@ -186,22 +229,37 @@ mod tests {
     }
 
     #[test]
-    fn of_the_edge_itself_only_relayed_ports_are_reached() {
-        let own = vec!["9.9.9.9".parse().unwrap()];
-        let relayed_ports = PortRange::parse("50000-59999");
-        let peers =
-            Peers { own: own.clone(), relayed_ports, allowed: networks(&["9.9.9.9"]), ..Peers::default() };
+    fn of_the_edge_itself_only_what_it_relays_on_is_a_peer() {
+        let [own, relayed] = ["9.9.9.9", "9.9.9.8"].map(|text| vec![text.parse::<IpAddr>().unwrap()]);
+        let peers = Peers { own, relayed, allowed: networks(&["9.9.9.0/24"]), ..Peers::default() };
+        for (peer, open) in [("9.9.9.9", false), ("9.9.9.8", true), ("9.9.9.7", true)] {
+            assert_eq!(peers.permit(peer.parse().unwrap()), open, "{peer}");
+        }
+    }
+
+    /// A relay is no way around the firewall between the Edge and the inside.
+    #[test]
+    fn inside_only_planned_ports_are_reached() {
+        let peers = Peers {
+            inside: networks(&["10.0.0.0/8", "9.0.0.0/8"]),
+            ports: vec![PortRange::parse("20000-20039").unwrap()],
+            allowed: networks(&["10.7.0.0/16"]),
+            denied: networks(&["10.9.0.0/16"]),
+            ..Peers::default()
+        };
         for (peer, open) in [
-            ("9.9.9.9:50000", true),
-            ("9.9.9.9:59999", true),
-            ("9.9.9.9:49999", false),
-            ("9.9.9.9:3478", false),
-            ("9.9.9.8:3478", true),
-            ("9.9.9.8:0", false),
+            ("10.0.0.1:20000", true),
+            ("10.0.0.1:20039", true),
+            ("10.0.0.1:22", false),
+            ("10.0.0.1:20040", false),
+            ("10.7.0.1:22", true),
+            ("10.9.0.1:20000", false),
+            // Addresses of the Internet that are inside are no different.
+            ("9.0.0.1:22", false),
+            ("8.8.8.8:22", true),
+            ("8.8.8.8:0", false),
         ] {
             assert_eq!(peers.reach(peer.parse().unwrap()), open, "{peer}");
         }
-        let closed = Peers { own, ..Peers::default() };
-        assert!(!closed.permit("9.9.9.9".parse().unwrap()));
     }
 }

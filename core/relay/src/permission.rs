@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use carillon_wire::stun::{Builder, kind};
 
-use crate::access::Proven;
 use crate::answer::{Code, Refusal};
 use crate::contract::{Event, Output};
+use crate::proofs::Proven;
 use crate::relay::{Asked, Relay};
 use crate::table::Slot;
 
@@ -42,7 +42,11 @@ impl Relay {
     }
 
     pub(crate) fn forbid(&mut self, asked: &Asked<'_>, peer: SocketAddr) -> Refusal {
-        self.out.push_back(Output::Event(Event::Forbidden { flow: asked.flow, peer }));
+        let flow = asked.flow;
+        self.out.push_back(Output::Event(match self.config.peers.is_candidate(peer.ip()) {
+            true => Event::CandidateCheck { flow, peer },
+            false => Event::Forbidden { flow, peer },
+        }));
         Code::Forbidden.into()
     }
 

@@ -2,9 +2,8 @@
 
 use carillon_wire::stun::{Builder, kind};
 
-use crate::access::Proven;
-use crate::allocate::lifetime;
 use crate::answer::{Code, Refusal, family_of};
+use crate::proofs::Proven;
 use crate::relay::{Asked, Relay};
 
 impl Relay {
@@ -12,14 +11,16 @@ impl Relay {
         let slot = self.owned(asked, proven)?;
         let family = asked.message.requested_address_family();
         let names_one = asked.message.attribute(kind::REQUESTED_ADDRESS_FAMILY).is_some();
-        let allocation = self.table.get_mut(slot).ok_or(Code::AllocationMismatch)?;
+        let allocation = self.table.get(slot).ok_or(Code::AllocationMismatch)?;
         if names_one && family.is_none_or(|family| allocation.leg(family).is_none()) {
             return Err(Code::PeerFamilyMismatch.into());
         }
         let granted = match asked.message.lifetime() {
             Some(0) => std::time::Duration::ZERO,
-            _ => lifetime(&self.config.limits, asked, proven),
+            _ => self.lifetime(asked, proven),
         };
+        let Some(allocation) = self.table.get_mut(slot) else { return Err(Code::AllocationMismatch.into()) };
+        allocation.expires = proven.expires;
         for leg in allocation.legs.iter_mut().flatten() {
             if family.is_none_or(|family| family == family_of(leg.relayed)) {
                 leg.until = asked.now + granted;

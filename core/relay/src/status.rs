@@ -23,6 +23,10 @@ pub struct View<'a> {
     pub relayed: Vec<Relayed>,
     /// How many peers may send.
     pub permissions: usize,
+    /// Its ports are of TCP.
+    pub streams: bool,
+    /// The peers that it has connections with.
+    pub links: Vec<SocketAddr>,
     /// The peers of its channels, by number.
     pub channels: Vec<(u16, SocketAddr)>,
     /// What it carried to the client.
@@ -51,12 +55,18 @@ impl Relay {
             .map(|allocation| self.view(allocation))
     }
 
+    /// How many allocations there are.
+    pub fn live(&self) -> usize {
+        self.table.len()
+    }
+
     /// What was counted.
     pub fn counts(&self) -> Counts {
         Counts {
             allocations: self.table.len(),
             ports: self.users.ports(),
             users: self.users.users(),
+            links: self.links.len(),
             ..self.counts.clone()
         }
     }
@@ -70,9 +80,11 @@ impl Relay {
             class: allocation.class.or_else(|| self.class_of_listener(&allocation.flow)),
             relayed: allocation.legs().map(relayed).collect(),
             permissions: allocation.permissions.len(),
+            streams: allocation.streams,
+            links: allocation.links.iter().map(|link| link.peer).collect(),
             channels: allocation.channels.iter().map(|channel| (channel.number, channel.peer)).collect(),
-            to_client: allocation.to_client.tally,
-            to_peer: allocation.to_peer.tally,
+            to_client: allocation.to_client,
+            to_peer: allocation.to_peer,
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
 
-use crate::allocation::Allocation;
+use crate::allocation::{Allocation, Leg};
 use crate::contract::{Flow, PortId};
 use crate::secret::Secret;
 
@@ -22,6 +23,8 @@ pub(crate) struct Table {
     by_flow: HashTable<Slot>,
     /// Numbers of ports are the host's: nobody outside chooses them.
     by_port: HashMap<PortId, Slot, BuildHasherDefault<DefaultHasher>>,
+    /// Addresses of open ports as peers reach them; the host's too.
+    relayed: HashSet<SocketAddr, BuildHasherDefault<DefaultHasher>>,
 }
 
 impl Table {
@@ -32,6 +35,7 @@ impl Table {
             free: Vec::new(),
             by_flow: HashTable::new(),
             by_port: HashMap::default(),
+            relayed: HashSet::default(),
         }
     }
 
@@ -94,12 +98,22 @@ impl Table {
         Some(allocation)
     }
 
-    pub(crate) fn insert_port(&mut self, port: PortId, slot: Slot) {
-        self.by_port.insert(port, slot);
+    pub(crate) fn insert_port(&mut self, leg: &Leg, slot: Slot) {
+        self.by_port.insert(leg.port, slot);
+        self.relayed.insert(leg.relayed);
     }
 
-    pub(crate) fn remove_port(&mut self, port: PortId) {
-        self.by_port.remove(&port);
+    pub(crate) fn remove_port(&mut self, leg: &Leg) {
+        self.by_port.remove(&leg.port);
+        self.relayed.remove(&leg.relayed);
+        if self.relayed.len() < self.relayed.capacity() / 4 {
+            self.relayed.shrink_to(self.relayed.len() * 2);
+        }
+    }
+
+    /// Whether this is the relayed address of an allocation.
+    pub(crate) fn is_relayed(&self, address: SocketAddr) -> bool {
+        self.relayed.contains(&address)
     }
 }
 

@@ -6,13 +6,15 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use carillon_relay::{Config, Limits, PortId, Rule};
+use carillon_relay::{Config, Limits, PortId, Rate, Rule};
 use support::{Client, Edge, PEER, config};
 
 const ALLOCATIONS: usize = 1500;
+const GENEROUS: Rate = Rate { per_second: 1, at_once: 4_000_000 };
 
 fn edge() -> Edge {
-    let limits = Limits { ports_per_user: u32::MAX, answers_at_once: 4_000_000, ..Limits::default() };
+    let limits =
+        Limits { ports_per_user: u32::MAX, answers: GENEROUS, proofs: GENEROUS, ..Limits::default() };
     Edge::with(Config { limits, ..config() })
 }
 

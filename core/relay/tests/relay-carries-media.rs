@@ -19,7 +19,7 @@ fn a_client_proves_itself_allocates_binds_and_a_rule_carries_its_media() {
         (rule.client, rule.channel, rule.port, rule.peer),
         (alice.flow, 0x4000, edge.ports[0], at(PEER))
     );
-    assert_eq!((rule.to_client, rule.to_peer, rule.budget), (None, None, None));
+    assert_eq!((rule.to_client, rule.to_peer), (None, None));
     assert_eq!(alice.refresh(&mut edge, 0), 0);
     edge.assert_empty();
 }
@@ -95,7 +95,7 @@ fn what_goes_inside_has_its_class_and_what_goes_outside_has_none() {
         let sent = to_peer(&alice.send_on(&mut edge, 0x4000, b"x")).unwrap();
         assert_eq!(sent.1, to_peer_class);
         let heard = edge.hear_peer(edge.ports[0], peer, b"x");
-        assert!(matches!(heard[..], [Output::Transmit { class, .. }] if class == to_client), "{heard:?}");
+        assert!(matches!(heard[..], [Output::ToClient { class, .. }] if class == to_client), "{heard:?}");
     }
 }
 
@@ -111,21 +111,35 @@ fn ipv4_seen_by_a_socket_for_both_families_is_ipv4() {
     assert!(!edge.hear_peer(edge.ports[0], "[::ffff:9.9.9.9]:40000", b"x").is_empty());
 }
 
+/// What passes is counted where it is charged, once: by the host.
 #[test]
-fn checks_of_ice_are_counted_apart_from_media() {
+fn what_the_host_tells_is_what_was_carried() {
     let (mut edge, mut alice) = (Edge::new(), Client::alice());
     alice.allocate(&mut edge);
     alice.bind(&mut edge, 0x4000, PEER);
-    let check = Builder::new(Class::Request, Method::Binding, [3; 12]).finish().unwrap();
+    let (port, check) =
+        (edge.ports[0], Builder::new(Class::Request, Method::Binding, [3; 12]).finish().unwrap());
+    let payload = |outputs: &[Output]| match outputs {
+        [Output::ToClient { port: own, payload, .. }] if *own == port => *payload,
+        other => panic!("{other:?}"),
+    };
+    let heard = edge.hear_peer(port, PEER, &check);
+    assert_eq!(payload(&heard), Tally { packets: 1, bytes: 20, checks: 1 });
+    assert_eq!(
+        payload(&edge.hear_peer(port, PEER, &[0x80; 172])),
+        Tally { packets: 1, bytes: 172, checks: 0 }
+    );
     alice.send_on(&mut edge, 0x4000, &check);
-    alice.send_on(&mut edge, 0x4000, &[0x80; 172]);
-    edge.hear_peer(edge.ports[0], PEER, &check);
-    let carried = Tally { packets: 10, bytes: 1720, checks: 1 };
-    edge.request(Request::Counted { port: edge.ports[0], to_client: carried, to_peer: Tally::default() });
+    let carried = |packets| Tally { packets, bytes: 172 * packets, checks: 1 };
+    for _ in 0..2 {
+        edge.request(Request::Counted { port, to_client: carried(10), to_peer: carried(1) });
+    }
     let view = edge.relay.allocations().next().unwrap();
-    assert_eq!(view.to_peer, Tally { packets: 2, bytes: 192, checks: 1 });
-    assert_eq!(view.to_client, Tally { packets: 11, bytes: 1740, checks: 2 });
-    assert_eq!(edge.relay.counts().to_client, view.to_client);
+    assert_eq!(
+        (view.to_client, view.to_peer),
+        (Tally { checks: 2, ..carried(20) }, Tally { checks: 2, ..carried(2) })
+    );
+    assert_eq!((edge.relay.counts().to_client, edge.relay.counts().to_peer), (view.to_client, view.to_peer));
 }
 
 #[test]
@@ -142,6 +156,8 @@ fn a_client_learns_that_its_peer_cannot_be_reached() {
         (Method::Data, Some(at(PEER)), None)
     );
     assert_eq!(message.attribute(kind::ICMP).unwrap().value, [0, 0, 6, 4, 0, 0, 5, 120]);
+    let redirect = Icmp { kind: 5, ..icmp };
+    assert_eq!(answer(&edge.request(Request::Unreachable { port, peer: at(PEER), icmp: redirect })), None);
     let stranger = Request::Unreachable { port, peer: at("9.9.9.8:1"), icmp };
     assert_eq!(answer(&edge.request(stranger)), None);
 }

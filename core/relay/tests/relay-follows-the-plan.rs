@@ -5,7 +5,8 @@ mod support;
 
 use carillon_qos::plan::Scope;
 use carillon_qos::{Plan, TrafficClass};
-use carillon_relay::{Access, Config, Listener, Marking, Output, Request, issue};
+use carillon_relay::{Access, Config, Listener, Marking, Output, Request, Transport, issue};
+use carillon_wire::stun::{Method, kind};
 use support::{Client, Edge, INSIDE_PEER, PEER, START, config, networks, rule_ids, to_peer};
 
 const AUDIO: Option<TrafficClass> = Some(TrafficClass::Audio);
@@ -73,10 +74,42 @@ fn what_the_relay_itself_says_has_the_class_of_its_flow() {
         [("10.0.0.5:1", 1, AUDIO), ("10.0.0.5:2", 2, VIDEO), ("10.0.0.5:3", 0, None), ("7.7.7.7:4", 1, None)]
     {
         let mut alice = Client::alice().from(remote).on(listener);
-        let bytes = alice.bare(carillon_wire::stun::Method::Binding, |b| b);
+        let bytes = alice.bare(Method::Binding, |b| b);
         let outputs = edge.hear(alice.flow, &bytes);
         assert!(matches!(outputs[..], [Output::Transmit { class, .. }] if class == expected), "{outputs:?}");
     }
+}
+
+/// Marks that change within a connection would have it reorder itself (RFC 7657).
+#[test]
+fn a_stream_has_one_class_and_none_if_its_channels_disagree() {
+    let mut edge = Edge::with(by_plan());
+    let mut alice = Client::alice().from("10.0.0.5:1025").over(Transport::Tcp);
+    alice.allocate(&mut edge);
+    let classes =
+        |edge: &Edge| edge.rules.iter().map(|rule| (rule.to_client, rule.to_peer)).collect::<Vec<_>>();
+    alice.bind(&mut edge, 0x4000, "10.0.0.9:20000");
+    alice.bind(&mut edge, 0x4001, "10.0.0.8:20001");
+    assert_eq!(classes(&edge), [(AUDIO, AUDIO); 2]);
+    alice.bind(&mut edge, 0x4002, "10.0.0.8:20040");
+    assert_eq!(classes(&edge), [(None, AUDIO), (None, AUDIO), (None, VIDEO)]);
+    let heard = edge.hear_peer(edge.ports[0], "10.0.0.9:20000", b"x");
+    assert!(matches!(heard[..], [Output::ToClient { class: None, .. }]), "{heard:?}");
+}
+
+#[test]
+fn the_answer_to_the_end_of_an_allocation_has_its_class() {
+    let mut edge = Edge::with(by_plan());
+    let credential = issue("north", "alice", VIDEO, START + std::time::Duration::from_secs(3600));
+    let mut alice = Client::new(&credential.username, &credential.password).from("10.0.0.5:1025").on(1);
+    alice.allocate(&mut edge);
+    let bytes = alice.proven(Method::Refresh, |b| b.u32(kind::LIFETIME, 0));
+    let outputs = edge.hear(alice.flow, &bytes);
+    let class = outputs.iter().find_map(|output| match output {
+        Output::Transmit { class, .. } => Some(*class),
+        _ => None,
+    });
+    assert_eq!(class, Some(VIDEO));
 }
 
 #[test]

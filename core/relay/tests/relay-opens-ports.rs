@@ -84,6 +84,21 @@ fn a_pair_is_reserved_for_its_user_and_given_for_its_token() {
     edge.assert_empty();
 }
 
+/// It is opened only then, and may be somebody else's by then.
+#[test]
+fn a_reserved_port_that_cannot_be_opened_is_no_capacity_and_gone() {
+    let mut edge = Edge::new();
+    let first = allocate(&mut number(1), &mut edge, |b| b.attribute(kind::EVEN_PORT, &[0x80]));
+    let token = Message::parse(&first).unwrap().reservation_token().unwrap();
+    let reserved = edge.ports[1];
+    edge.host = Host::Refuses(NotOpened::NoPort);
+    assert_eq!(code(&allocate(&mut number(2), &mut edge, |b| b.u64(kind::RESERVATION_TOKEN, token))), 508);
+    assert!(!edge.ports.contains(&reserved));
+    assert_eq!((edge.relay.counts().ports, edge.relay.counts().allocations), (1, 1));
+    edge.wait(SECOND * 600);
+    edge.assert_empty();
+}
+
 #[test]
 fn a_reservation_that_nobody_comes_for_ends_after_thirty_seconds() {
     let mut edge = Edge::new();
@@ -163,34 +178,26 @@ fn a_user_has_a_quota_and_so_has_the_relay() {
     assert_eq!(code(&allocate(&mut number(3), &mut edge, |b| b)), 0, "what has ended counts no longer");
 }
 
+/// What a user's ports carry is bounded together: the host is told which belong together.
 #[test]
-fn bandwidth_is_promised_by_the_port_and_never_twice() {
-    let limits =
-        Limits { port_rate: Some(1000), user_rate: Some(2500), total_rate: Some(3000), ..Limits::default() };
-    let mut edge = limited(limits);
-    let codes: Vec<u16> = (1..4).map(|n| code(&allocate(&mut number(n), &mut edge, |b| b))).collect();
-    assert_eq!(codes, [0, 0, 486]);
-    let bob = |port: u16| Client::new("bob", "builder").from(&format!("7.7.7.7:{port}"));
-    assert_eq!(code(&allocate(&mut bob(4), &mut edge, |b| b)), 0);
-    assert_eq!(code(&allocate(&mut bob(5), &mut edge, |b| b)), 508);
-}
-
-#[test]
-fn more_than_the_promised_bandwidth_is_dropped_and_the_rule_says_so_too() {
-    let mut edge = limited(Limits { port_rate: Some(1000), ..Limits::default() });
-    let mut alice = number(1);
-    alice.allocate(&mut edge);
-    alice.bind(&mut edge, 0x4000, support::PEER);
-    assert_eq!(edge.rules[0].budget, Some(1000));
-    let mut sent = |edge: &mut Edge, bytes: usize| !alice.send_on(edge, 0x4000, &vec![0; bytes]).is_empty();
-    assert!(sent(&mut edge, 900) && !sent(&mut edge, 200) && sent(&mut edge, 100));
-    edge.wait(SECOND / 2);
-    assert!(!sent(&mut edge, 501) && sent(&mut edge, 500));
-    // The other direction has its own.
-    let port = edge.ports[0];
-    assert!(!edge.hear_peer(port, support::PEER, &[0; 1000]).is_empty());
-    assert!(edge.hear_peer(port, support::PEER, &[0; 1]).is_empty());
-    assert_eq!(edge.dropped("over-budget"), 3);
+fn ports_of_a_user_have_one_account_and_those_of_another_have_another() {
+    let mut edge = Edge::new();
+    let account = |outputs: &[Output]| {
+        let wishes = outputs.iter().filter_map(|output| match output {
+            Output::Open(wish) => Some(wish.account),
+            _ => None,
+        });
+        wishes.collect::<Vec<_>>()
+    };
+    let mut ask = |mut client: Client| {
+        client.fetch_nonce(&mut edge);
+        let bytes = client.proven(Method::Allocate, |b| b.requested_transport(17));
+        account(&edge.hear(client.flow, &bytes))
+    };
+    let (one, two, bob) =
+        (ask(number(1)), ask(number(2)), ask(Client::new("bob", "builder").from("7.7.7.7:9")));
+    assert_eq!((one.len(), &one), (1, &two));
+    assert_ne!(one, bob);
 }
 
 #[test]

@@ -55,23 +55,39 @@ fn internal_networks_are_reached_where_they_are_listed() {
     assert_eq!(alice.permit(&mut edge, INSIDE_PEER), 403);
 }
 
-/// Two clients of one Edge meet at their relayed ports; the Edge's services stay out of reach, inside and outside.
+/// Two clients of one Edge meet at their relayed ports; whatever else is bound there stays out of reach, inside and outside.
 #[test]
-fn of_the_edge_itself_only_relayed_ports_are_reached() {
+fn of_the_edge_itself_only_what_is_relayed_right_now_is_reached() {
     let (mut edge, mut alice) = edge_with_both();
+    let mut bob = Client::new("bob", "builder").from("7.7.7.7:9");
+    let relayed = bob.allocate(&mut edge).to_string();
     assert_eq!(alice.permit(&mut edge, "8.0.0.1:3478"), 0, "a permission is for an address");
     for (peer, expected) in [
         ("8.0.0.1:3478", 403),
         ("8.0.0.1:443", 403),
         ("10.0.0.1:5062", 403),
-        ("8.0.0.1:50001", 0),
+        // In the range of the plan, and nobody's.
+        ("8.0.0.1:50077", 403),
         ("8.0.0.1:0", 403),
+        (&relayed, 0),
     ] {
         assert_eq!(alice.bind(&mut edge, 0x4000, peer), expected, "{peer}");
     }
     assert_eq!(to_peer(&alice.send(&mut edge, "8.0.0.1:3478", b"x")), None);
     assert_eq!(edge.dropped("forbidden-peer"), 1);
-    assert!(to_peer(&alice.send(&mut edge, "8.0.0.1:50002", b"x")).is_some());
+    assert!(to_peer(&alice.send(&mut edge, &relayed, b"x")).is_some());
+    assert_eq!(bob.refresh(&mut edge, 0), 0);
+    assert_eq!(to_peer(&alice.send(&mut edge, &relayed, b"x")), None);
+}
+
+/// Ports of a plan that has moved them are reached for as long as they are relayed.
+#[test]
+fn another_plan_leaves_calls_between_two_clients_of_the_edge_alone() {
+    let (mut edge, mut alice) = edge_with_both();
+    let relayed = Client::new("bob", "builder").from("7.7.7.7:9").allocate(&mut edge).to_string();
+    assert_eq!(alice.bind(&mut edge, 0x4000, &relayed), 0);
+    edge.request(Request::Configure(Box::new(config())));
+    assert_eq!((edge.rules.len(), alice.bind(&mut edge, 0x4000, &relayed)), (1, 0));
 }
 
 #[test]
@@ -95,6 +111,39 @@ fn an_administrator_hears_who_asked_for_what() {
         alice.proven(Method::CreatePermission, |b| b.xor_address(kind::XOR_PEER_ADDRESS, at("127.0.0.1:1")));
     let forbidden = Event::Forbidden { flow: alice.flow, peer: at("127.0.0.1:1") };
     assert!(edge.hear(alice.flow, &bytes).contains(&Output::Event(forbidden)));
+}
+
+/// Clients ask for every candidate of their peers: whoever sees that in a log must not take it for an attack. What the Edge
+/// itself has, and what somebody has closed, is asked for by nobody in good faith.
+#[test]
+fn a_private_address_that_is_not_inside_is_a_candidate_and_nobody_alarms() {
+    let peers = Peers {
+        own: vec!["10.0.0.1".parse().unwrap()],
+        denied: networks(&["10.9.0.0/16"]),
+        ..Peers::default()
+    };
+    let (mut edge, mut alice) = (Edge::with(Config { peers, ..config() }), Client::alice());
+    alice.allocate(&mut edge);
+    for (peer, is_candidate) in [
+        ("192.168.1.5:50000", true),
+        ("10.8.0.1:50000", true),
+        ("100.64.0.1:50000", true),
+        // Where clouds keep their secrets.
+        ("169.254.169.254:80", false),
+        ("10.0.0.1:50000", false),
+        ("10.9.0.1:50000", false),
+        ("127.0.0.1:50000", false),
+        ("224.0.0.1:50000", false),
+        ("100.128.0.1:50000", false),
+    ] {
+        let (flow, asked) = (alice.flow, at(peer));
+        let bytes = alice.proven(Method::CreatePermission, |b| b.xor_address(kind::XOR_PEER_ADDRESS, asked));
+        let told = edge.hear(flow, &bytes);
+        let noise = told.contains(&Output::Event(Event::CandidateCheck { flow, peer: asked }));
+        let alarm = told.contains(&Output::Event(Event::Forbidden { flow, peer: asked }));
+        let is_allowed = peer == "100.128.0.1:50000";
+        assert_eq!((noise, alarm), (is_candidate, !is_candidate && !is_allowed), "{peer}");
+    }
 }
 
 #[test]

@@ -6,9 +6,9 @@ mod support;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
-use carillon_relay::{Access, Algorithms, Config, Credential, User, issue};
+use carillon_relay::{Access, Algorithms, Config, Credential, Event, Limits, Output, Request, User, issue};
 use carillon_wire::stun::{Builder, Class, Message, Method, kind};
-use support::{Client, Edge, REALM, START, answer, code, config, seal_sha1, seal_sha256};
+use support::{Client, Edge, PEER, REALM, START, answer, code, config, seal_sha1, seal_sha256};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHA256_THEN_MD5: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
@@ -209,24 +209,49 @@ fn time_limited_credentials_are_taken_until_they_end() {
     assert_eq!(edge.relay.counts().denied["expired-credential"], 1);
 }
 
+/// No call is cut because a credential ends in its middle; nothing new is made with it.
 #[test]
-fn an_allocation_outlives_its_credential_by_a_minute_at_most() {
-    let mut edge = Edge::with(limited());
+fn a_call_goes_on_with_the_credential_that_made_it_for_so_long_and_no_other_does() {
+    let hour = SECOND * 3600;
+    let limits = Limits { after_expiry: hour, nonce_lifetime: hour * 100, ..Limits::default() };
+    let mut edge = Edge::with(Config { limits, ..limited() });
     let ends = START + SECOND * 1000;
     let mut alice = holder(&issue("north", "alice", None, ends));
-    alice.fetch_nonce(&mut edge);
+    alice.allocate(&mut edge);
+    edge.wait(SECOND * 500);
+    assert_eq!(alice.refresh(&mut edge, 3600), 0);
+    edge.wait(SECOND * 501);
+    assert_eq!(
+        (alice.refresh(&mut edge, 600), alice.permit(&mut edge, PEER), alice.bind(&mut edge, 0x4000, PEER)),
+        (0, 0, 0)
+    );
+    let mut again = alice.clone().from("7.7.7.7:2");
+    assert_eq!(again.try_allocate(&mut edge, plain), 401, "nothing new");
+    let mut other = holder(&issue("north", "alice", None, ends - SECOND));
+    (other.flow, other.nonce) = (alice.flow, alice.nonce.clone());
+    assert_eq!(other.refresh(&mut edge, 600), 401, "another that has ended too");
     let lifetime = |answered: &[u8]| Message::parse(answered).unwrap().lifetime();
-    let asked = |b: Builder| b.requested_transport(17).u32(kind::LIFETIME, 3600);
-    assert_eq!(lifetime(&alice.ask(&mut edge, Method::Allocate, asked)), Some(1060));
-    edge.wait(SECOND * 590);
-    assert_eq!(lifetime(&alice.ask(&mut edge, Method::Refresh, |b| b.u32(kind::LIFETIME, 3600))), Some(470));
-    edge.wait(SECOND * 410);
-    // Over, and so is the nonce.
-    assert_eq!(alice.refresh(&mut edge, 600), 401);
-    edge.wait(SECOND * 59);
-    assert_eq!(edge.relay.counts().allocations, 1);
-    edge.wait(SECOND);
+    let asked = |b: Builder| b.u32(kind::LIFETIME, 3600);
+    assert_eq!(
+        lifetime(&alice.ask(&mut edge, Method::Refresh, asked)),
+        Some(3599),
+        "to the end and no longer"
+    );
+    edge.wait(hour - SECOND);
     edge.assert_empty();
+}
+
+/// A machine that was started with a wrong clock, which has been set since.
+#[test]
+fn credentials_end_by_the_clock_on_the_wall() {
+    let mut edge = Edge::with(limited());
+    let alice = holder(&issue("north", "alice", None, START + SECOND * 1000));
+    edge.request(Request::Clock(START + SECOND * 2000));
+    assert_eq!(alice.clone().try_allocate(&mut edge, plain), 401);
+    edge.request(Request::Clock(START + SECOND * 900));
+    assert_eq!(alice.clone().try_allocate(&mut edge, plain), 0);
+    edge.wait(SECOND * 101);
+    assert_eq!(alice.from("7.7.7.7:2").try_allocate(&mut edge, plain), 401);
 }
 
 #[test]
@@ -269,4 +294,23 @@ fn fresh_nonce(edge: &mut Edge, client: &Client) -> String {
     let answered = answer(&edge.hear(client.flow, &bytes)).unwrap();
     assert_eq!(code(&answered), 401);
     Message::parse(&answered).unwrap().nonce().unwrap().to_owned()
+}
+
+/// Their packets can't be told apart, but their proofs.
+#[test]
+fn two_users_from_one_address_and_port_are_noticed() {
+    let (mut edge, mut alice, mut bob) = (Edge::new(), Client::alice(), Client::new("bob", "builder"));
+    alice.allocate(&mut edge);
+    bob.fetch_nonce(&mut edge);
+    let shared = Output::Event(Event::SharedAddress { flow: alice.flow });
+    let methods = [(Method::Allocate, 437), (Method::Refresh, 441), (Method::CreatePermission, 441)];
+    for (method, expected) in methods {
+        let bytes = bob.proven(method, |b| b.requested_transport(17));
+        let outputs = edge.hear(bob.flow, &bytes);
+        assert!(outputs.contains(&shared), "{method:?}: {outputs:?}");
+        assert_eq!(code(&answer(&outputs).unwrap()), expected, "{method:?}");
+    }
+    // Who has an allocation already is told so, and shares nothing with anybody.
+    assert_eq!((alice.try_allocate(&mut edge, |b| b), alice.refresh(&mut edge, 600)), (437, 0));
+    assert_eq!(edge.relay.counts().shared_addresses, 3);
 }

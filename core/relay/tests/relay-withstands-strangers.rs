@@ -5,12 +5,19 @@ mod support;
 
 use std::time::Duration;
 
-use carillon_relay::{Config, Limits};
+use carillon_relay::{Config, Limits, Output, Rate, Transport};
 use carillon_wire::stun::{Builder, Class, Message, Method, kind};
-use support::{Client, Edge, PEER, answer, code, config};
+use support::{Client, Edge, PEER, answer, at, code, config};
 
 fn strict() -> Edge {
-    let limits = Limits { answers_per_second: 1, answers_at_once: 5, ..Limits::default() };
+    let rate = |per_second, at_once| Rate { per_second, at_once };
+    let limits = Limits {
+        answers: rate(1, 5),
+        bindings: rate(1, 5),
+        proofs: rate(10, 50),
+        requests: rate(1, 20),
+        ..Limits::default()
+    };
     Edge::with(Config { limits, ..config() })
 }
 
@@ -34,16 +41,82 @@ fn binding_needs_no_proof_and_its_answer_is_hardly_longer_than_the_question() {
 #[test]
 fn a_source_is_answered_so_often_and_then_dropped_before_it_is_read() {
     let (mut edge, mut alice) = (strict(), Client::alice());
+    let bare = alice.bare(Method::Allocate, |b| b.requested_transport(17));
     let binding = alice.bare(Method::Binding, |b| b);
-    let answers = (0..20).filter(|_| !edge.hear(alice.flow, &binding).is_empty()).count();
-    assert_eq!((answers, edge.dropped("too-many-from-source")), (5, 15));
+    let answers =
+        |edge: &mut Edge, bytes: &[u8]| (0..20).filter(|_| !edge.hear(alice.flow, bytes).is_empty()).count();
+    // Each has a bucket of its own: who asks for its address keeps nobody from allocating.
+    assert_eq!((answers(&mut edge, &binding), answers(&mut edge, &bare)), (5, 5));
+    assert_eq!(edge.dropped("too-many-from-source"), 30);
     // Garbage is not even looked at now.
     edge.hear(alice.flow, b"\x01garbage");
-    assert_eq!((edge.dropped("garbage"), edge.dropped("too-many-from-source")), (0, 16));
+    assert_eq!((edge.dropped("garbage"), edge.dropped("too-many-from-source")), (0, 31));
     // Somebody else is answered, and the same source after a while.
     assert!(!edge.hear(alice.clone().from("7.7.7.8:1").flow, &binding).is_empty());
     edge.wait(Duration::from_secs(2));
-    assert_eq!((0..20).filter(|_| !edge.hear(alice.flow, &binding).is_empty()).count(), 2);
+    assert_eq!((answers(&mut edge, &binding), answers(&mut edge, &bare)), (2, 2));
+}
+
+/// Phones of an office, whose address somebody writes on packets: he has never heard a nonce that was given there.
+#[test]
+fn who_shows_a_nonce_of_ours_is_heard_while_the_address_is_flooded() {
+    let (mut edge, mut alice) = (strict(), Client::alice());
+    alice.fetch_nonce(&mut edge);
+    let flood = Client::new("mallory", "guess").from("7.7.7.7:6666").flow;
+    let stale = {
+        let mut elsewhere = Client::alice().from("7.7.7.8:1");
+        elsewhere.fetch_nonce(&mut edge);
+        elsewhere.proven(Method::Allocate, |b| b.requested_transport(17))
+    };
+    let (binding, bare) =
+        (alice.bare(Method::Binding, |b| b), alice.bare(Method::Allocate, |b| b.requested_transport(17)));
+    for _ in 0..10 {
+        for bytes in [&binding, &bare, &stale] {
+            edge.hear(flood, bytes);
+        }
+    }
+    let allocate = alice.proven(Method::Allocate, |b| b.requested_transport(17));
+    assert!(edge.relay.recognises(edge.now, alice.flow.remote, &allocate));
+    assert!(![&binding, &bare, &stale].iter().any(|bytes| edge.relay.recognises(
+        edge.now,
+        flood.remote,
+        bytes
+    )));
+    assert_eq!(code(&answer(&edge.hear(alice.flow, &allocate)).unwrap()), 0);
+    // An old nonce is enough to be told the new one, if the password is proven.
+    let mut bob = Client { nonce: alice.nonce.clone(), ..Client::new("bob", "builder").from("7.7.7.7:9") };
+    edge.wait(Duration::from_secs(601));
+    (0..10).for_each(|_| drop(edge.hear(flood, &bare)));
+    assert_eq!(bob.try_allocate(&mut edge, |b| b), 438);
+}
+
+/// It would wait for an answer for forty seconds (RFC 8489, 6.2.2).
+#[test]
+fn a_stream_that_is_not_listened_to_any_more_is_ended() {
+    for (method, allocated) in [(Method::Binding, false), (Method::Allocate, false), (Method::Refresh, true)]
+    {
+        let (mut edge, mut alice) = (strict(), Client::alice().over(Transport::Tcp));
+        if allocated {
+            alice.allocate(&mut edge);
+        }
+        let is_end =
+            |outputs: &[Output]| matches!(outputs, [Output::Disconnect(flow)] if *flow == alice.flow);
+        let bytes = Client::clone(&alice).bare(method, |b| b.requested_transport(17));
+        let ends = (0..10).filter(|_| is_end(&edge.hear(alice.flow, &bytes))).count();
+        // Whoever has an allocation does not lose it by what others behind its address do.
+        assert_eq!(ends > 0, !allocated, "{method:?}");
+    }
+}
+
+#[test]
+fn who_has_an_allocation_asks_so_often_and_no_more() {
+    let (mut edge, mut alice) = (strict(), Client::alice());
+    alice.allocate(&mut edge);
+    let bytes = alice.proven(Method::CreatePermission, |b| b.xor_address(kind::XOR_PEER_ADDRESS, at(PEER)));
+    let answers = (0..30).filter(|_| !edge.hear(alice.flow, &bytes).is_empty()).count();
+    assert_eq!((answers, edge.dropped("too-many-from-client")), (20, 10));
+    edge.wait(Duration::from_secs(1));
+    assert_eq!(alice.refresh(&mut edge, 600), 0);
 }
 
 #[test]
@@ -61,9 +134,9 @@ fn who_has_an_allocation_is_heard_while_others_behind_the_same_address_flood() {
     assert_eq!((alice.refresh(&mut edge, 600), alice.bind(&mut edge, 0x4000, PEER)), (0, 0));
 }
 
-/// Each proof that holds gives back what it borrowed: many phones may sign in from behind one address.
+/// Many phones may sign in from behind one address.
 #[test]
-fn proofs_that_hold_cost_a_source_nothing() {
+fn proofs_that_hold_cost_a_source_no_answer() {
     let (mut edge, mut alice) = (strict(), Client::alice());
     alice.fetch_nonce(&mut edge);
     for port in 1..30 {
@@ -112,7 +185,7 @@ fn what_has_no_meaning_here_is_dropped_and_counted() {
         (Class::Error, Method::Allocate, "unexpected"),
         (Class::Indication, Method::Data, "unexpected"),
         (Class::Request, Method::Send, "unexpected"),
-        (Class::Request, Method::Connect, "unexpected"),
+        (Class::Request, Method::ConnectionAttempt, "unexpected"),
         (Class::Request, Method::Other(0x123), "unexpected"),
         (Class::Indication, Method::Send, "no-allocation"),
     ] {

@@ -23,6 +23,9 @@ impl Shell<'_> {
             Statement::Foreach { variable, list, body } => {
                 let mut values = Vec::new();
                 for item in self.pipeline(list)? {
+                    if self.exiting.is_some() {
+                        break;
+                    }
                     self.variables.insert(variable.to_ascii_lowercase(), item);
                     values.extend(self.script(body)?);
                 }
@@ -46,7 +49,9 @@ impl Shell<'_> {
         self.depth += 1;
         let mut values = Vec::new();
         let done = script.iter().try_for_each(|statement| {
-            values.extend(self.statement(statement)?);
+            if self.exiting.is_none() {
+                values.extend(self.statement(statement)?);
+            }
             Ok(())
         });
         self.depth -= 1;
@@ -217,6 +222,14 @@ impl Shell<'_> {
                 self.store_back(of, Value::List(items))?;
                 Ok(Value::Null)
             }
+            ("add", [key, item]) => match value {
+                Value::Table(mut entries) => {
+                    entries.push((key.text(), item.clone()));
+                    self.store_back(of, Value::Table(entries))?;
+                    Ok(Value::Null)
+                }
+                other => operators::method(&other, "add", &[key.clone(), item.clone()]),
+            },
             (name, arguments) => operators::method(&value, name, arguments),
         }
     }

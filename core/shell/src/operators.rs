@@ -36,6 +36,7 @@ pub(crate) fn cast(to: Cast, value: Value) -> Result<Value, Error> {
         Error::new(Fault::CannotConvertArgument, text)
     };
     match (to, value) {
+        (Cast::Nothing, _) => Ok(Value::List(Vec::new())),
         (Cast::Text, value) => Ok(value.text().into()),
         (Cast::Boolean, value) => Ok(value.is_true().into()),
         (Cast::List, value) => Ok(Value::List(value.into_items())),

@@ -26,8 +26,8 @@ pub enum Outcome {
     Done,
     /// Something was not; it was told.
     Failed,
-    /// The session is to end.
-    Exit,
+    /// The session is to end with this status: the one that `exit` names, or whether everything was done.
+    Exit(u8),
 }
 
 /// A session.
@@ -37,7 +37,8 @@ pub struct Shell<'h> {
     pub(crate) cmdlets: Rc<[Cmdlet]>,
     pub(crate) variables: BTreeMap<String, Value>,
     pub(crate) failed: bool,
-    pub(crate) exiting: bool,
+    /// The session is to end, with this status if one was named.
+    pub(crate) exiting: Option<Option<u8>>,
     /// An error is to end the script: `-ErrorAction Stop`.
     pub(crate) stopping: bool,
     /// Script blocks and groups that are being carried out, one in the other.
@@ -55,7 +56,7 @@ impl<'h> Shell<'h> {
             cmdlets: cmdlet::all().into(),
             variables: BTreeMap::new(),
             failed: false,
-            exiting: false,
+            exiting: None,
             stopping: false,
             depth: 0,
             quiet: false,
@@ -74,16 +75,16 @@ impl<'h> Shell<'h> {
         self.failed = false;
         self.carry_out(&script);
         Ok(match (self.exiting, self.failed) {
-            (true, _) => Outcome::Exit,
-            (_, true) => Outcome::Failed,
-            _ => Outcome::Done,
+            (Some(status), failed) => Outcome::Exit(status.unwrap_or(u8::from(failed))),
+            (None, true) => Outcome::Failed,
+            (None, false) => Outcome::Done,
         })
     }
 
     /// Statements whose output is shown.
     fn carry_out(&mut self, script: &Script) {
         for statement in script {
-            if self.exiting {
+            if self.exiting.is_some() {
                 return;
             }
             match self.statement(statement) {

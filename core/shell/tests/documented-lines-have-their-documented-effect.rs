@@ -36,6 +36,35 @@ const KLOUD: &str = "Set-CsConferencingConfiguration -ClientAudioPort 20000 -Cli
     -ClientVideoPortRange 40 -ClientAppSharingPort 20080 -ClientAppSharingPortRange 40 -ClientFileTransferPort 20120 \
     -ClientFileTransferPortRange 40 -ClientMediaPort 20160 -ClientMediaPortRange 40";
 
+/// What stands around the cmdlets in administrators' scripts.
+#[test]
+fn texts_over_lines_tables_by_key_and_messages_are_read() {
+    let mut estate = Estate::installed();
+    for (text, out) in [
+        ("$x = 3; @\"\nports \"$x\" and $(1+1)\n\"@", "ports \"3\" and 2"),
+        ("$t = @'\nraw $x 'y'\n\nend\n'@; $t", "raw $x 'y'\n\nend"),
+        ("@'\n'@", ""),
+        ("[void](Get-CsConferencingConfiguration)", ""),
+        (
+            "$p = @{}; $p[\"VoiceDiffServTag\"] = 46; $p.Add('Identity', 'global'); Set-CsUCPhoneConfiguration @p; (Get-CsUCPhoneConfiguration).VoiceDiffServTag",
+            "46",
+        ),
+        (
+            "Set-StrictMode -Version Latest; Write-Verbose x; Get-Help Set-CsUCPhoneConfiguration -Parameter Voice8021p | Measure-Object | select -Expand Count",
+            "1",
+        ),
+    ] {
+        assert_eq!(estate.done(text).out.trim_end(), out, "{text}");
+    }
+    assert_eq!(estate.done("Write-Warning careful").warnings, "careful");
+    let thrown = estate.run("throw 'no'; Set-CsUCPhoneConfiguration -VoiceDiffServTag 40");
+    assert!(thrown.errors.contains("no"), "{}", thrown.errors);
+    assert_eq!(estate.done("(Get-CsUCPhoneConfiguration).VoiceDiffServTag").out, "46");
+    for open in ["@\"\nx", "@' x\n'@"] {
+        assert!(estate.run(open).outcome.is_none(), "{open}");
+    }
+}
+
 #[test]
 fn the_defaults_print_as_documented() {
     let mut estate = Estate::installed();

@@ -92,6 +92,57 @@ fn a_limit_of_one_modality_leaves_the_other_alone() {
 }
 
 #[test]
+fn ranges_of_clients_and_of_servers_that_are_too_small_are_refused_alike_unless_forced() {
+    let mut estate = Estate::with("name = \"t\"\nbase = \"lync-kloud\"\n");
+    for line in [
+        "Set-CsConferenceServer -Identity a.example.com -AudioPortStart 49152 -AudioPortCount 10",
+        "Set-CsConferencingConfiguration -ClientAudioPortRange 10",
+    ] {
+        let refused = estate.refused(line);
+        assert!(
+            refused.contains("nothing was changed")
+                && refused.contains("has 10 ports")
+                && refused.contains("-Force takes it all the same."),
+            "{refused}"
+        );
+        let forced = estate.done(&format!("{line} -Force"));
+        assert!(forced.warnings.contains("taken because of -Force"), "{}", forced.warnings);
+    }
+}
+
+#[test]
+fn what_only_shows_has_no_confirm_to_be_abbreviated() {
+    let mut estate = Estate::installed();
+    estate.done("Get-CsService -Conf");
+    let ambiguous = estate.refused("Set-CsConferencingConfiguration -ClientA 1");
+    assert!(ambiguous.contains("is ambiguous"), "{ambiguous}");
+}
+
+#[test]
+fn a_list_that_a_cmdlet_makes_holds_nothing_else() {
+    let mut estate = Estate::installed();
+    estate.done("New-CsNetworkRegion -Identity NA -CentralSite Redmond");
+    for line in [
+        "Set-CsNetworkRegion NA -BWAlternatePaths {x}",
+        "Set-CsNetworkRegion NA -BWAlternatePaths @{add=\"x\"}",
+        "New-CsNetworkRegion -Identity B -CentralSite Redmond -BWAlternatePaths x",
+    ] {
+        assert!(estate.refused(line).contains("New-CsNetworkBWAlternatePath makes one"), "{line}");
+    }
+    estate.done("$p = New-CsNetworkBWAlternatePath -BWPolicyModality Audio -AlternatePath $true; Set-CsNetworkRegion NA -BWAlternatePaths @{add=$p}");
+}
+
+#[test]
+fn cmdlets_of_powershell_itself_are_called_so() {
+    let mut estate = Estate::installed();
+    for name in ["Get-Date", "get-childitem", "Start-Sleep", "dir"] {
+        let refused = estate.refused(name);
+        assert!(refused.contains("is a cmdlet of PowerShell itself, not supported here"), "{refused}");
+    }
+    assert!(estate.refused("Get-Dat").contains("there is no such cmdlet"));
+}
+
+#[test]
 fn what_is_edited_keeps_comments_and_order() {
     let toml = "# ours\nname = \"t\" # short\nbase = \"lync\"\n\n[roles.client] # the clients\nvideo = \"7000-7039\" # wide\naudio = \"6000-6039\" # narrow\n\n[classes]\naudio = \"EF\"\n";
     let mut estate = Estate::with(toml);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_wire::sip::{Method, Name, Scheme, Transport, Uri};
+use carillon_wire::sip::{Method, Name, Scheme, Uri};
 
 use crate::address;
 use crate::calls;
@@ -11,8 +11,12 @@ use crate::contract::Binding;
 use crate::front_end::FrontEnd;
 use crate::incoming::Incoming;
 use crate::proxy::{Route, Target, is_loop, path, reach};
-use crate::registrar;
+use crate::registrar::{self, Asking};
 use crate::reply::Reply;
+use crate::rules::Course;
+
+/// Nobody is there.
+pub(crate) const UNAVAILABLE: Reply = Reply::new(480, "Temporarily Unavailable");
 
 impl FrontEnd {
     /// 503 if a table is full or no more is taken on; calls that are up are served longer.
@@ -29,7 +33,7 @@ impl FrontEnd {
 
     /// What RFC 3261, 16.3 asks of a request before it is sent on; the hash by which a loop is known.
     pub(crate) fn check_passable(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Result<u64, Reply> {
-        if !uri.is_sip() {
+        if !uri.is_sip() && uri.scheme != Scheme::Tel {
             return Err(Reply::new(416, "Unsupported URI Scheme"));
         }
         if incoming.routing.max_forwards == Some(0) {
@@ -55,10 +59,10 @@ impl FrontEnd {
         now: Duration,
         incoming: &Incoming<'_>,
         way: &Route<'_>,
-    ) -> Result<(Arc<str>, Vec<Target>), Reply> {
+    ) -> Result<(Arc<str>, Course), Reply> {
         let target = self.peer(now, way).ok_or(Reply::new(430, "Flow Failed"))?;
         self.proxy.in_call(now, incoming);
-        Ok(("".into(), vec![target]))
+        Ok(("".into(), Course::to(target)))
     }
 
     /// The other side of a dialog: on the flow where it was, or on the one by which its user's phone has come back.
@@ -66,6 +70,11 @@ impl FrontEnd {
         let token = way.token.as_ref()?;
         if self.proxy.is_up(&token.flow) {
             return Some(Target::Peer(reach(&token.flow)));
+        }
+        if token.aor.is_empty()
+            && let Some(edge) = self.back_to_edge(&token.flow)
+        {
+            return Some(Target::Peer(edge));
         }
         let contacts = self.registrar.contacts(now, &token.aor);
         let same = |binding: &&Arc<Binding>| {
@@ -76,21 +85,33 @@ impl FrontEnd {
         registrar::destination(binding).map(Target::Peer)
     }
 
-    /// A request that begins something: who sends it, and where it goes.
+    /// Who sends a request that begins something; empty if that is not proven, and need not be.
+    pub(crate) fn vouched(
+        &mut self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+    ) -> Result<Arc<str>, Reply> {
+        let to = self.aor(incoming, &way.uri);
+        match self.must_prove(incoming) {
+            true => self.authenticate(now, incoming, true),
+            // The Edge has asked for a certificate of the domain.
+            false if self.edges.are(&incoming.flow) && to.is_some() => Ok("".into()),
+            // The same for each user and for nobody: who asks learns nothing.
+            false if !self.config.strangers => Err(Reply::new(403, "Forbidden")),
+            false if to.is_some() => Ok("".into()),
+            false => Err(Reply::new(403, "Relaying Denied")),
+        }
+    }
+
+    /// Where a request of `caller` goes that begins something; nowhere if it is a message that can be kept.
     pub(crate) fn admit(
         &mut self,
         now: Duration,
         incoming: &Incoming<'_>,
         way: &Route<'_>,
-    ) -> Result<(Arc<str>, Vec<Target>), Reply> {
-        let to = self.aor(incoming, &way.uri);
-        let caller: Arc<str> = match self.must_prove(incoming) {
-            true => self.authenticate(now, incoming, true)?,
-            // The same for each user and for nobody: who asks learns nothing.
-            false if !self.config.strangers => return Err(Reply::new(403, "Forbidden")),
-            false if to.is_some() => "".into(),
-            false => return Err(Reply::new(403, "Relaying Denied")),
-        };
+        caller: &Arc<str>,
+    ) -> Result<Course, Reply> {
         if !way.rest.is_empty() {
             return Err(Reply::new(403, "Foreign Route"));
         }
@@ -98,27 +119,28 @@ impl FrontEnd {
         {
             return Err(Reply::new(481, "Call/Transaction Does Not Exist"));
         }
-        let to = to.filter(|to| self.registrar.knows(to)).ok_or(Reply::new(404, "Not Found"))?;
-        let mut contacts = self.registrar.contacts(now, &to);
-        if way.uri.scheme == Scheme::Sips {
-            contacts.retain(|binding| binding.flow.transport == Transport::Tls);
-        }
-        match contacts.is_empty() {
-            true => Err(Reply::new(480, "Temporarily Unavailable")),
-            false => Ok((caller, contacts.into_iter().map(Target::Contact).collect())),
+        match self.called(caller, incoming, &way.uri)? {
+            Some(to) => self.course(now, incoming, way, caller, to),
+            None => {
+                let edges = self.to_edges(now, incoming.routing.call_id).filter(|_| !caller.is_empty());
+                Ok(Course::to(edges.ok_or(Reply::new(404, "Not Found"))?))
+            }
         }
     }
 
-    /// Proves who sent a request.
+    /// Proves who sent a request. A call may be made in the name of somebody whose delegate one is.
     pub(crate) fn authenticate(
         &mut self,
         now: Duration,
         incoming: &Incoming<'_>,
         as_proxy: bool,
     ) -> Result<Arc<str>, Reply> {
+        let sender = self.sender(incoming);
         let end = self.proxy.ends.of(&incoming.flow).ok_or(Reply::new(403, "No Such Listener"))?;
         let (listener, out) = (&end.listener, &mut self.proxy.out);
-        self.registrar.authenticate(now, &incoming.flow, listener, incoming.message, as_proxy, out)
+        let delegates = Some(&self.switchboard).filter(|_| as_proxy && incoming.is_invite());
+        let asking = Asking { as_proxy, delegates };
+        self.registrar.authenticate(now, &sender, listener, incoming.message, asking, out)
     }
 
     /// The address of record of ours that a URI means.
@@ -142,11 +164,23 @@ impl FrontEnd {
 
     /// Whether a request says that it is from one of our users, or may be: of a caller who does not want to be known, the
     /// credentials tell. Where strangers are let in, one without credentials is one of them.
-    fn must_prove(&self, incoming: &Incoming<'_>) -> bool {
+    pub(crate) fn must_prove(&self, incoming: &Incoming<'_>) -> bool {
         let Ok(from) = incoming.routing.from.uri() else { return false };
         let tells = || incoming.message.get(Name::ProxyAuthorization).is_some();
         self.is_ours(incoming, &from) || address::is_anonymous(&from) && (!self.config.strangers || tells())
     }
+}
+
+/// A target for each phone. One that has several flows is asked by one after the other (RFC 5626, 7).
+pub(crate) fn phones(contacts: Vec<Arc<Binding>>) -> Vec<Target> {
+    let mut phones: Vec<(Arc<Binding>, Vec<Arc<Binding>>)> = Vec::new();
+    for binding in contacts {
+        match phones.iter_mut().find(|(first, _)| registrar::is_same_phone(first, &binding)) {
+            Some((_, others)) => others.push(binding),
+            None => phones.push((binding, Vec::new())),
+        }
+    }
+    phones.into_iter().map(|(first, others)| Target::Contact(first, others)).collect()
 }
 
 /// 420 if the request requires what is not among `supported` (RFC 3261, 8.2.2.3 and 16.3).

@@ -1,11 +1,14 @@
 //! Calls that are up: counted, bounded, and forgotten when their phones have fallen silent.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use carillon_wire::sip::{Message, Name, Routing};
+use carillon_wire::sip::{Message, Method, Name, Routing};
 use hashbrown::HashMap;
 
-use crate::contract::Event;
+use crate::contract::{Event, Output};
+use crate::incoming::Incoming;
+use crate::records::{End, Ending, OpenCall};
 use crate::secret::{Secret, usage};
 use crate::transaction::{Id, Plain, Table};
 
@@ -22,6 +25,8 @@ pub(crate) struct Calls {
 struct Call {
     key: u128,
     call_id: Box<str>,
+    /// What is recorded of it; none of a call that was up before we were.
+    open: Option<Box<OpenCall>>,
     silence: Duration,
     /// A 2xx that was repeated may come after the BYE: it does not begin the call again.
     has_ended: bool,
@@ -43,25 +48,42 @@ impl Calls {
         self.up >= self.most || self.table.len() >= 2 * self.most
     }
 
-    /// A 2xx to an INVITE passes: a call begins, or goes on.
-    pub(crate) fn answered(&mut self, now: Duration, key: u128, response: &Message<&[u8]>) -> Option<Event> {
-        let silence = session(response).unwrap_or(self.silence);
+    /// A 2xx to an INVITE passes: a call begins, or goes on. `open` is what was recorded of one that begins.
+    pub(crate) fn answered(
+        &mut self,
+        now: Duration,
+        key: u128,
+        response: &Incoming<'_>,
+        open: Option<Box<OpenCall>>,
+        out: &mut VecDeque<Output>,
+    ) {
+        let silence = session(response.message).unwrap_or(self.silence);
         if let Some(id) = self.places.get(&key).copied() {
             if let Some(call) = self.table.get_mut(id).filter(|call| !call.has_ended) {
                 call.silence = silence;
                 self.table.schedule(id, Some(now + silence));
             }
-            return None;
+            return self.changed(key, response, out);
         }
         if self.is_full() {
-            return None;
+            let end = End::alone(now, Ending::Overloaded);
+            return open.into_iter().for_each(|open| record(&open, Some(end), out));
         }
-        let call_id = String::from_utf8_lossy(response.call_id().unwrap_or_default()).into_owned();
-        let id = self.table.insert(Call { key, call_id: call_id.as_str().into(), silence, has_ended: false });
+        let call_id = String::from_utf8_lossy(response.routing.call_id).into_owned();
+        open.iter().for_each(|open| record(open, None, out));
+        let call = Call { key, call_id: call_id.as_str().into(), open, silence, has_ended: false };
+        let id = self.table.insert(call);
         self.up += 1;
         self.places.insert(key, id);
         self.table.schedule(id, Some(now + silence));
-        Some(Event::CallStarted { call_id })
+        out.push_back(Output::Event(Event::CallStarted { call_id }));
+    }
+
+    /// A 2xx within a call passes: what was offered is agreed on.
+    pub(crate) fn changed(&mut self, key: u128, response: &Incoming<'_>, out: &mut VecDeque<Output>) {
+        let Some(open) = self.open(key) else { return };
+        open.described(open.speaker(&response.routing).other(), response.message);
+        record(open, None, out);
     }
 
     /// Whether a call is known to be up.
@@ -71,40 +93,70 @@ impl Calls {
     }
 
     /// A request within a call passes.
-    pub(crate) fn heard(&mut self, now: Duration, key: u128) {
+    pub(crate) fn heard(
+        &mut self,
+        now: Duration,
+        key: u128,
+        request: &Incoming<'_>,
+        out: &mut VecDeque<Output>,
+    ) {
         let Some(id) = self.places.get(&key).copied() else { return };
         if let Some(call) = self.table.get(id).filter(|call| !call.has_ended) {
             let due = now + call.silence;
             self.table.schedule(id, Some(due));
         }
+        let Some(open) = self.open(key) else { return };
+        let by = open.speaker(&request.routing);
+        match request.method() {
+            Method::Invite | Method::Update => open.offered(by, request.message),
+            Method::Ack if request.message.sdp().is_some() => {
+                open.described(by, request.message);
+                record(open, None, out);
+            }
+            _ => {}
+        }
     }
 
     /// A BYE passes.
-    pub(crate) fn ended(&mut self, now: Duration, key: u128) -> Option<Event> {
-        let id = *self.places.get(&key)?;
-        let call = self.table.get_mut(id).filter(|call| !call.has_ended)?;
+    pub(crate) fn ended(&mut self, now: Duration, key: u128, bye: &Incoming<'_>, out: &mut VecDeque<Output>) {
+        let Some(id) = self.places.get(&key).copied() else { return };
+        let Some(call) = self.table.get_mut(id).filter(|call| !call.has_ended) else { return };
         call.has_ended = true;
         self.up -= 1;
-        let call_id = call.call_id.to_string();
+        if let Some(open) = call.open.take() {
+            let by = open.speaker(&bye.routing);
+            record(&open, Some(End::by(by, now, bye.message)), out);
+            out.extend(open.stat(by, bye.message).map(Output::Record));
+        }
+        out.push_back(Output::Event(Event::CallEnded { call_id: call.call_id.to_string() }));
         self.table.schedule(id, Some(now + REPEATED));
-        Some(Event::CallEnded { call_id })
     }
 
-    /// Forgets a call that was silent for too long, or that ended a while ago.
-    pub(crate) fn lapsed(&mut self, now: Duration) -> Option<Event> {
-        loop {
-            let call = self.table.due(now).and_then(|id| self.table.remove(id))?;
+    /// Forgets calls that were silent for too long, or that ended a while ago.
+    pub(crate) fn lapse(&mut self, now: Duration, out: &mut VecDeque<Output>) {
+        while let Some(call) = self.table.due(now).and_then(|id| self.table.remove(id)) {
             self.places.remove(&call.key);
             if !call.has_ended {
                 self.up -= 1;
-                return Some(Event::CallEnded { call_id: call.call_id.into() });
+                let end = End::alone(now, Ending::WentSilent);
+                call.open.iter().for_each(|open| record(open, Some(end), out));
+                out.push_back(Output::Event(Event::CallEnded { call_id: call.call_id.into() }));
             }
         }
+    }
+
+    fn open(&mut self, key: u128) -> Option<&mut OpenCall> {
+        let call = self.places.get(&key).and_then(|id| self.table.get_mut(*id));
+        call.and_then(|call| call.open.as_deref_mut())
     }
 
     pub(crate) fn next(&self) -> Option<Duration> {
         self.table.next()
     }
+}
+
+fn record(open: &OpenCall, end: Option<End>, out: &mut VecDeque<Output>) {
+    out.extend(open.legs(end).map(Output::Record));
 }
 
 /// Names a call by its Call-ID and the tags of both ends, whoever speaks.

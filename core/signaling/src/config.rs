@@ -1,5 +1,6 @@
 //! What the Front End is told when it begins.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use carillon_qos::Plan;
 use carillon_wire::sip;
 
 use crate::contract::Listener;
+use crate::presence::Handling;
 
 /// Everything but the users, the bindings and the seed.
 #[derive(Clone, Debug)]
@@ -26,8 +28,22 @@ pub struct Config {
     pub plan_version: u64,
     /// How long a contact may be registered.
     pub expires: Expires,
+    /// What becomes of watchers of whom a user does not say anything.
+    pub watchers: Handling,
+    /// The Edge that users outside and other domains come through.
+    pub edge: Option<Edge>,
     /// Sizes of the tables.
     pub limits: Limits,
+}
+
+/// An Edge of ours, or a pool of them. What comes from there is believed where it says who is behind it: its certificate
+/// must be one for the name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Edge {
+    /// What its certificate says.
+    pub name: String,
+    /// Where it speaks TLS with us.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Bounds for the duration of a registration (RFC 3261, 10.3), in seconds.
@@ -61,6 +77,10 @@ pub struct Limits {
     pub queue: usize,
     /// Contacts of one user.
     pub contacts: usize,
+    /// Subscriptions to presence; beyond it, new ones get 503.
+    pub watchers: usize,
+    /// Messages that wait for users who can't be reached; beyond it, they are refused as if they were not kept.
+    pub letters: usize,
     /// A call from which nothing was heard for so long counts as ended, unless it agreed on a session timer (RFC 4028).
     pub silence: Duration,
     /// Size of a message.
@@ -75,6 +95,8 @@ impl Default for Limits {
             waiting: 256 << 20,
             queue: 10_000,
             contacts: 10,
+            watchers: 500_000,
+            letters: 100_000,
             silence: Duration::from_secs(12 * 3600),
             message: sip::Limits::default(),
         }

@@ -8,6 +8,11 @@ use carillon_qos::{Plan, TrafficClass};
 pub use carillon_wire::sip::Destination;
 use carillon_wire::sip::{Flow, Transport};
 
+use crate::numbers::Dialling;
+use crate::presence::Roster;
+use crate::records::Record;
+use crate::relays::Relays;
+use crate::rules::CallRules;
 use crate::user::{Algorithms, User};
 
 /// A place where the Front End is reached.
@@ -37,6 +42,8 @@ pub enum Output {
     Close(Flow),
     /// Something that an administrator may want to know.
     Event(Event),
+    /// Keep this of a call. Nothing waits for it.
+    Record(Box<Record>),
 }
 
 /// A message to send.
@@ -62,6 +69,58 @@ pub enum Change {
         /// Which of them.
         key: String,
     },
+    /// A device has published, or says that it still holds; it replaces what has the same `aor` and `key`.
+    Publish(Arc<Publication>),
+    /// What a device has published is over.
+    Unpublish {
+        /// Whose.
+        aor: Arc<str>,
+        /// Which of them.
+        key: String,
+    },
+    /// A message waits for its user, or has been tried; it replaces what has the same `aor` and `key`.
+    Keep(Arc<Letter>),
+    /// A message has been delivered, or is over.
+    Forget {
+        /// Whose.
+        aor: Arc<str>,
+        /// Which of them.
+        key: String,
+    },
+}
+
+/// A message for a user who could not be reached when it came (RFC 3428).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Letter {
+    /// For whom: `alice@example.com`.
+    pub aor: Arc<str>,
+    /// Tells letters apart; later ones are greater.
+    pub key: String,
+    /// When it came, since the Unix epoch.
+    pub kept: Duration,
+    /// When nobody wants it any more, since the Unix epoch.
+    pub expires: Duration,
+    /// Whether it has been sent to a phone, which may have had it.
+    pub tried: bool,
+    /// The message without what belongs to the way that it came.
+    pub text: Vec<u8>,
+}
+
+/// What a device has published of its user's presence (RFC 3903).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Publication {
+    /// Whose: `alice@example.com`.
+    pub aor: Arc<str>,
+    /// Tells publications of a user apart; stays while the device publishes anew.
+    pub key: String,
+    /// Names the state; another one after each PUBLISH.
+    pub etag: String,
+    /// When it was last said otherwise, since the Unix epoch.
+    pub changed: Duration,
+    /// When it ends, since the Unix epoch.
+    pub expires: Duration,
+    /// The document, as it came.
+    pub document: String,
 }
 
 /// One contact of a user (RFC 3261, 10): where a phone can be reached, until when.
@@ -105,6 +164,29 @@ pub enum Request {
         /// Its version.
         version: u64,
     },
+    /// What a user keeps at the server: contacts, and who may watch it.
+    SetRoster {
+        /// Whose.
+        aor: String,
+        /// What.
+        roster: Roster,
+    },
+    /// What becomes of calls for a user from now on.
+    SetRules {
+        /// Whose.
+        aor: String,
+        /// What.
+        rules: CallRules,
+    },
+    /// What dialled numbers mean, and where voicemail is: an address of record, in lower case.
+    SetDialling {
+        /// The rules; without any every number is written from its `+` on.
+        dialling: Dialling,
+        /// Where calls go whose rules say voicemail; such rules can't be followed without it.
+        voicemail: Option<String>,
+    },
+    /// The relays that users are given from now on; there are none before this is said.
+    SetRelays(Option<Relays>),
     /// The listeners from now on (reload).
     SetListeners(Vec<Listener>),
     /// Take on no new calls and registrations: they are answered 503 with Retry-After. What runs, goes on.
@@ -166,6 +248,8 @@ pub enum Failure {
     Replay,
     /// Credentials for somebody else.
     WrongUser,
+    /// A token that is not ours, is over, or is not of whom the request says it is from.
+    WrongToken,
     /// Not looked at: there were too many wrong ones before.
     TooSoon,
     /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered or is not taken
@@ -178,7 +262,8 @@ impl Failure {
     pub(crate) const fn is_guess(self) -> bool {
         match self {
             Failure::UnknownUser | Failure::WrongPassword | Failure::WrongUser | Failure::Unfit => true,
-            Failure::ForeignNonce | Failure::Replay | Failure::TooSoon => false,
+            // A token has too many bits to be found by trying.
+            Failure::ForeignNonce | Failure::Replay | Failure::TooSoon | Failure::WrongToken => false,
         }
     }
 
@@ -190,6 +275,7 @@ impl Failure {
             Failure::ForeignNonce => "foreign-nonce",
             Failure::Replay => "replay",
             Failure::WrongUser => "wrong-user",
+            Failure::WrongToken => "wrong-token",
             Failure::TooSoon => "too-soon",
             Failure::Unfit => "unfit",
         }

@@ -14,6 +14,12 @@ pub struct Counts {
     pub registrations: usize,
     /// Clients that are told of changes of the plan, now.
     pub subscriptions: usize,
+    /// Subscriptions to presence, lists and watchers, now.
+    pub watchers: usize,
+    /// Documents of presence that devices have published, now.
+    pub publications: usize,
+    /// Messages that wait for their users, now.
+    pub letters: usize,
     /// Calls that are up, now.
     pub calls: usize,
     /// Server transactions, now.

@@ -4,18 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_wire::sip::{
-    Answer, Fault, Flow, Framing, Garbage, Message, Method, StartLine, Transport, frame,
-};
+use carillon_wire::sip::{Answer, Fault, Flow, Garbage, Message, Method, StartLine, Transport};
 
 use crate::config::Config;
-use crate::contract::{Binding, Output, Request};
+use crate::contract::{Binding, Letter, Output, Publication, Request};
 use crate::counts::Counts;
-use crate::incoming::{Incoming, tag, way_back};
-use crate::provisioning::{self, Provisioning};
-use crate::proxy::{Ends, Fork, Proxy, route};
+use crate::edges::Edges;
+use crate::events::Package;
+use crate::incoming::{Incoming, tag, way_back, whole};
+use crate::messages::Letters;
+use crate::presence::Presence;
+use crate::provisioning::Provisioning;
+use crate::proxy::{Ends, Fork, Proxy, Route, route};
+use crate::records::{Caller, OpenCall};
 use crate::registrar::{Registrar, Settings};
 use crate::reply::Reply;
+use crate::rules::{Course, Switchboard};
 use crate::secret::Secret;
 use crate::transaction::Key;
 use crate::user::User;
@@ -23,25 +27,35 @@ use crate::user::User;
 /// How long a nonce is good for.
 const NONCE: Duration = Duration::from_secs(300);
 
-/// A SIP registrar and proxy without sockets.
+/// What was saved before a restart.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// Where users can be reached.
+    pub bindings: Vec<Binding>,
+    /// What their devices have published.
+    pub publications: Vec<Publication>,
+    /// Messages that wait for them.
+    pub letters: Vec<Letter>,
+}
+
+/// A SIP registrar, presence server and proxy without sockets.
 pub struct FrontEnd {
     pub(crate) config: Config,
     pub(crate) registrar: Registrar,
     pub(crate) provisioning: Provisioning,
+    pub(crate) presence: Presence,
+    pub(crate) letters: Letters,
+    pub(crate) switchboard: Switchboard,
     pub(crate) proxy: Proxy,
+    /// Connections with our Edge.
+    pub(crate) edges: Edges,
     pub(crate) drained: bool,
 }
 
 impl FrontEnd {
-    /// Begins with these users and with the bindings that were saved. The seed must be hard to guess; if it is the same
+    /// Begins with these users and with the bindings and publications that were saved. The seed must be hard to guess; if it is the same
     /// as before a restart, calls that were up can still be ended properly.
-    pub fn new(
-        config: Config,
-        users: Vec<User>,
-        bindings: Vec<Binding>,
-        seed: [u8; 32],
-        now: Duration,
-    ) -> FrontEnd {
+    pub fn new(config: Config, users: Vec<User>, saved: Saved, seed: [u8; 32], now: Duration) -> FrontEnd {
         let settings = Settings {
             domains: config.domains.clone(),
             realm: config.realm.clone(),
@@ -50,20 +64,32 @@ impl FrontEnd {
             contacts: config.limits.contacts,
             nonce: NONCE,
         };
-        let registrar = Registrar::new(settings, users, bindings, seed, now);
-        let provisioning = Provisioning::new(Arc::clone(&config.plan), config.plan_version);
+        let switchboard = Switchboard::new(&users);
+        let registrar = Registrar::new(settings, users, saved.bindings, seed, now);
+        let provisioning = Provisioning::new(Arc::clone(&config.plan), config.plan_version, &config.domains);
+        let (watchers, most) = (config.watchers, config.limits.watchers);
+        let presence = Presence::new(&seed, saved.publications, watchers, most, now);
+        let letters = Letters::new(&seed, saved.letters, config.limits.letters, now);
         let proxy = Proxy::new(&config, &seed, now);
-        FrontEnd { config, registrar, provisioning, proxy, drained: false }
+        FrontEnd {
+            config,
+            registrar,
+            provisioning,
+            presence,
+            letters,
+            switchboard,
+            proxy,
+            edges: Edges::default(),
+            drained: false,
+        }
     }
 
     /// One message came, whole: a datagram, or what a stream was cut into.
     pub fn handle_input(&mut self, now: Duration, flow: Flow, bytes: &[u8]) {
         self.proxy.saw(flow);
-        let (message, fault) = match frame(bytes, Transport::Udp, self.config.limits.message) {
-            Framing::Message { message, .. } => (message, None),
-            Framing::Wrong { message, answer } => (message, Some(answer)),
-            Framing::Garbage(garbage) => return self.proxy.counts.drop(garbage.counter()),
-            Framing::KeepAlive { .. } | Framing::More { .. } => return,
+        let (message, fault) = match whole(bytes, self.config.limits.message) {
+            Ok(read) => read,
+            Err(garbage) => return garbage.into_iter().for_each(|garbage| self.drop(garbage)),
         };
         let checked = match fault {
             Some(answer) => Err(message.fault(answer)),
@@ -84,13 +110,12 @@ impl FrontEnd {
 
     /// A message of a stream came whose end can't be known: a request gets this answer, the rest is dropped.
     pub fn handle_wrong(&mut self, flow: Flow, bytes: &[u8], answer: Answer) {
-        match frame(bytes, Transport::Udp, self.config.limits.message) {
-            Framing::Message { message, .. } | Framing::Wrong { message, .. } => {
+        match whole(bytes, self.config.limits.message) {
+            Ok((message, _)) => {
                 let fault = message.fault(answer);
                 self.wrong(flow, &message, fault);
             }
-            Framing::Garbage(garbage) => self.drop(garbage),
-            Framing::KeepAlive { .. } | Framing::More { .. } => {}
+            Err(garbage) => garbage.into_iter().for_each(|garbage| self.drop(garbage)),
         }
     }
 
@@ -98,12 +123,15 @@ impl FrontEnd {
     pub fn handle_closed(&mut self, now: Duration, flow: Flow) {
         self.registrar.closed(&flow, &mut self.proxy.out);
         self.provisioning.closed(&flow);
+        self.presence.closed(now, &flow);
+        self.edges.closed(&flow);
         self.proxy.closed(now, &flow);
         self.notify(now);
     }
 
     /// A connection to an address could not be made.
     pub fn handle_failed(&mut self, now: Duration, transport: Transport, remote: SocketAddr) {
+        self.edge_failed(now, remote);
         self.proxy.unreachable(now, transport, remote);
         self.notify(now);
     }
@@ -113,14 +141,31 @@ impl FrontEnd {
         match request {
             Request::PutUser(user) => {
                 let aor = user.aor.clone();
+                self.switchboard.put_user(self.registrar.user(&aor), &user);
                 self.registrar.put_user(user);
                 self.provisioning.user_changed(now, &aor);
+                self.presence.moved(now, &aor, &self.registrar);
             }
             Request::RemoveUser(aor) => {
+                self.registrar.user(&aor).into_iter().for_each(|user| self.switchboard.remove_user(user));
                 self.registrar.remove_user(&aor, &mut self.proxy.out);
                 self.provisioning.user_removed(&aor);
+                self.presence.user_removed(now, &aor, &mut self.proxy.out);
+                self.letters.user_removed(&aor, &mut self.proxy.out);
             }
-            Request::SetPlan { plan, version } => self.provisioning.plan_changed(now, plan, version),
+            Request::SetPlan { plan, version } => {
+                self.proxy.records.set_plan(&plan);
+                self.provisioning.plan_changed(now, plan, version);
+            }
+            Request::SetRoster { aor, roster } => {
+                self.presence.set_roster(now, &aor, roster, &self.registrar);
+            }
+            Request::SetRules { aor, rules } => self.switchboard.set_rules(&aor, rules),
+            Request::SetDialling { dialling, voicemail } => {
+                self.switchboard.dialling = dialling;
+                self.switchboard.voicemail = voicemail.map(Arc::from);
+            }
+            Request::SetRelays(relays) => self.provisioning.relays_changed(now, relays),
             Request::SetListeners(listeners) => self.proxy.ends = Ends::new(listeners, &self.config.domains),
             Request::Drain => self.drained = true,
         }
@@ -131,6 +176,8 @@ impl FrontEnd {
     pub fn handle_timeout(&mut self, now: Duration) {
         self.registrar.handle_timeout(now, &mut self.proxy.out);
         self.provisioning.handle_timeout(now, &self.registrar);
+        self.presence.handle_timeout(now, &self.registrar, &mut self.proxy.out);
+        self.letters.handle_timeout(now, &mut self.proxy.out);
         self.proxy.lapse(now);
         self.notify(now);
     }
@@ -142,8 +189,9 @@ impl FrontEnd {
 
     /// When to call [`FrontEnd::handle_timeout`], at the latest.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let provisioning = self.provisioning.poll_timeout();
-        [self.registrar.poll_timeout(), provisioning, self.proxy.next()].into_iter().flatten().min()
+        let events = [self.provisioning.poll_timeout(), self.presence.poll_timeout()];
+        let others = [self.registrar.poll_timeout(), self.letters.poll_timeout(), self.proxy.next()];
+        events.into_iter().chain(others).flatten().min()
     }
 
     /// What was counted.
@@ -151,20 +199,46 @@ impl FrontEnd {
         let (users, registrations) = self.registrar.counts();
         let denied = self.registrar.denied().clone();
         let subscriptions = self.provisioning.len();
-        Counts { users, registrations, subscriptions, denied, ..self.proxy.counts() }
+        let (watchers, publications) = self.presence.counts();
+        let (letters, proxy) = (self.letters.len(), self.proxy.counts());
+        Counts { users, registrations, subscriptions, watchers, publications, letters, denied, ..proxy }
     }
 
-    /// Sends what the provisioning has to tell, and tells it what came of it.
+    /// Sends what the packages have to tell, and tells them and the registrar what came of what was sent.
     fn notify(&mut self, now: Duration) {
         loop {
-            if let Some(notify) = self.provisioning.poll_notify() {
+            if let Some(aor) = self.registrar.poll_moved() {
+                self.presence.moved(now, &aor, &self.registrar);
+                self.deliver(now, &aor);
+            } else if let Some(notify) =
+                self.provisioning.poll_notify().or_else(|| self.presence.poll_notify())
+            {
                 self.proxy.originate(now, notify);
+            } else if let Some((id, cause)) = self.proxy.diverting.pop_front() {
+                self.divert(now, id, cause);
+            } else if let Some(binding) = self.proxy.unbound.pop_front() {
+                self.registrar.unbind(&binding, &mut self.proxy.out);
             } else if let Some((subscription, code)) = self.proxy.notified.pop_front() {
                 let (registrar, out) = (&mut self.registrar, &mut self.proxy.out);
                 self.provisioning.notify_answered(now, &subscription, code, registrar, out);
+                self.presence.notify_answered(now, &subscription, code);
+                if let Some(aor) = self.letters.answered(&subscription, code, out) {
+                    self.deliver(now, &aor);
+                }
             } else {
                 return;
             }
+        }
+    }
+
+    /// A phone of a user may be there for what waits.
+    fn deliver(&mut self, now: Duration, aor: &Arc<str>) {
+        if !self.letters.wait_for(aor) {
+            return;
+        }
+        let contacts = self.registrar.contacts(now, aor);
+        if let Some(letter) = self.letters.post(aor, &contacts, &mut self.proxy.out) {
+            self.proxy.originate(now, letter);
         }
     }
 
@@ -224,23 +298,54 @@ impl FrontEnd {
             return Err(Reply::new(481, "Call/Transaction Does Not Exist"));
         }
         self.check_room(incoming, way.token.is_some())?;
+        if way.token.is_none()
+            && self.is_ours(incoming, &way.uri)
+            && let Some(package) = Package::of(incoming.message)
+        {
+            let to = self.aor(incoming, &way.uri).unwrap_or_default();
+            return self.event(now, incoming, (package, &to), key);
+        }
         if way.token.is_none() && self.is_for_us(incoming, &way.uri) {
             return self.serve(now, incoming, key);
         }
-        if way.token.is_none()
-            && provisioning::is_asked_for(incoming.message)
-            && self.is_ours(incoming, &way.uri)
-        {
-            return self.provision(now, incoming, key);
-        }
         let path = self.check_passable(incoming, &way.uri)?;
-        let (caller, targets) = match way.token {
+        let (caller, course) = match way.token {
             Some(_) => self.within_dialog(now, incoming, &way)?,
-            None => self.admit(now, incoming, &way)?,
+            None => self.admitted(now, incoming, &way)?,
         };
-        let fork = Fork::new(incoming.message.bytes(), caller, path, targets);
+        if course.attempts.is_empty() {
+            return self.keep(now, incoming, course.to, key);
+        }
+        let begins = way.token.is_none() && incoming.is_invite();
+        let call = begins.then(|| self.open_call(now, incoming, &caller)).map(|mut call| {
+            call.meant.clone_from(&course.to);
+            call
+        });
+        let mut fork = Fork::new(incoming.message.bytes(), caller, path, course);
+        fork.call = call;
         self.proxy.begin(now, incoming, key, &way, fork);
         Ok(())
+    }
+
+    /// Who sends a request that begins something, and where it goes; of a call that goes nowhere there is a record.
+    fn admitted(
+        &mut self,
+        now: Duration,
+        incoming: &Incoming<'_>,
+        way: &Route<'_>,
+    ) -> Result<(Arc<str>, Course), Reply> {
+        let caller = self.vouched(now, incoming, way)?;
+        let course = self.admit(now, incoming, way, &caller);
+        if let (Err(reply), true) = (&course, incoming.is_invite() && !incoming.has_dialog()) {
+            let call = self.open_call(now, incoming, &caller);
+            self.proxy.not_begun(now, &call, reply.answer.code);
+        }
+        Ok((caller, course?))
+    }
+
+    fn open_call(&mut self, now: Duration, invite: &Incoming<'_>, aor: &Arc<str>) -> Box<OpenCall> {
+        let address = self.sender(invite).remote.ip();
+        self.proxy.records.begin(now, &Caller { aor, address, invite })
     }
 }
 

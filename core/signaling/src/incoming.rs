@@ -2,10 +2,25 @@
 
 use std::net::IpAddr;
 
-use carillon_wire::sip::{Answer, Flow, Host, Message, Method, Name, Routing, Via};
+use carillon_wire::sip::{
+    Answer, Flow, Framing, Garbage, Host, Limits, Message, Method, Name, Routing, Transport, Via, frame,
+};
 
 use crate::reply::Reply;
 use crate::secret::{Secret, usage};
+
+/// A message, and what is wrong with its frame.
+pub(crate) type Whole<'a> = (Message<&'a [u8]>, Option<Answer>);
+
+/// Reads what came, whole, or says why it is no message; nothing keeps a connection alive.
+pub(crate) fn whole(bytes: &[u8], limits: Limits) -> Result<Whole<'_>, Option<Garbage>> {
+    match frame(bytes, Transport::Udp, limits) {
+        Framing::Message { message, .. } => Ok((message, None)),
+        Framing::Wrong { message, answer } => Ok((message, Some(answer))),
+        Framing::Garbage(garbage) => Err(Some(garbage)),
+        Framing::KeepAlive { .. } | Framing::More { .. } => Err(None),
+    }
+}
 
 /// A message that passed its check, with the fields that route it.
 #[derive(Clone, Copy)]

@@ -1,33 +1,56 @@
-//! The Front End as a state machine: SIP in, SIP out; no sockets, no clock, no files.
+//! The Front End as a state machine: SIP in, SIP out; no sockets, no clock, no files. With it what it shares the proxy with:
+//! [`access`], the Access Edge; and [`agent`], the phone at the other end.
 //!
 //! Drive [`FrontEnd`] with `handle_input`, `handle_request` and `handle_timeout`; after each of them take `poll_output`
 //! until it is empty, and come back no later than `poll_timeout` says. `now` is the time since the Unix epoch and never
 //! goes back.
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod address;
 mod admission;
 pub mod agent;
+mod bearer;
 mod calls;
 mod config;
 mod contract;
 mod counts;
 mod dialect;
 pub mod digest;
+mod door;
+mod edges;
+mod events;
 mod front_end;
 mod incoming;
 mod local;
+mod messages;
+mod numbers;
+mod presence;
 pub mod provisioning;
 mod proxy;
+pub mod records;
 mod registrar;
+mod relays;
 mod reply;
+mod rules;
 mod secret;
 mod timer;
 mod transaction;
 mod user;
+mod xml;
 
-pub use config::{Config, Expires, Limits};
-pub use contract::{Binding, Change, Destination, Event, Failure, Listener, Output, Request, Transmit};
+pub use config::{Config, Edge, Expires, Limits};
+pub use contract::{
+    Binding, Change, Destination, Event, Failure, Letter, Listener, Output, Publication, Request, Transmit,
+};
 pub use counts::Counts;
-pub use front_end::FrontEnd;
+pub use door::{DoorQuestion, DoorRefusal};
+pub use front_end::{FrontEnd, Saved};
+pub use numbers::{DialRule, Dialling, Number, Undialled};
+pub use presence::{Contact, Handling, Roster, Rule, presence_of};
+pub use relays::{
+    Authentication, AuthenticationCounts, Issuer, RelayAccess, RelayAnswer, RelayCredential, RelayServer,
+    RelayService, Relays, read_relay_credential,
+};
+pub use rules::{CallRules, Goal};
 pub use user::{Algorithm, Algorithms, Ha1, User};

@@ -81,6 +81,9 @@ pub(crate) mod usage {
     pub(crate) const CALL: u8 = 5;
     pub(crate) const ACK: u8 = 6;
     pub(crate) const USER: u8 = 7;
+    pub(crate) const EDGE: u8 = 8;
+    pub(crate) const ENTITY: u8 = 9;
+    pub(crate) const STRANGERS: u8 = 10;
 }
 
 #[cfg(test)]

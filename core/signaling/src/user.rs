@@ -1,5 +1,7 @@
 //! Who may sign in.
 
+use crate::numbers::Number;
+
 /// A digest algorithm (RFC 8760).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Algorithm {
@@ -48,6 +50,8 @@ pub struct User {
     pub algorithms: Option<Algorithms>,
     /// The site of the plan that the user belongs to.
     pub site: Option<String>,
+    /// The number by which the user is called; nobody else has it.
+    pub number: Option<Number>,
 }
 
 impl User {
@@ -60,4 +64,9 @@ impl User {
 /// What is before the `@`.
 pub(crate) fn user_part(aor: &str) -> &str {
     aor.split_once('@').map_or(aor, |(user, _)| user)
+}
+
+/// What is behind the `@`.
+pub(crate) fn domain_part(aor: &str) -> &str {
+    aor.split_once('@').map_or("", |(_, domain)| domain)
 }

@@ -297,7 +297,7 @@ impl Phone {
 
 #[test]
 fn over_every_transport_a_call_is_answered_and_ended_from_either_side() {
-    for transport in Transport::ALL {
+    for transport in Transport::ALL.into_iter().filter(|transport| !transport.is_web()) {
         for who in [ALICE, BOB] {
             let mut world = World::new(transport);
             world.sign_in();
@@ -354,7 +354,7 @@ fn a_refusal_reaches_the_caller_with_its_warning() {
 
 #[test]
 fn a_caller_who_gives_up_stops_the_ringing() {
-    for transport in Transport::ALL {
+    for transport in Transport::ALL.into_iter().filter(|transport| !transport.is_web()) {
         let mut world = World::new(transport);
         world.mood = Mood::LetsItRing;
         world.sign_in();

@@ -10,8 +10,8 @@ use carillon_qos::{Plan, PortRange, TrafficClass};
 use carillon_signaling::agent::{self, Agent, Password, Recovery};
 use carillon_signaling::digest::{Challenge, Login};
 use carillon_signaling::{
-    Algorithms, Binding, Change, Config, Destination, Event, Expires, FrontEnd, Ha1, Limits, Listener,
-    Output, Request, User, provisioning,
+    Algorithms, Binding, Change, Config, Destination, Event, Expires, FrontEnd, Ha1, Handling, Limits,
+    Listener, Output, Request, Saved, User, provisioning,
 };
 use carillon_wire::sip::{Flow, Message, Method, Name, Transport};
 
@@ -42,12 +42,20 @@ fn front_end(bindings: Vec<Binding>, now: Duration) -> FrontEnd {
         plan: plan("20000-20039"),
         plan_version: 7,
         expires: Expires::default(),
+        watchers: Handling::Allow,
+        edge: None,
         limits: Limits::default(),
     };
     let ha1 = Ha1::of("alice@example.com", "example.com", "secret");
-    let alice =
-        User { aor: "alice@example.com".to_owned(), ha1, algorithms: None, site: Some("Redmond".to_owned()) };
-    FrontEnd::new(config, vec![alice], bindings, [3; 32], now)
+    let alice = User {
+        aor: "alice@example.com".to_owned(),
+        ha1,
+        algorithms: None,
+        site: Some("Redmond".to_owned()),
+        number: None,
+    };
+    let saved = Saved { bindings, ..Saved::default() };
+    FrontEnd::new(config, vec![alice], saved, [3; 32], now)
 }
 
 fn flow(server: bool, id: u64) -> Flow {

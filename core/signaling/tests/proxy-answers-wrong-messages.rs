@@ -52,7 +52,7 @@ fn what_is_not_supported_is_named() {
     let head = "Proxy-Require: foo\r\n";
     let (sent, _) = heard(&request("INVITE", "sip:bob@example.com", udp(1), "i1", 1, "", head));
     assert_eq!((sent[0].start(), sent[0].get("Unsupported")), ("SIP/2.0 420 Bad Extension", "foo"));
-    let (sent, _) = heard(&request("PUBLISH", "sip:example.com", udp(1), "p1", 1, "", ""));
+    let (sent, _) = heard(&request("REFER", "sip:example.com", udp(1), "p1", 1, "", ""));
     assert_eq!(sent[0].start(), "SIP/2.0 405 Method Not Allowed");
     assert!(sent[0].get("Allow").contains("REGISTER"));
 }

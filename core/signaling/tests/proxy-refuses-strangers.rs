@@ -24,7 +24,9 @@ fn strangers_are_not_connected_with_strangers() {
     assert_eq!(asked("INVITE", "sip:bob@198.51.100.2", "", ""), relayed);
     assert_eq!(asked("INVITE", "sip:x@victim.org", "", "Route: <sip:192.0.2.1;lr>\r\n"), relayed);
     assert_eq!(asked("BYE", "sip:x@victim.org", "t", "Route: <sip:192.0.2.1;lr>\r\n"), relayed);
-    assert_eq!(asked("MESSAGE", "tel:+4912345", "", ""), ["SIP/2.0 416 Unsupported URI Scheme 198.51.100.1"]);
+    assert_eq!(asked("MESSAGE", "tel:+4912345", "", ""), relayed);
+    let strange = ["SIP/2.0 416 Unsupported URI Scheme 198.51.100.1"];
+    assert_eq!(asked("MESSAGE", "mailto:bob@example.com", "", ""), strange);
 }
 
 #[test]

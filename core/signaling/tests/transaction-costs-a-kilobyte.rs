@@ -41,6 +41,7 @@ fn held_after(status: &str, caller: Flow, phone: Flow) -> usize {
             invited.answer(status, "bob", &format!("Contact: <{}>\r\n", contact("bob", phone)));
         house.hear(phone, &final_answer);
         house.events.clear();
+        house.records.clear();
         let left = transactions(&house);
         assert!(left >= number, "{left} of {number} are still remembered");
         // What all share counts for nothing among so many.

@@ -96,6 +96,13 @@ impl Authority {
         Ok(identity(&certificate, &key))
     }
 
+    /// A new identity for the servers of a pool: its name in the subject, and no alternative names. Only our own servers take it
+    /// for that, see `common_name`.
+    pub fn issue_to_pool(&self, name: &str) -> Result<Identity, AuthorityError> {
+        let (certificate, key) = self.signed(lasting(name, SERVER_LIFE)?)?;
+        Ok(identity(&certificate, &key))
+    }
+
     /// The identity in `server.pem` and `server.key` of the directory, if it is ours, for all these names and
     /// addresses, and lasts for another month; otherwise a new one, which is written there.
     pub fn identity(
@@ -146,6 +153,10 @@ impl Authority {
             params.subject_alt_names.push(SanType::DnsName(text));
         }
         params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+        self.signed(params)
+    }
+
+    fn signed(&self, mut params: CertificateParams) -> Result<(Certificate, KeyPair), AuthorityError> {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         // To other servers we are the client.

@@ -1,6 +1,6 @@
 //! The only way to a media socket: leased from the range of its class, marked, and given back when dropped.
 //!
-//! Nothing is open before it is leased. TCP ports for media are not leased here.
+//! Nothing is open before it is leased. Of TCP only the ports of relays are leased here.
 
 mod ephemeral;
 mod error;
@@ -18,11 +18,11 @@ use carillon_wire::ip::Dscp;
 use carillon_wire::sip::Transport;
 
 use self::pool::{Pool, Taken};
-use crate::bind_error::{bind_error, holders};
+use crate::bind_error::{Holder, bind_error, holders};
 use crate::udp::UdpPort;
 
 pub use self::error::{Exhausted, LeaseError};
-pub use self::relay::{Relayed, Reserved};
+pub use self::relay::{Relayed, RelayedStreams, Reserved};
 
 /// Which ports are leased together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,7 +122,12 @@ impl Leases {
             return Err(LeaseError::NotMedia(class));
         }
         let shape = if mux { Shape::Any } else { Shape::Pair };
-        let (claim, (rtp, rtcp)) = self.claim_open(class, shape, Claim::open)?;
+        let (claim, (rtp, rtcp)) = self.claim_open(
+            class,
+            shape,
+            |address| holders(address, Transport::Udp).into_iter().next(),
+            Claim::open,
+        )?;
         Ok(Lease { class, rtp, rtcp, claim })
     }
 
@@ -146,15 +151,17 @@ impl Leases {
             .collect()
     }
 
-    /// Takes ports until some can be opened; those that somebody else holds are passed over.
+    /// Takes ports until some can be opened; those that somebody else holds are passed over. `ask` is asked who that is, if none is
+    /// left.
     fn claim_open<T>(
         &self,
         class: TrafficClass,
         shape: Shape,
+        ask: impl Fn(SocketAddr) -> Option<Holder>,
         open: impl Fn(&Claim) -> Result<T, (u16, io::Error)>,
     ) -> Result<(Claim, T), LeaseError> {
         loop {
-            let claim = self.claim(class, shape)?;
+            let claim = self.claim(class, shape, &ask)?;
             match open(&claim) {
                 Ok(opened) => return Ok((claim, opened)),
                 Err((port, error)) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -168,14 +175,18 @@ impl Leases {
         }
     }
 
-    fn claim(&self, class: TrafficClass, shape: Shape) -> Result<Claim, LeaseError> {
+    fn claim(
+        &self,
+        class: TrafficClass,
+        shape: Shape,
+        ask: impl Fn(SocketAddr) -> Option<Holder>,
+    ) -> Result<Claim, LeaseError> {
         let (ledger, now) = (&self.0, self.0.now());
         let mut pool = ledger.pool();
         if let Some(taken) = pool.take(now, class, shape) {
             return Ok(Claim { ledger: ledger.clone(), class, taken });
         }
-        let ask = |port| holders(SocketAddr::new(ledger.address, port), Transport::Udp).into_iter().next();
-        let holder = pool.holder(now, class, ask);
+        let holder = pool.holder(now, class, |port| ask(SocketAddr::new(ledger.address, port)));
         Err(LeaseError::Exhausted(Exhausted { counts: pool.counts(now, class), shape, holder }))
     }
 }

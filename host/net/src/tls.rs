@@ -8,12 +8,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use rustls::ClientConfig;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject, SectionKind};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+pub use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 /// Who we are: a certificate with its intermediates, our own first, and its key.
 pub struct Identity {
@@ -74,12 +78,26 @@ impl fmt::Debug for Identity {
 
 /// Reads all certificates of a file: a chain, or those to trust.
 pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    certificates(path, |line, certificate| {
+        let parsed = ParsedCertificate::try_from(certificate);
+        parsed.map(drop).map_err(|error| refuse(path, Reason::Section(line, error.to_string())))
+    })
+}
+
+/// The same for who judges them: those too that TLS takes no longer, as of version 1.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    certificates(path, |_, _| Ok(()))
+}
+
+fn certificates(
+    path: &Path,
+    check: impl Fn(usize, &CertificateDer<'static>) -> Result<(), TlsError>,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let mut certificates = Vec::new();
     for Section { line, kind, der } in sections(path)? {
         if kind == SectionKind::Certificate {
             let certificate = CertificateDer::from(der);
-            ParsedCertificate::try_from(&certificate)
-                .map_err(|error| refuse(path, Reason::Section(line, error.to_string())))?;
+            check(line, &certificate)?;
             certificates.push(certificate);
         }
     }
@@ -97,6 +115,81 @@ pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, rustls::E
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
+}
+
+/// For a server whose clients must prove themselves too, by a certificate of one of these authorities. Nothing is resumed:
+/// whoever is no longer trusted is refused at once.
+pub fn mutual_server_config(
+    identity: &Identity,
+    trusted: &[CertificateDer<'static>],
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let clients = WebPkiClientVerifier::builder_with_provider(roots(trusted)?.into(), provider()).build();
+    verifying_server_config(identity, clients)
+}
+
+/// The same, but who connects may have no certificate; one that these authorities did not make is refused. Who it is for is
+/// looked at when it is used.
+pub fn asking_server_config(
+    identity: &Identity,
+    trusted: &[CertificateDer<'static>],
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let clients = WebPkiClientVerifier::builder_with_provider(roots(trusted)?.into(), provider());
+    verifying_server_config(identity, clients.allow_unauthenticated().build())
+}
+
+fn verifying_server_config(
+    identity: &Identity,
+    clients: Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let clients = clients.map_err(|error| rustls::Error::General(error.to_string()))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
+    // A ticket would outlive the certificate.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// For a server that connects to another one and proves itself with this identity.
+pub fn mutual_client_config(
+    identity: &Identity,
+    trusted: &[CertificateDer<'static>],
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_root_certificates(roots(trusted)?)
+        .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?;
+    Ok(Arc::new(config))
+}
+
+/// Whether a certificate is for this name (RFC 5922, 7.2; RFC 9525): its subject alternative names say so. Whether it holds
+/// was decided before.
+pub fn is_for(certificate: &CertificateDer<'_>, name: &str) -> bool {
+    let Ok(name) = ServerName::try_from(name) else { return false };
+    ParsedCertificate::try_from(certificate)
+        .is_ok_and(|certificate| verify_server_name(&certificate, &name).is_ok())
+}
+
+/// Whether one of these authorities made the first certificate of a chain, for however long it may hold.
+pub fn is_made_by(chain: &[CertificateDer<'_>], trusted: &[CertificateDer<'static>]) -> bool {
+    let Some((first, others)) = chain.split_first() else { return false };
+    let (Ok(certificate), Ok(roots)) = (ParsedCertificate::try_from(first), roots(trusted)) else {
+        return false;
+    };
+    let algorithms = provider().signature_verification_algorithms.all;
+    let now = UnixTime::now();
+    match verify_server_cert_signed_by_trust_anchor(&certificate, &roots, others, now, algorithms) {
+        Err(rustls::Error::InvalidCertificate(why)) => matches!(
+            why,
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        ),
+        outcome => outcome.is_ok(),
+    }
 }
 
 /// For a client that trusts these authorities and no others: those of a file, or the one of our own.

@@ -2,8 +2,10 @@
 //!
 //! Never blocks. Media ports are not made here but leased: see `lease`.
 
+mod errors;
 mod incoming;
 mod outgoing;
+mod whole;
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
@@ -16,10 +18,13 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Socket, Type};
 
+pub use self::errors::Complaint;
+pub(crate) use self::errors::is_complaint;
 pub use self::incoming::{Batch, Received};
 pub(crate) use self::incoming::{NAME_LEN, number, socket_address, v4_destination, v6_destination};
 pub use self::outgoing::Datagram;
 pub(crate) use self::outgoing::push_source;
+pub(crate) use self::whole::kept_whole;
 use crate::bind_error::{BindError, bind_error};
 use crate::mark::{self, Marks};
 use crate::syscall;
@@ -50,10 +55,19 @@ impl UdpPort {
     }
 
     /// Like [`UdpPort::open`], for a port that forwards: nobody asks when a datagram came, and where it was sent to
-    /// only if that can't be known otherwise. `buffer` is what the kernel is asked to queue, in bytes.
-    pub(crate) fn open_to_forward(address: SocketAddr, mark: Dscp, buffer: usize) -> io::Result<UdpPort> {
+    /// only if that can't be known otherwise. `buffer` is what the kernel is asked to queue, in bytes. With `complaints`, errors of
+    /// ICMP are kept, see [`UdpPort::complaint`].
+    pub(crate) fn open_to_forward(
+        address: SocketAddr,
+        mark: Dscp,
+        buffer: usize,
+        complaints: bool,
+    ) -> io::Result<UdpPort> {
         let ask = |socket: &Socket| {
             ask_for_marks(socket, address)?;
+            if complaints {
+                errors::ask_for_errors(socket, address)?;
+            }
             if address.ip().is_unspecified() { ask_for_destination(socket, address) } else { Ok(()) }
         };
         UdpPort::open_with(address, mark, ask, buffer)

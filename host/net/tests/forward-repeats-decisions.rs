@@ -8,10 +8,12 @@ mod forward;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 
-use carillon_net::forward::{Count, Passed, Refused, Rule, RuleId, Settings, Traffic, Unknown};
-use carillon_net::lease::Shape;
-use carillon_net::udp::UdpPort;
-use carillon_qos::TrafficClass;
+use carillon_net::forward::{
+    Budgets, Count, Passed, Payload, Refused, Rule, RuleId, Settings, Traffic, Unknown,
+};
+use carillon_net::lease::{ClassPorts, Leases, Policy, Shape};
+use carillon_net::udp::{Complaint, UdpPort};
+use carillon_qos::{PortRange, TrafficClass};
 use carillon_wire::ip::Ecn;
 use carillon_wire::stun::ChannelData;
 
@@ -93,7 +95,7 @@ fn decide(site: &mut Site, unknown: &Unknown) {
             let bytes = channel_data(rule.channel, bytes);
             assert!(site.forwarder.send_to_client(rule.client, &bytes, rule.to_client, *ecn));
         }
-        Unknown::Ended { .. } => panic!("no stream was there"),
+        _ => panic!("{unknown:?}"),
     }
 }
 
@@ -152,7 +154,8 @@ fn what_no_rule_is_for_is_handed_over_with_everything_known_of_it() {
         send(&stranger, site.there(), &[b"from a stranger".to_vec(), Vec::new()]);
         site.until_handled(5);
         let client = site.client();
-        let from_client = |bytes| Unknown::FromClient { client, bytes, mark: dscp(11), ecn: Ecn::Capable1 };
+        let from_client =
+            |bytes| Unknown::FromClient { client, bytes, mark: dscp(11), ecn: Ecn::Capable1, excess: None };
         let (port, peer) = (site.port, stranger.local());
         let from_peer = |bytes| Unknown::FromPeer { port, peer, bytes, mark: dscp(20), ecn: Ecn::NotCapable };
         let mut seen = std::mem::take(&mut site.unknown);
@@ -194,41 +197,59 @@ fn packets_of_a_flow_keep_their_order_whoever_carries_them() {
     assert_eq!(decided, 67);
 }
 
+/// A site whose relayed addresses may carry so many bytes a second.
+fn bounded(bytes: u64) -> Site {
+    let budgets = Budgets { port: NonZeroU64::new(bytes), ..Budgets::default() };
+    Site::new(FAMILIES[0], Settings { budgets, ..Settings::default() })
+}
+
+/// What has passed the site's port since it was last asked.
+fn news(site: &mut Site) -> Traffic {
+    let news = site.forwarder.news();
+    news.into_iter().find(|(port, _)| *port == site.port).map(|(_, traffic)| traffic).unwrap_or_default()
+}
+
 #[test]
 fn a_budget_lets_so_much_pass_in_each_direction_and_counts_the_rest() {
-    let mut site = Site::plain();
     // A quarter of a second is 25 000 bytes, and one more packet begins before it is spent.
-    let budget = NonZeroU64::new(100_000);
-    site.forwarder.install(ID, Rule { budget, ..site.rule() }).unwrap();
-    let all: Vec<_> = (0..100).map(|_| vec![7; 1000]).collect();
+    let mut site = bounded(100_000);
+    site.forwarder.install(ID, site.rule()).unwrap();
+    let all: Vec<_> = (0..100).map(|_| vec![7; 972]).collect();
     let wrapped: Vec<_> = all.iter().map(|data| channel_data(CHANNEL, data)).collect();
     send(&site.client, site.here, &wrapped);
     send(&site.peer, site.there(), &all);
     site.until_handled(200);
-    let traffic = site.forwarder.traffic(ID).unwrap();
+    let traffic = news(&mut site);
     for passed in [traffic.to_peer, traffic.to_client] {
         assert!((26..50).contains(&passed.packets), "{passed:?}");
-        assert_eq!((passed.bytes, passed.dropped), (passed.packets * 1000, 100 - passed.packets));
+        assert_eq!((passed.bytes, passed.dropped), (passed.packets * 972, 100 - passed.packets));
     }
     assert_eq!(arrived(&site.peer, traffic.to_peer.packets as usize).len() as u64, traffic.to_peer.packets);
     nothing(&site.peer);
     assert_eq!(site.count(Count::OverBudget), traffic.to_peer.dropped + traffic.to_client.dropped);
 }
 
+/// Whoever sends by indications, or before a channel has a rule, has no second budget.
 #[test]
-fn rules_of_a_port_share_its_budget() {
-    let mut site = Site::plain();
-    let budget = NonZeroU64::new(100_000);
+fn rules_and_what_the_caller_sends_share_the_budget_of_their_port() {
+    let mut site = bounded(100_000);
     let other = UdpPort::bind(SocketAddr::new(site.peer.local().ip(), 0), dscp(0)).unwrap();
-    let (one, two) = (RuleId(1), RuleId(2));
-    site.forwarder.install(one, Rule { budget, ..site.rule() }).unwrap();
-    let second = Rule { budget, channel: CHANNEL + 1, peer: other.local(), ..site.rule() };
-    site.forwarder.install(two, second).unwrap();
-    let all: Vec<_> = (0..100).map(|n| channel_data(CHANNEL + n % 2, &[7; 1000])).collect();
+    site.forwarder.install(RuleId(1), site.rule()).unwrap();
+    site.forwarder
+        .install(RuleId(2), Rule { channel: CHANNEL + 1, peer: other.local(), ..site.rule() })
+        .unwrap();
+    let all: Vec<_> = (0..100).map(|n| channel_data(CHANNEL + n % 2, &[7; 972])).collect();
     send(&site.client, site.here, &all);
     site.until_handled(100);
-    let passed = [one, two].map(|id| site.forwarder.traffic(id).unwrap().to_peer.packets);
-    assert!((26..50).contains(&(passed[0] + passed[1])) && passed[0].abs_diff(passed[1]) <= 1, "{passed:?}");
+    let passed = news(&mut site).to_peer.packets;
+    assert!((26..50).contains(&passed), "{passed}");
+    // A moment more may have passed since; it is not another quarter of a second.
+    let (port, peer, client) = (site.port, site.peer.local(), site.client());
+    let mut own = || site.forwarder.send_to_peer(port, peer, &[7; 972], dscp(0), Ecn::NotCapable);
+    assert!((0..20).filter(|_| own()).count() < 20);
+    let charged = (port, Payload::of(&[7; 972]));
+    let mut back = || site.forwarder.relay_to_client(charged, client, b"wrapped", dscp(0), Ecn::NotCapable);
+    assert!((26..40).contains(&(0..100).filter(|_| back()).count()));
 }
 
 #[test]
@@ -241,11 +262,12 @@ fn connectivity_checks_are_counted() {
     send(&site.peer, site.there(), &[check]);
     site.until_handled(3);
     let passed = |packets| Passed { packets, bytes: 20 * packets, checks: 1, dropped: 0 };
-    assert_eq!(site.forwarder.traffic(ID), Some(Traffic { to_peer: passed(2), to_client: passed(1) }));
+    assert_eq!(news(&mut site), Traffic { to_peer: passed(2), to_client: passed(1) });
+    assert!(site.forwarder.news().is_empty());
 }
 
 #[test]
-fn a_rule_that_is_replaced_marks_anew_and_goes_on_counting() {
+fn a_rule_that_is_replaced_marks_anew() {
     let mut site = Site::plain();
     site.forwarder.install(ID, site.rule()).unwrap();
     send(&site.client, site.here, &[channel_data(CHANNEL, b"before")]);
@@ -254,14 +276,16 @@ fn a_rule_that_is_replaced_marks_anew_and_goes_on_counting() {
     send(&site.client, site.here, &[channel_data(CHANNEL, b"after")]);
     site.until_handled(2);
     assert_eq!(arrived(&site.peer, 2).iter().map(|seen| seen.2).collect::<Vec<_>>(), [46, 40]);
-    let passed = Passed { packets: 2, bytes: 11, ..Passed::default() };
-    let traffic = Traffic { to_peer: passed, to_client: Passed::default() };
-    assert_eq!(site.forwarder.remove(ID), Some(traffic));
-    assert_eq!(site.forwarder.remove(ID), None);
+    assert!(site.forwarder.remove(ID) && !site.forwarder.remove(ID));
     send(&site.client, site.here, &[channel_data(CHANNEL, b"without")]);
     send(&site.peer, site.there(), &[b"without".to_vec()]);
     site.until_handled(4);
     assert_eq!(site.unknown.len(), 2);
+    let passed = Passed { packets: 2, bytes: 11, ..Passed::default() };
+    assert_eq!(
+        site.forwarder.close(site.port),
+        Some(Traffic { to_peer: passed, to_client: Passed::default() })
+    );
 }
 
 #[test]
@@ -279,7 +303,7 @@ fn rules_that_cannot_be_are_refused() {
     let third = Rule { channel: CHANNEL + 2, peer: "192.0.2.10:5000".parse().unwrap(), ..rule };
     assert_eq!(install(&mut site, 3, third), Err(Refused::Full(2)));
     assert_eq!(site.forwarder.rules(), 2);
-    assert!(site.forwarder.close(site.port));
+    assert!(site.forwarder.close(site.port).is_some());
     assert_eq!((site.forwarder.rules(), site.forwarder.install(ID, rule)), (0, Err(Refused::Closed)));
 }
 
@@ -297,7 +321,7 @@ fn a_relayed_address_is_open_from_when_it_is_asked_for_until_it_is_closed() {
         let (above, id) = (reserved.address(), site.forwarder.open(relayed).unwrap());
         let other = site.forwarder.open(reserved.open().unwrap()).unwrap();
         assert!(is_open(above));
-        assert!(site.forwarder.close(id) && !site.forwarder.close(id));
+        assert!(site.forwarder.close(id).is_some() && site.forwarder.close(id).is_none());
         assert!(!is_open(port) && is_open(above));
         // Its place is used again; its number is not.
         let (next, none) = leases.relay(TrafficClass::Audio, Shape::Even).unwrap();
@@ -305,12 +329,76 @@ fn a_relayed_address_is_open_from_when_it_is_asked_for_until_it_is_closed() {
         let next = site.forwarder.open(next).unwrap();
         assert_eq!(site.forwarder.port(id), None);
         assert!(!site.forwarder.send_to_peer(id, site.peer.local(), b"x", dscp(0), Ecn::NotCapable));
-        assert!(site.forwarder.close(other) && site.forwarder.close(next));
+        assert!(site.forwarder.close(other).is_some() && site.forwarder.close(next).is_some());
         let counts = leases.counts()[0];
         // More rest if other programs hold ports.
         assert_eq!((counts.leased, counts.sessions), (0, 0));
         assert!(counts.quarantined >= 3);
     }
+}
+
+/// Nobody listens there any more: the caller hears it, and what is sent after that to others is not lost.
+#[test]
+fn what_the_network_cannot_deliver_is_told_and_costs_no_other_packet() {
+    for (family, kind, code) in [(FAMILIES[0], 3, 3), (FAMILIES[1], 1, 4)] {
+        let mut site = Site::new(family, Settings::default());
+        let gone = UdpPort::bind(SocketAddr::new(site.peer.local().ip(), 0), dscp(0)).unwrap();
+        let (port, nobody, peer) = (site.port, gone.local(), site.peer.local());
+        drop(gone);
+        assert!(site.forwarder.send_to_peer(port, nobody, b"to nobody", dscp(0), Ecn::NotCapable));
+        site.forwarder.flush();
+        for _ in 0..3 {
+            assert!(site.forwarder.send_to_peer(port, peer, b"to the peer", dscp(0), Ecn::NotCapable));
+            site.forwarder.flush();
+        }
+        assert_eq!(arrived(&site.peer, 3).len(), 3);
+        site.until("complaint", |site| !site.unknown.is_empty());
+        let complaint = Complaint { peer: nobody, kind, code, mtu: 0 };
+        assert_eq!(site.unknown, [Unknown::Undelivered { port, complaint }]);
+        assert_eq!(site.count(Count::Unsent), 0);
+    }
+}
+
+/// Loopback is a little too narrow for the longest datagram of IPv6.
+#[test]
+fn what_must_stay_whole_is_not_cut_and_what_follows_may_be_again() {
+    let mut site = Site::new(FAMILIES[1], Settings::default());
+    let (port, peer, long) = (site.port, site.peer.local(), vec![7; 65_520]);
+    assert!(site.forwarder.send_to_peer(port, peer, &long, dscp(10), Ecn::NotCapable));
+    assert!(site.forwarder.send_whole_to_peer(port, peer, &long, dscp(12), Ecn::NotCapable));
+    assert!(site.forwarder.send_whole_to_peer(port, peer, b"short", dscp(14), Ecn::NotCapable));
+    assert!(site.forwarder.send_to_peer(port, peer, &long, dscp(18), Ecn::NotCapable));
+    site.forwarder.flush();
+    let marks: Vec<u8> = arrived(&site.peer, 3).iter().map(|(_, _, mark, _)| *mark).collect();
+    assert_eq!(marks, [10, 14, 18]);
+    nothing(&site.peer);
+    assert_eq!(site.count(Count::Unsent), 1);
+    site.until("complaint", |site| !site.unknown.is_empty());
+    let complaint = Complaint { peer, kind: 2, code: 0, mtu: 65_536 };
+    assert_eq!(site.unknown, [Unknown::Undelivered { port, complaint }]);
+}
+
+/// Another program holds the port above: there are other pairs.
+#[test]
+fn a_pair_whose_second_port_is_somebody_elses_is_passed_over() {
+    let address = forward::ip("127.0.0.1");
+    // Two pairs that nobody has.
+    let (base, foreign) = (40_000..60_000)
+        .step_by(4)
+        .find_map(|base: u16| {
+            let bind = |port| UdpPort::bind(SocketAddr::new(address, port), dscp(0)).ok();
+            let all: Option<Vec<UdpPort>> = (base..base + 4).map(bind).collect();
+            Some((base, all?.swap_remove(1)))
+        })
+        .unwrap();
+    for seed in 0..8 {
+        let ports = ClassPorts { range: PortRange::from_ends(base, base + 3), mark: dscp(0) };
+        let policy = Policy { audio: ports, video: ports, sharing: ports, file_transfer: ports };
+        let leases = Leases::new(policy, address, seed);
+        let (relayed, reserved) = leases.relay(TrafficClass::Audio, Shape::Pair).unwrap();
+        assert_eq!((relayed.port().local().port(), reserved.unwrap().address().port()), (base + 2, base + 3));
+    }
+    assert_eq!(foreign.local().port(), base + 1);
 }
 
 #[test]
@@ -329,14 +417,4 @@ fn what_came_to_a_port_that_was_closed_meanwhile_is_not_that_of_the_next() {
         }
     }
     assert_eq!(seen.len(), 1, "{seen:?}");
-}
-
-#[test]
-fn a_listener_that_is_closed_takes_its_rules_with_it() {
-    let mut site = Site::plain();
-    site.forwarder.install(ID, site.rule()).unwrap();
-    assert!(site.forwarder.close_listener(site.listener) && !site.forwarder.close_listener(site.listener));
-    assert_eq!((site.forwarder.rules(), site.forwarder.listener(site.listener)), (0, None));
-    let client = site.client();
-    assert!(!site.forwarder.send_to_client(client, b"x", dscp(0), Ecn::NotCapable));
 }

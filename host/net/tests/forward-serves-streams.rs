@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test: helpers too")]
 
 mod forward;
-mod transports;
+#[path = "transports/mod.rs"]
+mod peers;
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -12,14 +13,18 @@ use std::sync::Arc;
 use std::thread;
 
 use carillon_net::authority::Authority;
-use carillon_net::forward::{Client, Count, Rule, RuleId, Unknown};
+use carillon_net::forward::{
+    Budgets, Client, Count, LinkId, PortId, Rule, RuleId, Settings, Strangers, Unknown,
+};
+use carillon_net::transports;
+use carillon_qos::TrafficClass;
 use carillon_wire::ip::Ecn;
 use carillon_wire::stun::ChannelData;
 use rustls::ServerConfig;
-use socket2::Socket;
+use socket2::{Domain, Socket, Type};
 
 use forward::{CHANNEL, ID, Site, arrived, dscp, handled, send};
-use transports::{at, client, connect, connect_tls, server};
+use peers::{at, client, connect, connect_tls, server};
 
 fn binding() -> Vec<u8> {
     let mut bytes = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
@@ -177,4 +182,199 @@ fn a_stranger_with_more_to_say_than_requests_is_cut_off_and_what_he_said_is_not_
         };
         assert!(!site.unknown.iter().any(is_data));
     }
+}
+
+/// Whoever gives its allocation back and stays is a stranger again, with a stranger's time; whoever has none at all has no more.
+#[test]
+fn trust_that_is_taken_back_ends_a_connection_unless_it_is_given_again() {
+    let (mut site, address) = site(None);
+    let mut stream = connect(address);
+    torn(&stream, &binding());
+    let client = install(&mut site);
+    // As a client that is trusted it may say more at once than a stranger.
+    stream.write_all(&binding().repeat(20)).unwrap();
+    site.until("trusted", |site| site.unknown.len() == 20);
+    site.forwarder.distrust(client);
+    assert_eq!(site.forwarder.connections().unwrap().unproven, 1);
+    stream.write_all(&binding().repeat(20)).unwrap();
+    site.until("end", |site| site.unknown.last() == Some(&Unknown::Ended { client }));
+}
+
+#[test]
+fn a_source_opens_so_many_connections_in_a_second_and_no_more() {
+    let strangers = Strangers { connections: 5, ..Strangers::default() };
+    let mut site = Site::new(forward::FAMILIES[0], Settings { strangers, ..Settings::default() });
+    let listener = site.forwarder.listen_for_streams(at("127.0.0.1:0"), None, dscp(24)).unwrap();
+    let address = site.forwarder.listener(listener).unwrap();
+    let held: Vec<Socket> = (0..50).map(|_| connect(address)).collect();
+    let counts = |site: &Site| site.forwarder.connections().unwrap();
+    let settled = |site: &mut Site| {
+        let counts = counts(site);
+        counts.of(transports::Count::Accepted) + counts.of(transports::Count::RefusedRate) == 50
+    };
+    site.until("all", settled);
+    // Five at once and five a second: this takes less than five seconds.
+    assert!((5..30).contains(&counts(&site).of(transports::Count::Accepted)), "{:?}", counts(&site));
+    drop(held);
+}
+
+/// A client that is limited on a stream learns it: it would wait for an answer for forty seconds.
+#[test]
+fn a_stream_that_says_too_much_is_ended_and_a_datagram_is_dropped() {
+    let strangers = Strangers { per_source: 2, looks_per_source: 1, looks: 1, ..Strangers::default() };
+    let mut site = Site::new(forward::FAMILIES[0], Settings { strangers, ..Settings::default() });
+    let listener = site.forwarder.listen_for_streams(at("127.0.0.1:0"), None, dscp(24)).unwrap();
+    let stream = connect(site.forwarder.listener(listener).unwrap());
+    (&stream).write_all(&binding().repeat(6)).unwrap();
+    site.until("end", |site| matches!(site.unknown.last(), Some(Unknown::Ended { .. })));
+    assert!(site.count(Count::SourceLimited) > 0);
+}
+
+/// A connection of a client that is joined with one that a peer has accepted: both ends of it, and its name.
+struct Joined {
+    site: Site,
+    client: Socket,
+    peer: Socket,
+    link: LinkId,
+    port: PortId,
+}
+
+/// A relayed port for TCP; EF to the peer, AF41 to the client.
+fn joined(settings: Settings) -> Joined {
+    let mut site = Site::new(forward::FAMILIES[0], settings);
+    let listener = site.forwarder.listen_for_streams(at("127.0.0.1:0"), None, dscp(24)).unwrap();
+    let address = site.forwarder.listener(listener).unwrap();
+    let client = connect(address);
+    torn(&client, &binding());
+    let known = install(&mut site);
+    let (port, there) = opened(&mut site);
+    let listening = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listening.bind(&at("127.0.0.1:0").into()).unwrap();
+    listening.listen(1).unwrap();
+    let at_peer = listening.local_addr().unwrap().as_socket().unwrap();
+    let link = site.forwarder.dial(port, at_peer, dscp(46)).unwrap();
+    site.until("a peer", |site| site.unknown.contains(&Unknown::Dialled { link }));
+    let (peer, from) = listening.accept().unwrap();
+    assert_eq!(from.as_socket().unwrap(), there, "it leaves from the relayed port");
+    site.unknown.clear();
+    site.forwarder.join(link, known, dscp(34), dscp(46));
+    for end in [&client, &peer] {
+        end.set_read_timeout(Some(forward::LONG)).unwrap();
+    }
+    Joined { site, client, peer, link, port }
+}
+
+fn opened(site: &mut Site) -> (PortId, SocketAddr) {
+    let relayed = site.leases.relay_streams(TrafficClass::Sharing).unwrap();
+    let port = site.forwarder.open_for_streams(relayed).unwrap();
+    (port, site.forwarder.port(port).unwrap())
+}
+
+/// Bytes that say where they stand.
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at ^ at >> 8 ^ at >> 16) as u8).collect()
+}
+
+/// Sends from one end while the other reads, and the forwarder turns.
+fn carried(site: &mut Site, mut from: &Socket, mut to: &Socket, sent: &[u8]) -> Vec<u8> {
+    let mut heard = vec![0; sent.len()];
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| from.write_all(sent).unwrap());
+        let reader = scope.spawn(|| to.read_exact(&mut heard).unwrap());
+        site.until("bytes", |_| sender.is_finished() && reader.is_finished());
+    });
+    heard
+}
+
+#[test]
+fn what_is_joined_passes_whole_both_ways_and_is_counted() {
+    let Joined { mut site, client, peer, port, .. } = joined(Settings::default());
+    let sent = bytes(4 << 20);
+    assert!(carried(&mut site, &client, &peer, &sent) == sent, "to the peer");
+    assert!(carried(&mut site, &peer, &client, &sent) == sent, "to the client");
+    let news: Vec<_> = site.forwarder.news().into_iter().filter(|(of, _)| *of == port).collect();
+    let [(_, traffic)] = news[..] else { panic!("{news:?}") };
+    assert_eq!((traffic.to_peer.bytes, traffic.to_client.bytes), (4 << 20, 4 << 20));
+}
+
+#[test]
+fn whoever_is_not_read_stops_the_other_end_and_nothing_is_lost_or_piled_up() {
+    let Joined { mut site, client, peer, .. } = joined(Settings::default());
+    let sent = bytes(32 << 20);
+    let mut heard = vec![0; sent.len()];
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| (&client).write_all(&sent).unwrap());
+        let waiting = |site: &Site| site.forwarder.connections().unwrap().buffered;
+        site.until("a queue", |site| waiting(site) > 0);
+        // The kernels' buffers are full, and no more is taken than one turn brings on top of what may wait.
+        for _ in 0..200 {
+            site.turn();
+            assert!(waiting(&site) <= 256 << 10, "{}", waiting(&site));
+        }
+        assert!(!sender.is_finished());
+        let reader = scope.spawn(|| (&peer).read_exact(&mut heard).unwrap());
+        site.until("bytes", |_| sender.is_finished() && reader.is_finished());
+    });
+    assert!(heard == sent);
+}
+
+#[test]
+fn a_budget_slows_a_connection_down_and_drops_nothing_of_it() {
+    let port = std::num::NonZeroU64::new(1 << 20);
+    let budgets = Budgets { port, ..Budgets::default() };
+    let Joined { mut site, client, peer, .. } = joined(Settings { budgets, ..Settings::default() });
+    let (sent, start) = (bytes(1 << 20), std::time::Instant::now());
+    assert!(carried(&mut site, &client, &peer, &sent) == sent);
+    // A quarter of a second of it may come at once, and one turn on top.
+    assert!(start.elapsed() > std::time::Duration::from_millis(400), "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_end_of_one_is_the_end_of_both_after_all_that_was_said() {
+    let Joined { mut site, client, peer, link, .. } = joined(Settings::default());
+    let last = bytes(100_000);
+    (&peer).write_all(&last).unwrap();
+    drop(peer);
+    site.until("the end", |site| site.unknown.contains(&Unknown::HungUp { link }));
+    let mut heard = Vec::new();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| (&client).read_to_end(&mut heard).unwrap());
+        site.until("bytes", |_| reader.is_finished());
+    });
+    assert!(heard == last);
+    assert!(site.unknown.iter().filter(|unknown| matches!(unknown, Unknown::HungUp { .. })).count() == 1);
+}
+
+#[test]
+fn who_connects_to_a_relayed_port_is_told_and_waits_and_a_closed_port_takes_nobody() {
+    let Joined { mut site, client, peer, port, .. } = joined(Settings::default());
+    let (second, there) = opened(&mut site);
+    let other = connect(there);
+    let here = other.local_addr().unwrap().as_socket().unwrap();
+    site.until("a peer", |site| !site.unknown.is_empty());
+    let Some(Unknown::Arrived { port: at_port, peer: from, link }) = site.unknown.pop() else { panic!() };
+    assert_eq!((at_port, from), (second, here));
+    site.forwarder.hang_up(link);
+    site.forwarder.close(second).unwrap();
+    site.forwarder.close(port).unwrap();
+    for mut end in [&other, &client, &peer] {
+        end.set_read_timeout(Some(forward::LONG)).unwrap();
+        let mut heard = [0; 1];
+        thread::scope(|scope| {
+            let reader = scope.spawn(move || end.read(&mut heard).unwrap());
+            site.until("the end", |_| reader.is_finished());
+            assert_eq!(reader.join().unwrap(), 0);
+        });
+    }
+    let refused = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap().connect(&there.into());
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_peer_that_refuses_is_told_of() {
+    let Joined { mut site, link, port, .. } = joined(Settings::default());
+    let nobody = at("127.0.0.1:1");
+    let dialled = site.forwarder.dial(port, nobody, dscp(46)).unwrap();
+    site.until("a refusal", |site| site.unknown.contains(&Unknown::HungUp { link: dialled }));
+    assert_ne!(dialled, link);
 }

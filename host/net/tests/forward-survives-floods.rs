@@ -6,7 +6,7 @@ mod forward;
 
 use std::net::SocketAddr;
 
-use carillon_net::forward::{Client, Count, Settings, Strangers};
+use carillon_net::forward::{Client, Count, Settings, Strangers, Unknown};
 use carillon_net::udp::UdpPort;
 
 use forward::{CHANNEL, FAMILIES, ID, Site, arrived, channel_data, dscp, handled, ip, send};
@@ -18,7 +18,7 @@ fn binding() -> Vec<u8> {
 }
 
 fn limited(per_source: u32, together: u32) -> Settings {
-    Settings { strangers: Strangers { per_source, together }, ..Settings::default() }
+    Settings { strangers: Strangers { per_source, together, ..Strangers::default() }, ..Settings::default() }
 }
 
 /// Sends a thousand requests from each, with a packet of a flow behind every hundred; returns how many of each passed.
@@ -78,6 +78,30 @@ fn whoever_is_trusted_is_not_limited_until_trust_ends() {
     send(&site.client, site.here, &vec![binding(); 50]);
     site.until_handled(150);
     assert!(site.count(Count::SourceLimited) + site.count(Count::Flooded) > 50);
+}
+
+/// Phones behind an address that somebody floods from: whoever was here before is let in, as the caller finds.
+#[test]
+fn what_is_too_much_is_handed_over_for_a_second_look_so_often_and_then_dropped() {
+    let strangers = Strangers { per_source: 1, together: 1000, looks_per_source: 20, ..Strangers::default() };
+    let mut site = Site::new(FAMILIES[0], Settings { strangers, ..Settings::default() });
+    let mut seen = Vec::new();
+    send(&site.client, site.here, &vec![binding(); 200]);
+    while handled(&site.forwarder) < 200 {
+        site.forwarder.poll(None).unwrap();
+        while let Some(unknown) = site.forwarder.next_unknown() {
+            let Unknown::FromClient { client, excess, .. } = unknown else { panic!("{unknown:?}") };
+            seen.push(excess);
+            excess
+                .into_iter()
+                .for_each(|count| site.forwarder.judge(client, count, seen.len().is_multiple_of(2)));
+        }
+    }
+    let looks = seen.iter().filter(|excess| **excess == Some(Count::SourceLimited)).count() as u64;
+    assert!(seen[0].is_none() && (20..150).contains(&looks), "{seen:?}");
+    let (known, unknown) = (site.count(Count::Recognised), site.count(Count::UnknownFromClient));
+    assert!(known.abs_diff(looks / 2) <= 2, "{known} of {looks}");
+    assert_eq!(site.count(Count::SourceLimited) + known + unknown, 200);
 }
 
 #[test]

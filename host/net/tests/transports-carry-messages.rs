@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use carillon_net::authority::Authority;
-
-use carillon_net::transports::{Count, Limits};
+use carillon_net::tls::{asking_server_config, is_for, mutual_client_config};
+use carillon_net::transports::{Count, Limits, Server};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Destination, Transport};
 use carillon_wire::stun;
@@ -337,4 +337,137 @@ fn a_poll_that_waits_is_woken() {
     hub.turn(LONG);
     assert_eq!(hub.seen.woken, 1);
     other.join().unwrap().unwrap();
+}
+
+#[test]
+fn servers_prove_themselves_to_each_other_and_it_is_told_before_their_first_word() {
+    let (authority, stranger) = (Authority::create("ours").unwrap(), Authority::create("theirs").unwrap());
+    let identity = |by: &Authority, name: &str| by.issue(&[name], &[]).unwrap();
+    let trusted = [authority.certificate().clone()];
+    let asking = asking_server_config(&identity(&authority, "one.example.com"), &trusted).unwrap();
+    for (shown, names) in [
+        (Some(&authority), vec![("other.example.com", true), ("one.example.com", false)]),
+        (Some(&stranger), vec![]),
+        (None, vec![]),
+    ] {
+        let mut one = Hub::new(Limits::default());
+        let address = at("127.0.0.1:0");
+        let own = Dscp::new(8).unwrap();
+        let address =
+            one.transports.listen_marked(Transport::Tls, address, Some(asking.clone()), own).unwrap();
+        assert_eq!(one.transports.listening()[0].marks.as_ref().unwrap().v4, Some(own));
+        let mut other = Hub::new(Limits::default());
+        let tls = match shown {
+            Some(by) => mutual_client_config(&identity(by, "other.example.com"), &trusted).unwrap(),
+            None => carillon_net::tls::client_config(&trusted).unwrap(),
+        };
+        let server = Server { tls, name: "one.example.com".try_into().unwrap(), mark: Some(own) };
+        other.transports.set_servers([(address, server)].into());
+        other.send_to(Transport::Tls, address, &message("hello"));
+        other.until("outcome", |hub| {
+            one.turn(Duration::ZERO);
+            !one.seen.messages.is_empty() || !hub.seen.closed.is_empty()
+        });
+        assert_eq!(one.seen.messages.is_empty(), shown.is_some_and(|by| std::ptr::eq(by, &stranger)));
+        assert_eq!(one.seen.connected.len(), usize::from(!names.is_empty()));
+        for (name, expected) in names {
+            let (_, certificate) = &one.seen.connected[0];
+            assert_eq!(is_for(certificate.as_ref().unwrap(), name), expected, "{name}");
+        }
+        let (flow, certificate) = &other.seen.connected[0];
+        assert_eq!(flow.remote, address);
+        assert!(is_for(certificate.as_ref().unwrap(), "one.example.com"));
+    }
+}
+
+/// What opens a WebSocket.
+fn upgrade(origin: &str) -> Vec<u8> {
+    format!(
+        "GET / HTTP/1.1\r\nHost: sip.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: {origin}\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The head of an answer of HTTP.
+fn head(peer: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        peer.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// A short frame as clients send it, with a mask.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [1, 2, 3, 4];
+    let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+    [first, 0x80 | payload.len() as u8].into_iter().chain(mask).chain(masked).collect()
+}
+
+const PAGES: &str = "https://pages.example.com";
+
+#[test]
+fn a_websocket_carries_a_message_in_each_of_its_own_in_clear_and_over_tls() {
+    let authority = Authority::create("test").unwrap();
+    for transport in [Transport::Ws, Transport::Wss] {
+        let mut hub = Hub::new(Limits::default());
+        hub.transports.set_origins(&[PAGES.to_owned()]);
+        let tls = transport.is_secured().then(|| server(&authority));
+        let address = hub.transports.listen(transport, at("127.0.0.1:0"), tls).unwrap();
+        let config = client(&authority);
+        let peer = thread::spawn(move || {
+            let mut peer: Box<dyn Duplex> = match transport {
+                Transport::Wss => Box::new(connect_tls(address, &config)),
+                _ => Box::new(connect(address)),
+            };
+            let opening = [upgrade(PAGES), frame(0x81, &message("one")), frame(0x89, b"hi")].concat();
+            peer.write_all(&opening).unwrap();
+            assert!(head(&mut peer).starts_with("HTTP/1.1 101 "));
+            let mut read = [0; 4 + 8 + 4];
+            peer.read_exact(&mut read).unwrap();
+            assert_eq!(&read, b"\x8a\x02hi\x81\x06answer\x81\x02\r\n");
+            peer.write_all(&frame(0x88, b"")).unwrap();
+            let mut rest = Vec::new();
+            let _ = peer.read_to_end(&mut rest);
+            assert_eq!(rest, [0x88, 2, 3, 0xe8]);
+        });
+        hub.until_messages(1);
+        let (flow, bytes) = hub.seen.messages[0].clone();
+        assert_eq!((flow.transport, bytes), (transport, message("one")));
+        hub.answer(flow, b"answer");
+        // What is answered to a keep-alive is a message too.
+        hub.answer(flow, b"\r\n");
+        hub.until_connections(0);
+        peer.join().unwrap();
+        assert_eq!((&hub.seen.closed[..], hub.count(Count::EndedByPeer)), (&[flow][..], 1));
+        // Only clients open them.
+        hub.send_to(transport, address, b"nobody");
+        hub.until("a failure", |hub| hub.seen.failed == [(transport, address)]);
+    }
+}
+
+trait Duplex: Read + Write {}
+
+impl<T: Read + Write> Duplex for T {}
+
+#[test]
+fn a_page_from_elsewhere_is_told_that_it_may_not_and_what_is_no_websocket_that_it_is_none() {
+    let mut hub = Hub::new(Limits::default());
+    hub.transports.set_origins(&[PAGES.to_owned()]);
+    let address = hub.transports.listen(Transport::Ws, at("127.0.0.1:0"), None).unwrap();
+    for (number, (sent, status)) in
+        [(upgrade("https://evil.example.com"), "403"), (message("REGISTER"), "400")].into_iter().enumerate()
+    {
+        let mut peer = connect(address);
+        peer.write_all(&sent).unwrap();
+        hub.until("a refusal", |hub| hub.count(Count::UpgradeRefused) == number as u64 + 1);
+        hub.transports.flush();
+        assert!(head(&mut peer).starts_with(&format!("HTTP/1.1 {status} ")));
+        drop(peer);
+        hub.until_connections(0);
+    }
+    assert!(hub.seen.messages.is_empty() && hub.seen.closed.is_empty());
 }

@@ -181,6 +181,29 @@ fn half_open_tls_is_given_up() {
     let _ = thread.join().unwrap();
 }
 
+/// A handshake costs a signature: whoever shares a thread with them is not kept waiting for more than so many.
+#[test]
+fn handshakes_of_a_turn_are_few_and_all_have_their_turn() {
+    let authority = Authority::create("Carillon test").unwrap();
+    let limits = Limits { handshakes: 3, ..Limits::default() };
+    let (mut hub, address) = Hub::tls(limits, &authority);
+    let mut peers: Vec<_> = (0..20).map(|_| connect_tls(address, &client(&authority))).collect();
+    for peer in &mut peers {
+        peer.conn.write_tls(&mut peer.sock).unwrap();
+    }
+    hub.until("all", |hub| hub.count(Count::Accepted) == 20);
+    let mut steps = hub.count(Count::Handshake);
+    while steps < 20 {
+        hub.turn(Duration::from_millis(10));
+        let now = hub.count(Count::Handshake);
+        assert!(now - steps <= 3, "{steps} {now}");
+        steps = now;
+    }
+    hub.turn(Duration::ZERO);
+    let mut answered = [0; 1];
+    peers.iter_mut().for_each(|peer| peer.sock.read_exact(&mut answered).unwrap());
+}
+
 #[test]
 fn what_is_no_tls_gets_an_alert() {
     let authority = Authority::create("Carillon test").unwrap();

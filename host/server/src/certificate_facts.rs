@@ -1,9 +1,11 @@
 //! What our certificate says of itself: for administrators who ask which one is in use. It judges nothing; whether a
 //! certificate may be used is decided by rustls before.
 
+use carillon_qos::trust::day;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
 /// A certificate, as lists show it. What could not be read is empty.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -22,22 +24,66 @@ pub struct CertificateFacts {
     pub names: Vec<String>,
     /// SHA-1 of the whole certificate, hexadecimal.
     pub thumbprint: String,
+    /// How it was signed, as Windows says it: `sha256RSA`. Empty for what phones of its time do not know.
+    #[serde(default)]
+    pub signature: String,
+    /// Length of its key, if that is one of RSA.
+    #[serde(default)]
+    pub bits: Option<u16>,
+    /// SHA-256 of its public key, hexadecimal: the same in every certificate for one key.
+    #[serde(default)]
+    pub key: String,
 }
 
 impl CertificateFacts {
     /// Reads them (RFC 5280, 4.1).
-    pub(crate) fn of(certificate: &CertificateDer<'_>) -> CertificateFacts {
+    pub fn of(certificate: &CertificateDer<'_>) -> CertificateFacts {
         let thumbprint = hexadecimal(&Sha1::digest(certificate.as_ref()));
         let facts = Element::first(certificate.as_ref()).and_then(read).unwrap_or_default();
         CertificateFacts { thumbprint, ..facts }
     }
+
+    /// From when it holds, in seconds since 1970.
+    pub fn begins(&self) -> Option<i64> {
+        since_1970(&self.not_before)
+    }
+
+    /// Until when it holds, in seconds since 1970.
+    pub fn ends(&self) -> Option<i64> {
+        since_1970(&self.not_after)
+    }
+}
+
+/// `2026-11-21 18:05:59Z`.
+fn since_1970(text: &str) -> Option<i64> {
+    let (date, clock) = text.strip_suffix('Z')?.split_once(' ')?;
+    let mut clock = clock.split(':').map(|part| part.parse::<i64>().ok());
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    Some(day(date)? * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The common name of a certificate that has no alternative names at all; of any other it says nothing (RFC 6125, 6.4.4).
+pub(crate) fn common_name_alone(certificate: &CertificateDer<'_>) -> Option<String> {
+    let to_be_signed = Element::first(certificate.as_ref())?.children().next()?;
+    let mut fields = to_be_signed.children().filter(|field| field.tag != VERSION);
+    let subject = fields.nth(4)?;
+    let extensions = fields.find(|field| field.tag == EXTENSIONS);
+    if extensions.is_some_and(|extensions| alternative(extensions).is_some()) {
+        return None;
+    }
+    let is_name = |part: &Element<'_>| part.children().next().is_some_and(|id| id.content == COMMON_NAME);
+    // The last one is the most special.
+    let found = subject.children().flat_map(Element::children).filter(is_name).last()?;
+    found.children().nth(1).map(Element::text)
 }
 
 fn read(certificate: Element<'_>) -> Option<CertificateFacts> {
-    let to_be_signed = certificate.children().next()?;
+    let mut parts = certificate.children();
+    let (to_be_signed, algorithm) = (parts.next()?, parts.next()?);
     let mut fields = to_be_signed.children().filter(|field| field.tag != VERSION);
     let (serial, _, issuer, validity, subject) =
         (fields.next()?, fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let key = fields.next()?;
     let mut times = validity.children().map(time);
     Some(CertificateFacts {
         issuer: name(issuer),
@@ -47,6 +93,9 @@ fn read(certificate: Element<'_>) -> Option<CertificateFacts> {
         not_after: times.next()??,
         names: fields.find(|field| field.tag == EXTENSIONS).map(alternative_names).unwrap_or_default(),
         thumbprint: String::new(),
+        signature: algorithm.children().next().map(signature).unwrap_or_default(),
+        bits: rsa_bits(key),
+        key: hexadecimal(&Sha256::digest(key.content)),
     })
 }
 
@@ -54,8 +103,37 @@ const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 /// id-ce-subjectAltName.
 const ALTERNATIVE_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
+/// id-at-commonName.
+const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 /// The attributes that names are made of (RFC 4519), by the last part of 2.5.4.x.
 const ATTRIBUTES: [(u8, &str); 6] = [(3, "CN"), (6, "C"), (7, "L"), (8, "ST"), (10, "O"), (11, "OU")];
+
+/// What RSA signs with, by the last part of 1.2.840.113549.1.1.x (RFC 8017, A.2.4; RFC 3279, 2.2.1).
+const RSA: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+const SIGNATURES: [(u8, &str); 6] =
+    [(2, "md2RSA"), (4, "md5RSA"), (5, "sha1RSA"), (11, "sha256RSA"), (12, "sha384RSA"), (13, "sha512RSA")];
+/// rsaEncryption, likewise.
+const RSA_KEY: u8 = 1;
+
+fn of_rsa(algorithm: Element<'_>) -> Option<u8> {
+    algorithm.content.strip_prefix(&RSA).and_then(|rest| rest.first().copied())
+}
+
+fn signature(algorithm: Element<'_>) -> String {
+    let known = of_rsa(algorithm).and_then(|number| SIGNATURES.iter().find(|(known, _)| *known == number));
+    known.map(|(_, word)| (*word).to_owned()).unwrap_or_default()
+}
+
+/// From SubjectPublicKeyInfo: a bit string with the modulus and the exponent.
+fn rsa_bits(key: Element<'_>) -> Option<u16> {
+    let mut parts = key.children();
+    let (algorithm, bits) = (parts.next()?.children().next()?, parts.next()?);
+    of_rsa(algorithm).filter(|number| *number == RSA_KEY)?;
+    let modulus = Element::first(bits.content.strip_prefix(&[0])?)?.children().next()?.content;
+    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+    let first = modulus.get(zeros)?;
+    u16::try_from((modulus.len() - zeros) * 8 - first.leading_zeros() as usize).ok()
+}
 
 /// An element of DER (X.690).
 #[derive(Clone, Copy)]
@@ -132,12 +210,17 @@ fn time(time: Element<'_>) -> Option<String> {
     Some(format!("{date} {clock}"))
 }
 
-fn alternative_names(extensions: Element<'_>) -> Vec<String> {
+/// The extension with the alternative names.
+fn alternative(extensions: Element<'_>) -> Option<Element<'_>> {
     let named = |extension: &Element<'_>| {
         extension.children().next().is_some_and(|id| id.content == ALTERNATIVE_NAME)
     };
-    let found = extensions.children().flat_map(Element::children).find(named);
-    let value = found.and_then(|extension| extension.children().last()).map(|value| value.content);
+    extensions.children().flat_map(Element::children).find(named)
+}
+
+fn alternative_names(extensions: Element<'_>) -> Vec<String> {
+    let value =
+        alternative(extensions).and_then(|extension| extension.children().last()).map(|value| value.content);
     let names = value.and_then(Element::first);
     let shown = |name: Element<'_>| match (name.tag, name.content) {
         (0x82, _) => Some(name.text()),
@@ -171,6 +254,15 @@ mod tests {
         assert!(facts.not_before < facts.not_after && facts.not_after.ends_with('Z'), "{facts:?}");
         assert_eq!((facts.thumbprint.len(), facts.not_after.len()), (40, 20));
         assert!(!facts.serial.is_empty() && !facts.subject.is_empty(), "{facts:?}");
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_a_time() {
+        assert_eq!(since_1970("1970-01-01 00:00:00Z"), Some(0));
+        assert_eq!(since_1970("2000-02-29 00:00:00Z"), Some(951_782_400));
+        assert_eq!(since_1970("2024-05-31 09:12:44Z"), Some(1_717_146_764));
+        assert_eq!(since_1970("1969-12-31 00:00:00Z"), Some(-86_400));
+        assert_eq!(since_1970(""), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use carillon_qos::{Plan, TrafficClass};
 use carillon_signaling::{Request, User};
 use carillon_store::{Author, Error, PlanSource, Store};
 
+use crate::documents::UserDocument;
 use crate::estate::{change_mark, policy, signaling_mark};
 use crate::turn::Server;
 
@@ -56,6 +57,22 @@ impl Server {
         Ok(removed)
     }
 
+    /// Keeps what a user has written, and obeys it; its version. It has been checked.
+    pub(crate) fn put_document<T: UserDocument>(
+        &mut self,
+        aor: &str,
+        file: &T,
+        who: &str,
+    ) -> Result<u64, Error> {
+        let author = self.author(who);
+        let document = serde_json::to_string(file).unwrap_or_default();
+        let version = self.store.put_document(T::ABOUT, aor, &document, &author)?;
+        if let Ok(Some(request)) = file.request(aor.to_owned()) {
+            self.front_end.handle_request(self.clock.now(), request);
+        }
+        Ok(version)
+    }
+
     /// Has another plan hold, if the caller has seen the one that it replaces.
     pub(crate) fn put_plan(&mut self, toml: &str, seen: u64, who: &str) -> Result<u64, PlanRefused> {
         if seen != self.estate.plan_version {
@@ -96,6 +113,7 @@ impl Server {
         let management = self.policy.mark(TrafficClass::Management);
         self.management.send_if_modified(|mark| std::mem::replace(mark, management) != management);
         (self.estate.plan, self.estate.plan_version) = (plan.clone(), version);
+        self.versions.send_replace(version);
         self.front_end.handle_request(self.clock.now(), Request::SetPlan { plan, version });
         tracing::info!(version, "another version of the plan holds");
     }

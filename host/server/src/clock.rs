@@ -19,6 +19,11 @@ impl Clock {
         self.epoch + self.begun.elapsed()
     }
 
+    /// What the clock on the wall shows, which may have been set since: what people have agreed on is judged by it.
+    pub(crate) fn wall(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+
     /// When it was started.
     pub(crate) fn started(&self) -> Duration {
         self.epoch

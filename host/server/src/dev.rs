@@ -12,11 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::Plan;
-use carillon_signaling::Algorithms;
-use carillon_store::{Author, Store};
+use carillon_signaling::{Algorithms, Handling};
+use carillon_store::{Author, Retention, Store};
 use carillon_wire::sip::Transport;
 
-use crate::config::{Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Registrations};
+use crate::config::{
+    CallRecordsConfig, Calls, Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Names,
+    Registrations,
+};
 use crate::users::{NewUser, Rules};
 
 /// Who may sign in.
@@ -107,6 +110,13 @@ fn config(options: &Options) -> Config {
         certificate: Certificate::Authority(directory.clone()),
         trusted: Vec::new(),
         registrations: Registrations { min: 60, default: 3600, max: 86_400 },
+        watchers: Handling::Allow,
+        records: CallRecordsConfig {
+            file: directory.join("records.db"),
+            keep: Retention { age: Duration::from_secs(90 * 86_400), legs: 100_000 },
+            names: Names::Whole,
+        },
+        calls: Calls::default(),
         limits: Limits {
             connections: 1000,
             unproven_per_source: 1000,
@@ -115,6 +125,12 @@ fn config(options: &Options) -> Config {
             waiting: 64 << 20,
             body: 1 << 20,
         },
+        relays: None,
+        https: None,
+        administration: false,
+        origins: Vec::new(),
+        edges: Vec::new(),
+        edge: None,
         admin_socket: directory.join("admin.sock"),
         metrics: options.metrics,
         log: Log { level: options.log.clone(), json: false },
@@ -196,7 +212,9 @@ fn add_users(config: &Config, users: &[(String, String)]) -> Result<(), DevError
     let rules = Rules::new(config, &config.plan.plan);
     let new = users.iter().map(|(name, password)| {
         let (name, password) = (name.clone(), password.clone());
-        rules.user(&NewUser { name, password, site: None, digest: None }).map_err(DevError::User)
+        rules
+            .user(&NewUser { name, password, site: None, number: None, digest: None })
+            .map_err(DevError::User)
     });
     let mut new = new.collect::<Result<Vec<_>, _>>()?;
     let known = store.load_users().map_err(DevError::Store)?;

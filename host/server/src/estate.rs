@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use carillon_qos::plan::{RolePolicy, Scope};
 use carillon_qos::{Plan, Role, TrafficClass};
-use carillon_signaling::Listener;
+use carillon_signaling::{Issuer, Listener, RelayCredential, Relays};
 use carillon_store::{Error, Store};
 use carillon_wire::ip::Dscp;
 
 use crate::certificate_facts::CertificateFacts;
-use crate::config::{Config, ConfiguredPlan, ListenerConfig};
+use crate::config::{Config, ConfiguredPlan, ListenerConfig, UserRelays};
 use crate::users::Rules;
 
 /// Configuration, plan and listeners.
@@ -43,6 +43,11 @@ impl Estate {
         self.listeners.iter().map(|bound| bound.listener(&self.config.name)).collect()
     }
 
+    /// The relays of the users, as the Front End gives them.
+    pub(crate) fn relays(&self) -> Option<Relays> {
+        self.config.relays.as_ref().map(relays)
+    }
+
     /// Who may be a user.
     pub(crate) fn rules(&self) -> Rules {
         Rules::new(&self.config, &self.plan)
@@ -58,6 +63,16 @@ impl Bound {
             algorithms: self.config.algorithms,
         }
     }
+}
+
+/// Relays with credentials made of a secret.
+fn relays(config: &UserRelays) -> Relays {
+    let secret = config.secret.clone();
+    let issue = move |user: &str, class, expires| {
+        let made = carillon_relay::issue(&secret.0, user, class, expires);
+        RelayCredential { class, username: made.username, password: made.password }
+    };
+    Relays { servers: config.servers.clone(), lifetime: config.lifetime, issuer: Issuer(Arc::new(issue)) }
 }
 
 /// What the plan says of a Front End.

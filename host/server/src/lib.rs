@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod call_rules;
+pub mod calls;
 mod certificate;
 mod certificate_facts;
 mod changes;
@@ -11,22 +13,29 @@ mod clock;
 pub mod config;
 mod desk;
 pub mod dev;
+pub mod documents;
 pub mod edge;
 mod estate;
 mod log;
 mod metrics;
 pub mod offline;
+mod records;
 mod reload;
+mod replication;
+pub mod roles;
+pub mod rosters;
 mod service;
 mod signals;
 mod start;
 pub mod status;
+mod tls_door;
 pub mod turn;
 pub mod users;
 
 pub use certificate::CertificateError;
 pub use certificate_facts::CertificateFacts;
 pub use desk::{Busy, Desk, Health};
+pub use replication::EdgeRow;
 pub use service::{Ready, ServiceError, serve};
 pub use start::{StartError, start};
 

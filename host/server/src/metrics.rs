@@ -49,6 +49,7 @@ impl Server {
         self.front_end_metrics(&mut page);
         self.transport_metrics(&mut page);
         self.turn_metrics(&mut page);
+        self.record_metrics(&mut page);
         self.lease_metrics(&mut page);
         page.0
     }
@@ -57,7 +58,15 @@ impl Server {
         let counts = self.front_end.counts();
         page.one("users", "gauge", "Users that may sign in.", counts.users);
         page.one("registrations", "gauge", "Contacts that are signed in.", counts.registrations);
+        page.one("messages_waiting", "gauge", "Messages that wait for their users.", counts.letters);
         page.one("calls", "gauge", "Calls that are up.", counts.calls);
+        page.one("watchers", "gauge", "Subscriptions to presence.", counts.watchers);
+        page.one(
+            "publications",
+            "gauge",
+            "Documents of presence that devices have published.",
+            counts.publications,
+        );
         let transactions = [("server", counts.server_transactions), ("client", counts.client_transactions)];
         page.many("transactions", "gauge", "SIP transactions.", "side", transactions);
         page.one("outputs_waiting", "gauge", "Wishes of the core that were not taken yet.", counts.queued);
@@ -117,6 +126,25 @@ impl Server {
         page.one("commits_total", "counter", "Transactions of the store.", commits.transactions);
         page.one("commit_changes_total", "counter", "Changes saved in them.", commits.changes);
         page.one("commit_failures_total", "counter", "Transactions that failed.", commits.failures);
+    }
+
+    fn record_metrics(&self, page: &mut Page) {
+        let (counts, waiting) = (self.records.counts, self.records.waiting());
+        page.one(
+            "records_written_total",
+            "counter",
+            "Call records written, each time counted.",
+            counts.written,
+        );
+        page.one("records_waiting", "gauge", "Call records that wait to be written.", waiting);
+        page.one(
+            "records_failures_total",
+            "counter",
+            "Transactions of the call records that failed.",
+            counts.failures,
+        );
+        page.one("records_lost_total", "counter", "Call records that could not be written.", counts.lost);
+        page.one("records_unknown_total", "counter", "Reports of calls that are not known.", counts.unknown);
     }
 
     fn lease_metrics(&self, page: &mut Page) {

@@ -2,13 +2,15 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use carillon_signaling::User;
 use carillon_store::{Author, Store};
 
 use crate::admin::{Imported, UserRow};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::documents::UserDocument;
 use crate::start::{StartError, check_realm};
-use crate::users::{NewUser, Rules};
+use crate::users::{NewUser, Rules, number_of};
 
 /// The store of a configuration.
 pub struct Offline {
@@ -51,6 +53,39 @@ impl Offline {
         let users = self.rules.users(new).map_err(|wrong| OfflineError::Refused(wrong.join("\n")))?;
         let versions = self.store.import_users(&users, &self.author).map_err(OfflineError::Store)?;
         Ok(Imported::from_versions(&versions))
+    }
+
+    /// Gives a user another number, or none.
+    pub fn put_number(&mut self, name: &str, number: Option<&str>) -> Result<(), OfflineError> {
+        let number = number.map(number_of).transpose().map_err(OfflineError::Refused)?;
+        let record = self.store.user(&self.known(name)?).map_err(OfflineError::Store)?;
+        let users = record.into_iter().map(|record| User { number: number.clone(), ..record.user });
+        let users: Vec<User> = users.collect();
+        self.store.import_users(&users, &self.author).map(drop).map_err(OfflineError::Store)
+    }
+
+    /// A document of a user.
+    pub fn document<T: UserDocument>(&self, name: &str) -> Result<T, OfflineError> {
+        let record = self.store.document(T::ABOUT, &self.known(name)?).map_err(OfflineError::Store)?;
+        let unreadable =
+            |error| OfflineError::Refused(format!("the {} in the store can't be read: {error}", T::NAME));
+        record.map_or(Ok(T::default()), |record| serde_json::from_str(&record.document).map_err(unreadable))
+    }
+
+    /// Puts it in place of what there is.
+    pub fn put_document<T: UserDocument>(&mut self, name: &str, document: &T) -> Result<(), OfflineError> {
+        document.check().map_err(|wrong| OfflineError::Refused(wrong.join("\n")))?;
+        let aor = self.known(name)?;
+        let text =
+            serde_json::to_string(document).map_err(|error| OfflineError::Refused(error.to_string()))?;
+        self.store.put_document(T::ABOUT, &aor, &text, &self.author).map(drop).map_err(OfflineError::Store)
+    }
+
+    /// The address of record of somebody who is a user.
+    fn known(&self, name: &str) -> Result<String, OfflineError> {
+        let aor = self.rules.aor(name).map_err(OfflineError::Refused)?;
+        let user = self.store.user(&aor).map_err(OfflineError::Store)?;
+        user.map(|_| aor).ok_or_else(|| OfflineError::Refused("there is no such user".to_owned()))
     }
 
     /// Removes a user; false if there was none.

@@ -8,7 +8,6 @@ use carillon_net::notify::reloading;
 use carillon_qos::Plan;
 use carillon_signaling::Request;
 use carillon_store::PlanSource;
-use carillon_wire::sip::Transport;
 use rustls::{ClientConfig, ServerConfig};
 use serde::Serialize;
 
@@ -67,14 +66,27 @@ impl Server {
             }
         };
         self.close_but(&listeners, &self.estate.listeners.clone());
+        self.greeting.send_replace(tls.clone());
         self.greet_with(tls, &listeners);
+        let servers = ours.as_ref().map(|ours| ours.servers.clone());
+        self.transports.set_servers(servers.unwrap_or_default());
         self.estate.certificate = ours.map(|ours| ours.facts);
         self.transports.set_client_tls(client_tls, None);
         let after_restart = self.estate.config.differs_until_restart(&config);
+        let relays = self.estate.config.relays != config.relays;
+        let calls = self.estate.config.calls != config.calls;
         self.estate.config = self.estate.config.clone().reloaded(config);
         self.estate.listeners = listeners;
         let listeners = self.estate.front_end_listeners();
         self.front_end.handle_request(self.clock.now(), Request::SetListeners(listeners));
+        if calls {
+            let request = self.estate.config.calls.request();
+            self.front_end.handle_request(self.clock.now(), request);
+        }
+        if relays {
+            let relays = self.estate.relays();
+            self.front_end.handle_request(self.clock.now(), Request::SetRelays(relays));
+        }
         if version != self.estate.plan_version {
             self.obey(plan, version);
         }
@@ -133,7 +145,7 @@ impl Server {
 
     fn greet_with(&mut self, tls: Option<Arc<ServerConfig>>, listeners: &[Bound]) {
         let Some(tls) = tls else { return };
-        for bound in listeners.iter().filter(|bound| bound.config.transport == Transport::Tls) {
+        for bound in listeners.iter().filter(|bound| bound.config.transport.is_secured()) {
             self.transports.reload_tls(bound.address, tls.clone());
         }
     }

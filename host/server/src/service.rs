@@ -10,7 +10,7 @@ use carillon_wire::sip::Transport;
 use crate::admin;
 use crate::config::Config;
 use crate::start::{StartError, start};
-use crate::{log, signals};
+use crate::{log, replication, signals};
 
 /// Where a running server is reached.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,7 @@ pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) ->
     log::begin(&config.log);
     let (server, desk) = start(config.clone(), file.map(Path::to_owned)).map_err(ServiceError::Start)?;
     let admin = admin::of_front_end(&config, &server, desk.clone()).map_err(ServiceError::Admin)?;
+    let replication = replication::start(&server, &desk).map_err(ServiceError::Kernel)?;
     let _signals = signals::listen(desk).map_err(ServiceError::Kernel)?;
     let listeners =
         server.estate.listeners.iter().map(|bound| (bound.config.transport, bound.address)).collect();
@@ -48,7 +49,7 @@ pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) ->
     tell("READY=1");
     let over = server.run();
     tell("STOPPING=1");
-    drop(admin);
+    drop((admin, replication));
     tracing::info!("stopped");
     over.map_err(ServiceError::Kernel)
 }

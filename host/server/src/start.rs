@@ -10,17 +10,21 @@ use carillon_net::bind_error::BindError;
 use carillon_net::lease::Leases;
 use carillon_net::transports::{Listening, Transports};
 use carillon_qos::TrafficClass;
-use carillon_signaling::{Binding, Expires, FrontEnd};
-use carillon_store::{Author, Bindings, PlanSource, Store};
+use carillon_signaling::{Binding, Expires, FrontEnd, Handling, Request, Roster, Saved};
+use carillon_store::{Author, Bindings, Document, DocumentRecord, PlanSource, Store};
 use carillon_wire::sip::{Flow, Transport};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
+use crate::call_rules::CallRulesFile;
 use crate::certificate::{CertificateError, client_tls, server_tls};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerConfig};
 use crate::desk::{Desk, Health};
+use crate::documents::UserDocument;
 use crate::estate::{Bound, Estate, choose_plan, policy, signaling_mark};
+use crate::records::RecordBook;
+use crate::rosters::RosterFile;
 use crate::turn::{Server, TurnCounts};
 
 /// Media serves both families from one socket.
@@ -68,27 +72,36 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let certificate = if config.needs_certificate() { Some(server_tls(&config)?) } else { None };
     let tls = certificate.as_ref().map(|ours| Arc::clone(&ours.tls));
     transports.set_client_tls(client_tls(&config)?, None);
+    transports.set_servers(certificate.as_ref().map(|ours| ours.servers.clone()).unwrap_or_default());
+    transports.set_origins(&config.origins);
     let mut listeners = Vec::new();
     for listener in &config.listeners {
         listeners.push(listen(&mut transports, listener, tls.clone())?);
     }
+    let greeting = watch::Sender::new(tls);
     let certificate = certificate.map(|ours| ours.facts);
     let estate = Estate { config, file, plan, plan_version, listeners, mark, certificate };
     let bindings = load_bindings(&store, clock.now())?;
     let counts = TurnCounts { unreadable: bindings.unreadable.len() as u64, ..TurnCounts::default() };
     let front_end = front_end(&estate, &mut store, bindings.readable, &transports.listening(), clock.now())?;
+    let records = record_book(&estate, &store, clock.now())?;
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
     let management = watch::Sender::new(policy.mark(TrafficClass::Management));
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
+    let edges = crate::replication::rows(&estate.config);
     let server = Server {
         transports,
         leases,
         front_end,
         policy,
         store,
+        records,
         estate,
         management,
+        versions: watch::Sender::new(plan_version),
+        edges,
+        greeting,
         clock,
         health,
         orders,
@@ -106,7 +119,7 @@ pub(crate) fn listen(
     listener: &ListenerConfig,
     tls: Option<Arc<ServerConfig>>,
 ) -> Result<Bound, BindError> {
-    let tls = tls.filter(|_| listener.transport == Transport::Tls);
+    let tls = tls.filter(|_| listener.transport.is_secured());
     let address = transports.listen(listener.transport, listener.address, tls)?;
     Ok(Bound { config: listener.clone(), address })
 }
@@ -137,6 +150,12 @@ fn load_bindings(store: &Store, now: Duration) -> Result<Bindings, StartError> {
     Ok(bindings)
 }
 
+/// After the core was made: the store has its seed.
+fn record_book(estate: &Estate, store: &Store, now: Duration) -> Result<RecordBook, StartError> {
+    let seed = store.seed()?.unwrap_or_default();
+    Ok(RecordBook::open(&estate.config.records, seed, now)?)
+}
+
 fn front_end(
     estate: &Estate,
     store: &mut Store,
@@ -153,11 +172,43 @@ fn front_end(
         plan: estate.plan.clone(),
         plan_version: estate.plan_version,
         expires: Expires { min: registrations.min, max: registrations.max, default: registrations.default },
+        watchers: estate.config.watchers,
+        edge: estate.config.edge.clone(),
         limits: estate.config.limits.front_end(),
     };
     let bindings = bindings.into_iter().enumerate();
     let bindings = bindings.map(|(number, binding)| revived(binding, number as u64, listening)).collect();
-    Ok(FrontEnd::new(config, store.load_users()?, bindings, seed(store)?, now))
+    let (publications, letters) = (store.load_publications(now)?, store.load_letters(now)?);
+    let saved = Saved { bindings, publications, letters };
+    let mut front_end = FrontEnd::new(config, store.load_users()?, saved, seed(store)?, now);
+    front_end.handle_request(now, Request::SetRelays(estate.relays()));
+    front_end.handle_request(now, estate.config.calls.request());
+    for record in store.load_documents(Document::Roster)? {
+        set_roster(&mut front_end, now, record);
+    }
+    for record in store.load_documents(Document::CallRules)? {
+        set_rules(&mut front_end, now, record);
+    }
+    Ok(front_end)
+}
+
+/// Where it can't be read any more whom a user lets watch, everybody waits.
+fn set_roster(front_end: &mut FrontEnd, now: Duration, record: DocumentRecord) {
+    let file = serde_json::from_str::<RosterFile>(&record.document);
+    let roster = file.ok().and_then(|file| file.roster().ok()).unwrap_or_else(|| {
+        tracing::error!("a roster in the store can't be read: its user's watchers have to wait");
+        Roster { others: Some(Handling::Confirm), ..Roster::default() }
+    });
+    front_end.handle_request(now, Request::SetRoster { aor: record.aor, roster });
+}
+
+/// Where it can't be read any more what becomes of a user's calls, its phones ring.
+fn set_rules(front_end: &mut FrontEnd, now: Duration, record: DocumentRecord) {
+    let file = serde_json::from_str::<CallRulesFile>(&record.document);
+    match file.ok().and_then(|file| file.request(record.aor).ok().flatten()) {
+        Some(request) => front_end.handle_request(now, request),
+        None => tracing::error!("call rules in the store can't be read: the user's calls go to its phones"),
+    }
 }
 
 /// Numbers of flows begin anew with the process, and one of before must not be mistaken for one of now. A UDP flow gets the
@@ -171,7 +222,7 @@ fn revived(binding: Binding, number: u64, listening: &[Listening]) -> Binding {
     };
     let id = match binding.flow.transport {
         Transport::Udp => listening.iter().find(here).map(|listening| listening.id),
-        Transport::Tcp | Transport::Tls => None,
+        _ => None,
     };
     Binding { flow: Flow { id: id.unwrap_or(u64::MAX - number), ..binding.flow }, ..binding }
 }

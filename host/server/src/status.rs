@@ -8,6 +8,7 @@ use carillon_qos::TrafficClass;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate_facts::CertificateFacts;
+use crate::replication::EdgeRow;
 use crate::turn::Server;
 
 /// Users on an old plan that are named; the others are only counted.
@@ -44,6 +45,9 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// Media ports of this server by class.
     pub leases: Vec<LeaseStatus>,
+    /// Edges, and what they have of the plan.
+    #[serde(default)]
+    pub edges: Vec<EdgeRow>,
     /// What phones see over TLS; none where nothing speaks it.
     #[serde(default)]
     pub certificate: Option<CertificateFacts>,
@@ -122,6 +126,7 @@ impl Server {
             plan: self.plan_status(now)?,
             listeners: self.transports.listening().iter().map(|l| self.listener_status(l)).collect(),
             leases: self.lease_status(),
+            edges: self.edges.clone(),
             certificate: self.estate.certificate.clone(),
         })
     }

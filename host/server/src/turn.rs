@@ -22,11 +22,16 @@ use carillon_qos::plan::RolePolicy;
 use carillon_signaling::{Change, Event, FrontEnd, Output};
 use carillon_store::Store;
 use carillon_wire::ip::Dscp;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
+use crate::certificate::is_ours;
 use crate::clock::Clock;
 use crate::desk::{Health, Orders};
 use crate::estate::Estate;
+use crate::records::RecordBook;
+use crate::replication::EdgeRow;
 
 /// How long to wait before a failed commit is tried again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -43,10 +48,18 @@ pub struct Server {
     pub(crate) leases: Leases,
     /// What must outlive the process.
     pub(crate) store: Store,
+    /// Records of calls, which nothing waits for.
+    pub(crate) records: RecordBook,
     /// What the server was told to be: configuration, plan, listeners.
     pub(crate) estate: Estate,
     /// The mark of health and metrics, for the thread that serves them.
     pub(crate) management: watch::Sender<Dscp>,
+    /// The version of the plan, for the thread that sends it to Edges.
+    pub(crate) versions: watch::Sender<u64>,
+    /// What Edges have of it.
+    pub(crate) edges: Vec<EdgeRow>,
+    /// What connections over HTTPS are greeted with, for the same thread.
+    pub(crate) greeting: watch::Sender<Option<Arc<ServerConfig>>>,
     pub(crate) clock: Clock,
     pub(crate) health: Arc<Health>,
     /// What administrators want, see `desk`.
@@ -82,6 +95,7 @@ impl Server {
         while !self.is_over() {
             self.turn()?;
         }
+        self.records.finish(self.clock.now());
         Ok(())
     }
 
@@ -98,7 +112,7 @@ impl Server {
     ///    that are there. Each is whole, and is shown to the core where it lies in the receive buffer: nothing is copied.
     fn receive(&mut self) -> io::Result<()> {
         let (clock, core, counts) = (&self.clock, &mut self.front_end, &mut self.counts);
-        let next = [core.poll_timeout(), self.until].into_iter().flatten().min();
+        let next = [core.poll_timeout(), self.until, Some(self.records.next())].into_iter().flatten().min();
         let wait = next.map(|at| at.saturating_sub(clock.now()));
         let wait = if self.orders.are_waiting() { Some(Duration::ZERO) } else { wait };
         counts.turns += 1;
@@ -111,6 +125,10 @@ impl Server {
                 }
                 Incoming::Wrong { flow, bytes, answer } => core.handle_wrong(flow, bytes, answer),
                 Incoming::Garbage { counter } => *counts.garbage.entry(counter).or_default() += 1,
+                Incoming::Connected { flow, certificate } => {
+                    let names: Vec<String> = core.names().map(str::to_owned).collect();
+                    core.handle_connected(flow, &proven(certificate, &names, is_ours));
+                }
                 Incoming::Closed { flow } => core.handle_closed(now, flow),
                 Incoming::Failed { transport, remote } => core.handle_failed(now, transport, remote),
                 Incoming::Woken => {}
@@ -133,6 +151,7 @@ impl Server {
             match output {
                 Output::Save(change) => self.changes.push(change),
                 Output::Event(event) => self.note(&event),
+                Output::Record(record) => self.records.add(now, *record),
                 Output::Transmit(_) | Output::Trust(_) | Output::Close(_) => self.leaving.push(output),
             }
         }
@@ -179,10 +198,12 @@ impl Server {
                 }
                 Output::Trust(flow) => self.transports.trust(flow),
                 Output::Close(flow) => self.transports.close(flow),
-                Output::Save(_) | Output::Event(_) => {}
+                Output::Save(_) | Output::Event(_) | Output::Record(_) => {}
             }
         }
         self.transports.flush();
+        // What has happened is recorded when nobody waits for it any more.
+        self.records.settle(self.clock.now());
     }
 
     /// Names and addresses are told to those who look for a fault (debug), never to everybody's log.
@@ -200,6 +221,16 @@ impl Server {
         let counts = self.front_end.counts();
         counts.calls == 0 && counts.unanswered == 0
     }
+}
+
+/// Those of the names that a certificate is for.
+pub(crate) fn proven<'a>(
+    certificate: Option<&CertificateDer<'_>>,
+    names: &'a [String],
+    is_for: fn(&CertificateDer<'_>, &str) -> bool,
+) -> Vec<&'a str> {
+    let Some(certificate) = certificate else { return Vec::new() };
+    names.iter().map(String::as_str).filter(|name| is_for(certificate, name)).collect()
 }
 
 /// The name under which an event is counted.

@@ -2,12 +2,14 @@
 //!
 //! The one place for these rules: the admin API and `carillon user` beside a stopped server both ask here.
 
-mod csv;
+pub mod csv;
 mod list;
+
+use std::collections::BTreeMap;
 
 use carillon_qos::Plan;
 use carillon_qos::plan::nearest;
-use carillon_signaling::{Algorithms, Ha1, User};
+use carillon_signaling::{Algorithms, Ha1, Number, User};
 use serde::{Deserialize, Serialize};
 
 pub use list::UserList;
@@ -28,6 +30,9 @@ pub struct NewUser {
     /// The site of the plan that the user belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
+    /// The number by which the user is called: `+49301234`, perhaps with separators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
     /// What this user is challenged with, if not what the listener says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
@@ -91,6 +96,7 @@ impl Rules {
         if new.password.chars().any(char::is_control) {
             return Err("the password holds a control character".to_owned());
         }
+        new.number.as_deref().map(number_of).transpose()?;
         match new.site.as_deref().filter(|site| !self.sites.iter().any(|known| known == site)) {
             Some(site) => Err(self.unknown_site(site)),
             None => Ok(aor),
@@ -99,14 +105,22 @@ impl Rules {
 
     /// What is wrong with each of those that are wrong, by its place.
     pub fn check_all(&self, new: &[NewUser]) -> Vec<(usize, String)> {
-        new.iter().enumerate().filter_map(|(place, new)| Some((place, self.check(new).err()?))).collect()
+        let mut numbers = BTreeMap::new();
+        let mut twice = |new: &NewUser| {
+            let number = number_of(new.number.as_deref()?).ok()?;
+            let first = numbers.insert(number.clone(), new.name.clone())?;
+            Some(format!("{number} is the number of {first} already"))
+        };
+        let all = new.iter().enumerate();
+        all.filter_map(|(place, new)| Some((place, self.check(new).err().or_else(|| twice(new))?))).collect()
     }
 
     /// The user, with the password hashed.
     pub fn user(&self, new: &NewUser) -> Result<User, String> {
         let aor = self.check(new)?;
         let ha1 = Ha1::of(&aor, &self.realm, &new.password);
-        Ok(User { aor, ha1, algorithms: new.digest.map(Algorithms::from), site: new.site.clone() })
+        let number = new.number.as_deref().map(number_of).transpose()?;
+        Ok(User { aor, ha1, algorithms: new.digest.map(Algorithms::from), site: new.site.clone(), number })
     }
 
     /// All the users, or why some are refused.
@@ -125,6 +139,13 @@ impl Rules {
             None => format!("site `{site}` is not in the plan; sites are {}", self.sites.join(", ")),
         }
     }
+}
+
+/// Reads a number as people write it, with separators.
+pub(crate) fn number_of(text: &str) -> Result<Number, String> {
+    let bare: String = text.chars().filter(|c| !" -.()/".contains(*c)).collect();
+    Number::parse(&bare)
+        .ok_or_else(|| format!("`{text}` is no number: + and up to 15 digits, the country first"))
 }
 
 /// Never shows the password.

@@ -17,6 +17,13 @@ fn read(text: &str) -> Result<Config, String> {
         .map_err(|refusal| refusal.to_string().replace("/etc/carillon/carillon.toml: ", ""))
 }
 
+/// The same where every file that is named says this.
+fn read_with(text: &str, content: &'static str) -> Result<Config, String> {
+    let read = |_: &Path| Ok(content.as_bytes().to_vec());
+    Config::from_toml_with(text, Path::new("/etc/carillon/carillon.toml"), &read)
+        .map_err(|refusal| refusal.to_string().replace("/etc/carillon/carillon.toml: ", ""))
+}
+
 /// The mistakes of a good file with this behind it.
 fn wrong(text: &str) -> String {
     read(&format!("{GOOD}{text}")).unwrap_err()
@@ -64,6 +71,81 @@ fn plain_listeners_are_switched_on_one_by_one() {
 }
 
 #[test]
+fn relays_are_told_by_place_and_port_with_what_opens_them() {
+    let text = format!(
+        "{GOOD}[relay]\nservers = [\"edge.example.com\", \"2001:db8::5\"]\nsecret = \"s\"\nlifetime = 60\n\
+         tls = 5349\nvideo = 4480\n[https]\nlisten = \"[::]:8443\"\n"
+    );
+    let config = read_with(&text, "a secret of the test\n").unwrap();
+    let relays = config.relays.clone().unwrap();
+    let uris: Vec<String> = relays.servers.iter().map(|server| server.uri.to_string()).collect();
+    let of = |host: &str| {
+        [
+            format!("turn:{host}:3478?transport=udp"),
+            format!("turn:{host}:3479?transport=udp"),
+            format!("turn:{host}:4480?transport=udp"),
+            format!("turn:{host}:3481?transport=udp"),
+            format!("turn:{host}:443?transport=tcp"),
+            format!("turns:{host}:5349?transport=tcp"),
+        ]
+    };
+    assert_eq!(uris, [of("edge.example.com"), of("[2001:db8::5]")].concat());
+    assert_eq!(
+        (relays.secret.0.as_str(), relays.lifetime),
+        ("a secret of the test", Duration::from_secs(60))
+    );
+    assert!(!format!("{config:?}").contains("a secret of"), "no secret in a debug text");
+    assert_eq!(read(GOOD).unwrap().relays, None);
+    assert_eq!(read(GOOD).unwrap().differs_until_restart(&config), ["https"], "relays change by a reload");
+}
+
+#[test]
+fn relays_that_nobody_could_use_are_refused() {
+    let secret = "secret = \"s\"\n";
+    for (text, content, expected) in [
+        (
+            "[relay]\nservers = [\"e\"]\n".to_owned(),
+            "",
+            "line 5: relay.servers: needs a `secret` beside it: without one no credential can be made",
+        ),
+        (
+            format!("[relay]\n{secret}"),
+            "",
+            "line 5: relay.secret: needs `servers` beside it: where the relays are",
+        ),
+        (
+            format!("[relay]\nservers = [\"e\"]\n{secret}"),
+            "too short\n",
+            "line 6: relay.secret: `/etc/carillon/s` holds less than 16 characters",
+        ),
+        (
+            format!("[relay]\nservers = [\"e:3478\"]\n{secret}"),
+            "a secret of the test",
+            "line 5: relay.servers: \"e:3478\" is neither a host name nor an IP address (ports have keys of their own)",
+        ),
+        (
+            "[https]\nlisten = \"[::]:8443\"\n".to_owned(),
+            "",
+            "line 5: https.listen: has nothing to give: [relay] names no `servers`, no listener speaks wss or ws, and `administration` is off",
+        ),
+        (
+            format!("[relay]\nservers = [\"e\"]\n{secret}[https]\nlisten = \"8443\"\n"),
+            "a secret of the test",
+            "line 8: https.listen: \"8443\" is no ADDRESS:PORT, such as [::]:8443",
+        ),
+        (
+            format!(
+                "[relay]\nservers = [\"e\"]\n{secret}[https]\nlisten = \"[::]:8443\"\norigins = [\"example.com\"]\n"
+            ),
+            "a secret of the test",
+            "line 9: https.origins: \"example.com\" is no origin such as \"https://example.com\" (scheme and host, no path)",
+        ),
+    ] {
+        assert_eq!(read_with(&format!("{GOOD}{text}"), content).unwrap_err(), expected, "{text}");
+    }
+}
+
+#[test]
 fn every_limit_can_be_set() {
     let text = "[limits]\nconnections = 1\nunproven-per-source = 2\ncalls = 3\ntransactions = 4\nwaiting = 5\nbody = 6\n";
     let limits = Limits {
@@ -105,7 +187,7 @@ line 1: name: is missing; for example name = \"sip.example.com\"
 line 1: domains: \"exa mple.com\" is no domain name
 line 2: plan: \"lync-klaud\" is no preset, and no file that can be read (No such file or directory (os error 2)); did you mean the preset `lync-kloud`?
 line 3: naem: unknown key; did you mean `name`?
-line 5: listeners[0].transport: expected one of \"tls\", \"tcp\", \"udp\", found \"sctp\"
+line 5: listeners[0].transport: expected one of \"tls\", \"tcp\", \"udp\", \"wss\", \"ws\", found \"sctp\"
 line 6: listeners[0].adress: unknown key; did you mean `address`?
 line 9: listeners[1].address: \"sip.example.com\" is no IP address (ports have keys of their own)
 line 10: listeners[1].port: expected a whole number from 1 to 65535, found 70000
@@ -121,7 +203,7 @@ fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
         (
             "x-y-z = 1\n",
-            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, limits, admin, metrics, log, service",
+            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, presence, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
         ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),
@@ -241,12 +323,11 @@ fn the_sample_with_every_key_set_is_a_good_file_too() {
         .map(|line| {
             let bare = line.strip_prefix("# ").unwrap_or(line);
             let is_key = bare.split_once(" = ").is_some_and(|(key, _)| keys.contains(&key));
-            if is_key || bare.starts_with("[[") { bare.to_owned() } else { line.to_owned() }
+            let is_head = bare.starts_with('[') && bare.ends_with(']');
+            if is_key || is_head { bare.to_owned() } else { line.to_owned() }
         })
-        // These name files that are not there.
-        .filter(|line| !["certificate = ", "key = ", "trusted = "].iter().any(|key| line.starts_with(key)))
         .collect();
-    let config = read(&set.join("\n")).unwrap();
+    let config = read_with(&set.join("\n"), "of sixteen letters").unwrap();
     assert_eq!(config.metrics, Some("127.0.0.1:9061".parse().unwrap()));
     assert_eq!(config.listeners.first().unwrap().advertised.as_deref(), Some("sip.example.com:5061"));
 }
@@ -265,4 +346,29 @@ fn the_packaged_samples_are_those_that_the_program_prints() {
         sample(ServerRole::Edge),
         "run: carillon check-config --sample edge > packaging/edge.toml"
     );
+}
+
+#[test]
+fn rules_for_dialled_numbers_are_read_in_order_and_their_mistakes_are_told() {
+    let rules = "[calls]\nvoicemail = \"Voicemail@example.com\"\n\
+        [[dialling]]\nsite = \"Berlin\"\ndialled = \"^([1-9][0-9]{3})$\"\nnumber = \"+4930123456$1\"\n\
+        [[dialling]]\ndialled = \"^0([1-9][0-9]+)$\"\nnumber = \"+49$1\"\n";
+    let calls = read(&format!("{GOOD}{rules}")).unwrap().calls;
+    assert_eq!(calls.voicemail.as_deref(), Some("voicemail@example.com"));
+    let number = |site, dialled| {
+        calls.dialling.number_of(site, dialled).map(|(number, rule)| (number.to_string(), rule))
+    };
+    assert_eq!(number(Some("Berlin"), "7042"), Ok(("+49301234567042".to_owned(), Some(0))));
+    assert_eq!(number(Some("Prague"), "0301234"), Ok(("+49301234".to_owned(), Some(1))));
+    assert!(number(Some("Prague"), "7042").is_err());
+    let mistakes = wrong(
+        "[calls]\nvoicemail = \"box\"\n[[dialling]]\ndialled = \"0\"\nnumber = \"+49\"\n\
+         [[dialling]]\nsite = \"a\"\ncontext = \"+49\"\ndialled = \"^0$\"\nnumber = \"+49\"\n\
+         [[dialling]]\ndialled = \"^0$\"\n[[dialling]]\ndialled = \"^(0)$\"\nnumber = \"+49$2\"\n",
+    );
+    let expected = "line 5: calls.voicemail: \"box\" is no address such as voicemail@example.com\n\
+        line 7: dialling[0]: \"0\" does not say where it begins and ends: write ^ in front and $ behind\n\
+        line 14: dialling[2].number: is missing; for example number = \"+49$1\"\n\
+        line 17: dialling[3]: \"+49$2\" makes no number: there is no group `2` in the pattern";
+    assert_eq!(mistakes, expected);
 }

@@ -25,9 +25,9 @@ pub struct AuditEntry {
     pub time: Duration,
     /// Who.
     pub who: String,
-    /// `user.put`, `user.remove`, `plan.put`.
+    /// `user.put`, `user.remove`, `roster.put`, `call-rules.put`, `role.put`, `plan.put`; `refused` if nothing was changed.
     pub what: String,
-    /// Of which user; `plan` for the plan.
+    /// Of which user; `plan` for the plan; if it was refused, what was asked for: `PUT /plan`.
     pub object: String,
     /// The object's version before; `None` if it is new.
     pub before: Option<u64>,
@@ -45,6 +45,13 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map([before, limit], entry).map_err(&attempt)?;
         rows.collect::<Result<_, _>>().map_err(attempt)
+    }
+}
+
+impl Store {
+    /// Writes down that somebody asked for what he may not have.
+    pub fn note_refusal(&mut self, asked: &str, author: &Author) -> Result<(), Error> {
+        note(&self.connection, author, "refused", asked, None, None).map_err(doing("note a refusal"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_signaling::{Binding, Change};
+use carillon_signaling::Binding;
 use carillon_wire::sip::{Flow, Transport};
 use rusqlite::{Connection, Row, params};
 
@@ -24,24 +24,6 @@ pub struct Bindings {
 }
 
 impl Store {
-    /// Makes all these changes durable in one transaction: all of them, or after an error none.
-    pub fn apply(&mut self, changes: &[Change]) -> Result<(), Error> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        match commit(&mut self.connection, changes) {
-            Ok(()) => {
-                self.commits.transactions += 1;
-                self.commits.changes += changes.len() as u64;
-                Ok(())
-            }
-            Err(error) => {
-                self.commits.failures += 1;
-                Err(error)
-            }
-        }
-    }
-
     /// The bindings that have not run out.
     pub fn load_bindings(&self, now: Duration) -> Result<Bindings, Error> {
         let attempt = doing("read the bindings");
@@ -82,37 +64,29 @@ impl Store {
     }
 }
 
-fn commit(connection: &mut Connection, changes: &[Change]) -> Result<(), Error> {
-    let attempt = doing("save bindings");
-    let transaction = connection.transaction().map_err(&attempt)?;
-    for change in changes {
-        write(&transaction, change).map_err(&attempt)?;
-    }
-    transaction.commit().map_err(attempt)
+pub(crate) fn bind(connection: &Connection, binding: &Binding) -> rusqlite::Result<()> {
+    let values = params![
+        &*binding.aor,
+        binding.key,
+        binding.contact,
+        binding.flow.transport.name(),
+        // SQLite has no unsigned numbers; the bits come back as they were.
+        binding.flow.id.cast_signed(),
+        binding.flow.local.to_string(),
+        binding.flow.remote.to_string(),
+        serde_json::Value::from(binding.path.as_slice()).to_string(),
+        binding.call_id,
+        binding.cseq,
+        binding.q,
+        millis(binding.expires),
+        binding.user_agent,
+        binding.plan_version.map(u64::cast_signed),
+    ];
+    connection.prepare_cached(BIND)?.execute(values).map(drop)
 }
 
-fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
-    match change {
-        Change::Bind(binding) => connection.prepare_cached(BIND)?.execute(params![
-            &*binding.aor,
-            binding.key,
-            binding.contact,
-            binding.flow.transport.name(),
-            // SQLite has no unsigned numbers; the bits come back as they were.
-            binding.flow.id.cast_signed(),
-            binding.flow.local.to_string(),
-            binding.flow.remote.to_string(),
-            serde_json::Value::from(binding.path.as_slice()).to_string(),
-            binding.call_id,
-            binding.cseq,
-            binding.q,
-            millis(binding.expires),
-            binding.user_agent,
-            binding.plan_version.map(u64::cast_signed),
-        ])?,
-        Change::Unbind { aor, key } => connection.prepare_cached(UNBIND)?.execute(params![&**aor, key])?,
-    };
-    Ok(())
+pub(crate) fn unbind(connection: &Connection, aor: &str, key: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(UNBIND)?.execute([aor, key]).map(drop)
 }
 
 fn binding(row: &Row<'_>) -> Result<Binding, Error> {

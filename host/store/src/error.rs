@@ -41,6 +41,13 @@ pub enum Error {
         /// The column.
         column: &'static str,
     },
+    /// A user would have the number of another one.
+    NumberTaken {
+        /// The number.
+        number: String,
+        /// Who has it.
+        owner: String,
+    },
     /// SQLite refused.
     Database {
         /// What was attempted.
@@ -73,6 +80,7 @@ impl std::fmt::Display for Error {
                 path.display()
             ),
             Error::Row { row, column } => write!(f, "the store holds something unknown: `{column}` of {row}"),
+            Error::NumberTaken { number, owner } => write!(f, "{number} is the number of {owner} already"),
             Error::Database { attempt, .. } => write!(f, "cannot {attempt}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Durable records in one SQLite file: users, bindings, versions of the plan, and who changed what.
+//! Durable records in one SQLite file: users, bindings, presence, versions of the plan, and who changed what.
 //!
 //! What [`Store::apply`] has returned from survives the death of the process at any moment. Who may change what, and
 //! what a change means, is decided by the callers.
@@ -6,8 +6,13 @@
 
 mod audit;
 mod bindings;
+mod changes;
+mod documents;
 mod error;
+mod letters;
 mod plans;
+mod publications;
+mod records;
 mod schema;
 mod users;
 
@@ -18,8 +23,12 @@ use rusqlite::Connection;
 
 pub use audit::{AuditEntry, Author};
 pub use bindings::Bindings;
+pub use documents::{Document, DocumentRecord};
 pub use error::Error;
 pub use plans::{PlanSource, PlanVersion};
+pub use records::{
+    COLUMNS, CallPage, CallQuery, CallReader, CallRecords, CallRow, CallSummary, Column, Relayed, Retention,
+};
 pub use users::UserRecord;
 
 /// The open file. One process writes through one `Store`; others may read and write beside it.

@@ -1,5 +1,6 @@
 //! The file itself: whose it is, its tables and their version.
 
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -14,7 +15,8 @@ use crate::error::{Error, doing};
 const APPLICATION: i64 = 0x4352_4c4e;
 
 /// One step per version of the tables, applied in order; a step that was released is never changed.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 4] = [
+    "
     CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
     CREATE TABLE users (
         aor TEXT PRIMARY KEY,
@@ -58,42 +60,100 @@ const STEPS: [&str; 1] = ["
         before INTEGER,
         after INTEGER
     );
-"];
+",
+    "
+    CREATE TABLE publications (
+        aor TEXT NOT NULL,
+        key TEXT NOT NULL,
+        etag TEXT NOT NULL,
+        changed INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (aor, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE letters (
+        aor TEXT NOT NULL,
+        key TEXT NOT NULL,
+        kept INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        tried INTEGER NOT NULL,
+        text BLOB NOT NULL,
+        PRIMARY KEY (aor, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE rosters (
+        aor TEXT PRIMARY KEY,
+        document TEXT NOT NULL,
+        version INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
+    "
+    ALTER TABLE users ADD COLUMN number TEXT;
+    CREATE UNIQUE INDEX users_number ON users (number);
+    CREATE TABLE call_rules (
+        aor TEXT PRIMARY KEY,
+        document TEXT NOT NULL,
+        version INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE roles (
+        aor TEXT PRIMARY KEY,
+        document TEXT NOT NULL,
+        version INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
+];
+
+/// The tables of a file: whose it is, and the steps to them.
+pub(crate) struct Tables {
+    pub(crate) application: i64,
+    pub(crate) steps: Vec<Cow<'static, str>>,
+}
+
+/// Those of the store.
+fn store() -> Tables {
+    Tables { application: APPLICATION, steps: STEPS.map(Cow::Borrowed).to_vec() }
+}
 
 /// How long a statement waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn open(path: &Path) -> Result<Connection, Error> {
+    open_as(path, &store())
+}
+
+/// Opens a file of these tables, or makes it.
+pub(crate) fn open_as(path: &Path, tables: &Tables) -> Result<Connection, Error> {
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
     drop(file.map_err(|source| Error::Open { path: path.to_owned(), source })?);
     let refuse = |source: rusqlite::Error| refused(path, source);
     let mut connection = Connection::open(path).map_err(refuse)?;
     connection.busy_timeout(PATIENCE).map_err(refuse)?;
-    let ours = is_ours(&connection).map_err(refuse)?;
+    let ours = is_ours(&connection, tables).map_err(refuse)?;
     if !ours {
         return Err(Error::Foreign { path: path.to_owned() });
     }
     connection.pragma_update(None, "journal_mode", "wal").map_err(refuse)?;
-    prepare(&mut connection, path).map_err(refuse)??;
+    prepare(&mut connection, path, tables).map_err(refuse)??;
     Ok(connection)
 }
 
 pub(crate) fn in_memory() -> Result<Connection, Error> {
     let attempt = doing("make a store in memory");
     let mut connection = Connection::open_in_memory().map_err(&attempt)?;
-    prepare(&mut connection, Path::new(":memory:")).map_err(&attempt)??;
+    prepare(&mut connection, Path::new(":memory:"), &store()).map_err(&attempt)??;
     Ok(connection)
 }
 
 /// A file without any table is new, and becomes ours.
-fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+fn is_ours(connection: &Connection, of: &Tables) -> rusqlite::Result<bool> {
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok(tables == 0 || number(connection, "application_id")? == APPLICATION)
+    Ok(tables == 0 || number(connection, "application_id")? == of.application)
 }
 
 /// Checks what is there, brings the tables up to date, and sets how durable a commit is: WAL with `synchronous=NORMAL`
 /// outlives the process at any moment. Only a power failure may take back the last commits, never tear one apart.
-fn prepare(connection: &mut Connection, path: &Path) -> rusqlite::Result<Result<(), Error>> {
+fn prepare(connection: &mut Connection, path: &Path, tables: &Tables) -> rusqlite::Result<Result<(), Error>> {
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.set_prepared_statement_cache_capacity(64);
     let what: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -102,14 +162,14 @@ fn prepare(connection: &mut Connection, path: &Path) -> rusqlite::Result<Result<
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version = number(&transaction, "user_version")?;
-    let known = STEPS.len() as i64;
+    let known = tables.steps.len() as i64;
     if version > known {
         return Ok(Err(Error::Newer { path: path.to_owned(), version, known }));
     }
-    for step in STEPS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+    for step in tables.steps.iter().skip(usize::try_from(version).unwrap_or(0)) {
         transaction.execute_batch(step)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "application_id", tables.application)?;
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
     Ok(Ok(()))

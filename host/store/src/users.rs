@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use carillon_signaling::{Algorithms, Ha1, User};
+use carillon_signaling::{Algorithms, Ha1, Number, User};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::audit::{Author, note};
+use crate::documents::Document;
 use crate::error::{Error, doing};
 use crate::{Store, millis, time};
 
-const PUT: &str = "INSERT INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1) ON CONFLICT (aor) DO UPDATE SET
+const PUT: &str = "INSERT INTO users (aor, md5, sha256, algorithms, site, number, created, version)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1) ON CONFLICT (aor) DO UPDATE SET
     md5 = excluded.md5, sha256 = excluded.sha256, algorithms = excluded.algorithms, site = excluded.site,
-    version = version + 1 RETURNING version";
+    number = excluded.number, version = version + 1 RETURNING version";
 
 /// A user with what only administrators need.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,7 +81,7 @@ impl Store {
             .map(|versions| versions.last().copied().unwrap_or(0))
     }
 
-    /// Adds or changes all of them in one transaction: all, or after an error none. Their versions, in order.
+    /// Adds or changes all of them in one transaction: all, or after an error none. A number that somebody has is one. Their versions, in order.
     pub fn import_users<'a>(
         &mut self,
         users: impl IntoIterator<Item = &'a User>,
@@ -87,14 +89,19 @@ impl Store {
     ) -> Result<Vec<u64>, Error> {
         let attempt = doing("save users");
         let transaction = self.connection.transaction().map_err(&attempt)?;
-        let versions: Result<Vec<u64>, _> =
-            users.into_iter().map(|user| put(&transaction, user, author)).collect();
-        let versions = versions.map_err(&attempt)?;
+        let mut versions = Vec::new();
+        for user in users {
+            if let Some(owner) = other_owner(&transaction, user).map_err(&attempt)? {
+                let number = user.number.as_ref().map_or(String::new(), Number::to_string);
+                return Err(Error::NumberTaken { number, owner });
+            }
+            versions.push(put(&transaction, user, author).map_err(&attempt)?);
+        }
         transaction.commit().map_err(attempt)?;
         Ok(versions)
     }
 
-    /// Removes a user with all bindings; the version that it had, or `None` if there was no such user.
+    /// Removes a user with all that belongs to it; the version that it had, or `None` if there was no such user.
     pub fn remove_user(&mut self, aor: &str, author: &Author) -> Result<Option<u64>, Error> {
         let attempt = doing("remove a user");
         let transaction = self.connection.transaction().map_err(&attempt)?;
@@ -104,6 +111,14 @@ impl Store {
     }
 }
 
+/// Who has the number of a user already.
+fn other_owner(connection: &Connection, user: &User) -> rusqlite::Result<Option<String>> {
+    let Some(number) = &user.number else { return Ok(None) };
+    let sql = "SELECT aor FROM users WHERE number = ?1 AND aor <> ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row(params![number.as_str(), user.aor], |row| row.get(0)).optional()
+}
+
 fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Result<u64> {
     let values = params![
         user.aor,
@@ -111,6 +126,7 @@ fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Resul
         user.ha1.sha256,
         user.algorithms.map(word),
         user.site,
+        user.number.as_ref().map(Number::as_str),
         millis(author.time),
     ];
     let version: i64 = connection.prepare_cached(PUT)?.query_row(values, |row| row.get(0))?;
@@ -127,7 +143,10 @@ fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Resul
 }
 
 fn remove(connection: &Connection, aor: &str, author: &Author) -> rusqlite::Result<Option<u64>> {
-    connection.prepare_cached("DELETE FROM bindings WHERE aor = ?1")?.execute([aor])?;
+    let documents = Document::ALL.map(Document::table);
+    for table in ["bindings", "publications", "letters"].into_iter().chain(documents) {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE aor = ?1"))?.execute([aor])?;
+    }
     let version: Option<i64> = connection
         .prepare_cached("DELETE FROM users WHERE aor = ?1 RETURNING version")?
         .query_row([aor], |row| row.get(0))
@@ -143,7 +162,9 @@ fn record(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
     let ha1 = Ha1 { md5: row.get("md5")?, sha256: row.get("sha256")? };
     let algorithms: Option<String> = row.get("algorithms")?;
     let algorithms = algorithms.as_deref().and_then(algorithms_of);
-    let user = User { aor: row.get("aor")?, ha1, algorithms, site: row.get("site")? };
+    let number: Option<String> = row.get("number")?;
+    let number = number.as_deref().and_then(Number::parse);
+    let user = User { aor: row.get("aor")?, ha1, algorithms, site: row.get("site")?, number };
     Ok(UserRecord {
         user,
         created: time(row.get("created")?),

@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use carillon_signaling::{Change, User};
-use carillon_store::{PlanSource, Store};
+use carillon_signaling::{Change, Number, Publication, User};
+use carillon_store::{Document, PlanSource, Store};
 use support::{NOW, author, bind, binding, user};
 
 /// Another one on the same file, as after a restart.
@@ -39,6 +39,29 @@ fn a_refresh_replaces_and_an_end_removes() {
     store.apply(&[Change::Bind(refreshed.clone().into()), gone]).unwrap();
     assert_eq!(reopened(&store).load_bindings(NOW).unwrap().readable, [refreshed]);
     assert_eq!((store.commits().transactions, store.commits().changes), (2, 4));
+}
+
+#[test]
+fn what_was_published_comes_back_until_it_ends_or_its_user_is_removed() {
+    let (_folder, mut store) = fresh();
+    let published = |name: &str, etag: &str| Publication {
+        aor: format!("{name}@example.com").into(),
+        key: "k".to_owned(),
+        etag: etag.to_owned(),
+        changed: NOW,
+        expires: NOW + Duration::from_secs(60),
+        document: "<presence>ü</presence>".to_owned(),
+    };
+    let publish = |name, etag| Change::Publish(published(name, etag).into());
+    store.apply(&[publish("bob", "1"), publish("alice", "1"), publish("alice", "2")]).unwrap();
+    let load = |store: &Store, now| reopened(store).load_publications(now).unwrap();
+    assert_eq!(load(&store, NOW), [published("alice", "2"), published("bob", "1")]);
+    assert_eq!(load(&store, NOW + Duration::from_secs(60)), []);
+    store.apply(&[Change::Unpublish { aor: "bob@example.com".into(), key: "k".to_owned() }]).unwrap();
+    assert_eq!(load(&store, NOW).len(), 1);
+    store.put_user(&user("alice"), &author()).unwrap();
+    store.remove_user("alice@example.com", &author()).unwrap();
+    assert_eq!(load(&store, NOW), []);
 }
 
 #[test]
@@ -86,7 +109,7 @@ fn a_commit_that_fails_leaves_nothing_and_is_counted() {
         )
         .unwrap();
     let error = store.apply(&[bind("bob", 1), bind("carol", 1)]).unwrap_err();
-    assert_eq!(error.to_string(), "cannot save bindings");
+    assert_eq!(error.to_string(), "cannot save changes");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk full");
     assert_eq!(store.commits().failures, 1);
     assert_eq!(reopened(&store).load_bindings(NOW).unwrap().readable, [binding("alice", 1)]);
@@ -138,7 +161,13 @@ fn a_hundred_thousand_users_are_imported_and_read_page_by_page() {
     let (_folder, mut store) = fresh();
     let ha1 = user("x").ha1;
     let many: Vec<User> = (0..100_000)
-        .map(|n| User { aor: format!("u{n:06}@example.com"), ha1: ha1.clone(), algorithms: None, site: None })
+        .map(|n| User {
+            aor: format!("u{n:06}@example.com"),
+            ha1: ha1.clone(),
+            algorithms: None,
+            site: None,
+            number: None,
+        })
         .collect();
     assert_eq!(store.import_users(&many, &author()).unwrap(), vec![1; 100_000]);
     assert_eq!(store.count_users().unwrap(), 100_000);
@@ -185,4 +214,63 @@ fn realm_and_seed_outlive_a_restart() {
     store.set_seed([7; 32]).unwrap();
     let store = reopened(&store);
     assert_eq!((store.realm().unwrap().as_deref(), store.seed().unwrap()), (Some("b"), Some([7; 32])));
+}
+
+#[test]
+fn a_number_is_one_users_and_free_again_when_that_user_has_another() {
+    let (_folder, mut store) = fresh();
+    let with = |name: &str, number: &str| User { number: Number::parse(number), ..user(name) };
+    store
+        .import_users([&with("alice", "+4930100"), &with("bob", "+4930200"), &user("carol")], &author())
+        .unwrap();
+    assert_eq!(reopened(&store).user("bob@example.com").unwrap().unwrap().user, with("bob", "+4930200"));
+    let taken = store.import_users([&with("dave", "+4930300"), &with("carol", "+4930100")], &author());
+    assert_eq!(taken.unwrap_err().to_string(), "+4930100 is the number of alice@example.com already");
+    // All of them or none.
+    assert_eq!(store.user("dave@example.com").unwrap(), None);
+    store.put_user(&with("alice", "+4930101"), &author()).unwrap();
+    store.put_user(&with("carol", "+4930100"), &author()).unwrap();
+    store.remove_user("bob@example.com", &author()).unwrap();
+    store.put_user(&with("alice", "+4930200"), &author()).unwrap();
+}
+
+#[test]
+fn documents_come_back_with_their_versions_and_go_with_their_user() {
+    let (_folder, mut store) = fresh();
+    store.put_user(&user("alice"), &author()).unwrap();
+    for about in [Document::Roster, Document::CallRules, Document::Role] {
+        assert_eq!(store.document(about, "alice@example.com").unwrap(), None);
+        assert_eq!(store.put_document(about, "alice@example.com", "{}", &author()).unwrap(), 1);
+        assert_eq!(store.put_document(about, "alice@example.com", "{\"a\":1}", &author()).unwrap(), 2);
+        let all = reopened(&store).load_documents(about).unwrap();
+        let shown: Vec<_> =
+            all.iter().map(|one| (one.aor.as_str(), one.document.as_str(), one.version)).collect();
+        assert_eq!(shown, [("alice@example.com", "{\"a\":1}", 2)]);
+    }
+    let audit = store.audit(None, 2).unwrap();
+    assert_eq!((audit[0].what.as_str(), audit[0].before, audit[0].after), ("role.put", Some(1), Some(2)));
+    store.remove_user("alice@example.com", &author()).unwrap();
+    assert_eq!(store.load_documents(Document::Roster).unwrap(), []);
+    assert_eq!(store.load_documents(Document::CallRules).unwrap(), []);
+    assert_eq!(store.load_documents(Document::Role).unwrap(), []);
+}
+
+/// As a file of the version before is.
+#[test]
+fn a_store_of_before_numbers_keeps_all_that_is_in_it() {
+    let (folder, mut store) = fresh();
+    store.put_user(&user("alice"), &author()).unwrap();
+    store.apply(&[bind("alice", 1)]).unwrap();
+    let path = folder.path().join("carillon.db");
+    drop(store);
+    let before = "DROP TABLE roles; DROP TABLE call_rules; DROP INDEX users_number;
+        ALTER TABLE users DROP COLUMN number; PRAGMA user_version = 2";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(before).unwrap();
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.load_users().unwrap(), [user("alice")]);
+    assert_eq!(store.load_bindings(NOW).unwrap().readable, [binding("alice", 1)]);
+    assert_eq!(
+        store.put_user(&User { number: Number::parse("+4930100"), ..user("alice") }, &author()).unwrap(),
+        2
+    );
 }

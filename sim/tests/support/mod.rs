@@ -8,7 +8,7 @@ use std::time::Duration;
 use carillon_qos::Plan;
 use carillon_qos::verify::report::{Content, Report, Verdict};
 use carillon_signaling::agent::{Event, Request};
-use carillon_signaling::{Algorithms, Config, Expires, Ha1, Limits, Listener, User};
+use carillon_signaling::{Algorithms, Config, Expires, Ha1, Handling, Limits, Listener, User};
 use carillon_sim::host::Node;
 use carillon_sim::path::Path;
 use carillon_sim::phone::Phone;
@@ -52,6 +52,7 @@ impl Estate {
             ha1: Ha1::of(name, "sim.example", "secret"),
             algorithms: None,
             site: None,
+            number: None,
         });
         let listener = Listener {
             transport: Transport::Udp,
@@ -67,6 +68,8 @@ impl Estate {
             plan: Arc::new(plan()),
             plan_version: 1,
             expires: Expires::default(),
+            watchers: Handling::Allow,
+            edge: None,
             limits: Limits::default(),
         };
         world.add(Node::Server(Server::new(config, users.to_vec(), &mut random, START)), None);

@@ -1,6 +1,6 @@
 """One aiortc endpoint that sends a tone, driven by requests of one JSON line each on standard input.
 
-{"do": "offer" | "accept" | "connected" | "close", ...}  ->  {"ok": result} or {"error": text}
+{"do": "offer" | "accept" | "connected" | "heard" | "close", ...}  ->  {"ok": result} or {"error": text}
 """
 
 import array
@@ -12,7 +12,6 @@ import sys
 import time
 
 import aiortc
-import aiortc.contrib.media
 import av
 
 RATE = 8000
@@ -41,12 +40,36 @@ class Tone(aiortc.MediaStreamTrack):
         return frame
 
 
+class Ear:
+    """Counts what it hears, and in how much of that there is the tone and nothing else."""
+
+    track, frames, with_tone = None, 0, 0
+
+    async def listen(self):
+        try:
+            while self.track:
+                frame = await self.track.recv()
+                self.frames += 1
+                self.with_tone += is_tone(array.array("h", bytes(frame.planes[0])), frame.sample_rate)
+        except aiortc.mediastreams.MediaStreamError:
+            pass
+
+
+def is_tone(samples, rate):
+    """Whether the tone has nine tenths of the energy (Goertzel)."""
+    energy = sum(sample * sample for sample in samples)
+    turn = 2 * math.pi * 440 / rate
+    real = sum(sample * math.cos(turn * n) for n, sample in enumerate(samples))
+    imaginary = sum(sample * math.sin(turn * n) for n, sample in enumerate(samples))
+    return energy > 0 and 2 * (real**2 + imaginary**2) / len(samples) > 0.9 * energy
+
+
 class Peer:
     async def open(self, configuration):
         servers = [aiortc.RTCIceServer(**server) for server in configuration.get("iceServers", [])]
         self.connection = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=servers))
-        self.sink = aiortc.contrib.media.MediaBlackhole()
-        self.connection.on("track", self.sink.addTrack)
+        self.ear = Ear()
+        self.connection.on("track", lambda track: setattr(self.ear, "track", track))
 
     def send_tone(self):
         self.connection.addTrack(Tone())
@@ -77,10 +100,13 @@ class Peer:
         async with asyncio.timeout(20):
             while self.connection.connectionState != "connected":
                 await asyncio.sleep(0.05)
-        await self.sink.start()
+        self.listening = asyncio.ensure_future(self.ear.listen())
+
+    async def heard(self, _request):
+        return {"frames": self.ear.frames, "with_tone": self.ear.with_tone}
 
     async def close(self, _request):
-        await self.sink.stop()
+        self.listening.cancel()
         await self.connection.close()
 
 

@@ -1,7 +1,13 @@
 """One browser, driven over its debugging pipe by requests of one JSON line each on standard input.
 
 {"do": "offer" | "accept" | "connected" | "heard" | "close", ...}  ->  {"ok": result} or {"error": text}
+
+With a folder as argument, its index.html is opened as http://localhost:8000, and requests are {"do": "run", "expression": text}.
+A file as second argument is what its microphone hears, and a third one the address that may be spoken to.
 """
+
+import functools
+import http.server
 
 import json
 import os
@@ -10,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -19,8 +26,12 @@ FLAGS = [
 ]
 
 
+# Where a folder is served: browsers take localhost for a safe place, in which pages may use a microphone.
+PLACE = ("127.0.0.1", 8000)
+
+
 class Browser:
-    def __init__(self, profile):
+    def __init__(self, profile, flags):
         read_command, self.commands = os.pipe()
         self.replies, write_reply = os.pipe()
 
@@ -32,7 +43,7 @@ class Browser:
             os.dup2(34, 4)
 
         self.process = subprocess.Popen(
-            ["chromium", *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            ["chromium", *flags, f"--user-data-dir={profile}", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=sys.stderr, close_fds=False, preexec_fn=place_pipes)
         os.close(read_command)
         os.close(write_reply)
@@ -65,7 +76,7 @@ class Browser:
         target = self.command("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.command("Page.enable", self.session)
-        self.command("Page.navigate", self.session, url=page.as_uri())
+        self.command("Page.navigate", self.session, url=page)
         while self.receive().get("method") != "Page.loadEventFired":
             pass
 
@@ -78,6 +89,8 @@ class Browser:
 
 
 def expression(request):
+    if request["do"] == "run":
+        return request["expression"]
     configuration = json.dumps(request.get("configuration", {}))
     description = json.dumps(request.get("description"))
     return {
@@ -89,13 +102,33 @@ def expression(request):
     }[request["do"]]
 
 
+class Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def serve(folder):
+    server = http.server.ThreadingHTTPServer(PLACE, functools.partial(Files, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://localhost:{PLACE[1]}/index.html"
+
+
 def main():
+    page, flags = pathlib.Path(__file__).with_name("chromium-peer.html").as_uri(), FLAGS
+    if len(sys.argv) > 1:
+        folder, sound, address = sys.argv[1:]
+        page = serve(folder)
+        flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")] + [
+            f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE {address}",
+            f"--use-file-for-fake-audio-capture={sound}", "--autoplay-policy=no-user-gesture-required",
+            "--ignore-certificate-errors",
+        ]
     signal.alarm(90)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        browser = Browser(profile)
+        browser = Browser(profile, flags)
         try:
-            browser.open(pathlib.Path(__file__).with_name("chromium-peer.html"))
+            browser.open(page)
             print(json.dumps({"ok": "ready"}), flush=True)
             for line in sys.stdin:
                 try:

@@ -5,9 +5,12 @@
 //! `carillon verify`, and [`agreement`] compares the two. Judging the plan is not done here.
 
 pub mod agreement;
+pub mod border;
 pub mod capture;
 pub mod exports;
+pub mod names;
 pub mod network;
+pub mod perimeter;
 pub mod phones;
 pub mod process;
 pub mod recording;

@@ -79,12 +79,7 @@ impl Scenario {
 
     /// Why it cannot run here; `None` if it can.
     pub fn obstacle(&self) -> Option<String> {
-        if let Some(obstacle) = obstacle(self.needs.programs) {
-            return Some(obstacle);
-        }
-        let import = |module: &&&str| run(Command::new("python3").args(["-c", &format!("import {module}")]));
-        let module = self.needs.modules.iter().find(|module| import(module).is_err())?;
-        Some(format!("python3 has no module {module}"))
+        obstacle(self.needs.programs).or_else(|| missing(self.needs.modules))
     }
 
     /// Makes the capture in an empty directory.
@@ -114,6 +109,11 @@ pub fn possible(name: &str, programs: &[&str]) -> Result<bool> {
     unless(name, obstacle(programs))
 }
 
+/// The same for programs and modules of Python.
+pub fn possible_with(name: &str, programs: &[&str], modules: &[&str]) -> Result<bool> {
+    unless(name, obstacle(programs).or_else(|| missing(modules)))
+}
+
 fn unless(name: &str, obstacle: Option<String>) -> Result<bool> {
     match obstacle {
         None => Ok(true),
@@ -132,6 +132,12 @@ fn obstacle(programs: &[&str]) -> Option<String> {
     }
     let missing = TOOLS.iter().chain(programs).find(|program| !installed(program))?;
     Some(format!("{missing} is not installed"))
+}
+
+fn missing(modules: &[&str]) -> Option<String> {
+    let import = |module: &&&str| run(Command::new("python3").args(["-c", &format!("import {module}")]));
+    let module = modules.iter().find(|module| import(module).is_err())?;
+    Some(format!("python3 has no module {module}"))
 }
 
 /// Whether a scenario that cannot run is a failure: on the build server, or when asked for.

@@ -81,8 +81,13 @@ impl FlowReport {
 
 /// Runs `carillon verify FILE --plan PLAN --json`; every exit status but 2 for bad input gives a report.
 pub fn verify(capture: &Path, plan: &Path) -> Result<Report> {
+    verify_with(capture, plan, &[])
+}
+
+/// The same with further arguments.
+pub fn verify_with(capture: &Path, plan: &Path, more: &[&str]) -> Result<Report> {
     let mut command = Command::new(program()?);
-    command.arg("verify").arg(capture).arg("--plan").arg(plan).arg("--json");
+    command.arg("verify").arg(capture).arg("--plan").arg(plan).arg("--json").args(more);
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     serde_json::from_slice(&output.stdout).map_err(|error| format!("{command:?}: {error}: {said}").into())

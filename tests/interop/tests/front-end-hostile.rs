@@ -71,7 +71,7 @@ fn garbage_is_counted_and_not_answered() -> Result<()> {
     // All 2000, but for those that the kernel or a random keep-alive took.
     assert!(stage.metric("dropped_total", "")? > 1900);
     let (more, after) = stage.server.size()?;
-    assert!(more < memory + (8 << 20) && after == descriptors, "{memory} {more} {descriptors} {after}");
+    assert!(more < memory + (8 << 20) && after <= descriptors, "{memory} {more} {descriptors} {after}");
     stage.assert_unharmed()
 }
 

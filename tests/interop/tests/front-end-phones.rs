@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use carillon_interop::Result;
 use carillon_interop::capture::Capture;
-use carillon_interop::network::AUDIO_MARKS;
+use carillon_interop::network::{AUDIO_MARKS, Host};
 use carillon_interop::phones::{Account, assert_heard, baresip::Baresip, linphone::Linphone, own::Own};
 use carillon_interop::process::{run, wait_until};
-use carillon_interop::recording::Point;
+use carillon_interop::recording::{Point, captures_dir};
 use carillon_interop::scenario::possible;
 use carillon_interop::servers::carillon::{Carillon, Settings};
 use carillon_interop::site::{SWITCH, Site};
@@ -54,6 +54,7 @@ impl Stage {
             codec,
             srtp,
             ports: [50000, 50010, 50000][user],
+            ice: false,
         }
     }
 
@@ -65,12 +66,36 @@ impl Stage {
         wait_until("signing in", LIMIT, || Ok(self.server.counted("registrations")? == count))
     }
 
+    /// Two of our own phones sign in and talk; what the switch carried meanwhile.
+    fn call_of_our_own(&self, folder: &Path) -> Result<PathBuf> {
+        let point = Point { interface: SWITCH.to_owned(), ..Point::link("switch") };
+        let capture = Capture::on(&self.site.switch, &point, folder)?;
+        let (alice, bob) = (self.account(0, "PCMU/8000/1", false), self.account(1, "PCMU/8000/1", false));
+        let mut called =
+            Own::start(&self.site.phones[1], &bob, &["--answer", "--once", "--ring", "0"], folder)?;
+        self.wait_for_registrations(1)?;
+        let to = ["--to", "bob@carillon.test", "--duration", "3"];
+        let mut calling = Own::start(&self.site.phones[0], &alice, &to, folder)?;
+        calling.process.wait_for_success(LIMIT)?;
+        called.process.wait_for_success(LIMIT)?;
+        assert_heard("bob", called.heard(), &alice)?;
+        wait_until("signing out", LIMIT, || Ok(self.server.counted("registrations")? == 0))?;
+        capture.stop()
+    }
+
     /// Ends the capture, and has tshark look for a packet of these hosts with a wrong mark or from a wrong port.
     fn judge(self, ours: &[std::net::IpAddr]) -> Result<PathBuf> {
         self.server.assert_unharmed()?;
         let file = self.capture.stop()?;
-        let mut packets = 0;
+        let (mut packets, server) = (0, self.site.server.addresses());
+        let phones: Vec<_> = self.site.phones.iter().flat_map(Host::addresses).collect();
         for (flow, marks) in tshark::marks(&file, &[])? {
+            // Between phones there is media, and nothing of signaling.
+            if phones.contains(&flow.source.ip()) && !server.contains(&flow.destination.ip()) {
+                let media =
+                    [flow.source, flow.destination].iter().all(|end| (50000..=50019).contains(&end.port()));
+                assert!(!flow.tcp && media || !phones.contains(&flow.destination.ip()), "{flow:?}");
+            }
             // Questions to the site's name server and its answers are not ours.
             let names = [flow.source.port(), flow.destination.port()].contains(&53);
             if names || !ours.contains(&flow.source.ip()) {
@@ -194,6 +219,38 @@ fn carillon_calls_baresip_over_ipv6_and_plain_tcp() -> Result<()> {
     assert_heard("alice", carillon.heard(), &bob)?;
     let ours = [stage.site.server.addresses(), own.addresses()].concat();
     stage.judge(&ours).map(drop)
+}
+
+/// Nobody but the server is told: its sockets and phones that sign in later follow.
+#[test]
+fn one_edit_of_the_plan_takes_marks_and_ranges_away_and_another_gives_new_ones() -> Result<()> {
+    let Some(stage) = Stage::set("md5")? else { return Ok(()) };
+    let plan = std::fs::read_to_string(captures_dir().join("plans/phones.toml"))?;
+    let off = format!("enabled = false\n{plan}");
+    let other = plan.replace("\"CS3\"", "26").replace("\"EF\"", "40").replace("50000-50019", "6000-6019");
+    for (version, plan, signaling, audio) in [(1, &off, 0, 0), (2, &other, 26, 40)] {
+        let folder = stage.path().join(version.to_string());
+        std::fs::create_dir(&folder)?;
+        stage.server.put_plan(plan, version)?;
+        let flows = tshark::marks(&stage.call_of_our_own(&folder)?, &[])?;
+        let flows: Vec<_> = flows
+            .iter()
+            .filter(|(flow, _)| flow.source.port() != 53 && flow.destination.port() != 53)
+            .collect();
+        let server = stage.site.server.addresses();
+        for (flow, marks) in &flows {
+            let planned = if flow.tcp { signaling } else { audio };
+            // Before a phone has signed in it does not know the plan.
+            let is_first = |mark: &u8| flow.tcp && !server.contains(&flow.source.ip()) && *mark == 24;
+            let others = marks.keys().filter(|mark| **mark != planned && !is_first(mark)).count();
+            assert!(others == 0 && marks.contains_key(&planned), "{flow:?}: {marks:?}, not {planned}");
+        }
+        let planned = if audio == 40 { 6000..=6019 } else { 50000..=50019 };
+        let media = flows.iter().filter(|(flow, _)| !flow.tcp);
+        let inside = media.map(|(flow, _)| planned.contains(&flow.source.port())).collect::<Vec<_>>();
+        assert!(inside.len() >= 2 && inside.iter().all(|inside| *inside) == (audio == 40), "{flows:?}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn a_thousand_calls_leave_nothing_behind() -> Result<()> {
     caller.run("call", &[CALL], 1000, &["-r", "150"])?;
     let (more, after) = stage.server.size()?;
     assert!(more < memory + (4 << 20), "{memory} bytes became {more}");
-    assert_eq!(after, descriptors);
+    assert!(after <= descriptors, "{descriptors} descriptors became {after}");
     assert_eq!(stage.server.counted("calls")?, 0);
     let leased = stage.server.status()?["leases"]
         .as_array()

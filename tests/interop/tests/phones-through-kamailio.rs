@@ -21,6 +21,7 @@ fn baresip_and_linphone_talk_with_srtp() -> Result<()> {
         codec: "PCMU/8000/1",
         srtp: true,
         ports,
+        ice: false,
     };
     let (alice, bob) = (account("alice", 50000), account("bob", 50010));
     let mut linphone = Linphone::sign_in(&site.phones[1], &bob, work.path())?;

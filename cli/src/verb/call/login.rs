@@ -3,10 +3,11 @@
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
+use std::sync::Arc;
 use std::{env, fs, io};
 
 use carillon_net::route::source_toward;
-use carillon_net::tls::{client_config, load_certificates};
+use carillon_net::tls::{ClientConfig, client_config, load_certificates};
 use carillon_net::transports::{Limits, Transports};
 use carillon_signaling::agent::{Password, Recovery, Settings};
 use carillon_wire::ip::Dscp;
@@ -28,6 +29,8 @@ pub(super) struct Login {
     pub(super) transports: Transports,
     /// The address that media is received at.
     pub(super) address: IpAddr,
+    /// Who may vouch for servers, if anybody.
+    pub(super) trust: Option<Arc<ClientConfig>>,
 }
 
 impl Login {
@@ -39,13 +42,15 @@ impl Login {
         let address = source_toward(server).map_err(attempt)?;
         let mut transports = Transports::new(first_mark(), Limits::default())
             .map_err(|error| Failure::new("cannot make the sockets of SIP", error))?;
+        let mut trusted = None;
         let local = match transport {
             Transport::Udp => transports
                 .listen(Transport::Udp, SocketAddr::new(address, 0), None)
                 .map_err(|error| Failure::Message(error.to_string()))?,
-            Transport::Tcp => SocketAddr::new(address, 0),
+            // WebSockets are for pages: the option does not take them.
+            Transport::Tcp | Transport::Ws | Transport::Wss => SocketAddr::new(address, 0),
             Transport::Tls => {
-                trust(&mut transports, args.ca.as_deref(), host)?;
+                trusted = Some(trust(&mut transports, args.ca.as_deref(), host)?);
                 SocketAddr::new(address, 0)
             }
         };
@@ -62,7 +67,7 @@ impl Login {
             recovery: Recovery::default(),
             calls: CALLS,
         };
-        Ok(Login { settings, transports, address })
+        Ok(Login { settings, transports, address, trust: trusted })
     }
 
     /// Where line breaks go that keep the flow open.
@@ -104,7 +109,7 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, Failure> {
     found.ok_or_else(|| attempt(io::ErrorKind::NotFound.into()))
 }
 
-fn trust(transports: &mut Transports, ca: Option<&Path>, host: &str) -> Result<(), Failure> {
+fn trust(transports: &mut Transports, ca: Option<&Path>, host: &str) -> Result<Arc<ClientConfig>, Failure> {
     let Some(ca) = ca else {
         let how = "name the authority that the server's certificate is from (`carillon serve` prints where its ca.pem is)";
         return Err(Failure::new("TLS needs --ca FILE", how));
@@ -116,8 +121,8 @@ fn trust(transports: &mut Transports, ca: Option<&Path>, host: &str) -> Result<(
         .to_owned()
         .try_into()
         .map_err(|error| Failure::new(format!("`{host}` is no server name"), error))?;
-    transports.set_client_tls(config, Some(name));
-    Ok(())
+    transports.set_client_tls(config.clone(), Some(name));
+    Ok(config)
 }
 
 /// From a file, `-` for standard input, or from the environment. Never an argument: those are everybody's to see.

@@ -1,26 +1,22 @@
-//! The media of one call on a thread of its own: every 20 ms speech goes out, whatever came is heard.
+//! The media of one call on a thread of its own: from the first port on it looks for ways, and once it is agreed on,
+//! every 20 ms speech goes out and whatever came is heard.
 //!
-//! What a packet is, the leg knows; which port it leaves and how it is marked, the lease. Here is only time.
+//! What a packet is, the leg knows; which way it takes, the paths. Here is only time.
 
-use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use carillon_media::dtmf::Key;
-use carillon_media::leg::{Component, Config, Event, Leg, Output, TICK, Transmit};
+use carillon_media::ice::{Candidate, Event as Found, Path};
+use carillon_media::leg::{Component, Config, Event, Leg, Output, TICK};
 use carillon_media::negotiate::Agreed;
-use carillon_net::lease::Lease;
-use carillon_net::udp::{Batch, Datagram, UdpPort};
 
 use super::clock::Clock;
+use super::paths::Paths;
 use super::speech::{Speaker, Speech};
 use crate::answer::Failure;
 
-/// The longest packet that is read.
-const LONGEST: usize = 2048;
-/// Batches of packets that are taken at a time from one port.
-const BATCHES: usize = 4;
 /// The most that is kept of what was heard: an hour.
 const MOST_HEARD: usize = 3600 * 16_000;
 /// Ticks before keys are pressed.
@@ -32,8 +28,26 @@ const MOST_KEYS: usize = 256;
 
 /// A running thread; dropping it without [`Media::end`] leaves it to end by itself.
 pub(super) struct Media {
-    thread: JoinHandle<Ended>,
-    changes: Sender<Agreed>,
+    thread: JoinHandle<Option<Ended>>,
+    changes: Sender<Change>,
+    news: Receiver<News>,
+}
+
+/// What is said to the thread.
+enum Change {
+    /// Talk: keys are pressed first, and speech begins after them.
+    Begin(Box<Config>, Speech, Vec<Key>),
+    /// From now on this was agreed.
+    Agree(Box<Agreed>),
+}
+
+/// What the thread says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum News {
+    /// This is where we may be reached.
+    Gathered(Vec<Candidate>),
+    /// Nothing more can be sent, and why.
+    Lost(&'static str),
 }
 
 /// What is left when the call is over. The ports are closed.
@@ -42,6 +56,10 @@ pub(super) struct Ended {
     pub(super) heard: Speech,
     /// Keys that the other side pressed.
     pub(super) keys: String,
+    /// The ways that media took, if somebody looked for them.
+    pub(super) paths: Vec<Path>,
+    /// When the last packet came.
+    pub(super) heard_at: Option<Duration>,
     /// Ticks that came more than one tick too late.
     pub(super) late: u64,
     /// Packets that the kernel refused to send.
@@ -51,156 +69,206 @@ pub(super) struct Ended {
 }
 
 impl Media {
-    /// Begins to send and to listen. Keys are pressed first, and speech begins after them.
-    pub(super) fn begin(
+    /// Begins to look for ways. Whenever there is news, `wake` is called.
+    pub(super) fn open(
         clock: Clock,
-        config: Config,
-        lease: Lease,
-        speech: Speech,
-        keys: &str,
+        paths: Paths,
+        wake: impl Fn() + Send + 'static,
     ) -> Result<Media, Failure> {
-        let leg = Leg::new(config)
-            .ok_or_else(|| Failure::new("cannot make a leg", "a codec refused its parameters"))?;
         let (changes, inbox) = channel();
-        let keys: Vec<Key> = keys.chars().filter_map(Key::new).collect();
-        let silence =
-            if keys.is_empty() { 0 } else { 2 * BEFORE_KEYS as usize + FRAMES_PER_KEY * keys.len() };
-        let running = Running {
-            clock,
-            lease,
-            batch: Batch::new(LONGEST),
-            speaker: Speaker::new(speech, silence),
-            keys,
-            until_keys: Some(BEFORE_KEYS),
-            ended: Ended {
-                leg,
-                heard: Speech(Vec::new()),
-                keys: String::new(),
-                late: 0,
-                refused: 0,
-                dropped: 0,
-            },
+        let (outbox, news) = channel();
+        let tell = move |said| {
+            // Whoever is gone needs no news.
+            let _ = outbox.send(said);
+            wake();
         };
         let builder = thread::Builder::new().name("media".to_owned());
         let thread = builder
-            .spawn(move || running.run(&inbox))
+            .spawn(move || {
+                Running { clock, paths, talk: None, heard_at: None, late: 0, lost: false }.run(&inbox, &tell)
+            })
             .map_err(|error| Failure::new("cannot start a thread for the media", error))?;
-        Ok(Media { thread, changes })
+        Ok(Media { thread, changes, news })
+    }
+
+    /// Begins to talk.
+    pub(super) fn begin(&self, config: Config, speech: Speech, keys: &str) {
+        let keys = keys.chars().filter_map(Key::new).collect();
+        self.say(Change::Begin(Box::new(config), speech, keys));
     }
 
     /// From now on this was agreed.
     pub(super) fn change(&self, agreed: Agreed) {
-        // A thread that is gone has nothing to change.
-        let _ = self.changes.send(agreed);
+        self.say(Change::Agree(Box::new(agreed)));
     }
 
-    /// Stops it and gives the ports back.
-    pub(super) fn end(self) -> Result<Ended, Failure> {
+    /// What has happened, one thing at a time.
+    pub(super) fn news(&self) -> Option<News> {
+        self.news.try_recv().ok()
+    }
+
+    /// Stops it and gives the ports back. What is left, if anybody has talked.
+    pub(super) fn end(self) -> Result<Option<Ended>, Failure> {
         drop(self.changes);
         self.thread.join().map_err(|_| Failure::new("cannot report on the call", "its media thread panicked"))
+    }
+
+    fn say(&self, change: Change) {
+        // A thread that is gone has nothing to change.
+        let _ = self.changes.send(change);
     }
 }
 
 struct Running {
     clock: Clock,
-    lease: Lease,
-    batch: Batch,
+    paths: Paths,
+    talk: Option<Talking>,
+    /// When the last packet of media came.
+    heard_at: Option<Duration>,
+    late: u64,
+    /// That nothing can be sent was said.
+    lost: bool,
+}
+
+struct Talking {
+    leg: Leg,
     speaker: Speaker,
     keys: Vec<Key>,
     /// Ticks until they are pressed.
     until_keys: Option<u32>,
-    ended: Ended,
+    heard: Speech,
+    /// Keys that the other side pressed.
+    pressed: String,
 }
 
 impl Running {
     /// Until the call is over.
-    fn run(mut self, changes: &Receiver<Agreed>) -> Ended {
+    fn run(mut self, changes: &Receiver<Change>, tell: &dyn Fn(News)) -> Option<Ended> {
         let mut due = self.clock.now();
         loop {
             thread::sleep(due.saturating_sub(self.clock.now()));
             let now = self.clock.now();
-            self.ended.late += u64::from(now.saturating_sub(due) > TICK);
+            self.late += u64::from(now.saturating_sub(due) > TICK && self.talk.is_some());
             match changes.try_recv() {
-                // A codec that refuses its fixed parameters is met when the leg is made, not here.
-                Ok(agreed) => _ = self.ended.leg.renegotiate(agreed),
+                Ok(change) => self.change(now, change),
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return self.close(),
             }
-            self.receive();
+            self.receive(now);
+            self.paths.turn(now);
+            self.tell(tell);
             self.tick(now);
-            due = self.ended.leg.poll_timeout().unwrap_or(now + TICK);
+            due = self.talk.as_ref().and_then(|talk| talk.leg.poll_timeout()).unwrap_or(now + TICK);
         }
     }
 
-    fn receive(&mut self) {
-        let ports = [(Component::Rtp, Some(self.lease.rtp())), (Component::Rtcp, self.lease.rtcp())];
-        for (component, port) in ports {
-            let Some(port) = port else { continue };
-            // Not without end: whoever floods the port must not keep the phone from speaking.
-            for _ in 0..BATCHES {
-                let Ok(1..) = port.receive(&mut self.batch) else { break };
-                for packet in self.batch.iter() {
-                    let mut bytes = packet.bytes.to_vec();
-                    // The kernel's time of arrival: how long it waited for this thread is no jitter of the network.
-                    match component {
-                        Component::Rtp => {
-                            self.ended.leg.handle_rtp(packet.arrived, packet.remote, &mut bytes, packet.mark);
-                        }
-                        Component::Rtcp => {
-                            self.ended.leg.handle_rtcp(
-                                packet.arrived,
-                                packet.remote,
-                                &mut bytes,
-                                packet.mark,
-                            );
-                        }
-                    }
-                }
+    fn change(&mut self, now: Duration, change: Change) {
+        match change {
+            Change::Begin(config, speech, keys) => {
+                self.paths.agree(now, &config.agreed);
+                self.talk = Leg::new(*config).map(|leg| Talking::new(leg, speech, keys));
+            }
+            Change::Agree(agreed) => {
+                self.paths.agree(now, &agreed);
+                // A codec that refuses its fixed parameters is met when the leg is made, not here.
+                self.talk.iter_mut().for_each(|talk| _ = talk.leg.renegotiate((*agreed).clone()));
             }
         }
     }
 
-    fn tick(&mut self, now: Duration) {
-        if self.until_keys == Some(0) {
-            self.keys.iter().for_each(|key| _ = self.ended.leg.press(*key));
-        }
-        self.until_keys = self.until_keys.and_then(|ticks| ticks.checked_sub(1));
-        let speech = self.speaker.next();
-        let heard = self.ended.leg.tick(now, Some(&speech));
-        if self.ended.heard.0.len() < MOST_HEARD {
-            self.ended.heard.0.extend_from_slice(&heard);
-        }
-        self.drain();
+    fn receive(&mut self, now: Duration) {
+        let (talk, heard_at) = (&mut self.talk, &mut self.heard_at);
+        self.paths.receive(now, &mut |arrival| {
+            let Some(Talking { leg, .. }) = talk else { return };
+            *heard_at = Some(now);
+            match arrival.component {
+                Component::Rtp => leg.handle_rtp(arrival.at, arrival.from, arrival.bytes, arrival.mark),
+                Component::Rtcp => leg.handle_rtcp(arrival.at, arrival.from, arrival.bytes, arrival.mark),
+            }
+        });
     }
 
-    fn drain(&mut self) {
-        while let Some(output) = self.ended.leg.poll_output() {
+    /// Before there is a way nothing is said: it would be lost. What RTCP alone lacks is no reason to end a call.
+    fn tick(&mut self, now: Duration) {
+        let open = self.paths.is_open();
+        if let Some(talk) = &mut self.talk {
+            talk.tick(now, open);
+        }
+        self.drain(now);
+    }
+
+    fn tell(&mut self, tell: &dyn Fn(News)) {
+        for event in self.paths.events() {
+            let lost = match event {
+                Found::Gathered(candidates) => {
+                    tell(News::Gathered(candidates));
+                    continue;
+                }
+                Found::Failed(Component::Rtp) => "no way to the other side was found",
+                Found::ConsentLost(Component::Rtp) => "the other side has not been heard of for 30 s",
+                Found::Chosen(_) | Found::Failed(Component::Rtcp) | Found::ConsentLost(Component::Rtcp) => {
+                    continue;
+                }
+            };
+            if !std::mem::replace(&mut self.lost, true) {
+                tell(News::Lost(lost));
+            }
+        }
+    }
+
+    fn drain(&mut self, now: Duration) {
+        let Some(talk) = &mut self.talk else { return };
+        while let Some(output) = talk.leg.poll_output() {
             match output {
-                Output::Transmit(transmit) => self.send(&transmit),
-                Output::Event(Event::Key(key)) if self.ended.keys.len() < MOST_KEYS => {
-                    self.ended.keys.push(key.character());
+                Output::Transmit(transmit) => self.paths.send(now, &transmit),
+                Output::Event(Event::Key(key)) if talk.pressed.len() < MOST_KEYS => {
+                    talk.pressed.push(key.character());
                 }
                 Output::Event(_) => {}
             }
         }
     }
 
-    fn send(&mut self, transmit: &Transmit) {
-        let rtcp = self.lease.rtcp().filter(|_| transmit.component == Component::Rtcp);
-        let port = rtcp.unwrap_or_else(|| self.lease.rtp());
-        let datagram = Datagram { to: transmit.to, from: None, bytes: &transmit.bytes, mark: None };
-        port.send(&[datagram], |_, _| self.ended.refused += 1);
+    /// Says goodbye and closes the ports.
+    fn close(mut self) -> Option<Ended> {
+        let now = self.clock.now();
+        self.receive(now);
+        if let Some(talk) = &mut self.talk {
+            talk.leg.end(now);
+        }
+        self.drain(now);
+        let paths = self.paths.chosen();
+        let (refused, dropped) = self.paths.close(now);
+        let Talking { leg, heard, pressed, .. } = self.talk?;
+        let (heard_at, late) = (self.heard_at, self.late);
+        Some(Ended { leg, heard, keys: pressed, paths, heard_at, late, refused, dropped })
+    }
+}
+
+impl Talking {
+    fn new(leg: Leg, speech: Speech, keys: Vec<Key>) -> Talking {
+        let silence =
+            if keys.is_empty() { 0 } else { 2 * BEFORE_KEYS as usize + FRAMES_PER_KEY * keys.len() };
+        Talking {
+            leg,
+            speaker: Speaker::new(speech, silence),
+            keys,
+            until_keys: Some(BEFORE_KEYS),
+            heard: Speech(Vec::new()),
+            pressed: String::new(),
+        }
     }
 
-    /// Says goodbye and closes the ports.
-    fn close(mut self) -> Ended {
-        self.receive();
-        self.ended.leg.end(self.clock.now());
-        self.drain();
-        let ports = [Some(self.lease.rtp()), self.lease.rtcp()];
-        let dropped = |port: &UdpPort| -> io::Result<u32> { port.dropped() };
-        self.ended.dropped =
-            ports.into_iter().flatten().filter_map(|port| dropped(port).ok()).map(u64::from).sum();
-        self.ended
+    fn tick(&mut self, now: Duration, open: bool) {
+        if open && self.until_keys == Some(0) {
+            self.keys.iter().for_each(|key| _ = self.leg.press(*key));
+        }
+        self.until_keys =
+            if open { self.until_keys.and_then(|ticks| ticks.checked_sub(1)) } else { self.until_keys };
+        let speech = open.then(|| self.speaker.next());
+        let heard = self.leg.tick(now, speech.as_ref());
+        if self.heard.0.len() < MOST_HEARD {
+            self.heard.0.extend_from_slice(&heard);
+        }
     }
 }

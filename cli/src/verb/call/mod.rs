@@ -1,11 +1,15 @@
 //! `carillon call`: a headless phone. Signs in, obeys what it is provisioned with, talks, and says what became of it.
 
 mod clock;
+mod ending;
+mod homes;
 mod login;
 mod media;
+mod paths;
 mod phone;
 mod policy;
 mod provisioned;
+mod relays;
 mod report;
 mod similarity;
 mod speech;

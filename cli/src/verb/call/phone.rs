@@ -8,25 +8,32 @@ use std::time::Duration;
 
 use carillon_media::codec::Codec;
 use carillon_media::negotiate::Wishes;
+use carillon_net::addresses::{self, Interface};
 use carillon_net::lease::{Leases, Policy};
+use carillon_net::tls::ClientConfig;
 use carillon_net::transports::{Incoming, Transports};
 use carillon_qos::TrafficClass;
 use carillon_signaling::agent::{Agent, CallKey, Ending, Event, Output, Refusal, Request};
 use carillon_signaling::provisioning::{self, Provisioned};
+use carillon_signaling::records::{self, QualityReport, Side};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::clock::Clock;
+use super::ending::ending;
+use super::homes::Homes;
 use super::login::{Login, random};
 use super::policy::{spoiled, unplanned};
+use super::provisioned;
+use super::relays::relays;
 use super::report::{Circumstances, Report};
 use super::speech::Speech;
-use super::talk::{Ports, Talk};
+use super::talk::{Opening, Ports, Talk};
 use super::teller::Teller;
-use super::{provisioned, report};
 use crate::answer::{Answer, Failure};
 use crate::args::Call;
+use crate::words::timestamp;
 
 /// How often a signal is looked for.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -49,6 +56,8 @@ pub(super) struct Phone<'a> {
     speech: Speech,
     expected: Option<Speech>,
     talks: BTreeMap<CallKey, Talk>,
+    /// Ports of a call that is made once they are ready.
+    opening: Option<Ports>,
     /// Ports of a call that has no key yet.
     opened: Option<Ports>,
     stage: Stage,
@@ -57,7 +66,8 @@ pub(super) struct Phone<'a> {
 
 /// What is needed of a login after signing in.
 struct Plain {
-    address: std::net::IpAddr,
+    homes: Homes,
+    trust: Option<Arc<ClientConfig>>,
     keep_alive: carillon_wire::sip::Destination,
     keep_alive_every: Option<Duration>,
     keep_alive_at: Option<Duration>,
@@ -88,13 +98,20 @@ impl<'a> Phone<'a> {
             clock: Clock::new(),
             agent: Agent::new(login.settings, random()?),
             transports: login.transports,
-            login: Plain { address: login.address, keep_alive, keep_alive_every: None, keep_alive_at: None },
+            login: Plain {
+                homes: Homes::of(login.address, &interfaces(args)),
+                trust: login.trust,
+                keep_alive,
+                keep_alive_every: None,
+                keep_alive_at: None,
+            },
             plan: None,
             planned: unplanned(),
             leases: None,
             speech: Speech::load(args.send.as_deref().unwrap_or(own))?,
             expected: args.expect.as_deref().map(Speech::load).transpose()?,
             talks: BTreeMap::new(),
+            opening: None,
             opened: None,
             stage: Stage::SigningIn,
             stop,
@@ -130,7 +147,10 @@ impl<'a> Phone<'a> {
                 Incoming::Message { flow, bytes } => agent.handle_input(clock.now(), flow, bytes),
                 Incoming::Closed { flow } => agent.handle_closed(clock.now(), flow),
                 Incoming::Failed { transport, remote } => agent.handle_failed(clock.now(), transport, remote),
-                Incoming::Wrong { .. } | Incoming::Garbage { .. } | Incoming::Woken => {}
+                Incoming::Connected { .. }
+                | Incoming::Wrong { .. }
+                | Incoming::Garbage { .. }
+                | Incoming::Woken => {}
             });
             polled.map_err(|error| Failure::new("cannot wait for messages", error))?;
             self.agent.handle_timeout(self.clock.now());
@@ -178,7 +198,8 @@ impl<'a> Phone<'a> {
             hang_up.extend(due(&mut talk.hang_up_at).then_some(*key));
         }
         hang_up.into_iter().for_each(|key| self.ask(Request::HangUp(key)));
-        answer.into_iter().try_for_each(|key| self.answer(key))?;
+        answer.into_iter().try_for_each(|key| self.open_to_answer(key))?;
+        self.hear()?;
         match self.stage {
             Stage::Leaving(until) if now >= until => self.stage = Stage::Gone,
             _ => {}
@@ -282,7 +303,7 @@ impl<'a> Phone<'a> {
             Some(leases) => leases.set_policy(followed),
             None => {
                 let seed = u64::from_be_bytes(random()?);
-                self.leases = Some(Leases::new(followed, self.login.address, seed));
+                self.leases = Some(Leases::new(followed, self.login.homes.bound(), seed));
             }
         }
         if self.stage != Stage::SigningIn {
@@ -290,7 +311,10 @@ impl<'a> Phone<'a> {
         }
         self.stage = Stage::Ready;
         match &self.args.to {
-            Some(to) => self.call(to.clone()),
+            Some(_) => {
+                self.opening = Some(self.open()?);
+                Ok(())
+            }
             None if self.args.show_provisioning => {
                 self.leave();
                 Ok(())
@@ -306,15 +330,43 @@ impl<'a> Phone<'a> {
 
     fn open(&self) -> Result<Ports, Failure> {
         let leases = self.leases.as_ref().ok_or_else(|| Failure::new("cannot call", "not signed in yet"))?;
-        Ports::open(leases, self.login.address, self.wishes())
+        let given = self.plan.as_ref().and_then(|plan| plan.relays.as_ref()).filter(|_| !self.args.no_ice);
+        let relays = given.map(|given| relays(given, self.login.trust.as_ref())).unwrap_or_default();
+        let (homes, wishes) = (&self.login.homes, self.wishes());
+        let waker = self.transports.waker();
+        let how = Opening { leases, homes, wishes, ice: !self.args.no_ice, relays };
+        // A waker that is broken is made up for by the patience of the turn.
+        Ports::open(how, self.clock, move || _ = waker.wake())
     }
 
-    fn call(&mut self, to: String) -> Result<(), Failure> {
-        let mut ports = self.open()?;
-        let offer = ports.offer();
-        self.opened = Some(ports);
-        self.ask(Request::Call { to, offer });
-        Ok(())
+    /// Hears what the media has to say, and does what has waited for it.
+    fn hear(&mut self) -> Result<(), Failure> {
+        if let Some(mut ports) = self.opening.take() {
+            ports.turn();
+            match self.args.to.clone().filter(|_| ports.is_ready()) {
+                Some(to) => {
+                    let offer = ports.offer();
+                    self.opened = Some(ports);
+                    self.ask(Request::Call { to, offer });
+                }
+                None => self.opening = Some(ports),
+            }
+        }
+        let (mut ready, mut lost) = (Vec::new(), Vec::new());
+        for (key, talk) in &mut self.talks {
+            let Some(ports) = &mut talk.media else { continue };
+            ports.turn();
+            if ports.is_ready() && std::mem::replace(&mut talk.is_answering, false) {
+                ready.push(*key);
+            }
+            lost.extend(ports.lost.filter(|_| !talk.is_lost).map(|why| (*key, why)));
+            talk.is_lost = ports.lost.is_some();
+        }
+        for (key, why) in lost {
+            self.teller.tell(why, "lost", json!({ "why": why }))?;
+            self.ask(Request::HangUp(key));
+        }
+        ready.into_iter().try_for_each(|key| self.answer(key))
     }
 
     fn calling(&mut self, call: CallKey, call_id: String) -> Result<(), Failure> {
@@ -351,25 +403,40 @@ impl<'a> Phone<'a> {
         Ok(())
     }
 
-    /// Takes a call. What hinders is told to the caller too.
-    fn answer(&mut self, call: CallKey) -> Result<(), Failure> {
+    /// Opens the ports of a call that is to be taken.
+    fn open_to_answer(&mut self, call: CallKey) -> Result<(), Failure> {
         let opened = self.open();
         let Some(talk) = self.talks.get_mut(&call) else { return Ok(()) };
-        let offer = talk.offer.take();
-        let answered = opened.and_then(|mut ports| Ok((ports.respond(offer.as_deref())?, ports)));
-        match answered {
-            Ok((sdp, ports)) => {
-                talk.media = Some(ports);
+        match opened {
+            Ok(ports) => (talk.media, talk.is_answering) = (Some(ports), true),
+            Err(failure) => return self.refuse(call, failure),
+        }
+        Ok(())
+    }
+
+    /// Takes a call.
+    fn answer(&mut self, call: CallKey) -> Result<(), Failure> {
+        let Some(talk) = self.talks.get_mut(&call) else { return Ok(()) };
+        let (offer, Some(ports)) = (talk.offer.take(), &mut talk.media) else { return Ok(()) };
+        match ports.respond(offer.as_deref()) {
+            Ok(sdp) => {
                 self.ask(Request::Answer { call, sdp });
                 self.begin(call)
             }
-            Err(Failure::Message(why)) => {
+            Err(failure) => self.refuse(call, failure),
+        }
+    }
+
+    /// What hinders is told to the caller too.
+    fn refuse(&mut self, call: CallKey, failure: Failure) -> Result<(), Failure> {
+        match failure {
+            Failure::Message(why) => {
                 self.teller.tell(&why, "refused", json!({ "why": why }))?;
                 let code = if why.starts_with("cannot agree") { 488 } else { 486 };
                 self.ask(Request::Reject { call, code, warning: Some(why) });
                 Ok(())
             }
-            Err(other) => Err(other),
+            other => Err(other),
         }
     }
 
@@ -406,10 +473,10 @@ impl<'a> Phone<'a> {
     }
 
     fn begin(&mut self, call: CallKey) -> Result<(), Failure> {
-        let (now, speech, clock) = (self.clock.now(), &self.speech, self.clock);
+        let (now, speech) = (self.clock.now(), &self.speech);
         let Some(talk) = self.talks.get_mut(&call) else { return Ok(()) };
         let Some(ports) = &mut talk.media else { return Ok(()) };
-        ports.begin(clock, &talk.call_id, speech, self.args.dtmf.as_deref().unwrap_or_default())?;
+        ports.begin(&talk.call_id, speech, self.args.dtmf.as_deref().unwrap_or_default())?;
         if talk.since.is_none() && ports.agreed.is_some() {
             talk.since = Some(now);
             talk.hang_up_at = self.args.duration.map(|seconds| now + Duration::from_secs_f64(seconds));
@@ -418,13 +485,13 @@ impl<'a> Phone<'a> {
     }
 
     fn ended(&mut self, call: CallKey, why: &Ending) -> Result<(), Failure> {
-        let Some(talk) = self.talks.remove(&call) else { return Ok(()) };
-        let ended = report::ending(why);
+        let Some(mut talk) = self.talks.remove(&call) else { return Ok(()) };
+        let ended = ending(why);
         let facts = json!({ "call_id": talk.call_id, "why": ended });
         self.teller.tell(&format!("the call with {} is over: {ended}", talk.peer), "ended", facts)?;
         let (since, now) = (talk.since, self.clock.now());
-        let Some(ports) = talk.media else { return self.after_call(Some(why)) };
-        let (local, agreed) = (ports.local, ports.agreed.clone());
+        let Some(ports) = talk.media.take() else { return self.after_call(Some(why)) };
+        let (local, agreed, lost) = (ports.local, ports.agreed.clone(), ports.lost);
         let Some((media, agreed)) = ports.close()?.zip(agreed) else { return self.after_call(Some(why)) };
         if let Some(file) = &self.args.record {
             media.heard.save(Path::new(file))?;
@@ -435,14 +502,30 @@ impl<'a> Phone<'a> {
             call_id: &talk.call_id,
             ended,
             seconds: since.map_or(0.0, |since| now.saturating_sub(since).as_secs_f64()),
+            heard_until: since.zip(media.heard_at).map(|(since, at)| at.saturating_sub(since).as_secs_f64()),
             local,
             agreed: &agreed,
+            lost,
+            homes: &self.login.homes,
             planned: self.planned.audio,
             plan: self.plan.as_ref(),
             expected: self.expected.as_ref(),
         };
-        self.teller.report(Report::of(&circumstances, &media))?;
+        let report = Report::of(&circumstances, &media);
+        self.tell_server(&talk, since.unwrap_or(now), &report);
+        self.teller.report(report)?;
         self.after_call(None)
+    }
+
+    /// The server records how the call was heard (RFC 6035).
+    fn tell_server(&mut self, talk: &Talk, since: Duration, report: &Report) {
+        let side = if self.args.to.is_some() { Side::Caller } else { Side::Callee };
+        let (call_id, user) = (talk.call_id.as_str().into(), self.args.user.as_str().into());
+        let report = QualityReport { call_id, user, side: Some(side), quality: report.reported() };
+        let times = [since, self.clock.now()].map(|time| timestamp(time.as_nanos() as i64));
+        let peer = talk.peer.strip_prefix("sip:").unwrap_or(&talk.peer);
+        let document = report.document(peer, [&times[0], &times[1]]).into_bytes();
+        self.ask(Request::Publish { event: records::EVENT, kind: records::DOCUMENT, document });
     }
 
     /// The caller has done what was asked; who answers goes on unless once is enough.
@@ -462,4 +545,9 @@ impl<'a> Phone<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// What else a peer may be told. Without ICE it is told one address; where the system tells none, too.
+fn interfaces(args: &Call) -> Vec<Interface> {
+    if args.no_ice { Vec::new() } else { addresses::reachable().unwrap_or_default() }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use carillon_signaling::provisioning::Provisioned;
+use carillon_signaling::{RelayServer, RelayService};
 use serde_json::{Value, json};
 
 use crate::answer::Failure;
@@ -42,6 +43,24 @@ pub(super) fn facts(plan: &Provisioned) -> Value {
         "enabled": plan.enabled,
         "enabled_from": source.map(|source| &source.enabled),
         "classes": plan.classes.iter().map(class).collect::<Vec<_>>(),
+        "relays": plan.relays.as_ref().map(relays),
+    })
+}
+
+/// Where relays are and until when; what opens them is nobody's to see.
+fn relays(service: &RelayService) -> Value {
+    let server = |server: &RelayServer| json!({ "uri": server.uri.to_string(), "class": server.class });
+    json!({
+        "expires": service.expires.as_secs(),
+        "servers": service.servers.iter().map(server).collect::<Vec<_>>(),
+    })
+}
+
+/// The document as it came, but for what opens relays.
+fn shown(plan: &Provisioned, document: &str) -> String {
+    let credentials = plan.relays.iter().flat_map(|service| &service.credentials);
+    credentials.fold(document.to_owned(), |text, credential| {
+        text.replace(&format!("password=\"{}\"", credential.password), "password=\"…\"")
     })
 }
 
@@ -52,6 +71,7 @@ pub(super) fn print(
     out: &mut dyn Write,
     as_json: bool,
 ) -> Result<(), Failure> {
+    let document = shown(plan, document);
     if as_json {
         let mut facts = facts(plan);
         if let Value::Object(facts) = &mut facts {
@@ -86,4 +106,29 @@ pub(super) fn print(
         table.row(cells.map(Cell::from));
     }
     Ok(table.print(out, terminal_width())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_signaling::RelayCredential;
+    use carillon_signaling::provisioning::parse;
+
+    use super::*;
+
+    #[test]
+    fn what_opens_a_relay_is_not_shown() {
+        let document = "<l><provisionGroup name=\"ServerConfiguration\"/>\
+            <relays xmlns=\"urn:carillon:relays:1\" expires=\"9\"><server uri=\"turn:e\"/>\
+            <credential username=\"9:a\" password=\"c2VjcmV0\"/></relays></l>";
+        let plan = parse(document).unwrap();
+        let credential =
+            RelayCredential { class: None, username: "9:a".to_owned(), password: "c2VjcmV0".to_owned() };
+        assert_eq!(plan.relays.as_ref().unwrap().credentials, [credential]);
+        for as_json in [false, true] {
+            let mut out = Vec::new();
+            print(&plan, document, &mut out, as_json).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.contains("turn:e") && !text.contains("c2VjcmV0"), "{text}");
+        }
+    }
 }

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 
-use carillon_media::leg::Arrivals;
+use carillon_media::ice;
+use carillon_media::leg::{Arrivals, Component};
 use carillon_media::negotiate::{Agreed, Local};
 use carillon_media::quality;
 use carillon_net::lease::ClassPorts;
+use carillon_net::route::source_toward;
 use carillon_qos::PortRange;
-use carillon_signaling::agent::Ending;
 use carillon_signaling::provisioning::Provisioned;
+use carillon_signaling::records;
 use carillon_wire::ip::Dscp;
 use serde::Serialize;
 
+use super::ending::stopped;
+use super::homes::Homes;
 use super::media::Ended;
 use super::speech::Speech;
 use crate::answer::Failure;
@@ -31,11 +35,16 @@ pub(super) struct Circumstances<'a> {
     pub(super) call_id: &'a str,
     pub(super) ended: String,
     pub(super) seconds: f64,
+    /// When the last packet came, in seconds from the answer on.
+    pub(super) heard_until: Option<f64>,
     pub(super) local: Local,
+    pub(super) homes: &'a Homes,
     pub(super) agreed: &'a Agreed,
     pub(super) planned: ClassPorts,
     pub(super) plan: Option<&'a Provisioned>,
     pub(super) expected: Option<&'a Speech>,
+    /// Why the media ended before the call.
+    pub(super) lost: Option<&'static str>,
 }
 
 /// A call that is over.
@@ -52,6 +61,8 @@ pub(super) struct Report {
     codec_heard: Option<&'static str>,
     srtp: Option<&'static str>,
     ports: Ports,
+    /// The ways that were chosen; none where the other side does not speak ICE.
+    paths: Vec<Path>,
     marks: Marks,
     sent: Sent,
     received: Received,
@@ -59,6 +70,8 @@ pub(super) struct Report {
     remote: Option<Remote>,
     /// Keys that the other side pressed.
     keys: String,
+    /// What somebody may want to know though it is no fault: `media-in-vpn`.
+    flags: Vec<&'static str>,
     /// What was not as planned, in words.
     faults: Vec<String>,
     /// Nothing was.
@@ -74,6 +87,24 @@ struct Ports {
     remote: SocketAddr,
     remote_rtcp: SocketAddr,
     in_range: bool,
+}
+
+/// A way (RFC 8445), for RTP or RTCP.
+#[derive(Clone, Debug, Serialize)]
+struct Path {
+    component: &'static str,
+    local: End,
+    remote: End,
+    /// How our relay is spoken to, if media takes one of ours.
+    relay: Option<&'static str>,
+    /// The interface that leads into a VPN, if media takes one.
+    vpn: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct End {
+    kind: &'static str,
+    address: SocketAddr,
 }
 
 /// Packets by mark; every packet is counted, RTP and RTCP.
@@ -145,6 +176,7 @@ impl Report {
             codec_heard: leg.codec_heard.map(|codec| codec.name()),
             srtp: leg.suite,
             ports: Ports::of(about),
+            paths: media.paths.iter().map(|path| Path::of(path, about.homes)).collect(),
             marks: Marks::of(about.planned.mark, &leg),
             sent: Sent {
                 packets: leg.packets_sent,
@@ -157,12 +189,48 @@ impl Report {
             quality: Quality::of(&leg, media, about.expected),
             remote: leg.remote.as_ref().map(Remote::of),
             keys: media.keys.clone(),
+            flags: Vec::new(),
             faults: Vec::new(),
             good: false,
         };
+        report.flags.extend(report.paths.iter().any(|path| path.vpn.is_some()).then_some("media-in-vpn"));
         report.faults = report.judge(about.agreed.receives());
+        let stopped = about.heard_until.and_then(|until| stopped(until, about.seconds));
+        report.faults.extend(stopped.or_else(|| about.lost.map(str::to_owned)));
         report.good = report.faults.is_empty();
         report
+    }
+
+    /// What the server is told of it.
+    pub(super) fn reported(&self) -> records::Quality {
+        let marks =
+            |marks: &BTreeMap<u8, u64>| marks.iter().map(|(mark, packets)| (*mark, *packets)).collect();
+        let received = &self.received;
+        let expected = (received.packets + received.lost) as f64;
+        let heard = received.packets > 0;
+        let path = self
+            .paths
+            .first()
+            .map_or(Some(records::Path::Host), |path| records::Path::named(path.local.kind));
+        records::Quality {
+            local: Some(self.ports.local),
+            path,
+            packets_sent: Some(self.sent.packets),
+            packets_received: Some(received.packets),
+            packets_lost: Some(received.lost),
+            loss: heard.then_some(received.loss_percent),
+            discarded: heard.then_some(received.late as f64 * 100.0 / expected),
+            jitter: heard.then_some(self.quality.jitter_ms),
+            round_trip: self.quality.round_trip_ms,
+            mos_listening: None,
+            mos_conversation: self.quality.mos,
+            marks_sent: marks(&self.marks.sent),
+            marks_received: marks(&self.marks.arrived),
+        }
+    }
+
+    fn is_relayed(&self) -> bool {
+        self.paths.iter().any(|path| path.relay.is_some())
     }
 
     /// What is not as planned.
@@ -171,7 +239,9 @@ impl Report {
         if let (Some(range), false) = (self.ports.planned, self.ports.in_range) {
             faults.push(format!("port {} is outside of {range}", self.ports.local.port()));
         }
-        for (what, marks) in [("sent", &self.marks.sent), ("arrived", &self.marks.arrived)] {
+        // Towards the outside an Edge takes marks off, unless it is told otherwise.
+        let arrived = Some(("arrived", &self.marks.arrived)).filter(|_| !self.is_relayed());
+        for (what, marks) in [("sent", &self.marks.sent)].into_iter().chain(arrived) {
             let wrong: u64 =
                 marks.iter().filter(|(mark, _)| **mark != self.marks.planned).map(|(_, n)| n).sum();
             if wrong > 0 {
@@ -186,6 +256,21 @@ impl Report {
             faults.push("what was heard is not what should have been said".to_owned());
         }
         faults
+    }
+}
+
+impl Path {
+    fn of(path: &ice::Path, homes: &Homes) -> Path {
+        // What a relay is between leaves by the way that leads to the relay.
+        let begins = path.port.map(|port| port.ip()).or_else(|| source_toward(path.local.address).ok());
+        let end = |end: &ice::End| End { kind: end.kind.name(), address: end.address };
+        Path {
+            component: if path.component == Component::Rtp { "rtp" } else { "rtcp" },
+            local: end(&path.local),
+            remote: end(&path.remote),
+            relay: path.relaying.map(|relaying| relaying.name()),
+            vpn: begins.and_then(|address| homes.vpn(address)).map(str::to_owned),
+        }
     }
 }
 
@@ -265,17 +350,6 @@ impl Remote {
     }
 }
 
-/// Why a call ended, in words.
-pub(super) fn ending(why: &Ending) -> String {
-    match why {
-        Ending::HungUp => "hung up here".to_owned(),
-        Ending::RemoteHungUp { reason: Some(reason) } => format!("hung up there ({reason})"),
-        Ending::RemoteHungUp { reason: None } => "hung up there".to_owned(),
-        Ending::Refused(why) => format!("refused: {why}"),
-        Ending::NoAck => "the caller never confirmed it".to_owned(),
-    }
-}
-
 /// The report for people.
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
     let srtp = report.srtp.map_or("plain RTP".to_owned(), |suite| format!("SRTP {suite}"));
@@ -295,6 +369,9 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> Result<(), Failure>
         Column::left("from there"),
     ]);
     table.row(ports_row(&report.ports));
+    if let Some(path) = report.paths.first() {
+        table.row(path_row(path));
+    }
     table.row(marks_row(&report.marks));
     for (what, sent, received) in numbers(report) {
         if !(sent.is_empty() && received.is_empty()) {
@@ -323,6 +400,15 @@ fn ports_row(ports: &Ports) -> [Cell; 4] {
         Cell::styled(format!("{}{rtcp}", ports.local.port()), style),
         Cell::from(ports.remote.port().to_string()),
     ]
+}
+
+fn path_row(path: &Path) -> [Cell; 4] {
+    let relay = path.relay.map(|relay| format!(" by {relay}")).unwrap_or_default();
+    let vpn = path.vpn.as_ref().map(|name| format!(" in VPN {}", words::clean(name))).unwrap_or_default();
+    let local = format!("{}{relay}{vpn}", path.local.kind);
+    // Over a connection, what is lost delays everything behind it.
+    let style = if matches!(path.relay, None | Some("UDP")) { PLAIN } else { BAD };
+    [Cell::from("way"), Cell::from(""), Cell::styled(local, style), Cell::from(path.remote.kind)]
 }
 
 fn marks_row(marks: &Marks) -> [Cell; 4] {

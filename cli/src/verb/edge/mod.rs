@@ -1,7 +1,9 @@
-//! `carillon edge`: what a running Edge has open, and credentials for its relay.
+//! `carillon edge`: whether an Edge works, what it has open, its services, and credentials for its relay.
 
+mod check;
 mod credential;
 mod ports;
+mod restart;
 
 use std::io::Write;
 
@@ -11,7 +13,9 @@ use crate::args;
 /// Does what was asked.
 pub fn run(what: &args::Edge, out: &mut dyn Write) -> Result<Answer, Failure> {
     match what {
+        args::Edge::Check(args) => check::run(args, out),
         args::Edge::Ports(args) => ports::run(args, out),
         args::Edge::Credential(args) => credential::run(args, out),
+        args::Edge::Restart(args) => restart::run(args, out),
     }
 }

@@ -43,6 +43,9 @@ struct Given {
     mark: u8,
     /// Why.
     because: String,
+    /// Why no export has a rule that sets the mark, where none has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unruled: Option<String>,
 }
 
 /// Explains both directions; no if the plan knows neither.
@@ -84,17 +87,37 @@ fn given(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) -> Vec<Give
             classes.into_iter().filter(|(_, ports, _)| *ports != PortRange::UNRESTRICTED)
         {
             let mark = policy.mark(class).value();
-            match found.iter_mut().find(|of| (of.class, of.ports, of.mark) == (class, ports, mark)) {
+            let because = format!("its {end} port lies in {ports}");
+            let unruled = unruled(plan, role, class);
+            let given = Given { class, roles: vec![role], ports, mark, because, unruled };
+            match found.iter_mut().find(|of| of.is_like(&given)) {
                 Some(alike) => alike.roles.push(role),
-                None => {
-                    let because = format!("its {end} port lies in {ports}");
-                    found.push(Given { class, roles: vec![role], ports, mark, because });
-                }
+                None => found.push(given),
             }
         }
     }
     found.extend(relayed);
     found
+}
+
+impl Given {
+    /// Whether it differs in the role alone. What has no rule is told with each role.
+    fn is_like(&self, other: &Given) -> bool {
+        (self.class, self.ports, self.mark) == (other.class, other.ports, other.mark)
+            && self.unruled.is_none()
+            && other.unruled.is_none()
+    }
+}
+
+/// What to say where hosts of a role get no rule for their SIP: a server of Carillon's own marks it, and no other.
+fn unruled(plan: &Plan, role: Role, class: TrafficClass) -> Option<String> {
+    let order = Order { plan, scope: Scope::default() };
+    let why = match role {
+        _ if class != TrafficClass::Signaling => None,
+        Role::Edge => Some("An Edge's rules are for media towards the inside: its SIP has none.".to_owned()),
+        role => rules::unmarked_signaling(&order, role),
+    };
+    why.map(|why| format!("by Carillon's own servers alone. {why}"))
 }
 
 /// A relay sends every class from the same port, so that the Edge's rules look at where it goes. Only who is named as an
@@ -120,7 +143,7 @@ fn given_by_relay(plan: &Plan, asked: &Asked<'_>, from: FlowEnd, to: FlowEnd) ->
     };
     let (class, ports, mark) = rules.iter().find_map(goes_there)?;
     let because = format!("the Edge's rule: its destination port lies in {ports}");
-    Some(Given { class, roles: vec![Role::Edge], ports, mark, because })
+    Some(Given { class, roles: vec![Role::Edge], ports, mark, because, unruled: None })
 }
 
 /// `client, phone or gateway`.
@@ -163,8 +186,11 @@ fn direction(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     writeln!(out, "{STRONG}{word}{STRONG:#}  {transport} {} to {}", end(from), end(to))?;
-    for Given { class, roles, mark, because, .. } in given {
+    for Given { class, roles, mark, because, unruled, .. } in given {
         writeln!(out, "  {NAME}{class}{NAME:#} of {}, {}: {because}", listed(roles), marked(*mark))?;
+        if let Some(unruled) = unruled {
+            writeln!(out, "    {DOUBT}{unruled}{DOUBT:#}")?;
+        }
     }
     if given.is_empty() {
         writeln!(out, "  {DOUBT}no class of the plan{DOUBT:#}: best effort, unmarked (0)")?;

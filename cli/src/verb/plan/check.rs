@@ -25,25 +25,49 @@ pub(super) fn run(args: &Check, out: &mut dyn Write) -> Result<Answer, Failure> 
     let lints = drift::lints(&plan, &scope, args.role, &deployed);
     // What is wrong whatever the plan is no small thing: two classes in one queue are one class.
     let sound = lints.iter().all(|lint| lint.level == Level::Advice);
-    let compared = !lines.is_empty() || !lints.is_empty();
-    let kept = compared && sound && lines.iter().all(|line| !deviates(line));
+    let deviates = !sound || lines.iter().any(deviates);
+    let verdict = match lines.is_empty() && lints.is_empty() {
+        true => Verdict::Nothing,
+        false if deviates => Verdict::Otherwise,
+        false if lines.iter().any(is_open) => Verdict::Open,
+        false => Verdict::Kept,
+    };
     if args.json {
+        let kept = verdict == Verdict::Kept;
         print_json(&Checked { plan: plan.name(), kept, lines: &lines, lints: &lints })?;
     } else {
         print(&lines, out)?;
         super::print_lints("what is deployed", &lints, out)?;
-        conclude(plan.name(), &lines, compared, kept, out)?;
+        conclude(plan.name(), &lines, verdict, out)?;
     }
-    Ok(match (compared, kept) {
-        (false, _) => Answer::Unknown,
-        (true, true) => Answer::Yes,
-        (true, false) => Answer::No,
+    Ok(match verdict {
+        Verdict::Kept => Answer::Yes,
+        Verdict::Otherwise => Answer::No,
+        Verdict::Open | Verdict::Nothing => Answer::Unknown,
     })
+}
+
+/// What the comparison comes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// All is as planned.
+    Kept,
+    /// Something is otherwise.
+    Otherwise,
+    /// Something could not be judged, and the rest is as planned.
+    Open,
+    /// There was nothing to compare.
+    Nothing,
 }
 
 /// What a device cannot be told is no deviation of its file.
 fn deviates(line: &Line) -> bool {
     !matches!(line.state, State::Match | State::Cannot)
+}
+
+/// What could not be judged, and could be if something were done about it.
+fn is_open(line: &Line) -> bool {
+    line.state == State::Cannot && line.fix.is_some()
 }
 
 #[derive(Serialize)]
@@ -92,23 +116,25 @@ fn print(lines: &[Line], out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn conclude(
-    plan: &str,
-    lines: &[Line],
-    compared: bool,
-    kept: bool,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn conclude(plan: &str, lines: &[Line], verdict: Verdict, out: &mut dyn Write) -> Result<(), Failure> {
     let plan = clean(plan);
     let wrong = lines.iter().filter(|line| deviates(line)).count() as u64;
-    match (compared, kept, wrong) {
-        (false, ..) => writeln!(
+    let open = lines.iter().filter(|line| is_open(line)).count() as u64;
+    let unjudged = some(open, "thing could not be judged", "things could not be judged");
+    match verdict {
+        Verdict::Nothing => writeln!(
             out,
             "{DOUBT}nothing here sets a port or a mark{DOUBT:#}: with --role, what hosts of that role lack is listed"
         )?,
-        (_, true, _) => writeln!(out, "{GOOD}as planned{GOOD:#} {FAINT}by {plan}{FAINT:#}")?,
-        (_, false, 0) => writeln!(out, "{BAD}as {plan} says, but wrong by itself{BAD:#}: see above")?,
-        _ => writeln!(out, "{BAD}{}{BAD:#} from {plan}", some(wrong, "deviation", "deviations"))?,
+        Verdict::Kept => writeln!(out, "{GOOD}as planned{GOOD:#} {FAINT}by {plan}{FAINT:#}")?,
+        Verdict::Open => writeln!(out, "{DOUBT}{unjudged}{DOUBT:#}, the rest is as {plan} says: see above")?,
+        Verdict::Otherwise if wrong == 0 => {
+            writeln!(out, "{BAD}as {plan} says, but wrong by itself{BAD:#}: see above")?;
+        }
+        Verdict::Otherwise => {
+            let also = if open == 0 { String::new() } else { format!("; {unjudged}") };
+            writeln!(out, "{BAD}{}{BAD:#} from {plan}{also}", some(wrong, "deviation", "deviations"))?;
+        }
     }
     Ok(())
 }

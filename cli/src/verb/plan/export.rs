@@ -8,12 +8,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use carillon_qos::Plan;
-use carillon_qos::export::{File, Guide, Order, Target, targets};
+use carillon_qos::export::{File, Guide, Order, Target, Zone, firewall_between, targets};
 use carillon_qos::plan::{PRESETS, Scope, nearest};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Failure};
-use crate::args::Export;
+use crate::args::{Between, Export};
 use crate::page::exports::{self, Made};
 use crate::plans;
 use crate::style::{DOUBT, FAINT, GOOD, NAME};
@@ -34,7 +34,10 @@ pub(super) fn run(args: &Export, out: &mut dyn Write) -> Result<Answer, Failure>
     let plan = plan(args)?;
     let scope = plans::scope(&plan, &args.scope)?;
     let every_site = args.target == "all" && scope == Scope::default();
-    let mut made = make(&plan, &scope, &chosen, every_site);
+    let mut made = match &args.between {
+        Some(Between(zones)) => vec![between(&plan, &scope, &chosen, *zones)?],
+        None => make(&plan, &scope, &chosen, every_site),
+    };
     if let Some(only) = &args.only {
         made.iter_mut().for_each(|made| made.retain(only));
     }
@@ -89,12 +92,15 @@ fn chosen(name: &str) -> Result<Vec<&'static Target>, Failure> {
     })
 }
 
+/// The target that has two ends.
+const FIREWALL: &str = "firewall";
+
 /// The plan of firewall rules where none is named: a request for a firewall is asked for before there is a plan, and by
 /// this article's plan clients need no more than 100 ports.
 const FIREWALL_PRESET: &str = "schertz-vvx";
 
 fn plan(args: &Export) -> Result<Plan, Failure> {
-    let default = (args.target == "firewall").then(|| FIREWALL_PRESET.to_owned());
+    let default = (args.target == FIREWALL).then(|| FIREWALL_PRESET.to_owned());
     let Some(name) = args.plan.as_ref().or(default.as_ref()) else {
         let presets: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         let hint = format!("name one with --plan: a file, or a preset ({})", presets.join(", "));
@@ -112,6 +118,29 @@ fn make(plan: &Plan, scope: &Scope, chosen: &[&'static Target], every_site: bool
         made.extend(of_scope(plan, &scope, chosen, Some((site, &site_folder(site, &mut taken)))));
     }
     made
+}
+
+/// The firewall's rules between two roles; no other target knows of two ends.
+fn between(
+    plan: &Plan,
+    scope: &Scope,
+    chosen: &[&'static Target],
+    zones: [Zone; 2],
+) -> Result<Made, Failure> {
+    let [target] = chosen else { return Err(only_firewalls()) };
+    if target.name != FIREWALL {
+        return Err(only_firewalls());
+    }
+    let order = Order { plan, scope: scope.clone() };
+    let result = firewall_between(&order, zones).map_err(|unfit| unfit.to_string());
+    Ok(Made { target, site: String::new(), result })
+}
+
+fn only_firewalls() -> Failure {
+    Failure::new(
+        "--between is for one target",
+        format!("carillon plan export {FIREWALL} --between ROLE,ROLE"),
+    )
 }
 
 /// A folder that no other site has, also where capitals make no difference.

@@ -10,10 +10,14 @@ mod table;
 mod trouble;
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
 
+use carillon_net::probe::Conversation;
 use carillon_qos::plan::RolePolicy;
-use carillon_qos::probe::{Hello, Key, Nonce, Offer, Token};
+use carillon_qos::probe::{Hello, Key, Nonce, Offer, Reply, Request, Token};
 use carillon_qos::{Plan, TrafficClass};
+use carillon_wire::ip::Dscp;
 
 use crate::answer::{Answer, Failure};
 use crate::{args, plans};
@@ -24,6 +28,26 @@ pub fn run(what: &args::Probe, out: &mut dyn Write) -> Result<Answer, Failure> {
         args::Probe::Listen(args) => listen::run(args, out),
         args::Probe::Send(args) => send::run(args, out),
     }
+}
+
+/// A conversation with somebody who listens, for other verbs. An error says what happened and what to do.
+pub(super) fn converse(
+    to: SocketAddr,
+    token: &Token,
+    mark: Dscp,
+    wait: Duration,
+) -> Result<(Conversation, Key), String> {
+    let nonce = random().map_err(|_| "cannot draw random numbers".to_owned())?;
+    send::converse(to, token, mark, nonce, wait).map_err(told)
+}
+
+/// A request and its reply.
+pub(super) fn request(line: &mut Conversation, request: &Request) -> Result<Reply, String> {
+    send::ask(line, request, Duration::ZERO).map_err(told)
+}
+
+fn told(trouble: trouble::Trouble) -> String {
+    format!("{}\n{}", trouble.text(), trouble.fix())
 }
 
 /// The plan of one side, and what its role does.

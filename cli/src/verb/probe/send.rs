@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carillon_net::probe::Conversation;
 use carillon_qos::TrafficClass;
-use carillon_qos::probe::{Hello, Key, Reply, Request, Service, Side, Tested};
+use carillon_qos::probe::{Hello, Key, Reply, Request, Service, Side, Tested, Token};
 use carillon_wire::ip::Dscp;
 
 use super::sweep::{Side as Ours, Sweep};
@@ -65,10 +65,19 @@ fn sweep(
     sweep.run(&Ours { ours, theirs })
 }
 
-/// Connects, and proves on both sides that the token is known.
 fn reach(args: &args::ProbeSend, mark: Dscp, nonce: [u8; 16]) -> Result<(Conversation, Key), Trouble> {
-    let to = resolve(args)?;
     let wait = Duration::from_secs_f64(args.wait).max(Duration::from_secs(3));
+    converse(resolve(args)?, &args.token, mark, nonce, wait)
+}
+
+/// Connects, and proves on both sides that the token is known.
+pub(super) fn converse(
+    to: SocketAddr,
+    token: &Token,
+    mark: Dscp,
+    nonce: [u8; 16],
+    wait: Duration,
+) -> Result<(Conversation, Key), Trouble> {
     let mut line = Conversation::connect(to, mark, wait).map_err(|error| Trouble::of_connect(to, error))?;
     let broken = |error: std::io::Error| Trouble::Broken(format!("{to} ends the conversation: {error}"));
     line.tell(&Hello::Greeting(nonce)).map_err(broken)?;
@@ -76,7 +85,7 @@ fn reach(args: &args::ProbeSend, mark: Dscp, nonce: [u8; 16]) -> Result<(Convers
     let Some(theirs) = super::greeting(&said) else {
         return Err(foreign(&mut line, to, said, wait));
     };
-    let key = super::key(&args.token, &nonce, &theirs);
+    let key = super::key(token, &nonce, &theirs);
     line.tell(&Hello::Proof(key.proof(Side::Sender))).map_err(broken)?;
     let said = line.hear(wait).map_err(broken)?;
     match std::str::from_utf8(&said).ok().and_then(Hello::read) {

@@ -71,7 +71,8 @@ fn typed(
                 );
                 answer = Answer::Unknown;
             }
-            Ok(Outcome::Exit) => return Ok(answer),
+            Ok(Outcome::Exit(0)) => return Ok(answer),
+            Ok(Outcome::Exit(status)) => return Ok(Answer::Status(status)),
             Ok(Outcome::Failed) => answer = Answer::No,
             Ok(Outcome::Done) => answer = Answer::Yes,
         }

@@ -85,7 +85,8 @@ impl Host for Live {
         let made = carillon_server::dev::password();
         let password = made.map_err(|error| Failed(format!("cannot make a password up: {error}")))?;
         let site = site.map(str::to_owned);
-        let user = NewUser { name: name.to_owned(), password: password.clone(), site, digest: None };
+        let user =
+            NewUser { name: name.to_owned(), password: password.clone(), site, number: None, digest: None };
         self.client.put_users(&[user]).map_err(failed)?;
         Ok(password)
     }

@@ -2,36 +2,152 @@
 
 use std::io::Write;
 
-use carillon_server::edge::status::{EdgeListener, EdgeStatus};
+use carillon_server::edge::status::{
+    AccessStatus, ConferencingStatus, EdgeListener, EdgeStatus, RelayStatus, UnitRow, UnitState,
+};
 
 use super::{duration, mark};
 use crate::answer::Failure;
-use crate::style::{DOUBT, FAINT, GOOD, STRONG};
-use crate::table::{Column, Table, terminal_width};
+use crate::style::{BAD, DOUBT, FAINT, GOOD, STRONG};
+use crate::table::{Cell, Column, Table, terminal_width};
 use crate::words::{clean, some};
 
+/// Whether every service does what it should.
+pub(super) fn is_well(status: &EdgeStatus) -> bool {
+    let is_bad = |state| matches!(state, UnitState::Failed | UnitState::Stuck | UnitState::Impaired);
+    let failed = status.units.iter().any(|row| is_bad(row.state));
+    let cut_off = status.access.as_ref().is_some_and(|access| {
+        let no_inside = !access.next_hops.iter().any(|server| server.answers);
+        no_inside || access.partners.iter().any(|partner| partner.cause.is_some())
+    });
+    !failed && !cut_off
+}
+
 pub(super) fn print(status: &EdgeStatus, out: &mut dyn Write) -> Result<(), Failure> {
-    let (style, word) = if status.stopping { (DOUBT, "draining") } else { (GOOD, "relaying") };
+    let (style, word) = match (is_well(status), status.stopping) {
+        (false, _) => (BAD, "in trouble"),
+        (true, true) => (DOUBT, "draining"),
+        (true, false) => (GOOD, "serving"),
+    };
     let (name, uptime) = (clean(&status.name), duration(status.uptime));
     let program = &status.program;
-    writeln!(out, "{style}{word}{style:#} as {STRONG}{name}{STRONG:#} for {uptime} (carillon {program})")?;
-    let ports =
-        status.relay_ports.map_or_else(String::new, |(first, last)| format!(", ports {first}-{last}"));
+    writeln!(out, "{style}{word}{style:#} as {STRONG}{name}{STRONG:#} for {uptime} (carillon {program})\n")?;
+    units(&status.units, out)?;
+    writeln!(out)?;
+    listeners(&status.listeners, out)?;
+    writeln!(out, "\nplan {STRONG}{}{STRONG:#}{}", clean(&status.plan), replicated(status))?;
+    status.relay.as_ref().map_or(Ok(()), |relay| relaying(relay, out))?;
+    status.access.as_ref().map_or(Ok(()), |access| connecting(access, out))?;
+    status.conferencing.as_ref().map_or(Ok(()), |conferencing| conferences(conferencing, out))
+}
+
+fn units(units: &[UnitRow], out: &mut dyn Write) -> Result<(), Failure> {
+    let mut table = Table::new([
+        Column::left("SERVICE"),
+        Column::left("NAME"),
+        Column::left("STATE"),
+        Column::right("FOR"),
+        Column::right("STARTS"),
+        Column::left("NOTE"),
+    ]);
+    for row in units {
+        let (word, style) = match row.state {
+            UnitState::Off => ("off", FAINT),
+            UnitState::Running => ("running", GOOD),
+            UnitState::Impaired => ("impaired", BAD),
+            UnitState::Stuck => ("stuck", BAD),
+            UnitState::Stopping => ("stopping", DOUBT),
+            UnitState::Stopped => ("stopped", DOUBT),
+            UnitState::Failed => ("failed", BAD),
+        };
+        table.row([
+            row.service.as_str().into(),
+            row.unit.word().into(),
+            Cell::styled(word, style),
+            duration(row.since).into(),
+            row.starts.to_string().into(),
+            row.note.as_deref().unwrap_or_default().into(),
+        ]);
+    }
+    Ok(table.print(out, terminal_width())?)
+}
+
+/// Where the plan comes from, if there is a Replica.
+fn replicated(status: &EdgeStatus) -> String {
+    match status.settings.as_ref().map(|settings| (settings.version, settings.lag)) {
+        None => String::new(),
+        Some((None, _)) => ", of the configuration: the Replica has taken none yet".to_owned(),
+        Some((Some(version), None)) => format!(", version {version}, kept since before the start"),
+        Some((Some(version), Some(lag))) => format!(", version {version}, {lag:.1} s after the Front End"),
+    }
+}
+
+fn conferences(conferencing: &ConferencingStatus, out: &mut dyn Write) -> Result<(), Failure> {
+    let connections = some(conferencing.connections as u64, "connection", "connections");
+    writeln!(out, "web conferences: {connections}, {} since the start", conferencing.served)?;
+    for (reason, number) in &conferencing.refused {
+        writeln!(out, "{DOUBT}refused: {number} {reason}{DOUBT:#}")?;
+    }
+    for row in &conferencing.inside {
+        if let Some(error) = &row.error {
+            writeln!(out, "{BAD}{} does not answer: {}{BAD:#}", row.address, clean(error))?;
+        }
+    }
+    Ok(())
+}
+
+fn relaying(relay: &RelayStatus, out: &mut dyn Write) -> Result<(), Failure> {
+    let marks: Vec<String> =
+        relay.marks.iter().map(|(class, value)| format!("{class} {}", mark(*value))).collect();
+    writeln!(out, "{FAINT}towards the inside: {}{FAINT:#}", marks.join(", "))?;
+    let ports = relay.relay_ports.map_or_else(String::new, |(first, last)| format!(", ports {first}-{last}"));
     writeln!(
         out,
-        "{} of {}{ports}; {} packets to clients, {} to peers\n",
-        some(status.allocations as u64, "allocation", "allocations"),
-        some(status.users as u64, "user", "users"),
-        status.relayed.packets_to_clients,
-        status.relayed.packets_to_peers,
+        "{} of {}{ports}; {} packets to clients, {} to peers",
+        some(relay.allocations as u64, "allocation", "allocations"),
+        some(relay.users as u64, "user", "users"),
+        relay.relayed.packets_to_clients,
+        relay.relayed.packets_to_peers,
     )?;
-    listeners(&status.listeners, out)?;
-    writeln!(out, "\nplan {STRONG}{}{STRONG:#}", clean(&status.plan))?;
-    let marks: Vec<String> =
-        status.marks.iter().map(|(class, value)| format!("{class} {}", mark(*value))).collect();
-    writeln!(out, "{FAINT}towards the inside: {}{FAINT:#}", marks.join(", "))?;
-    for (name, number) in &status.dropped {
+    if relay.shared_addresses > 0 {
+        let requests = some(relay.shared_addresses, "request", "requests");
+        writeln!(
+            out,
+            "{BAD}{requests} from the address and port of another user: addresses are translated before the Edge{BAD:#}"
+        )?;
+    }
+    for (name, number) in &relay.dropped {
         writeln!(out, "{DOUBT}dropped: {number} {name}{DOUBT:#}")?;
+    }
+    Ok(())
+}
+
+/// The servers and domains that the Access Edge connects.
+fn connecting(access: &AccessStatus, out: &mut dyn Write) -> Result<(), Failure> {
+    let clients = some(access.signed_in as u64, "client is", "clients are");
+    writeln!(out, "\n{clients} signed in through the Access Edge")?;
+    let mut table = Table::new(["WHO", "SERVER", "STATE", "IN", "OUT"].map(Column::left));
+    let word = |answers| if answers { Cell::styled("answers", GOOD) } else { Cell::styled("silent", BAD) };
+    for server in &access.next_hops {
+        let address = server.address.to_string();
+        table.row(["inside".into(), address.into(), word(server.answers), "".into(), "".into()]);
+    }
+    for partner in &access.partners {
+        let servers: Vec<String> = partner.servers.iter().map(|server| server.address.to_string()).collect();
+        let style = if partner.cause.is_some() { BAD } else { GOOD };
+        table.row([
+            clean(&partner.domain).into(),
+            servers.join(", ").into(),
+            Cell::styled(partner.state.as_str(), style),
+            partner.incoming.to_string().into(),
+            partner.outgoing.to_string().into(),
+        ]);
+    }
+    table.print(out, terminal_width())?;
+    for partner in &access.partners {
+        if let (Some(cause), Some(fix)) = (&partner.cause, &partner.fix) {
+            writeln!(out, "{BAD}{}{BAD:#}: {cause}\n  {fix}", clean(&partner.domain))?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use carillon_server::admin::{Client, ClientError, Imported, UserRow};
-use carillon_server::config::{Configuration, Refusal};
+use carillon_server::config::{Config, Configuration, Refusal};
+use carillon_server::documents::UserDocument;
 use carillon_server::offline::Offline;
 use carillon_server::users::NewUser;
 
@@ -30,6 +31,13 @@ pub(in crate::verb) fn socket(reach: &Reach) -> Result<PathBuf, Failure> {
     Ok(place(reach)?.0)
 }
 
+/// The socket of the Front End that is meant, and its configuration if one is known.
+pub(in crate::verb) fn front_end(reach: &Reach) -> Result<(PathBuf, Option<Config>), Failure> {
+    let (socket, config) = place(reach)?;
+    let config = config.map(|(file, config)| config.front_end(&file)).transpose().map_err(refused)?;
+    Ok((socket, config))
+}
+
 /// Connects to it.
 pub(in crate::verb) fn connect(socket: &Path) -> Result<Client, Failure> {
     Client::connect(socket).map_err(|error| match error {
@@ -44,8 +52,7 @@ pub(in crate::verb) fn connect(socket: &Path) -> Result<Client, Failure> {
 impl Users {
     /// Reaches the server that is meant.
     pub(super) fn open(reach: &Reach) -> Result<Users, Failure> {
-        let (socket, config) = place(reach)?;
-        let config = config.map(|(file, config)| config.front_end(&file)).transpose().map_err(refused)?;
+        let (socket, config) = front_end(reach)?;
         match (Client::connect(&socket), config) {
             (Ok(client), _) => Ok(Users::Running(Box::new(client))),
             (Err(ClientError::NotRunning(_)), Some(config)) => {
@@ -94,6 +101,32 @@ impl Users {
         match self {
             Users::Running(client) => client.check_users(users).map_err(failed),
             Users::Stopped(offline) => Ok(offline.check_users(users)),
+        }
+    }
+
+    /// Gives a user another number, or none.
+    pub(super) fn put_number(&mut self, name: &str, number: Option<&str>) -> Result<(), Failure> {
+        match self {
+            Users::Running(client) => {
+                client.put_number(name, number.map(str::to_owned)).map(drop).map_err(failed)
+            }
+            Users::Stopped(offline) => offline.put_number(name, number).map_err(failed),
+        }
+    }
+
+    /// A document of a user.
+    pub(super) fn document<T: UserDocument>(&mut self, name: &str) -> Result<T, Failure> {
+        match self {
+            Users::Running(client) => client.document(name).map_err(failed),
+            Users::Stopped(offline) => offline.document(name).map_err(failed),
+        }
+    }
+
+    /// Puts it in place of what there is.
+    pub(super) fn put_document<T: UserDocument>(&mut self, name: &str, document: &T) -> Result<(), Failure> {
+        match self {
+            Users::Running(client) => client.put_document(name, document).map_err(failed),
+            Users::Stopped(offline) => offline.put_document(name, document).map_err(failed),
         }
     }
 

@@ -177,13 +177,26 @@ impl Leg {
     }
 
     /// A datagram came on the socket of RTP. With what mark, is counted before anything else.
-    pub fn handle_rtp(&mut self, now: Duration, source: SocketAddr, datagram: &mut [u8], mark: Dscp) {
-        self.handle(now, source, datagram, mark, Component::Rtp);
+    /// A connection tells no marks.
+    pub fn handle_rtp(
+        &mut self,
+        now: Duration,
+        source: SocketAddr,
+        datagram: &mut [u8],
+        mark: impl Into<Option<Dscp>>,
+    ) {
+        self.handle(now, source, datagram, mark.into(), Component::Rtp);
     }
 
     /// A datagram came on the socket of RTCP.
-    pub fn handle_rtcp(&mut self, now: Duration, source: SocketAddr, datagram: &mut [u8], mark: Dscp) {
-        self.handle(now, source, datagram, mark, Component::Rtcp);
+    pub fn handle_rtcp(
+        &mut self,
+        now: Duration,
+        source: SocketAddr,
+        datagram: &mut [u8],
+        mark: impl Into<Option<Dscp>>,
+    ) {
+        self.handle(now, source, datagram, mark.into(), Component::Rtcp);
     }
 
     /// RTP and RTCP are told apart by their second byte wherever they come (RFC 5761, 4): some phones send RTCP to
@@ -193,14 +206,16 @@ impl Leg {
         now: Duration,
         source: SocketAddr,
         datagram: &mut [u8],
-        mark: Dscp,
+        mark: Option<Dscp>,
         component: Component,
     ) {
         let kind = classify(datagram, datagram.len() as u32);
         let is_rtcp = kind == Kind::Rtcp || kind != Kind::Rtp && component == Component::Rtcp;
         let is_foreign = !self.is_announced(source);
         let arrivals = if is_rtcp { &mut self.rtcp } else { &mut self.rtp };
-        *arrivals.marks.entry(mark).or_default() += 1;
+        if let Some(mark) = mark {
+            *arrivals.marks.entry(mark).or_default() += 1;
+        }
         if !matches!(kind, Kind::Rtp | Kind::Rtcp) {
             // Empty and four-byte datagrams keep a binding of a NAT alive.
             arrivals.garbage += u64::from(!matches!(kind, Kind::Empty | Kind::KeepAlive));
@@ -215,7 +230,11 @@ impl Leg {
         self.outputs.extend(events.into_iter().flatten().map(Output::Event));
     }
 
+    /// Checks have proven more than addresses can, and only what passed them comes here.
     fn is_announced(&self, source: SocketAddr) -> bool {
+        if self.agreed.ice.is_some() {
+            return true;
+        }
         let announced = [self.agreed.remote_rtp.ip(), self.agreed.remote_rtcp.ip()];
         announced.iter().any(|ip| ip.to_canonical() == source.ip().to_canonical())
     }

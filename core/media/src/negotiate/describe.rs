@@ -6,6 +6,7 @@ use super::select::Selected;
 use super::session::Meaning;
 use super::{Agreed, Encryption, Format, Negotiation};
 use crate::codec::Codec;
+use crate::leg::Component;
 
 /// Keys 0 to 9, *, #, A to D (RFC 4733, 3.2).
 const EVENTS: &str = "0-15";
@@ -26,6 +27,7 @@ pub(super) fn offer(ours: &Negotiation, direction: Direction) -> String {
         }
     }
     rtcp(&mut text, ours, ours.wishes.mux);
+    ice(&mut text, ours, true);
     line(&mut text, format_args!("a={}", direction_name(direction)));
     refuse(&mut text, &ours.shape.behind);
     text
@@ -58,6 +60,11 @@ fn accept(text: &mut String, ours: &Negotiation, selected: &Selected<'_>, agreed
         line(text, format_args!("a=crypto:{}", keys.send.attribute(tag)));
     }
     rtcp(text, ours, agreed.mux);
+    if agreed.ice.is_some() {
+        ice(text, ours, !agreed.mux);
+    } else if selected.mismatch && ours.ice.is_some() {
+        line(text, format_args!("a=ice-mismatch"));
+    }
     if let Some(mid) = media.mid() {
         line(text, format_args!("a=mid:{mid}"));
     }
@@ -115,6 +122,14 @@ fn rtcp(text: &mut String, ours: &Negotiation, mux: bool) {
         line(text, format_args!("a=rtcp-mux"));
     }
     line(text, format_args!("a=rtcp-xr:voip-metrics"));
+}
+
+/// Who and where we are to checks; of RTCP only where it has a port of its own.
+fn ice(text: &mut String, ours: &Negotiation, rtcp: bool) {
+    let Some(own) = &ours.ice else { return };
+    line(text, format_args!("a=ice-options:ice2"));
+    let lines = own.lines(|candidate| rtcp || candidate.component == Component::Rtp);
+    lines.for_each(|content| line(text, format_args!("{content}")));
 }
 
 fn direction_name(direction: Direction) -> &'static str {

@@ -1,7 +1,8 @@
 //! Offer and answer (RFC 3264) for one audio stream over RTP or SDES-SRTP.
 //!
 //! A [`Negotiation`] lives as long as its dialog: it makes offers, answers offers, reads answers, and keeps keys and the
-//! session's number through re-INVITEs. ICE and DTLS-SRTP are not spoken; sections that need them are refused with port 0.
+//! session's number through re-INVITEs. Where both ends speak ICE, it says with whom to check what; the checks are
+//! [`crate::ice`]'s. DTLS-SRTP is not spoken; sections that need it are refused with port 0.
 
 mod describe;
 mod select;
@@ -12,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use carillon_wire::sdp::{Direction, Session};
 
 use crate::codec::Codec;
+use crate::ice;
 use crate::random::Random;
 use crate::srtp::{Key, Suite};
 use select::Selected;
@@ -116,6 +118,8 @@ pub struct Agreed {
     pub ptime_ms: u32,
     /// Whether the peer asked for extended reports with VoIP metrics (RFC 3611, 5).
     pub voip_metrics: bool,
+    /// The session of ICE that finds the way, if both speak it; then the addresses above are only where it begins.
+    pub ice: Option<ice::Session>,
 }
 
 impl Agreed {
@@ -184,6 +188,10 @@ pub struct Negotiation {
     shape: Shape,
     /// The direction of the last offer, as long as its answer is awaited.
     offered: Option<Direction>,
+    /// Our end of ICE, if we speak it.
+    ice: Option<ice::Description>,
+    /// The peer's, as of the last offer or answer.
+    peer: Option<ice::Credentials>,
 }
 
 impl Negotiation {
@@ -202,7 +210,14 @@ impl Negotiation {
             version: session,
             shape: Shape::default(),
             offered: None,
+            ice: None,
+            peer: None,
         }
+    }
+
+    /// From now on ICE is spoken with whoever speaks it, from these candidates.
+    pub fn speak_ice(&mut self, description: ice::Description) {
+        self.ice = Some(description);
     }
 
     /// A new offer. Media flows in `direction` as we see it: `SendOnly` puts the peer on hold, `SendRecv` takes it back.
@@ -222,7 +237,8 @@ impl Negotiation {
         let selected = select::from_answer(self, &media)?;
         self.offered = None;
         self.shape.learn_formats(&media);
-        let agreed = selected.agreed(direction);
+        let mut agreed = selected.agreed(direction);
+        agreed.ice = self.session(selected.ice, true);
         self.retire_key(&agreed);
         Ok(agreed)
     }
@@ -234,9 +250,22 @@ impl Negotiation {
         self.version = self.version.wrapping_add(1);
         self.offered = None;
         self.shape.learn(&session, at, &selected.media);
-        let agreed = selected.agreed(direction);
+        let mut agreed = selected.agreed(direction);
+        agreed.ice = self.session(selected.ice.clone(), false);
         self.retire_key(&agreed);
         Ok((describe::answer(self, &selected, &agreed), agreed))
+    }
+
+    /// What is to be checked. A peer that offers new credentials begins anew, and so do we (RFC 8839, 4.4.1.1.1).
+    fn session(&mut self, remote: Option<ice::Description>, offered: bool) -> Option<ice::Session> {
+        let before =
+            std::mem::replace(&mut self.peer, remote.as_ref().map(|remote| remote.credentials.clone()));
+        let (own, remote) = (self.ice.as_mut()?, remote?);
+        if !offered && before.is_some_and(|before| before != remote.credentials) {
+            own.credentials = ice::Credentials::new(&mut self.random);
+        }
+        let controlling = offered || remote.lite;
+        Some(ice::Session { local: own.credentials.clone(), remote, controlling })
     }
 
     /// The first audio section that we can do, and where it stands.
@@ -275,5 +304,7 @@ impl Negotiation {
     }
 }
 
+#[cfg(test)]
+mod ice_tests;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use carillon_wire::sdp::{Attribute, Direction, Media};
 use super::describe::{event_number, own_format};
 use super::{Agreed, Encryption, Events, Format, Keys, Negotiation, Refusal};
 use crate::codec::Codec;
+use crate::ice::{Candidate, Description, is_mismatched, tells_mismatch};
 use crate::srtp::{Offered, parse};
 
 /// What was found in a section.
@@ -16,6 +17,10 @@ pub(super) struct Selected<'a> {
     agreed: Agreed,
     /// The number of the peer's `a=crypto` that was taken.
     pub(super) tag: Option<u32>,
+    /// The peer's end of ICE.
+    pub(super) ice: Option<Description>,
+    /// Somebody in between has changed addresses, so that ICE cannot be spoken.
+    pub(super) mismatch: bool,
 }
 
 impl Selected<'_> {
@@ -87,8 +92,14 @@ fn select<'a>(
         keys,
         ptime_ms: ptime(media),
         voip_metrics: asks_for_voip_metrics(media),
+        ice: None,
     };
-    Ok(Selected { media: *media, agreed, tag: crypto.map(|offered| offered.tag) })
+    let reachable = |candidate: &Candidate| is_reachable(ours, candidate.address.ip());
+    let ice = Description::read(media, reachable).filter(|_| !tells_mismatch(media));
+    // Who holds by the address zero means no place (RFC 3264, 8.4).
+    let mismatch = ice.as_ref().is_some_and(|ice| !ip.is_unspecified() && is_mismatched(media, ice));
+    let ice = ice.filter(|_| !mismatch);
+    Ok(Selected { media: *media, agreed, tag: crypto.map(|offered| offered.tag), ice, mismatch })
 }
 
 /// Whether an address is that of one machine that we can send to. Media to a group or to everybody would let one INVITE

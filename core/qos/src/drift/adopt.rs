@@ -1,21 +1,23 @@
 //! A plan made of what is deployed, where there is none yet.
 
+mod between;
 mod guess;
+mod phones;
 
 use std::collections::BTreeMap;
 
 use carillon_wire::ip::Dscp;
 
-use super::rules_of;
 use super::settings::scope_named;
+use super::{network, rules_of};
 use crate::class::TrafficClass;
 use crate::dscp;
 use crate::export::{Order, rules};
-use crate::import::{Deployed, Note, Reach, What};
-use crate::plan::{PhoneFamily, Plan, QueueMap, Scope};
+use crate::import::{Caveat, Deployed, Note, Reach, What};
+use crate::plan::{Network, Plan, QueueMap, Scope};
 use crate::ports::PortRange;
 use crate::role::Role;
-use crate::rule::MarkingRule;
+use crate::rule::{MarkingRule, Protocol};
 
 /// A plan, as a file, that gives what is deployed: ranges, marks, programs, phones, queues. Rules of which no plan could
 /// be made stand in it as `[[rules]]`, to be compared with it. The notes say what was guessed and what disagrees.
@@ -24,33 +26,31 @@ pub fn plan_from(files: &[Deployed]) -> (String, Vec<Note>) {
     for file in files {
         draft.settings(file);
     }
+    phones::told(files).iter().for_each(|told| draft.phone(told));
+    for text in phones::left_out(files) {
+        draft.notes.push(Note { place: "phones".to_owned(), text });
+    }
     let facts = files.iter().flat_map(|file| &file.facts);
     let queues = facts.filter_map(|fact| match &fact.what {
         What::Queues(map) => Some(queue_table(map)),
         _ => None,
     });
-    draft.tables = phone_tables(files).into_values().chain(queues.take(1)).collect();
+    draft.tables = phones::tables(files).into_values().chain(queues.take(1)).collect();
     let mut all: Vec<Sorted<'_>> = Vec::new();
     for file in files {
+        let is_between = between::is_between(file);
         let roles = guess::roles(file);
         for (found, role) in rules_of(file).into_iter().zip(roles) {
-            let sorted =
-                Sorted { file, place: found.place, rule: found.rule, role: role.value, sure: role.sure };
-            if !found.caveats.is_empty() {
-                let caveats: Vec<&str> = found.caveats.iter().map(|caveat| caveat.text.as_str()).collect();
-                let text = if found.caveats.iter().any(|caveat| caveat.reach == Reach::Nothing) {
-                    "has no effect and was left out"
-                } else {
-                    "was taken as if it held everywhere"
-                };
-                draft.note(
-                    file,
-                    found.place,
-                    &format!("`{}` {text}: {}", found.rule.name, caveats.join("; ")),
-                );
-            }
-            if found.caveats.iter().all(|caveat| caveat.reach != Reach::Nothing) {
-                all.push(sorted);
+            let (rule, caveats) = (found.rule, found.caveats);
+            let role = if is_between {
+                between::role(rule, caveats, Some(role.value).filter(|_| role.sure))
+            } else {
+                role
+            };
+            draft.doubts(file, found.place, rule, (is_between, caveats));
+            if caveats.iter().all(|caveat| caveat.reach != Reach::Nothing) {
+                let (role, sure, place) = (role.value, role.sure, found.place);
+                all.push(Sorted { file, place, rule, caveats, role, sure, is_between });
             }
         }
     }
@@ -67,9 +67,15 @@ struct Sorted<'f> {
     file: &'f Deployed,
     place: &'f str,
     rule: &'f MarkingRule,
+    caveats: &'f [Caveat],
     role: Role,
     sure: bool,
+    /// Whether it marks others' packets.
+    is_between: bool,
 }
+
+/// Networks that a plan holds.
+const MAX_NETWORKS: usize = 256;
 
 /// A class of a role in a scope, which is the text of tables: empty, or `sites."X".`.
 type Key = (String, Role, TrafficClass);
@@ -84,6 +90,8 @@ struct Draft {
     legacy: BTreeMap<(String, Role), PortRange>,
     programs: Vec<String>,
     signaling: Vec<PortRange>,
+    /// Where servers are.
+    networks: Vec<Network>,
     edge: bool,
     /// Phones and queues.
     tables: String,
@@ -120,7 +128,100 @@ impl Draft {
         }
     }
 
+    fn phone(&mut self, told: &phones::Told<'_>) {
+        let key = (String::new(), told.role, told.class);
+        let ports = told.ports.is_none_or(|ports| insert(&mut self.ports, key.clone(), ports));
+        let mark = told.mark.is_none_or(|mark| insert(&mut self.marks, key, mark));
+        if !(ports && mark) {
+            self.note(told.file, told.place, "disagrees with what stands before it, which was kept");
+        }
+        if let Some(text) = &told.note {
+            self.note(told.file, told.place, text);
+        }
+    }
+
+    /// What is the matter with a rule that a plan cannot say.
+    fn doubts(
+        &mut self,
+        file: &Deployed,
+        place: &str,
+        rule: &MarkingRule,
+        (is_between, caveats): (bool, &[Caveat]),
+    ) {
+        let of_plan = |caveat: &&Caveat| !(is_between && between::is_elsewhere(rule, caveat));
+        let texts: Vec<&str> = caveats.iter().filter(of_plan).map(|caveat| caveat.text.as_str()).collect();
+        if texts.is_empty() {
+            return;
+        }
+        let text = if caveats.iter().any(|caveat| caveat.reach == Reach::Nothing) {
+            "has no effect and was left out"
+        } else {
+            "was taken as if it held everywhere"
+        };
+        self.note(file, place, &format!("`{}` {text}: {}", rule.name, texts.join("; ")));
+    }
+
+    /// A rule of a switch or router: a range of one side, at whichever end it stands.
+    fn between(&mut self, sorted: &Sorted<'_>) {
+        let rule = sorted.rule;
+        let (networks, names) = between::networks(rule, sorted.caveats);
+        for name in names {
+            let text =
+                format!("where {name} is does not stand in the file: write it into [servers] of the plan");
+            self.note_once(sorted, &text);
+        }
+        for network in networks {
+            match self.networks.len() {
+                _ if self.networks.contains(&network) => {}
+                0..MAX_NETWORKS => self.networks.push(network),
+                _ => self.note_once(
+                    sorted,
+                    "names more networks of servers than a plan holds: the rest is left out",
+                ),
+            }
+        }
+        let Some(ports) = rule.source_ports.xor(rule.destination_ports) else { return };
+        if between::is_signaling(rule) {
+            if insert(&mut self.marks, (String::new(), Role::Client, TrafficClass::Signaling), rule.mark)
+                && !self.signaling.contains(&ports)
+            {
+                self.signaling.push(ports);
+            }
+            return;
+        }
+        let Some(class) = guess::media(rule) else { return };
+        let free = |role: &Role| {
+            let key = (String::new(), *role, class.value);
+            self.ports.get(&key).is_none_or(|known| *known == ports)
+                && self.marks.get(&key).is_none_or(|known| *known == rule.mark)
+        };
+        let Some(role) = between::roles(sorted.role, class.value).into_iter().find(free) else { return };
+        let key = (String::new(), role, class.value);
+        let new = self.ports.insert(key.clone(), ports).is_none();
+        self.marks.insert(key, rule.mark);
+        if new && !(sorted.sure && class.sure && role == sorted.role) {
+            let text = format!(
+                "`{}` with {ports} does not say what it is for: taken for {} of {role}",
+                rule.name, class.value
+            );
+            self.note(sorted.file, sorted.place, &text);
+        }
+        if rule.protocol != Protocol::Both {
+            let text = format!("`{}` marks {ports} over UDP only; a plan means TCP as well", rule.name);
+            self.note(sorted.file, sorted.place, &text);
+        }
+    }
+
+    fn note_once(&mut self, sorted: &Sorted<'_>, text: &str) {
+        if !self.notes.iter().any(|note| note.text == text) {
+            self.note(sorted.file, sorted.place, text);
+        }
+    }
+
     fn rule(&mut self, sorted: &Sorted<'_>) {
+        if sorted.is_between {
+            return self.between(sorted);
+        }
         let rule = sorted.rule;
         let Some(class) = guess::class(sorted.role, rule) else { return };
         if !(sorted.sure && class.sure) {
@@ -231,6 +332,10 @@ impl Draft {
             let names: Vec<String> = self.programs.iter().map(|name| quoted(name)).collect();
             text.push_str(&format!("\n[clients]\nexecutables = [{}]\n", names.join(", ")));
         }
+        if !self.networks.is_empty() {
+            let names: Vec<String> = self.networks.iter().map(|network| format!("\"{network}\"")).collect();
+            text.push_str(&format!("\n[servers]\nnetworks = [{}]\n", names.join(", ")));
+        }
         if self.edge {
             text.push_str("\n[edge]\nmark-internal = true\n");
         }
@@ -260,6 +365,9 @@ impl Draft {
 /// Whether the plan gives a rule of that traffic and mark.
 fn gives(plan: &Plan, sorted: &Sorted<'_>) -> bool {
     let order = Order { plan, scope: Scope::default() };
+    if sorted.is_between {
+        return network::gives(&order, sorted.rule);
+    }
     let rules = rules::of_role(&order, sorted.role).unwrap_or_default();
     rules.iter().any(|rule| rule.same_traffic(sorted.rule) && rule.mark == sorted.rule.mark)
 }
@@ -301,34 +409,6 @@ fn queue_table(map: &QueueMap) -> String {
     let (usual, exceptions) = map.exceptions();
     let lines = exceptions.iter().map(|(mark, queue)| format!("{} = {queue}\n", mark.value()));
     format!("\n[queues]\nother = {usual}\n{}", lines.collect::<String>())
-}
-
-/// `[phones.FAMILY]` by family: what stands first in the files counts.
-fn phone_tables(files: &[Deployed]) -> BTreeMap<&'static str, String> {
-    let mut values: BTreeMap<&'static str, BTreeMap<&'static str, String>> = BTreeMap::new();
-    for fact in files.iter().flat_map(|file| &file.facts) {
-        let What::Phone { family, class, start, mark, .. } = &fact.what else { continue };
-        if PhoneFamily::named(family).is_none() {
-            continue;
-        }
-        let values = values.entry(*family).or_default();
-        let start_key = match class {
-            TrafficClass::Audio => Some("audio-start"),
-            TrafficClass::Video => Some("video-start"),
-            _ => None,
-        };
-        let start = start_key.zip(start.filter(|port| *port > 0));
-        let markable = matches!(class, TrafficClass::Audio | TrafficClass::Video | TrafficClass::Signaling);
-        let mark = mark.filter(|_| markable).map(|mark| (class.name(), mark_text(mark.0)));
-        for (key, value) in start.map(|(key, port)| (key, port.to_string())).into_iter().chain(mark) {
-            values.entry(key).or_insert(value);
-        }
-    }
-    let table = |(family, values): (&'static str, BTreeMap<&'static str, String>)| {
-        let lines: String = values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        (family, format!("\n[phones.{family}]\n{lines}"))
-    };
-    values.into_iter().map(table).collect()
 }
 
 fn mark_text(mark: Dscp) -> String {

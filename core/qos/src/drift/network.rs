@@ -1,6 +1,7 @@
 //! Rules of switches and routers, compared by what they cover: devices join and split ranges, so that rules of the same
 //! effect need not look alike. What a rule does with packets counts, not how it is written.
 
+use super::coverage::{Open, by_ports, listed, protocols};
 use super::{DeployedRule, Line, State};
 use crate::dscp;
 use crate::export::{Order, network_rules, rules};
@@ -16,6 +17,13 @@ enum Side {
     Destination,
 }
 
+/// Whether the plan marks all that a rule does, whatever ranges it makes of it.
+pub(super) fn gives(order: &Order<'_>, rule: &MarkingRule) -> bool {
+    let planned = network_rules(order).unwrap_or_default();
+    let same: Vec<&MarkingRule> = planned.iter().filter(|other| other.mark == rule.mark).collect();
+    uncovered(rule, &same).is_empty()
+}
+
 /// A rule of the plan.
 struct Planned {
     rule: MarkingRule,
@@ -28,8 +36,11 @@ pub(super) fn lines(order: &Order<'_>, file: &Deployed, deployed: &[DeployedRule
     if deployed.is_empty() {
         return Vec::new();
     }
+    let kept = kept(order);
     let planned = match network_rules(order) {
         Ok(planned) => sorted(order, planned),
+        // What the plan keeps as it was found is all that it has.
+        Err(_) if !kept.is_empty() => Vec::new(),
         Err(unfit) => {
             let line = |rule: &DeployedRule<'_>| {
                 let fix = format!("remove it: {unfit}");
@@ -38,15 +49,29 @@ pub(super) fn lines(order: &Order<'_>, file: &Deployed, deployed: &[DeployedRule
             return deployed.iter().map(line).collect();
         }
     };
+    let (count, planned) = (planned.len(), planned.into_iter().chain(kept).collect::<Vec<_>>());
     let mut lines: Vec<Line> = deployed.iter().map(|rule| deployed_line(file, rule, &planned)).collect();
+    let planned = planned.get(..count).unwrap_or(&[]);
     // Where the plan does not say where servers are, no switch is asked for their ranges: it would believe whoever sends from
     // such a port.
     let told = !order.plan.server_networks().is_empty() || !matches!(file.marker, Marker::Network);
     let asked = |wanted: &&Planned| {
         (told || wanted.anywhere) && deployed.iter().any(|other| side(other.rule) == side(&wanted.rule))
     };
-    lines.extend(planned.iter().filter(asked).filter_map(|wanted| missing_line(file, wanted, deployed)));
+    let missing = planned.iter().filter(asked).filter_map(|wanted| {
+        let line = missing_line(file, wanted, deployed)?;
+        Some(if wanted.anywhere || file.names_addresses() { line } else { beyond(line) })
+    });
+    lines.extend(missing);
     lines
+}
+
+/// The rules that the plan keeps beside its ranges. They are known, and not asked for.
+fn kept(order: &Order<'_>) -> Vec<Planned> {
+    let in_force = order.plan.enabled_in(&order.scope).value;
+    let rules = order.plan.rules().iter().filter(|_| in_force);
+    let anywhere = |role| matches!(role, Role::Client | Role::Phone);
+    rules.map(|rule| Planned { rule: rule.marking.clone(), anywhere: anywhere(rule.role) }).collect()
 }
 
 fn sorted(order: &Order<'_>, planned: Vec<MarkingRule>) -> Vec<Planned> {
@@ -63,7 +88,8 @@ fn deployed_line(file: &Deployed, deployed: &DeployedRule<'_>, planned: &[Planne
     let line = line(file, deployed, State::Match);
     let same: Vec<&MarkingRule> =
         planned.iter().map(|other| &other.rule).filter(|other| other.mark == rule.mark).collect();
-    let stray = uncovered(rule, &same);
+    let known = same.iter().any(|other| other.same_traffic(rule));
+    let stray = if known { Vec::new() } else { uncovered(rule, &same) };
     let meant = |ports: &[PortRange]| {
         let fits = planned.iter().map(|other| &other.rule).filter(|other| overlap(other, rule));
         fits.into_iter().find(|other| covers_some(other, ports)).map(MarkingRule::describe)
@@ -76,6 +102,10 @@ fn deployed_line(file: &Deployed, deployed: &DeployedRule<'_>, planned: &[Planne
             line
         };
     };
+    if let Some(void) = deployed.caveats.iter().find(|caveat| caveat.reach == Reach::Nothing) {
+        let fix = format!("remove it: it has no effect ({})", void.text);
+        return Line { state: State::Extra, fix: Some(fix), ..line };
+    }
     let ranges: Vec<PortRange> = stray.iter().map(|(range, _)| *range).collect();
     let other = planned
         .iter()
@@ -85,7 +115,7 @@ fn deployed_line(file: &Deployed, deployed: &DeployedRule<'_>, planned: &[Planne
         Some(other) if other.mark != rule.mark => Line {
             state: State::Different,
             planned: Some(other.describe()),
-            fix: Some(format!("mark {} {}, not {}", first, dscp::label(other.mark), dscp::label(rule.mark))),
+            fix: Some(right_marks(rule, &stray, planned)),
             ..line
         },
         _ if stray.len() == 1 && ports(rule) == Some(*first) => Line {
@@ -100,6 +130,26 @@ fn deployed_line(file: &Deployed, deployed: &DeployedRule<'_>, planned: &[Planne
     }
 }
 
+/// What to do with ports that a rule marks otherwise than the plan: each part as the plan has it.
+fn right_marks(rule: &MarkingRule, stray: &[(PortRange, Option<Protocol>)], planned: &[Planned]) -> String {
+    let mut rest: Vec<PortRange> = stray.iter().map(|(range, _)| *range).collect();
+    let mut parts = Vec::new();
+    for other in planned.iter().map(|other| &other.rule).filter(|other| overlap(other, rule)) {
+        let Some(own) = ports(other).filter(|_| other.mark != rule.mark) else { continue };
+        let shared = PortRange::merged(rest.iter().filter_map(|range| range.intersection(own)));
+        rest = rest.into_iter().flat_map(|range| range.minus(own).collect::<Vec<_>>()).collect();
+        parts.extend(shared.into_iter().map(|range| (range, dscp::label(other.mark))));
+    }
+    let rest: Vec<String> = PortRange::merged(rest).iter().map(PortRange::to_string).collect();
+    let nothing = match rest.is_empty() {
+        true => String::new(),
+        false => format!("; leave out {}: the plan has nothing there", rest.join(", ")),
+    };
+    parts.sort();
+    let parts: Vec<String> = parts.iter().map(|(range, mark)| format!("{range} {mark}")).collect();
+    format!("mark {}, not {}{nothing}", parts.join(" and "), dscp::label(rule.mark))
+}
+
 /// A rule that marks what the plan marks, as far as it reaches.
 fn within(
     line: Line,
@@ -107,11 +157,16 @@ fn within(
     planned: &[Planned],
     meant: impl Fn(&[PortRange]) -> Option<String>,
 ) -> Line {
-    let Some(caveat) = deployed.caveats.iter().find(|caveat| matters(deployed, caveat, planned)) else {
+    let worst = deployed.caveats.iter().filter(|caveat| matters(deployed, caveat, planned));
+    let Some(caveat) = worst.min_by_key(|caveat| caveat.reach) else {
         let note = deployed.caveats.iter().find(|caveat| at_own_end(deployed.rule, caveat.reach));
         return Line { note: note.map(|caveat| caveat.text.clone()), ..line };
     };
-    let state = if caveat.reach == Reach::Nothing { State::Missing } else { State::Different };
+    let state = match caveat.reach {
+        Reach::Nothing => State::Missing,
+        Reach::Unknown => State::Cannot,
+        _ => State::Different,
+    };
     let own: Vec<PortRange> = ports(deployed.rule).into_iter().collect();
     Line { state, planned: meant(&own), fix: Some(caveat.fix.clone()), ..line }
 }
@@ -121,7 +176,10 @@ fn held_to_servers(line: Line, deployed: &DeployedRule<'_>, planned: &[Planned])
     let told = deployed.caveats.iter().any(|caveat| at_own_end(deployed.rule, caveat.reach));
     let same =
         |other: &&Planned| overlap(&other.rule, deployed.rule) && other.rule.mark == deployed.rule.mark;
-    if told || line.state != State::Match || planned.iter().filter(same).any(|other| other.anywhere) {
+    if told
+        || !matches!(line.state, State::Match | State::Cannot)
+        || planned.iter().filter(same).any(|other| other.anywhere)
+    {
         return line;
     }
     let fix = "hold it to the servers' addresses (`networks` in [servers] of the plan): whoever sends from these ports is believed";
@@ -155,7 +213,8 @@ fn at_own_end(rule: &MarkingRule, reach: Reach) -> bool {
 fn missing_line(file: &Deployed, wanted: &Planned, deployed: &[DeployedRule<'_>]) -> Option<Line> {
     let counts = |other: &&DeployedRule<'_>| {
         let tied = other.caveats.iter().any(|caveat| at_own_end(other.rule, caveat.reach));
-        !(tied && wanted.anywhere && other.rule.mark != wanted.rule.mark)
+        let void = other.caveats.iter().any(|caveat| caveat.reach == Reach::Nothing);
+        !((tied && wanted.anywhere || void) && other.rule.mark != wanted.rule.mark)
     };
     let by: Vec<&MarkingRule> = deployed.iter().filter(counts).map(|other| other.rule).collect();
     let open = uncovered(&wanted.rule, &by);
@@ -176,6 +235,13 @@ fn missing_line(file: &Deployed, wanted: &Planned, deployed: &[DeployedRule<'_>]
     })
 }
 
+/// What would have to be tied to addresses, which such a device cannot do.
+fn beyond(line: Line) -> Line {
+    let why =
+        "servers' ranges are marked for the servers' addresses only, and the lines of this switch name none";
+    Line { state: State::Cannot, fix: None, note: Some(why.to_owned()), ..line }
+}
+
 fn line(file: &Deployed, deployed: &DeployedRule<'_>, state: State) -> Line {
     Line {
         state,
@@ -191,7 +257,7 @@ fn line(file: &Deployed, deployed: &DeployedRule<'_>, state: State) -> Line {
 }
 
 /// The ports of a rule that the other rules leave, and over which protocol if not over both.
-fn uncovered(rule: &MarkingRule, by: &[&MarkingRule]) -> Vec<(PortRange, Option<Protocol>)> {
+fn uncovered(rule: &MarkingRule, by: &[&MarkingRule]) -> Vec<Open> {
     let Some(all) = ports(rule) else {
         return PortRange::from_ends(1, 65535).map(|range| (range, None)).into_iter().collect();
     };
@@ -206,16 +272,7 @@ fn uncovered(rule: &MarkingRule, by: &[&MarkingRule]) -> Vec<(PortRange, Option<
     };
     let by_protocol: Vec<(Protocol, Vec<PortRange>)> =
         protocols(rule.protocol).iter().map(|protocol| (*protocol, left(protocol))).collect();
-    match by_protocol.as_slice() {
-        [(_, udp), (_, tcp)] if udp == tcp => udp.iter().map(|range| (*range, None)).collect(),
-        [(_, only)] => only.iter().map(|range| (*range, None)).collect(),
-        several => {
-            let of = |(protocol, ranges): &(Protocol, Vec<PortRange>)| {
-                ranges.iter().map(|range| (*range, Some(*protocol))).collect::<Vec<_>>()
-            };
-            several.iter().flat_map(of).collect()
-        }
-    }
+    by_ports(&by_protocol)
 }
 
 fn overlap(a: &MarkingRule, b: &MarkingRule) -> bool {
@@ -238,22 +295,4 @@ fn side(rule: &MarkingRule) -> Option<Side> {
 /// The ports of a rule that looks at one side.
 fn ports(rule: &MarkingRule) -> Option<PortRange> {
     side(rule).and(rule.source_ports.or(rule.destination_ports))
-}
-
-fn protocols(protocol: Protocol) -> &'static [Protocol] {
-    match protocol {
-        Protocol::Both => &[Protocol::Udp, Protocol::Tcp],
-        Protocol::Udp => &[Protocol::Udp],
-        Protocol::Tcp => &[Protocol::Tcp],
-    }
-}
-
-/// `6000-6024, 6050 over TCP`.
-fn listed(ranges: &[(PortRange, Option<Protocol>)]) -> String {
-    let text = |(range, protocol): &(PortRange, Option<Protocol>)| match protocol {
-        Some(Protocol::Udp) => format!("{range} over UDP"),
-        Some(Protocol::Tcp) => format!("{range} over TCP"),
-        _ => range.to_string(),
-    };
-    ranges.iter().map(text).collect::<Vec<_>>().join(", ")
 }

@@ -1,5 +1,6 @@
 //! Which deployed rule stands for which planned one.
 
+use super::coverage::{self, Open};
 use super::{DeployedRule, State};
 use crate::class::TrafficClass;
 use crate::dscp;
@@ -14,7 +15,9 @@ use crate::rule::MarkingRule;
 pub(super) struct Planned {
     pub(super) rule: MarkingRule,
     /// Whether it is an Edge's.
-    edge: bool,
+    pub(super) edge: bool,
+    /// Whether the plan keeps it beside its ranges: it is known, and not asked for.
+    pub(super) kept: bool,
     /// The product's own range, where the rule has the end that its documents print.
     product: Option<PortRange>,
 }
@@ -24,6 +27,10 @@ pub(super) struct Pair<'d> {
     pub(super) deployed: DeployedRule<'d>,
     pub(super) state: State,
     pub(super) planned: Option<usize>,
+    /// More planned rules that it is a part of.
+    pub(super) others: Vec<usize>,
+    /// What all rules for the planned one leave open, where it takes several.
+    pub(super) open: Vec<Open>,
 }
 
 /// The rules that a role has on hosts that know programs, or on such that do not; none while the plan is not in force.
@@ -36,18 +43,42 @@ pub(super) fn planned(order: &Order<'_>, role: Role, marker: Marker) -> Vec<Plan
     let rules = rules::of_role(order, role).unwrap_or_default();
     let rules = if marker == Marker::Host { rules } else { without_programs(rules) };
     let edge = role == Role::Edge;
-    rules.into_iter().map(|rule| Planned { edge, product: product(&policies, &rule), rule }).collect()
+    let of_plan =
+        rules.into_iter().map(|rule| Planned { edge, kept: false, product: product(&policies, &rule), rule });
+    let mut planned: Vec<Planned> = of_plan.collect();
+    let known = planned.len();
+    for beside in kept(order, role, marker) {
+        if !planned.iter().take(known).any(|known| known.fits(&beside.rule)) {
+            planned.push(beside);
+        }
+    }
+    planned
+}
+
+/// What the plan keeps of a role as it was found.
+fn kept(order: &Order<'_>, role: Role, marker: Marker) -> Vec<Planned> {
+    let in_force = order.plan.enabled_in(&order.scope).value;
+    let rules = order.plan.rules().iter().filter(|rule| in_force && rule.role == role);
+    let rules: Vec<MarkingRule> = rules.map(|rule| rule.marking.clone()).collect();
+    let rules = if marker == Marker::Host { rules } else { without_programs(rules) };
+    let edge = role == Role::Edge;
+    rules.into_iter().map(|rule| Planned { rule, edge, kept: true, product: None }).collect()
 }
 
 /// Rules that are wanted as they are.
 pub(super) fn of_rules(rules: Vec<MarkingRule>) -> Vec<Planned> {
-    rules.into_iter().map(|rule| Planned { rule, edge: false, product: None }).collect()
+    rules.into_iter().map(|rule| Planned { rule, edge: false, kept: false, product: None }).collect()
 }
 
 impl Planned {
     /// Whether a deployed rule does what this one does, at either of the two ends that documents and product have.
     pub(super) fn fits(&self, rule: &MarkingRule) -> bool {
         rule.mark == self.rule.mark && (rule.same_traffic(&self.rule) || self.is_variant(rule))
+    }
+
+    /// The rule with each end of its ranges that is right.
+    pub(super) fn variants(&self) -> impl Iterator<Item = MarkingRule> + use<> {
+        std::iter::once(self.rule.clone()).chain(self.product.map(|range| self.ending(range)))
     }
 
     /// What to know about a rule that fits.
@@ -70,25 +101,34 @@ impl Planned {
     /// Whether two planned rules differ in nothing but their program.
     fn same_but_program(&self, other: &Planned) -> bool {
         let plain = |planned: &Planned| MarkingRule { application: None, ..planned.rule.clone() };
-        self.rule.mark == other.rule.mark && plain(self).same_traffic(&plain(other))
+        !self.kept
+            && !other.kept
+            && self.rule.mark == other.rule.mark
+            && plain(self).same_traffic(&plain(other))
     }
 
     fn is_variant(&self, rule: &MarkingRule) -> bool {
-        let with = |range: Option<PortRange>| range.and(self.product);
+        self.product.is_some_and(|range| rule.same_traffic(&self.ending(range)))
+    }
+
+    /// The rule with another range where it has one.
+    fn ending(&self, range: PortRange) -> MarkingRule {
+        let with = |ports: Option<PortRange>| ports.and(Some(range));
         let (source, destination) = (self.rule.source_ports, self.rule.destination_ports);
-        let other = MarkingRule {
-            source_ports: with(source),
-            destination_ports: with(destination),
-            ..self.rule.clone()
-        };
-        self.product.is_some() && rule.same_traffic(&other)
+        MarkingRule { source_ports: with(source), destination_ports: with(destination), ..self.rule.clone() }
     }
 }
 
-/// Pairs the surest first: what does the same, then what has the same name, then what shares the most ports. Rules
+/// Pairs the surest first: what does the same, alone or in parts, then what has the same name, then what shares the most ports. Rules
 /// without effect come last: where nothing else stands for the planned one, it is missing.
 pub(super) fn pair<'d>(planned: &[Planned], deployed: &[DeployedRule<'d>]) -> Vec<Pair<'d>> {
-    let pair = |deployed: &DeployedRule<'d>| Pair { deployed: *deployed, state: State::Extra, planned: None };
+    let pair = |deployed: &DeployedRule<'d>| Pair {
+        deployed: *deployed,
+        state: State::Extra,
+        planned: None,
+        others: Vec::new(),
+        open: Vec::new(),
+    };
     let mut pairs: Vec<Pair<'d>> = deployed.iter().map(pair).collect();
     let mut free: Vec<bool> = vec![true; planned.len()];
     let whole = |planned: &Planned, found: &DeployedRule<'_>| {
@@ -99,8 +139,12 @@ pub(super) fn pair<'d>(planned: &[Planned], deployed: &[DeployedRule<'d>]) -> Ve
         u32::from(planned.rule.name.eq_ignore_ascii_case(&found.rule.name))
     };
     let like = |planned: &Planned, found: &DeployedRule<'_>| likeness(planned, found.rule);
-    let steps: [(State, bool, Alike); 7] = [
-        (State::Match, false, whole),
+    let of_plan =
+        |planned: &Planned, found: &DeployedRule<'_>| if planned.kept { 0 } else { whole(planned, found) };
+    settle(pairs.iter_mut(), planned, &mut free, State::Match, of_plan);
+    settle(pairs.iter_mut(), planned, &mut free, State::Match, whole);
+    coverage::pair_parts(planned, &mut pairs, &mut free);
+    let steps: [(State, bool, Alike); 6] = [
         (State::Different, false, same),
         (State::Different, false, named),
         (State::Different, false, like),
@@ -108,9 +152,19 @@ pub(super) fn pair<'d>(planned: &[Planned], deployed: &[DeployedRule<'d>]) -> Ve
         (State::Missing, true, named),
         (State::Missing, true, like),
     ];
+    // What is kept is known as it is, or not at all.
+    free.iter_mut().zip(planned).filter(|(_, planned)| planned.kept).for_each(|(free, _)| *free = false);
     for (state, void, alike) in steps {
         let candidates = pairs.iter_mut().filter(|pair| pair.deployed.is_void() == void);
         settle(candidates, planned, &mut free, state, alike);
+    }
+    for pair in &mut pairs {
+        let wanted = pair.planned.and_then(|number| planned.get(number));
+        let untold =
+            |wanted: &Planned| wanted.fits(pair.deployed.rule) && pair.deployed.is_untold(wanted.edge);
+        if pair.state == State::Different && wanted.is_some_and(untold) {
+            pair.state = State::Cannot;
+        }
     }
     pairs
 }
@@ -120,9 +174,10 @@ pub(super) fn covered<'p>(planned: &'p [Planned], pair: &Pair<'_>) -> impl Itera
     let all = pair.deployed.rule.application.is_none();
     let number = pair.planned;
     let wanted = number.and_then(|number| planned.get(number));
+    let others = pair.others.clone();
     let same = move |(other, rule): (usize, &Planned)| {
         let alike = wanted.is_some_and(|wanted| wanted.same_but_program(rule));
-        (Some(other) == number || all && alike).then_some(other)
+        (Some(other) == number || others.contains(&other) || all && alike).then_some(other)
     };
     planned.iter().enumerate().filter_map(same)
 }
@@ -136,7 +191,7 @@ fn settle<'p, 'd: 'p>(
     planned: &[Planned],
     free: &mut [bool],
     state: State,
-    alike: Alike,
+    alike: impl Fn(&Planned, &DeployedRule<'_>) -> u32,
 ) {
     for pair in pairs.filter(|pair| pair.planned.is_none()) {
         let candidates = planned.iter().zip(free.iter()).enumerate().filter(|(_, (_, free))| **free);

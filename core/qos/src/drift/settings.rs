@@ -14,10 +14,42 @@ use crate::role::Role;
 /// One line for every statement of the file that is no rule.
 pub(super) fn lines(order: &Order<'_>, file: &Deployed) -> Vec<Line> {
     let line = |fact: &Fact| {
-        let compared = compared(order, &fact.what)?;
-        Some(compared.line(file, fact))
+        if let What::Unread { role, what, why, fix } = &fact.what {
+            return vec![unread(file, fact, *role, (what, why, fix))];
+        }
+        if let What::Queues(map) = &fact.what
+            && order.plan.queue_map().is_none()
+        {
+            return by_queue(order, map).into_iter().map(|compared| compared.line(file, fact)).collect();
+        }
+        let compared = compared(order, &fact.what);
+        compared.into_iter().map(|compared| compared.line(file, fact)).collect::<Vec<Line>>()
     };
-    file.facts.iter().filter_map(line).collect()
+    file.facts.iter().flat_map(line).collect()
+}
+
+/// A table of queues where the plan states none: each queue by what it throws together.
+fn by_queue(order: &Order<'_>, map: &QueueMap) -> Vec<Compared> {
+    let marks = |queue: u8| -> Vec<Mark> {
+        (0..64).filter_map(Dscp::new).filter(|mark| map.queue(*mark) == queue).map(Mark).collect()
+    };
+    let of = |queue: u8| self::queue(order, &format!("{queue} of the table"), &marks(queue));
+    (0..=u8::MAX).filter(|queue| !marks(*queue).is_empty()).filter_map(of).collect()
+}
+
+/// What could not be judged is told, and keeps the whole from being as planned.
+fn unread(file: &Deployed, fact: &Fact, role: Option<Role>, (what, why, fix): (&str, &str, &str)) -> Line {
+    Line {
+        state: State::Cannot,
+        source: file.source.clone(),
+        place: fact.place.clone(),
+        role,
+        what: what.to_owned(),
+        planned: None,
+        deployed: Some("not known".to_owned()),
+        fix: Some(format!("{why}: {fix}")),
+        note: None,
+    }
 }
 
 /// A setting and its two values.
@@ -67,7 +99,9 @@ impl Compared {
 fn compared(order: &Order<'_>, what: &What) -> Option<Compared> {
     let plan = order.plan;
     match what {
-        What::Rule(_) | What::Open { .. } | What::Phone { .. } => None,
+        What::Rule(_) | What::Open { .. } | What::Phone { .. } | What::Policy(_) | What::Unread { .. } => {
+            None
+        }
         What::Enabled { scope, enabled } => Some(switch(plan, scope, *enabled)),
         What::Ports { scope, role, class, ports } => Some(of_ports(plan, scope, *role, *class, *ports)),
         What::Mark { role, class, mark } => {

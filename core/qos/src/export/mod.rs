@@ -14,7 +14,7 @@ mod stamp;
 mod windows;
 
 pub(crate) use browser::range as browser_range;
-pub use firewall::Zone;
+pub use firewall::{Zone, between as firewall_between};
 pub use guide::Guide;
 pub(crate) use linux::without_programs;
 pub use network::{open_rules as open_network_rules, rules as network_rules};

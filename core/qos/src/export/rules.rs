@@ -93,7 +93,7 @@ fn server(order: &Order<'_>, policy: &RolePolicy, classes: &[TrafficClass]) -> V
 }
 
 /// What to say of a role whose SIP gets no rule although the plan marks signaling.
-pub(super) fn unmarked_signaling(order: &Order<'_>, role: Role) -> Option<String> {
+pub fn unmarked_signaling(order: &Order<'_>, role: Role) -> Option<String> {
     let server = matches!(role, Role::Conferencing | Role::Application | Role::Mediation | Role::Gateway);
     let mark = order.plan.policy(role, &order.scope).mark(TrafficClass::Signaling);
     let apart = order.plan.marks_apart(role, TrafficClass::Signaling, &order.scope);

@@ -1,6 +1,8 @@
-//! Lists in which the first line that fits decides: what the lines before leave to a rule.
+//! Lists in which the first line that fits decides: what the lines before leave to a rule, and, where packets go on
+//! behind it, what later lines make of them.
 
-use super::Caveat;
+use super::{Caveat, Reach};
+use crate::dscp;
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 use carillon_wire::ip::Dscp;
@@ -20,7 +22,13 @@ pub(super) struct Taken {
 
 /// The lines before.
 #[derive(Default)]
-pub(super) struct Earlier(Vec<Taken>);
+pub(super) struct Earlier {
+    lines: Vec<Taken>,
+    /// What is known of it beside its lines.
+    doubts: Vec<Caveat>,
+    /// Whether there were more than are remembered.
+    more: bool,
+}
 
 /// Lines that are remembered. Lists of real devices have some hundreds.
 const MAX_LINES: usize = 2000;
@@ -37,8 +45,17 @@ pub(super) struct Left {
 impl Earlier {
     /// A line comes before what follows.
     pub(super) fn add(&mut self, taken: Taken) {
-        if self.0.len() < MAX_LINES && !self.0.iter().any(|other| other.same(&taken)) {
-            self.0.push(taken);
+        match self.lines.len() {
+            _ if self.lines.iter().any(|other| other.same(&taken)) => {}
+            0..MAX_LINES => self.lines.push(taken),
+            _ => self.more = true,
+        }
+    }
+
+    /// A line that is not read comes before what follows.
+    pub(super) fn doubt(&mut self, caveat: Caveat) {
+        if !self.doubts.contains(&caveat) {
+            self.doubts.push(caveat);
         }
     }
 
@@ -46,8 +63,12 @@ impl Earlier {
     /// those for the same end of a flow are compared: between two ends the plan itself does not choose.
     pub(super) fn left(&self, rule: &MarkingRule) -> Left {
         let mut pieces = vec![rule.clone()];
-        let (mut caveats, mut taken_by) = (Vec::new(), None);
-        for taken in self.0.iter().filter(|taken| taken.mark != Some(rule.mark)) {
+        let (mut caveats, mut taken_by) = (self.doubts.clone(), None);
+        if self.more {
+            let text = format!("behind more than {MAX_LINES} lines, of which not all were looked at");
+            caveats.push(Caveat::unknown(text, "check a shorter list"));
+        }
+        for taken in self.lines.iter().filter(|taken| taken.mark != Some(rule.mark)) {
             let mut next = Vec::new();
             for piece in pieces {
                 match taken.from(&piece) {
@@ -56,10 +77,11 @@ impl Earlier {
                         taken_by = taken_by.or(Some(taken.line));
                         next.extend(left);
                     }
-                    Bite::Some(what) => {
-                        if taken.mark.is_none() && caveats.is_empty() {
+                    Bite::Some(what, reach) => {
+                        if taken.mark.is_none() {
                             let text = format!("but not {what}, which line {} takes first", taken.line);
-                            caveats.push(Caveat::part(text, format!("put it before line {}", taken.line)));
+                            let fix = format!("put it before line {}", taken.line);
+                            add(&mut caveats, Caveat { reach, text, fix });
                         }
                         next.push(piece);
                     }
@@ -75,9 +97,7 @@ impl Earlier {
         }
         Left { rules: pieces, caveats, taken_by }
     }
-}
 
-impl Earlier {
     /// The same in words alone, for lists whose rules are put together from several lines.
     pub(super) fn caveats(&self, rule: &MarkingRule) -> Vec<Caveat> {
         let left = self.left(rule);
@@ -90,11 +110,24 @@ impl Earlier {
     }
 }
 
+/// Caveats of one rule that are told. Beyond, the last says that there are more, and the rule is not judged as whole.
+const MAX_CAVEATS: usize = 16;
+
+/// Each reason once; one that takes some packets is enough of its kind.
+fn add(caveats: &mut Vec<Caveat>, caveat: Caveat) {
+    let known = |other: &Caveat| other.reach == caveat.reach;
+    match caveats.len() {
+        _ if caveats.iter().any(known) => {}
+        0..MAX_CAVEATS => caveats.push(caveat),
+        _ => caveats.push(Caveat { reach: Reach::Part, ..caveat }),
+    }
+}
+
 /// What a line takes of a rule.
 enum Bite {
     None,
-    /// Some of its packets, which ports alone do not tell.
-    Some(String),
+    /// Some of its packets, which ports at its end do not tell: in words, and by what else.
+    Some(String, Reach),
     /// Ports; these are left.
     Cut(Vec<MarkingRule>),
 }
@@ -123,8 +156,11 @@ impl Taken {
         {
             return Bite::None;
         }
+        if let Some(ports) = self.at_other_end(rule) {
+            return Bite::Some(self.describe(), Reach::OtherEnd(ports));
+        }
         if let Some(only) = &self.only {
-            return Bite::Some(only.clone());
+            return Bite::Some(only.clone(), Reach::Part);
         }
         let within = |all: Option<PortRange>, part: Option<PortRange>| match (all, part) {
             (None, _) => true,
@@ -150,7 +186,16 @@ impl Taken {
         };
         match pieces {
             Some(pieces) => Bite::Cut(kept.into_iter().chain(pieces).collect()),
-            None => Bite::Some(self.describe()),
+            None => Bite::Some(self.describe(), Reach::Part),
+        }
+    }
+
+    /// The ports that it asks for where a rule for one end asks for none.
+    fn at_other_end(&self, rule: &MarkingRule) -> Option<PortRange> {
+        match (rule.source_ports, rule.destination_ports) {
+            (Some(_), None) => self.destination,
+            (None, Some(_)) => self.source,
+            _ => None,
         }
     }
 
@@ -161,9 +206,108 @@ impl Taken {
     }
 }
 
+/// What lines behind a rule do with the packets that it lets go on.
+#[derive(Default)]
+pub(super) struct Later<K> {
+    open: Vec<Open<K>>,
+}
+
+/// A rule that let its packets go on, and those of them that are still on their way.
+struct Open<K> {
+    key: K,
+    rule: MarkingRule,
+    pieces: Vec<MarkingRule>,
+}
+
+impl<K: Clone> Later<K> {
+    /// A rule sets its mark, and its packets go on to the lines behind.
+    pub(super) fn set(&mut self, key: K, rule: &MarkingRule) {
+        self.open.push(Open { key, rule: rule.clone(), pieces: vec![rule.clone()] });
+    }
+
+    /// How many rules are followed.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A line behind them: what it changes, for each rule of which `reaches` is true. Where it ends the way, the packets
+    /// that it takes are safe from the lines behind it.
+    pub(super) fn meet(
+        &mut self,
+        taken: &Taken,
+        ends: bool,
+        reaches: impl Fn(&K) -> bool,
+    ) -> Vec<(K, Caveat)> {
+        let mut changed = Vec::new();
+        for open in self.open.iter_mut().filter(|open| reaches(&open.key)) {
+            let other = taken.mark.filter(|mark| *mark != open.rule.mark);
+            let (left, bitten) = taken.cut(&open.pieces);
+            if let Some(mark) = other.filter(|_| bitten) {
+                changed.push((open.key.clone(), taken.overrides(mark)));
+            }
+            if ends {
+                open.pieces = left;
+            }
+        }
+        self.open.retain(|open| !open.pieces.is_empty());
+        changed
+    }
+}
+
+impl Taken {
+    /// What it leaves of these packets, and whether it takes any that ports at the same end tell.
+    pub(super) fn cut(&self, pieces: &[MarkingRule]) -> (Vec<MarkingRule>, bool) {
+        let (mut left, mut bitten) = (Vec::new(), false);
+        for piece in pieces {
+            let bite = self.from(piece);
+            bitten |= matches!(bite, Bite::Cut(_) | Bite::Some(_, Reach::Part));
+            match bite {
+                Bite::Cut(pieces) => left.extend(pieces),
+                _ => left.push(piece.clone()),
+            }
+        }
+        (left, bitten)
+    }
+
+    /// Whether it may take packets of a rule that it does not mark alike.
+    pub(super) fn may_take(&self, rule: &MarkingRule) -> bool {
+        self.mark != Some(rule.mark) && self.cut(std::slice::from_ref(rule)).1
+    }
+
+    fn overrides(&self, mark: Dscp) -> Caveat {
+        let (line, mark) = (self.line, dscp::label(mark));
+        let of = self.only.as_ref().map(|only| format!(" on {only}")).unwrap_or_default();
+        Caveat::part(
+            format!("but line {line}, behind it, sets {mark}{of}"),
+            format!("let line {line} leave these packets as they are"),
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_later_line_sets_counts_until_the_way_ends() {
+        let told = |lines: &[(Taken, bool)]| {
+            let mut later = Later::default();
+            later.set((), &rule(Protocol::Both, "100-199"));
+            let met = |(taken, ends): &(Taken, bool)| later.meet(taken, *ends, |()| true);
+            let caveats: Vec<((), Caveat)> = lines.iter().flat_map(met).collect();
+            caveats.into_iter().map(|(_, caveat)| caveat.text).collect::<Vec<_>>()
+        };
+        let zero = |taken| Taken { mark: Some(Dscp::DEFAULT), line: 9, ..taken };
+        let all = || taken(Protocol::Both, "-", "-");
+        let sets = ["but line 9, behind it, sets unmarked (0)"];
+        assert_eq!(told(&[(zero(all()), false)]), sets);
+        assert_eq!(told(&[(zero(taken(Protocol::Udp, "150", "-")), false)]), sets);
+        assert_eq!(told(&[(zero(taken(Protocol::Udp, "250", "-")), false)]), [""; 0]);
+        assert_eq!(told(&[(zero(taken(Protocol::Udp, "-", "100-199")), false)]), [""; 0]);
+        assert_eq!(told(&[(Taken { mark: Some(Dscp::EF), ..all() }, false)]), [""; 0]);
+        assert_eq!(told(&[(all(), true), (zero(all()), false)]), [""; 0]);
+        assert_eq!(told(&[(taken(Protocol::Udp, "-", "-"), true), (zero(all()), false)]), sets);
+    }
 
     fn rule(protocol: Protocol, source: &str) -> MarkingRule {
         MarkingRule {

@@ -5,12 +5,16 @@
 
 mod browser;
 mod cmdlet;
+mod contender;
 mod first;
 mod linux;
 mod network;
 mod phone;
 mod skipped;
 mod windows;
+
+pub use contender::Contender;
+pub(crate) use contender::Standing;
 
 use serde::Serialize;
 
@@ -34,6 +38,13 @@ pub struct Deployed {
     pub facts: Vec<Fact>,
     /// What was mended or passed over, each with its place.
     pub notes: Vec<Note>,
+}
+
+impl Deployed {
+    /// Whether rules of such files can be tied to addresses.
+    pub(crate) fn names_addresses(&self) -> bool {
+        self.format != network::ARUBA_SWITCH
+    }
 }
 
 /// What kind of thing has a file's marking rules: it decides what a rule can look at.
@@ -87,6 +98,8 @@ pub enum Reach {
     Nothing,
     /// To some of its packets, or to all with something done to them that no plan asks for.
     Part,
+    /// To packets that have other ports than these at the end that it does not look at.
+    OtherEnd(PortRange),
     /// To packets with some source addresses.
     Sources,
     /// To packets with some destination addresses.
@@ -97,12 +110,21 @@ pub enum Reach {
     Passing,
     /// To what one program sends, on a system that has no other way to say that.
     OneProgram,
+    /// To everything, until the system starts again.
+    UntilRestart,
+    /// The file does not tell.
+    Unknown,
 }
 
 impl Caveat {
     /// The rule has no effect.
     pub(crate) fn nothing(text: impl Into<String>, fix: impl Into<String>) -> Caveat {
         Caveat { reach: Reach::Nothing, text: text.into(), fix: fix.into() }
+    }
+
+    /// Whether the rule holds cannot be told from the file.
+    pub(crate) fn unknown(text: impl Into<String>, fix: impl Into<String>) -> Caveat {
+        Caveat { reach: Reach::Unknown, text: text.into(), fix: fix.into() }
     }
 
     /// The rule holds in part.
@@ -193,6 +215,19 @@ pub enum What {
         wanted: &'static str,
         /// What happens otherwise.
         why: &'static str,
+    },
+    /// A policy of Windows, whether it marks or not, with what decides between it and others.
+    Policy(Contender),
+    /// Something that could not be read or judged: whatever it says is unknown.
+    Unread {
+        /// The role and class that it is about, where that is known.
+        role: Option<Role>,
+        /// What it is: `policy Voice`, `the ports for audio of client (global)`.
+        what: String,
+        /// Why it could not be read.
+        why: String,
+        /// What to do.
+        fix: String,
     },
     /// Ports that a firewall lets pass.
     Open {

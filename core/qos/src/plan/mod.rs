@@ -8,6 +8,7 @@ mod diff;
 mod entries;
 mod explain;
 mod layer;
+mod links;
 pub mod lint;
 pub mod management;
 mod network;
@@ -21,12 +22,14 @@ mod read;
 mod resolve;
 mod section;
 pub mod show;
+mod sites;
 mod write;
 
 pub(crate) use deployed::{Estate, deployed};
 pub use diff::Difference;
 pub use explain::{Candidate, Explained};
 pub use layer::{Ports, Scope};
+pub use links::{Budget, Link, Links};
 pub use lint::{KINDS, Kind, Level, Lint};
 pub use management::{Held, Kind as ManagedKind, ManagedValue, Management, Property, TimeSpan};
 pub use network::Network;
@@ -36,6 +39,7 @@ pub use preset::{PRESETS, Preset};
 pub use problem::{Problem, nearest};
 pub use queues::QueueMap;
 pub use raw::{EdgeExternal, Rule, WifiMapping};
+pub use sites::Sites;
 
 use std::collections::BTreeMap;
 

@@ -43,6 +43,22 @@ impl Network {
         }
     }
 
+    /// The network of an address; `None` if no bit counts, or more than there are.
+    pub fn of(address: IpAddr, prefix: u8) -> Option<Network> {
+        let fits = (1..=bits(address)).contains(&prefix);
+        fits.then(|| Network { address: masked(address, prefix), prefix })
+    }
+
+    /// Whether the address lies inside; one of the other family never does.
+    pub fn contains(self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4() && masked(address, self.prefix) == self.address
+    }
+
+    /// Whether all of the other lies inside.
+    pub fn holds(self, other: Network) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
     /// Its first address.
     pub fn address(self) -> IpAddr {
         self.address

@@ -195,6 +195,14 @@ mod tests {
         }
     }
 
+    /// A published table has 3468 for it, calls the inner one external, and lets the range end at 59000.
+    #[test]
+    fn misprints_of_the_published_table_are_not_repeated() {
+        let at = |port| Service::at_port(port).map(|service| service.at).collect::<Vec<_>>();
+        assert_eq!((at(3478).contains(&"Edge, internal"), at(3468)), (true, vec![]));
+        assert!(at(59_999).contains(&"Edge, external A/V") && !at(60_000).contains(&"Edge, external A/V"));
+    }
+
     #[test]
     fn no_port_of_every_deployment_is_there_twice() {
         let ports: Vec<u16> = Service::everywhere().map(|service| service.first).collect();

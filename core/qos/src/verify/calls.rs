@@ -7,6 +7,7 @@ use carillon_wire::sip::Message;
 
 use super::facts::{Facts, Format, MAX_FORMATS, MediaFact};
 use super::key::FlowKey;
+use super::relays::note_candidates;
 use crate::TrafficClass;
 
 /// Media sections of one description that are looked at.
@@ -38,6 +39,7 @@ fn note_session(facts: &mut Facts, file: u16, frame: u64, session: &Session<'_>)
     let bundled = session.bundles().next().is_some();
     let sections = || session.media().take(MAX_SECTIONS).filter(|media| !media.is_refused());
     for media in sections() {
+        note_candidates(facts, &media);
         let transports = if bundled { sections().flat_map(transports).collect() } else { transports(media) };
         for at in transports {
             match class_of(&media) {

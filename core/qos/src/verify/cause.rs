@@ -185,6 +185,11 @@ causes! {
         recognised: "A flow with the right mark has lost packets.";
         wrong: "The capturing machine itself dropped packets.";
         fix: "Marks are not the cause: look for a link error, a duplex mismatch or too little bandwidth (raise it, or limit calls) before touching QoS.";
+    AvoidableRelaying "avoidable-relaying" Advice
+        "Media takes a relay although its ends could reach each other.";
+        recognised: "RTP is wrapped for a relay or comes from one, and for both ends the address that the relay sees is the one they have themselves (Allocate answers, or candidates in the session descriptions): no NAT is before them.";
+        wrong: "A firewall between the two networks is meant to keep them apart.";
+        fix: "Let UDP from and to the plan's ranges pass between the networks of the two ends (`carillon plan export firewall`): a relay in between costs delay and a port, and is one more thing to fail.";
     TcpFallback "tcp-fallback" Advice
         "Media runs over TCP.";
         recognised: "RTP or TURN data was found inside a TCP connection.";

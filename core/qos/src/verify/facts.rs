@@ -39,11 +39,14 @@ pub(super) struct MediaFact {
     pub(super) encrypted: bool,
 }
 
-/// A relay gave this client this address (RFC 8656, 7.3), or bound a channel to this peer (12).
+/// A relay gave this client this address (RFC 8656, 7.3), or bound a channel to this peer (12). An end can be reached at its
+/// own address, or has a relayed one and no NAT before it: the relay sees the address that the host has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum RelayFact {
     Allocated { client: SocketAddr, server: SocketAddr, relayed: SocketAddr },
     Channel { client: SocketAddr, server: SocketAddr, channel: u16, peer: SocketAddr },
+    Host { address: SocketAddr },
+    Untranslated { relayed: SocketAddr, host: SocketAddr },
 }
 
 /// Facts of one shard, or of all.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use carillon_wire::ip::Dscp;
 
 use super::facts::{Facts, Format, MediaFact, RelayFact};
-use super::report::Evidence;
+use super::report::{Content, Evidence};
 use super::roles::{self, RoleAssignment};
 use super::row::Row;
 use super::stream::Wrap;
@@ -18,8 +18,10 @@ pub(super) const MEDIA: [TrafficClass; 4] =
     [TrafficClass::Audio, TrafficClass::Video, TrafficClass::Sharing, TrafficClass::FileTransfer];
 /// Ports of media relays on UDP (RFC 8656; 3479 to 3481 name a class).
 const MEDIA_RELAY_PORTS: [u16; 4] = [3478, 3479, 3480, 3481];
+/// TURN inside TLS (IANA).
+const SEALED_RELAY_PORT: u16 = 5349;
 /// Other ports that relays share with the rest of the world: wrapped media must be seen there.
-const SHARED_RELAY_PORTS: [u16; 2] = [5349, 443];
+const SHARED_RELAY_PORTS: [u16; 2] = [SEALED_RELAY_PORT, 443];
 /// A port in a wide range says nothing about packets that are no media: ephemeral ports lie there too.
 const NARROW: u32 = 1000;
 /// Descriptions of one address that are looked at.
@@ -77,6 +79,12 @@ pub(super) struct Ground {
     media: BTreeMap<(IpAddr, u16), Vec<MediaFact>>,
     /// Relayed address and the client it was given to.
     relayed: BTreeMap<SocketAddr, SocketAddr>,
+    /// Relayed address and the address that its owner has itself, where no NAT is between owner and relay.
+    untranslated: BTreeMap<SocketAddr, SocketAddr>,
+    /// Addresses that ends say they have themselves.
+    hosts: BTreeSet<SocketAddr>,
+    /// The peer of a client's channel.
+    channels: BTreeMap<(SocketAddr, u16), SocketAddr>,
     /// Service addresses of relays: they answered an Allocate request, or carry wrapped media.
     relays: BTreeSet<SocketAddr>,
     others: BTreeSet<(IpAddr, u16)>,
@@ -100,6 +108,9 @@ impl Ground {
             policies: plan.map(|(plan, scope)| Policies::new(plan, scope)),
             media: BTreeMap::new(),
             relayed: BTreeMap::new(),
+            untranslated: BTreeMap::new(),
+            hosts: BTreeSet::new(),
+            channels: BTreeMap::new(),
             relays: BTreeSet::new(),
             others: facts.others,
             facts_lost: facts.lost,
@@ -112,10 +123,7 @@ impl Ground {
             ground.media.entry((fact.address, fact.port)).or_default().push(fact);
         }
         for fact in facts.relays {
-            if let RelayFact::Allocated { client, relayed, server } = fact {
-                ground.relayed.insert(relayed, client);
-                ground.relays.insert(server);
-            }
+            ground.know(fact);
         }
         if let Some(policies) = &ground.policies {
             ground.inferred = roles::infer(rows, policies, &ground.agents);
@@ -135,6 +143,45 @@ impl Ground {
         self.inferred.get(&address).copied().unwrap_or(Role::Client)
     }
 
+    /// The ends of a row that a relay is between, by their own addresses, if no NAT is before either: then they could do
+    /// without it.
+    pub(super) fn direct_ends(&self, row: &Row) -> Option<(SocketAddr, SocketAddr)> {
+        let src = SocketAddr::new(row.out.src, row.out.src_port);
+        let dst = SocketAddr::new(row.out.dst, row.out.dst_port);
+        let at_relay = |end: &SocketAddr| self.relays.contains(end) || self.untranslated.contains_key(end);
+        let (client, relay) = if at_relay(&src) { (dst, src) } else { (src, dst) };
+        let peer = match row.wrap {
+            Wrap::Channel(number) => *self.channels.get(&(client, number))?,
+            Wrap::Peer(peer) => peer,
+            // A peer of somebody else's relay.
+            Wrap::Bare => Some(relay).filter(|relay| self.untranslated.contains_key(relay))?,
+            Wrap::Framed => return None,
+        };
+        let owned = |peer: &SocketAddr| self.untranslated.values().any(|host| host == peer);
+        let itself = || Some(peer).filter(|peer| self.hosts.contains(peer) || owned(peer));
+        let far = self.untranslated.get(&peer).copied().or_else(itself)?;
+        let near = self.untranslated.values().find(|host| host.ip() == client.ip())?;
+        (near.ip() != far.ip()).then_some((*near, far))
+    }
+
+    fn know(&mut self, fact: RelayFact) {
+        match fact {
+            RelayFact::Allocated { client, relayed, server } => {
+                self.relayed.insert(relayed, client);
+                self.relays.insert(server);
+            }
+            RelayFact::Channel { client, channel, peer, .. } => {
+                self.channels.insert((client, channel), peer);
+            }
+            RelayFact::Host { address } => {
+                self.hosts.insert(address);
+            }
+            RelayFact::Untranslated { relayed, host } => {
+                self.untranslated.insert(relayed, host);
+            }
+        }
+    }
+
     /// What the device calls itself in SIP.
     pub(super) fn agent(&self, address: IpAddr) -> Option<&str> {
         self.agents.get(&address).map(String::as_str)
@@ -147,6 +194,15 @@ impl Ground {
             && MEDIA_RELAY_PORTS.contains(&src.port())
             && !MEDIA_RELAY_PORTS.contains(&row.out.dst_port);
         row.out.class != Some(TrafficClass::Signaling) && (by_port || self.relays.contains(&src))
+    }
+
+    /// Whether it is TLS with a relay: media may be inside, and nobody can look. A relay is who is asked at the port for that, or
+    /// was seen to lend addresses.
+    pub(super) fn is_sealed_with_relay(&self, row: &Row) -> bool {
+        let lends = |address: IpAddr| self.relays.iter().any(|relay| relay.ip() == address);
+        let ends = [(row.out.src, row.out.src_port), (row.out.dst, row.out.dst_port)];
+        let at_relay = |(address, port): (IpAddr, u16)| port == SEALED_RELAY_PORT || lends(address);
+        row.out.content == Content::Tls && ends.into_iter().any(at_relay)
     }
 
     /// Whether a session description names an end of the row for media.

@@ -221,6 +221,9 @@ impl Verifier {
                 calls::note_datagram(facts, flow.key, envelope.seen.frame, udp.payload);
                 flow.tally(Content::Sip, envelope.seen);
             }
+            Kind::Other if segmentation::is_train_of_stun(udp.payload) => {
+                flow.tally(Content::Stun, envelope.seen)
+            }
             Kind::Other if is_cut(udp) => flow.tally(Content::Cut, envelope.seen),
             other => flow.tally(content_of(other), envelope.seen),
         }

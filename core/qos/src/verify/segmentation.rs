@@ -1,5 +1,7 @@
 //! Captures taken before the network card cut the packets: one frame stands for several on the wire.
 
+use carillon_wire::stun::{COOKIE, frame_len};
+
 use super::stream::RtpPacket;
 
 /// IP packets of media are not longer than this on ordinary links.
@@ -18,6 +20,17 @@ pub(super) fn holds_more(payload: &[u8], first: &RtpPacket) -> bool {
             && header.get(2..4) == Some(&next)
             && header.get(8..12) == Some(&ssrc)
     })
+}
+
+/// Whether a datagram is several messages of STUN, one behind the other.
+#[cold]
+pub(super) fn is_train_of_stun(payload: &[u8]) -> bool {
+    let (mut rest, mut messages) = (payload, 0);
+    while rest.get(4..8) == Some(&COOKIE) {
+        let Ok(Some(behind)) = frame_len(rest).map(|len| rest.get(len?..)) else { return false };
+        (rest, messages) = (behind, messages + 1);
+    }
+    rest.is_empty() && messages > 1
 }
 
 #[cfg(test)]
@@ -46,6 +59,21 @@ mod tests {
             ip_len: 0,
             wrap: Wrap::Bare,
         }
+    }
+
+    #[test]
+    fn messages_of_stun_in_one_datagram_are_told_from_anything_else() {
+        let message = |attributes: u8| {
+            let mut bytes = vec![0, 1, 0, attributes, 0x21, 0x12, 0xa4, 0x42];
+            bytes.resize(20 + usize::from(attributes), 7);
+            bytes
+        };
+        let train = [message(8), message(8), message(0)].concat();
+        assert!(is_train_of_stun(&train));
+        assert!(!is_train_of_stun(&message(8)), "one is none");
+        assert!(!is_train_of_stun(&train[..train.len() - 1]), "the last is not whole");
+        assert!(!is_train_of_stun(&[&train[..], b"x"].concat()), "something else is behind");
+        assert!(!is_train_of_stun(&[0; 40]));
     }
 
     #[test]

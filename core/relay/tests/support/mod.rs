@@ -5,11 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_qos::PortRange;
 use carillon_qos::TrafficClass;
 use carillon_relay::{
-    Access, Config, Flow, Limits, Listener, Marking, Network, NotOpened, Output, Peers, PortId, Relay,
-    Request, Rule, RuleId, Transport, User,
+    Access, Config, Flow, Joint, Limits, LinkId, Listener, Marking, Network, NotOpened, Output, Peers,
+    PortId, Relay, Request, Rule, RuleId, Transport, User, WishId,
 };
 use carillon_wire::stun::{Builder, ChannelData, Class, Family, Message, Method, kind};
 use hmac::{Hmac, KeyInit, Mac};
@@ -46,8 +45,8 @@ pub fn config() -> Config {
         },
         peers: Peers {
             allowed: networks(&["10.0.0.0/8"]),
-            own: vec![at("8.0.0.1:0").ip(), at("[2a00::1]:0").ip(), at("10.0.0.1:0").ip()],
-            relayed_ports: PortRange::parse("50000-59999"),
+            own: vec![at("10.0.0.1:0").ip()],
+            relayed: vec![at("8.0.0.1:0").ip(), at("[2a00::1]:0").ip()],
             ..Peers::default()
         },
         marking: Marking { inside: networks(&["10.0.0.0/8"]), ..Marking::default() },
@@ -63,6 +62,12 @@ pub struct Edge {
     pub now: Duration,
     pub ports: Vec<PortId>,
     pub rules: Vec<Rule>,
+    /// Connections with peers that are up.
+    pub links: Vec<LinkId>,
+    /// Those that are joined with a client's.
+    pub joints: Vec<Joint>,
+    /// Peers that are being called.
+    pub dials: Vec<WishId>,
     /// What the host answers to wishes; by default it opens ports.
     pub host: Host,
     /// Wishes that were not answered.
@@ -90,6 +95,9 @@ impl Edge {
             now: START,
             ports: Vec::new(),
             rules: Vec::new(),
+            links: Vec::new(),
+            joints: Vec::new(),
+            dials: Vec::new(),
             host: Host::Opens,
             wishes: Vec::new(),
             last_port: 0,
@@ -104,6 +112,26 @@ impl Edge {
     pub fn hear_peer(&mut self, port: PortId, peer: &str, bytes: &[u8]) -> Vec<Output> {
         self.relay.handle_peer_data(self.now, port, at(peer), bytes);
         self.drain()
+    }
+
+    /// The host has reached the peer that was asked for last.
+    pub fn dialled(&mut self, link: u64) -> Vec<Output> {
+        let wish = self.dials.pop().expect("a peer is being called");
+        self.links.push(LinkId(link));
+        self.request(Request::Dialled { wish, link: LinkId(link) })
+    }
+
+    /// A peer has connected.
+    pub fn arrives(&mut self, port: PortId, peer: &str, link: u64) -> Vec<Output> {
+        self.links.push(LinkId(link));
+        self.request(Request::Arrived { port, peer: at(peer), link: LinkId(link) })
+    }
+
+    /// A connection has ended by itself.
+    pub fn ends(&mut self, link: u64) -> Vec<Output> {
+        self.links.retain(|open| *open != LinkId(link));
+        self.joints.retain(|joint| joint.link != LinkId(link));
+        self.request(Request::HungUp(LinkId(link)))
     }
 
     pub fn request(&mut self, request: Request) -> Vec<Output> {
@@ -137,8 +165,10 @@ impl Edge {
             counts.permissions,
             counts.channels,
             counts.rules,
+            counts.links,
         );
-        assert_eq!(now, (0, 0, 0, 0, 0, 0));
+        assert_eq!(now, (0, 0, 0, 0, 0, 0, 0));
+        assert!(self.links.is_empty() && self.joints.is_empty(), "{:?} {:?}", self.links, self.joints);
         assert!(self.ports.is_empty() && self.rules.is_empty(), "{:?} {:?}", self.ports, self.rules);
         assert_eq!(self.relay.poll_timeout(), None);
     }
@@ -149,7 +179,19 @@ impl Edge {
         while let Some(output) = self.relay.poll_output() {
             match &output {
                 Output::Open(wish) => self.open(*wish),
+                Output::Dial { wish, .. } => self.dials.push(*wish),
+                Output::Join(joint) => {
+                    assert!(self.links.contains(&joint.link) && self.ports.contains(&joint.port));
+                    self.joints.retain(|joined| joined.link != joint.link);
+                    self.joints.push(*joint);
+                }
+                Output::HangUp(link) => {
+                    let at = self.links.iter().position(|open| open == link).expect("ends what is up");
+                    self.links.swap_remove(at);
+                    self.joints.retain(|joint| joint.link != *link);
+                }
                 Output::Close(port) => {
+                    assert!(self.joints.iter().all(|joint| joint.port != *port), "{port:?} still has joints");
                     assert!(self.rules.iter().all(|rule| rule.port != *port), "{port:?} still has rules");
                     let at = self.ports.iter().position(|open| open == port).expect("closes what is open");
                     self.ports.swap_remove(at);
@@ -174,9 +216,17 @@ impl Edge {
     pub fn open(&mut self, wish: carillon_relay::Wish) {
         let request = match self.host {
             Host::Waits => return self.wishes.push(wish),
-            Host::Refuses(reason) => Request::NotOpened { wish: wish.id, reason },
+            Host::Refuses(reason) => {
+                self.ports.retain(|port| Some(*port) != wish.reserved);
+                Request::NotOpened { wish: wish.id, reason }
+            }
             Host::OpensOnly(family) if family != wish.family => {
                 Request::NotOpened { wish: wish.id, reason: NotOpened::NoFamily }
+            }
+            Host::Opens | Host::OpensOnly(_) if wish.reserved.is_some() => {
+                let Some(port) = wish.reserved else { return };
+                let relayed = SocketAddr::new(at("8.0.0.1:0").ip(), 49_999 + port.0 as u16);
+                Request::Opened { wish: wish.id, port, relayed, next: None }
             }
             Host::Opens | Host::OpensOnly(_) => {
                 // 50000 and up, even ones if wished for.
@@ -358,7 +408,7 @@ pub fn seal_sha256(builder: Builder, key: &[u8]) -> Builder {
 /// The only message to a client among the outputs.
 pub fn answer(outputs: &[Output]) -> Option<Vec<u8>> {
     let mut answers = outputs.iter().filter_map(|output| match output {
-        Output::Transmit { bytes, .. } => Some(bytes.clone()),
+        Output::Transmit { bytes, .. } | Output::ToClient { bytes, .. } => Some(bytes.clone()),
         _ => None,
     });
     let first = answers.next();

@@ -34,6 +34,9 @@ const COMMON: [Parameter; 14] = [
     Parameter::text("InformationAction").alias(&["infa"]),
 ];
 
+/// Those of them that cmdlets have which change something.
+const OF_CHANGES: [&str; 3] = ["WhatIf", "Confirm", "Force"];
+
 /// Names that pages misprint.
 const MISPRINTS: [(&str, &str); 3] = [
     ("ClientTransferPortRange", "ClientFileTransferPortRange"),
@@ -112,7 +115,13 @@ fn parameter(shell: &mut Shell<'_>, cmdlet: &Cmdlet, name: &str) -> Result<Param
         return Ok(parameter);
     }
     let all = || known.iter().chain(&documented);
-    let found: Vec<&Parameter> = all().filter(|parameter| parameter.begins(name)).collect();
+    // What only shows has no -Confirm that an abbreviation could mean.
+    let meant = |parameter: &&Parameter| {
+        !(cmdlet.name.starts_with("Get-")
+            && OF_CHANGES.contains(&parameter.name)
+            && COMMON.contains(parameter))
+    };
+    let found: Vec<&Parameter> = all().filter(meant).filter(|parameter| parameter.begins(name)).collect();
     match found.as_slice() {
         [only] if known.contains(only) => Ok(**only),
         [only] => without_effect(shell, **only),

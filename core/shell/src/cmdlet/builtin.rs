@@ -13,6 +13,7 @@ const GROUP_BY: Parameter = Parameter::new("GroupBy", Takes::Any);
 /// Name, aliases, what it does, parameters, how it runs.
 type Row = (&'static str, &'static [&'static str], &'static str, &'static [Parameter], Run);
 
+const MESSAGE: Parameter = Parameter::text("Message").at(0);
 const APPEND: Parameter = Parameter::switch("Append");
 const NO_TYPES: Parameter = Parameter::switch("NoTypeInformation");
 
@@ -180,6 +181,18 @@ const TABLE: &[Row] = &[
         ],
         Run::All(write_output),
     ),
+    ("Write-Warning", &[], "Shows a warning.", &[MESSAGE], Run::All(write_warning)),
+    ("Write-Error", &[], "Tells an error.", &[MESSAGE], Run::All(write_error)),
+    ("Throw", &[], "Tells an error and ends the script.", &[MESSAGE], Run::All(throw)),
+    ("Write-Verbose", &[], "Shows nothing.", &[MESSAGE], Run::All(nothing)),
+    ("Write-Debug", &[], "Shows nothing.", &[MESSAGE], Run::All(nothing)),
+    (
+        "Set-StrictMode",
+        &[],
+        "Changes nothing.",
+        &[Parameter::text("Version"), Parameter::switch("Off")],
+        Run::All(nothing),
+    ),
     (
         "Import-Module",
         &["ipmo"],
@@ -187,7 +200,13 @@ const TABLE: &[Row] = &[
         &[Parameter::text("Name").at(0)],
         Run::All(nothing),
     ),
-    ("Exit", &["quit", "logout"], "Ends the session.", &[], Run::All(exit)),
+    (
+        "Exit",
+        &["quit", "logout"],
+        "Ends the session, with this status if one is named.",
+        &[Parameter::new("Status", Takes::Any).at(0)],
+        Run::All(exit),
+    ),
 ];
 
 /// The cmdlets of the shell itself.
@@ -207,6 +226,20 @@ fn nothing(_: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<Value>, Error> {
     Ok(Vec::new())
 }
 
+fn write_warning(call: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<Value>, Error> {
+    call.shell.warn(call.bound.text("Message").unwrap_or_default());
+    Ok(Vec::new())
+}
+
+fn write_error(call: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<Value>, Error> {
+    Err(Error::new(Fault::InvalidOperation, call.bound.text("Message").unwrap_or_default()))
+}
+
+fn throw(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
+    call.shell.stopping = true;
+    write_error(call, input)
+}
+
 fn pass(_: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error> {
     Ok(input)
 }
@@ -219,7 +252,13 @@ const fn count(name: &'static str) -> Parameter {
 }
 
 fn exit(call: &mut Call<'_, '_>, _: Vec<Value>) -> Result<Vec<Value>, Error> {
-    call.shell.exiting = true;
+    let status = match call.bound.get("Status") {
+        None => None,
+        // As a system takes it: of a larger number the last eight bits.
+        Some(Value::Integer(number)) => u8::try_from(number.rem_euclid(256)).ok(),
+        Some(other) => return Err(wrong(format!("exit takes a number, and \"{}\" is none", other.text()))),
+    };
+    call.shell.exiting = Some(status);
     Ok(Vec::new())
 }
 
@@ -295,6 +334,9 @@ fn for_each(shell: &mut Shell<'_>, elements: &[Element], input: Vec<Value>) -> R
     };
     let mut values = Vec::new();
     for item in input {
+        if shell.exiting.is_some() {
+            break;
+        }
         match shell.with_item(block, &item) {
             Ok(found) => values.extend(found),
             Err(error) => shell.tell(&error),

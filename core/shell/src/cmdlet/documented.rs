@@ -8,6 +8,9 @@ const CMDLETS: &str = include_str!("documented-cmdlets.txt");
 /// `Verb-Noun Parameter Switch! …`
 const PARAMETERS: &str = include_str!("documented-parameters.txt");
 
+/// What PowerShell itself brings, a cmdlet or alias a word.
+const POWERSHELL: &str = include_str!("powershell-cmdlets.txt");
+
 /// Parameters that choose what is acted on, by something that Carillon doesn't have: to pass over one would act on more.
 const CHOOSING: [(&str, &str); 5] = [
     ("OU", "there are no organizational units; -Filter and -Identity choose users"),
@@ -35,6 +38,11 @@ pub(super) fn cmdlet(name: &str) -> Option<String> {
         let verb = row.find(|known| known.eq_ignore_ascii_case(verb))?;
         Some(format!("{verb}-Cs{known}"))
     })
+}
+
+/// The name of a cmdlet, or alias, of PowerShell itself.
+pub(super) fn of_powershell(name: &str) -> Option<&'static str> {
+    POWERSHELL.split_whitespace().find(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The documented parameters of a cmdlet.

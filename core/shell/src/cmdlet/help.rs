@@ -28,6 +28,7 @@ pub(super) fn cmdlets() -> Vec<Cmdlet> {
     // There is one module, and one length of help.
     let narrower = ["Verb", "Noun", "Module"].map(Parameter::text);
     let longer = ["Full", "Detailed", "Examples", "Online"].map(Parameter::switch);
+    let longer = [&longer[..], &[Parameter::text("Parameter")]].concat();
     vec![
         make("Get-Command", &["gcm"], "Lists the cmdlets that there are.", &narrower, list_cmdlets),
         make(
@@ -69,6 +70,13 @@ fn help(call: &mut Call<'_, '_>, input: Vec<Value>) -> Result<Vec<Value>, Error>
             format!("{name}: there is no such cmdlet. Get-Command lists them."),
         ));
     };
+    if let Some(one) = call.bound.text("Parameter") {
+        let wanted = Wildcard::new(&one);
+        let found = cmdlet.parameters.iter().filter(|parameter| wanted.matches(parameter.name));
+        let lines: Vec<Value> = found.map(|parameter| line(cmdlet, parameter).into()).collect();
+        let none = format!("{name}: no parameter matches \"{one}\".");
+        return if lines.is_empty() { Err(Error::new(Fault::ObjectNotFound, none)) } else { Ok(lines) };
+    }
     let mut lines = vec![cmdlet.name.clone(), format!("  {}", cmdlet.about), String::new()];
     lines.extend(cmdlet.parameters.iter().map(|parameter| format!("  {}", line(cmdlet, parameter))));
     let known = |name: &str| cmdlet.parameters.iter().any(|parameter| parameter.is_called(name));

@@ -297,6 +297,12 @@ fn unknown(cmdlets: &[Cmdlet], name: &str) -> Error {
     if let Some(name) = documented::cmdlet(name) {
         return absent::not_supported(&name, "it has nothing of that kind; Get-Command lists what there is");
     }
+    if let Some(name) = documented::of_powershell(name) {
+        let text = format!(
+            "{name} : is a cmdlet of PowerShell itself, not supported here; Get-Command lists what is."
+        );
+        return Error::new(Fault::NotSupported, text);
+    }
     let names = cmdlets.iter().map(|cmdlet| cmdlet.name.as_str());
     let hint = match nearest(name, names) {
         Some(near) => format!(" Did you mean {near}?"),

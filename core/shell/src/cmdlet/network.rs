@@ -213,6 +213,7 @@ pub(super) fn refine(
         }
         _ => {}
     }
+    check_made(changes)?;
     let needed = NEEDED.iter().find(|(name, _)| *name == kind.name).map_or(&[][..], |(_, needed)| *needed);
     let said =
         |name: &&&str| !changes.iter().any(|(property, value)| property.name == **name && value.is_some());
@@ -299,6 +300,23 @@ fn alternate_paths(
     changes.extend(
         kind.property("BWAlternatePaths").map(|property| (property, Some(ManagedValue::List(paths)))),
     );
+    Ok(())
+}
+
+/// Lists whose entries a cmdlet makes, and which.
+const MADE: [(&str, &str); 2] =
+    [("BWAlternatePaths", "New-CsNetworkBWAlternatePath"), ("BWPolicy", "New-CsNetworkBWPolicy")];
+
+/// That such a list holds nothing else.
+fn check_made(changes: &Changes) -> Result<(), Error> {
+    for (property, value) in changes {
+        let Some((name, maker)) = MADE.iter().find(|(name, _)| *name == property.name) else { continue };
+        let entries = value.as_ref().map(texts).unwrap_or_default();
+        if let Some(stray) = entries.iter().find(|entry| modality(entry).is_none()) {
+            let text = format!("Cannot bind parameter '{name}'. \"{stray}\" is none: {maker} makes one.");
+            return Err(Error::new(Fault::CannotConvertArgument, text));
+        }
+    }
     Ok(())
 }
 

@@ -25,6 +25,10 @@ pub(super) struct Settled {
 /// Findings that one more step of a documented order mends.
 const MENDED_BY_THE_NEXT_STEP: [&str; 3] = ["default-ranges", "ranges-overlap", "modality-unset"];
 
+/// What a range that is too small for anybody is called: an error of clients' ranges, and no more than a warning of
+/// servers', where a plan file may have its reasons.
+const TOO_SMALL: &str = "server-smaller-than-client";
+
 /// A finding about devices that are told by files of their own: no cmdlet of the same line could mend it.
 const PHONES_LEFT_BEHIND: &str = "phone-outside-range";
 
@@ -65,8 +69,10 @@ fn refuse_worse(before: &Plan, after: &Plan, force: bool, warnings: &mut Vec<Str
             Ok(())
         }
         (false, false) => {
-            let text =
-                format!("nothing was changed, because `carillon plan lint` would say: {}", texts.join("; "));
+            let text = format!(
+                "nothing was changed, because `carillon plan lint` would say: {}. -Force takes it all the same.",
+                texts.join("; ")
+            );
             Err(Error::new(Fault::InvalidOperation, text))
         }
     }
@@ -76,7 +82,8 @@ fn refuse_worse(before: &Plan, after: &Plan, force: bool, warnings: &mut Vec<Str
 /// colliding otherwise: that may be the way out.
 fn worse(before: &Plan, after: &Plan) -> Vec<Lint> {
     let errors = |plan: &Plan| -> Vec<Lint> {
-        plan.lint().into_iter().filter(|lint| lint.level == Level::Error).collect()
+        let refused = |lint: &Lint| lint.level == Level::Error || lint.code == TOO_SMALL;
+        plan.lint().into_iter().filter(refused).collect()
     };
     let subject = |lint: &Lint| {
         let group = if lint.code == "default-ranges" { "ranges-overlap" } else { lint.code };

@@ -167,11 +167,13 @@ pub enum Cast {
     List,
     /// An object whose properties are the entries of a table.
     Object,
+    /// Nothing: what it is put before shows nothing.
+    Nothing,
 }
 
 impl Cast {
     /// The types by their words, the usual one first.
-    pub const WORDS: [(&'static str, Cast); 15] = [
+    pub const WORDS: [(&'static str, Cast); 16] = [
         ("int", Cast::Integer),
         ("int32", Cast::Integer),
         ("int64", Cast::Integer),
@@ -187,6 +189,7 @@ impl Cast {
         ("pscustomobject", Cast::Object),
         ("psobject", Cast::Object),
         ("ordered", Cast::Object),
+        ("void", Cast::Nothing),
     ];
 
     /// The type of that word, in any case.

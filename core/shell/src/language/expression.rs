@@ -165,6 +165,7 @@ fn primary(cursor: &mut Cursor) -> Result<Expression, Wrong> {
             cursor.at += 2;
             cursor.deeper(table)
         }
+        (Some('@'), Some(c)) if is_double(c) || is_single(c) => text::here(cursor),
         (Some('@'), Some(c)) if is_name(c) => {
             cursor.at += 1;
             Ok(Expression::Splat(cursor.take_while(is_name)))

@@ -90,16 +90,32 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, Wrong> {
     pipeline(cursor).map(Statement::Pipeline)
 }
 
-/// `$x =` or `$x.Property =`.
+/// `$x =`, `$x.Property =` or `$x["key"] =`.
 fn assigned(cursor: &mut Cursor) -> Option<(String, Option<String>)> {
     if !cursor.take('$') {
         return None;
     }
     let variable = cursor.take_while(is_name);
-    let property = cursor.take('.').then(|| cursor.take_while(is_name));
+    let property = match cursor.take('[') {
+        true => Some(key(cursor)?),
+        false => cursor.take('.').then(|| cursor.take_while(is_name)),
+    };
     cursor.skip_blanks();
     let named = !variable.is_empty() && property.as_ref().is_none_or(|name| !name.is_empty());
     (named && cursor.take('=')).then_some((variable, property))
+}
+
+/// `"key"]`.
+fn key(cursor: &mut Cursor) -> Option<String> {
+    let quoted = cursor.peek().is_some_and(|c| is_double(c) || is_single(c));
+    let text = if quoted { text::quoted(cursor).ok()? } else { return None };
+    match (text, cursor.take(']')) {
+        (Expression::Text(_, parts), true) => match parts.as_slice() {
+            [super::ast::Part::Text(key)] => Some(key.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn foreach(cursor: &mut Cursor) -> Result<Statement, Wrong> {

@@ -59,6 +59,43 @@ fn double(cursor: &mut Cursor) -> Result<Expression, Wrong> {
     }
 }
 
+/// `@"` and `@'` at the end of a line, up to `"@` and `'@` at the beginning of one: quotes in it are themselves.
+pub(super) fn here(cursor: &mut Cursor) -> Result<Expression, Wrong> {
+    let quote = cursor.peek_at(1).unwrap_or_default();
+    let same = |c: char| if is_double(quote) { is_double(c) } else { is_single(c) };
+    cursor.at += 2;
+    cursor.skip_blanks();
+    if cursor.peek() != Some('\n') {
+        return Err(cursor.unfinished(format!("nothing but the end of the line may stand behind `@{quote}`")));
+    }
+    let ends = |cursor: &Cursor| {
+        cursor.peek() == Some('\n') && cursor.peek_at(1).is_some_and(same) && cursor.peek_at(2) == Some('@')
+    };
+    let (mut found, mut text) = (Vec::new(), String::new());
+    let mut first = true;
+    while !ends(cursor) {
+        match cursor.peek() {
+            None => {
+                return Err(cursor.unfinished(format!("`{quote}@` is missing at the beginning of a line")));
+            }
+            Some('\n') if first => cursor.at += 1,
+            Some('$') if is_double(quote) && embeds(cursor) => {
+                found = parts(found, std::mem::take(&mut text));
+                found.push(Part::Value(embedded(cursor)?));
+            }
+            Some('`') if is_double(quote) => text.push(escaped(cursor)),
+            Some(c) => {
+                cursor.at += 1;
+                text.push(c);
+            }
+        }
+        first = false;
+    }
+    cursor.at += 3;
+    let quote = if is_double(quote) { Quote::Double } else { Quote::Single };
+    Ok(Expression::Text(quote, parts(found, text)))
+}
+
 /// A word without quotes: up to a blank or what separates.
 pub(super) fn bare(cursor: &mut Cursor) -> Result<Expression, Wrong> {
     let from = cursor.at;

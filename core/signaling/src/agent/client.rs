@@ -15,6 +15,7 @@ pub(super) enum Owner {
     Registration,
     Subscription,
     Call(CallKey),
+    Publication,
     Nobody,
 }
 

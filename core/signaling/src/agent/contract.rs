@@ -110,6 +110,15 @@ pub enum Request {
     },
     /// End a call, in whatever state it is.
     HangUp(CallKey),
+    /// Publish a document to the server, which keeps no state of it. It is not told what became of it.
+    Publish {
+        /// The event package.
+        event: &'static str,
+        /// The type of the document.
+        kind: &'static str,
+        /// The document.
+        document: Vec<u8>,
+    },
 }
 
 /// What the agent wants done, in this order.

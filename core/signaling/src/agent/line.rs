@@ -97,9 +97,8 @@ impl Line {
     pub(super) fn contact(&self) -> String {
         let user = self.settings.user();
         let transport = match self.settings.transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-            Transport::Tls => ";transport=tls",
+            Transport::Udp => String::new(),
+            stream => format!(";transport={}", stream.parameter()),
         };
         format!("sip:{user}@{}{transport}", self.address())
     }

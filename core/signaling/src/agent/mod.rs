@@ -9,6 +9,7 @@ mod contract;
 mod dialog;
 mod keyring;
 mod line;
+mod publication;
 mod registration;
 mod server;
 mod subscription;
@@ -94,6 +95,10 @@ impl Agent {
                 self.with(call, |call, line| call.reject(now, line, code, warning.as_deref()));
             }
             Request::HangUp(call) => self.with(call, |call, line| call.hang_up(now, line)),
+            Request::Publish { event, kind, document } => {
+                let route = &self.registration.service_route;
+                publication::publish(now, &mut self.line, route, event, kind, document);
+            }
         }
         self.calls.retain(|_, call| !call.is_over());
     }
@@ -170,6 +175,7 @@ impl Agent {
             }
             Owner::Subscription => self.subscription.answered(now, &mut self.line, answered),
             Owner::Call(key) => self.with(key, |call, line| call.answered(now, line, answered)),
+            Owner::Publication => publication::answered(now, &mut self.line, answered),
             Owner::Nobody => {}
         }
     }

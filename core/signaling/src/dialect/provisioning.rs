@@ -1,16 +1,18 @@
 //! The provisioning document: the group `ServerConfiguration` with Microsoft's keys, and behind it all classes with their
-//! marks in a namespace of our own, which other clients pass over.
+//! marks, and the relays, in namespaces of our own, which other clients pass over.
 //!
 //! Both parts say the same; who knows the second part reads it, because the first has no marks and no version.
 
 use std::fmt;
 
+use carillon_qos::dscp::default_priority;
 use carillon_qos::{PortRange, TrafficClass};
 use carillon_wire::ip::Dscp;
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::settings;
+use super::{relays, settings};
 use crate::provisioning::{Given, Provisioned, Source};
+use crate::xml::escaped;
 
 /// The event package.
 pub(crate) const EVENT: &str = "vnd-microsoft-provisioning-v2";
@@ -29,7 +31,7 @@ const MAX_NODES: u32 = 2000;
 
 /// Why a document was not taken; says where.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unreadable(String);
+pub struct Unreadable(pub(super) String);
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,6 +61,7 @@ pub(crate) fn write(given: &Provisioned) -> String {
         given.classes.iter().for_each(|class| text.push_str(&class_element(class)));
         text.push_str("</qos>\n");
     }
+    given.relays.iter().for_each(|service| text.push_str(&relays::element(service)));
     text.push_str("</provisionGroupList>\n");
     text
 }
@@ -80,7 +83,8 @@ pub fn parse(text: &str) -> Result<Provisioned, Unreadable> {
     let root = document.root_element();
     let keys =
         root.children().find(group).ok_or_else(|| Unreadable("no group ServerConfiguration".to_owned()))?;
-    let given = from_keys(keys)?;
+    let relays = relays::read(root, key(keys, MRAS))?;
+    let given = Provisioned { relays, ..from_keys(keys)? };
     match root.children().find(|node| node.has_tag_name((QOS, "qos"))) {
         Some(qos) => from_qos(qos, given),
         None => Ok(given),
@@ -91,6 +95,7 @@ pub fn parse(text: &str) -> Result<Provisioned, Unreadable> {
 /// uses any port for it.
 fn keys(given: &Provisioned) -> Vec<(String, String)> {
     let mut keys = vec![("ucPortRangeEnabled".to_owned(), given.enabled.to_string())];
+    let authentication = given.relays.iter().map(|service| (MRAS.to_owned(), service.authentication.clone()));
     let mut range = |name: &str, ports: Option<PortRange>| {
         if let Some(ports) = ports {
             keys.push((format!("ucMin{name}Port"), ports.start().to_string()));
@@ -101,13 +106,13 @@ fn keys(given: &Provisioned) -> Vec<(String, String)> {
     for (name, class) in RANGES {
         range(name, given.class(class).and_then(|given| given.ports));
     }
-    let fixed = [
-        ("ucDiffServVoice", given.phone.value().to_string()),
-        ("ucVoice802_1p", given.phone_priority().to_string()),
-    ];
-    keys.extend(
-        fixed.into_iter().chain(given.settings.iter().cloned()).map(|(key, value)| (key.to_owned(), value)),
-    );
+    if let Some(mark) = given.phone {
+        keys.push(("ucDiffServVoice".to_owned(), mark.value().to_string()));
+        // The VLAN tag that goes with it when nobody maps anything.
+        keys.push(("ucVoice802_1p".to_owned(), default_priority(mark).to_string()));
+    }
+    keys.extend(given.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    keys.extend(authentication);
     keys
 }
 
@@ -118,6 +123,9 @@ const RANGES: [(&str, TrafficClass); 4] = [
     ("AppSharing", TrafficClass::Sharing),
     ("FileTransfer", TrafficClass::FileTransfer),
 ];
+
+/// The key with the address of the A/V Authentication service.
+const MRAS: &str = "mrasUri";
 
 fn class_element(given: &Given) -> String {
     let ports = match given.ports {
@@ -133,23 +141,6 @@ fn class_element(given: &Given) -> String {
     )
 }
 
-/// The text as it may stand in an attribute; what XML cannot hold is left out.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\t' | '\n' | '\r' => escaped.push(' '),
-            '\u{fffe}' | '\u{ffff}' => {}
-            c if c < ' ' => {}
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 trait AnyNamespace {
     fn has_tag_name_any(&self, name: &str) -> bool;
 }
@@ -161,24 +152,27 @@ impl AnyNamespace for Node<'_, '_> {
     }
 }
 
+fn key<'a>(group: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    let node = group.children().find(|node| node.has_tag_name_any(name))?;
+    node.text().map(str::trim)
+}
+
 fn from_keys(group: Node<'_, '_>) -> Result<Provisioned, Unreadable> {
-    let key = |name: &str| {
-        let node = group.children().find(|node| node.has_tag_name_any(name))?;
-        node.text().map(str::trim)
-    };
+    let key = |name: &str| key(group, name);
     // The switch wins over whatever ranges are given with it.
     let enabled = key("ucPortRangeEnabled").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let range = |name: &str| match enabled {
         true => ports(name, key(&format!("ucMin{name}Port")), key(&format!("ucMax{name}Port"))),
         false => Ok(Some(PortRange::UNRESTRICTED)),
     };
-    let phone = match key("ucDiffServVoice").filter(|_| enabled) {
-        Some(value) => mark("ucDiffServVoice", value)?,
-        None => Dscp::DEFAULT,
+    let phone = match key("ucDiffServVoice") {
+        Some(value) if enabled => Some(mark("ucDiffServVoice", value)?),
+        Some(_) => Some(Dscp::DEFAULT),
+        None => None,
     };
     let mut classes = Vec::new();
     for (name, class) in RANGES {
-        let mark = if class == TrafficClass::Audio { phone } else { Dscp::DEFAULT };
+        let mark = phone.filter(|_| class == TrafficClass::Audio).unwrap_or_default();
         classes.push(Given {
             class,
             ports: range(name)?,
@@ -188,7 +182,7 @@ fn from_keys(group: Node<'_, '_>) -> Result<Provisioned, Unreadable> {
         });
     }
     let settings = settings::keys().filter_map(|name| Some((name, key(name)?.to_owned()))).collect();
-    Ok(Provisioned { source: None, enabled, classes, legacy: range("Media")?, phone, settings })
+    Ok(Provisioned { source: None, enabled, classes, legacy: range("Media")?, phone, settings, relays: None })
 }
 
 fn from_qos(qos: Node<'_, '_>, keys: Provisioned) -> Result<Provisioned, Unreadable> {

@@ -40,6 +40,15 @@ pub(crate) fn settings(plan: &Plan, site: Option<&str>, enabled: bool) -> Vec<Se
     settings
 }
 
+/// The same for a client that marks nothing, whatever anybody has set.
+pub(crate) fn without_marks(mut settings: Vec<Setting>) -> Vec<Setting> {
+    settings
+        .iter_mut()
+        .filter(|(key, _)| *key == ENABLE_QOS.0)
+        .for_each(|(_, value)| *value = "false".to_owned());
+    settings
+}
+
 /// Every key that there can be.
 pub(crate) fn keys() -> impl Iterator<Item = &'static str> {
     [ENABLE_QOS, ENCRYPTION].into_iter().chain(ROWS).map(|(key, ..)| key)

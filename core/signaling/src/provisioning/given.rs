@@ -1,10 +1,11 @@
 //! What a client is given: the plan's answer for its site, with who decided each value.
 
 use carillon_qos::plan::{Origin, Problem, RolePolicy, Scope};
-use carillon_qos::{Plan, PortRange, Role, TrafficClass, dscp};
+use carillon_qos::{Plan, PortRange, Role, TrafficClass};
 use carillon_wire::ip::Dscp;
 
-use crate::dialect::settings::settings;
+use crate::dialect::settings::{settings, without_marks};
+use crate::relays::RelayService;
 
 /// Ranges and marks for one client, as the provisioning document carries them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,10 +18,12 @@ pub struct Provisioned {
     pub classes: Vec<Given>,
     /// The one range of old clients that know only one for all media.
     pub legacy: Option<PortRange>,
-    /// The mark of desk phones for voice.
-    pub phone: Dscp,
+    /// The mark of desk phones for voice; none: nothing is said of it.
+    pub phone: Option<Dscp>,
     /// Microsoft's keys for what the management shell sets, with their values: `qosEnabled`, `ucPC2PCAVEncryption` and others.
     pub settings: Vec<(&'static str, String)>,
+    /// The relays, and what opens them, for this user.
+    pub relays: Option<RelayService>,
 }
 
 /// Where the values come from.
@@ -78,8 +81,24 @@ impl Provisioned {
             enabled: enabled.value,
             classes: TrafficClass::ALL.map(class).to_vec(),
             legacy: any_port.or_else(|| plan.legacy_ports(Role::Client, &scope).map(|ports| ports.value)),
-            phone: plan.policy(Role::Phone, &scope).mark(TrafficClass::Audio),
+            phone: Some(plan.policy(Role::Phone, &scope).mark(TrafficClass::Audio)),
             settings: settings(plan, known, enabled.value),
+            relays: None,
+        }
+    }
+
+    /// The same for a client that takes no part, as mobile ones: no ranges and no marks, whatever the plan has.
+    pub(crate) fn without_part(self) -> Provisioned {
+        let source = self.source.map(|source| Source { enabled: "mobile".to_owned(), ..source });
+        let settings = without_marks(self.settings);
+        Provisioned {
+            source,
+            enabled: false,
+            classes: Vec::new(),
+            legacy: None,
+            phone: None,
+            settings,
+            ..self
         }
     }
 
@@ -101,11 +120,6 @@ impl Provisioned {
         let plan =
             format!("name = \"provisioned\"\nenabled = {enabled}\n[classes]\n{marks}[roles.client]\n{ports}");
         Ok(Plan::from_toml(&plan)?.policy(Role::Client, &Scope::default()))
-    }
-
-    /// The priority in the VLAN tag that goes with the phones' mark when nobody maps anything.
-    pub(crate) fn phone_priority(&self) -> u8 {
-        dscp::default_priority(self.phone)
     }
 }
 

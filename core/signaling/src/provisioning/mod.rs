@@ -5,8 +5,7 @@
 //! written into its binding. The document itself is the dialect's business, who may ask is the registrar's.
 
 mod given;
-mod subscription;
-mod table;
+mod mobile;
 
 #[cfg(test)]
 mod tests;
@@ -16,72 +15,65 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::Plan;
-use carillon_wire::sip::{Flow, Message, Method, Name};
+use carillon_wire::sip::{Flow, Message, Name};
 
-use crate::contract::{Destination, Listener, Output};
-use crate::dialect::provisioning::{EVENT, PIGGYBACK, TYPE, WANTS_PIGGYBACK, write};
+use crate::contract::Output;
+use crate::dialect::provisioning::{PIGGYBACK, TYPE, WANTS_PIGGYBACK, write};
 pub use crate::dialect::provisioning::{Unreadable, parse};
+use crate::events::{self, Asked, Body, Notify, Table};
 use crate::registrar::Registrar;
+use crate::relays::Relays;
 use crate::reply::Reply;
 pub use given::{Given, Provisioned, Source};
-use subscription::Subscription;
-use table::Table;
+use mobile::is_mobile;
 
-/// Seconds that a subscription may last: less is refused, more is cut down; what it lasts if the client does not say.
-const MIN_EXPIRES: u32 = 60;
-const MAX_EXPIRES: u32 = 8 * 3600;
-const DEFAULT_EXPIRES: u32 = 3600;
 /// Subscriptions of one user; one more ends the oldest, which a phone has most likely forgotten.
 const PER_USER: usize = 10;
 /// After a change so many clients are told at once, then the next after a pause: a thousand a second.
 const BATCH: usize = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A request of ours that waits to be sent. It has no Via yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Notify {
-    /// Whose answer [`Provisioning::notify_answered`] wants to hear.
-    pub(crate) subscription: Arc<str>,
-    pub(crate) to: Destination,
-    pub(crate) bytes: Vec<u8>,
-}
-
 /// A SUBSCRIBE, and what it may change beside the subscriptions.
 pub(crate) struct Subscribe<'a> {
-    pub(crate) flow: &'a Flow,
-    pub(crate) listener: &'a Listener,
-    pub(crate) request: &'a Message<&'a [u8]>,
-    /// What the answer's To gets if it has no tag.
-    pub(crate) tag: &'a str,
-    /// Who sent it, proven.
-    pub(crate) aor: &'a Arc<str>,
+    pub(crate) asked: Asked<'a>,
     pub(crate) registrar: &'a mut Registrar,
     pub(crate) out: &'a mut VecDeque<Output>,
 }
+
+/// What is known of a client that has subscribed.
+#[derive(Default, Debug)]
+struct Told {
+    /// The version in the NOTIFY that is on its way.
+    version: Option<u64>,
+    /// There was more to tell meanwhile.
+    again: bool,
+    /// It runs on a mobile phone.
+    mobile: bool,
+}
+
+type Subscription = events::Subscription<Told>;
 
 #[derive(Debug)]
 pub(crate) struct Provisioning {
     plan: Arc<Plan>,
     version: u64,
-    table: Table,
+    relays: Option<Relays>,
+    /// The main domain, where the credential service is asked.
+    domain: String,
+    table: Table<Told>,
     /// Who has still to be told of a change, and when the next of them are.
     behind: BTreeSet<Arc<str>>,
     next_batch: Duration,
     notifies: VecDeque<Notify>,
 }
 
-/// Whether this is a SUBSCRIBE for the provisioning document, whatever address it is sent to.
-pub(crate) fn is_asked_for(request: &Message<&[u8]>) -> bool {
-    let event = request.event();
-    request.method() == Some(Method::Subscribe)
-        && event.is_some_and(|event| event.kind.eq_ignore_ascii_case(EVENT.as_bytes()))
-}
-
 impl Provisioning {
-    pub(crate) fn new(plan: Arc<Plan>, version: u64) -> Provisioning {
+    pub(crate) fn new(plan: Arc<Plan>, version: u64, domains: &[String]) -> Provisioning {
         Provisioning {
             plan,
             version,
+            relays: None,
+            domain: domains.first().cloned().unwrap_or_default(),
             table: Table::default(),
             behind: BTreeSet::new(),
             next_batch: Duration::ZERO,
@@ -89,11 +81,13 @@ impl Provisioning {
         }
     }
 
-    /// Answers a SUBSCRIBE that [`is_asked_for`].
-    pub(crate) fn subscribe(&mut self, now: Duration, asked: Subscribe<'_>) -> Reply {
-        let answered = match asked.request.to().and_then(Result::ok).and_then(|to| to.tag) {
-            Some(known) => self.refresh(now, asked, known),
-            None => self.begin(now, asked),
+    /// Answers a SUBSCRIBE.
+    pub(crate) fn subscribe(&mut self, now: Duration, subscribe: Subscribe<'_>) -> Reply {
+        let asked = subscribe.asked;
+        let answered = match asked.dialog() {
+            Ok(Some(known)) => self.refresh(now, subscribe, known),
+            Ok(None) => self.begin(now, subscribe),
+            Err(refusal) => Err(refusal),
         };
         answered.unwrap_or_else(|refusal| refusal)
     }
@@ -102,6 +96,17 @@ impl Provisioning {
     pub(crate) fn plan_changed(&mut self, now: Duration, plan: Arc<Plan>, version: u64) {
         (self.plan, self.version) = (plan, version);
         self.tell(now, self.table.tags());
+    }
+
+    /// From now on users are given these relays.
+    pub(crate) fn relays_changed(&mut self, now: Duration, relays: Option<Relays>) {
+        self.relays = relays;
+        self.tell(now, self.table.tags());
+    }
+
+    /// The relays that users are given.
+    pub(crate) fn relays(&self) -> Option<&Relays> {
+        self.relays.as_ref()
     }
 
     /// A user was changed, and may belong to another site now.
@@ -119,7 +124,7 @@ impl Provisioning {
         self.table.on_connection(flow).iter().for_each(|tag| _ = self.remove(tag));
     }
 
-    /// The final answer to a NOTIFY; 408 if there was none, 503 if it could not be sent.
+    /// The final answer to a NOTIFY; 408 if there was none, 503 if it could not be sent. Nothing happens if it was not ours.
     pub(crate) fn notify_answered(
         &mut self,
         now: Duration,
@@ -129,13 +134,13 @@ impl Provisioning {
         out: &mut VecDeque<Output>,
     ) {
         let Some(known) = self.table.get_mut(subscription) else { return };
-        let Some(version) = known.told.take() else { return };
+        let Some(version) = known.state.version.take() else { return };
         if !(200..300).contains(&code) {
             self.remove(subscription);
             return;
         }
         let (aor, flow) = (Arc::clone(&known.aor), known.flow);
-        if std::mem::take(&mut known.again) {
+        if std::mem::take(&mut known.state.again) {
             self.tell(now, vec![Arc::from(subscription)]);
         }
         registrar.provisioned(&aor, &flow, version, out);
@@ -172,32 +177,32 @@ impl Provisioning {
         self.table.len()
     }
 
-    fn begin(&mut self, now: Duration, asked: Subscribe<'_>) -> Result<Reply, Reply> {
-        check(&asked)?;
-        let expires = expires(asked.request)?;
+    fn begin(&mut self, now: Duration, subscribe: Subscribe<'_>) -> Result<Reply, Reply> {
+        check(&subscribe)?;
+        let asked = subscribe.asked;
+        let expires = self.expires(asked.request)?;
         if expires == 0 {
-            return Ok(self.once(asked));
+            return Ok(self.once(now, subscribe));
         }
-        let Subscribe { request, flow, listener, aor, tag, .. } = asked;
-        let mut subscription = Subscription::begin(request, flow, listener, aor, tag)?;
-        subscription.expires = now + Duration::from_secs(u64::from(expires));
-        let tag: Arc<str> = Arc::from(tag);
+        let end = now + Duration::from_secs(u64::from(expires));
+        let told = Told { mobile: asks_from_a_mobile(asked.request), ..Told::default() };
+        let subscription = Subscription::begin(&asked, end, told)?;
+        let tag: Arc<str> = Arc::from(asked.tag);
         self.remove(&tag);
-        let others = self.table.of_user(aor);
+        let others = self.table.of_user(asked.aor);
         others
             .iter()
             .take((others.len() + 1).saturating_sub(PER_USER))
             .for_each(|tag| self.end(tag, "rejected"));
         self.table.insert(&tag, subscription);
-        Ok(self.granted(now, asked, &tag, expires))
+        Ok(self.granted(now, subscribe, &tag, expires))
     }
 
-    fn refresh(&mut self, now: Duration, asked: Subscribe<'_>, known: &[u8]) -> Result<Reply, Reply> {
-        let expires = expires(asked.request)?;
-        let unknown = || Reply::new(481, "Subscription Does Not Exist");
-        let known = std::str::from_utf8(known).map_err(|_| unknown())?;
-        let (tag, mut subscription) = self.table.remove(known).ok_or_else(unknown)?;
-        let refreshed = subscription.refresh(asked.request, asked.flow, asked.aor);
+    fn refresh(&mut self, now: Duration, subscribe: Subscribe<'_>, known: &str) -> Result<Reply, Reply> {
+        let asked = subscribe.asked;
+        let expires = self.expires(asked.request)?;
+        let (tag, mut subscription) = self.table.remove(known).ok_or_else(events::unknown)?;
+        let refreshed = subscription.refresh(&asked);
         if refreshed.is_ok() {
             subscription.expires = now + Duration::from_secs(u64::from(expires));
         }
@@ -205,35 +210,46 @@ impl Provisioning {
         refreshed?;
         if expires == 0 {
             self.end(&tag, "timeout");
-            return Ok(accepted(asked.listener, 0));
+            return Ok(asked.accepted(0));
         }
-        Ok(self.granted(now, asked, &tag, expires))
+        Ok(self.granted(now, subscribe, &tag, expires))
     }
 
     /// The document in the 200 and no dialog: what clients of this event ask for with `Expires: 0`.
-    fn once(&mut self, asked: Subscribe<'_>) -> Reply {
-        let document = self.document(asked.registrar, asked.aor);
-        asked.registrar.provisioned(asked.aor, asked.flow, self.version, asked.out);
-        notified(accepted(asked.listener, 0), "terminated;reason=timeout", document)
+    fn once(&mut self, now: Duration, subscribe: Subscribe<'_>) -> Reply {
+        let Subscribe { asked, registrar, out } = subscribe;
+        let document = self.document(now, registrar, asked.aor, asks_from_a_mobile(asked.request));
+        registrar.provisioned(asked.aor, asked.flow, self.version, out);
+        notified(asked.accepted(0), "terminated;reason=timeout", document)
     }
 
     /// The 200 of a subscription that lasts. The document is in it, or in a NOTIFY that follows.
-    fn granted(&mut self, now: Duration, asked: Subscribe<'_>, tag: &Arc<str>, expires: u32) -> Reply {
-        let reply = accepted(asked.listener, expires);
+    fn granted(&mut self, now: Duration, subscribe: Subscribe<'_>, tag: &Arc<str>, expires: u32) -> Reply {
+        let Subscribe { asked, registrar, out } = subscribe;
+        let reply = asked.accepted(expires);
         let mut supported = asked.request.values(Name::Supported);
         if !supported.any(|option| option.eq_ignore_ascii_case(WANTS_PIGGYBACK)) {
-            self.notify(now, tag, asked.registrar);
+            self.notify(now, tag, registrar);
             return reply;
         }
-        let document = self.document(asked.registrar, asked.aor);
-        asked.registrar.provisioned(asked.aor, asked.flow, self.version, asked.out);
+        let document = self.document(now, registrar, asked.aor, asks_from_a_mobile(asked.request));
+        registrar.provisioned(asked.aor, asked.flow, self.version, out);
         notified(reply, &format!("active;expires={expires}"), document)
     }
 
-    /// The document for a user.
-    fn document(&self, registrar: &Registrar, aor: &str) -> String {
+    /// The document for a user's client.
+    fn document(&self, now: Duration, registrar: &Registrar, aor: &str, mobile: bool) -> String {
         let site = registrar.user(aor).and_then(|user| user.site.as_deref());
-        write(&Provisioned::of(&self.plan, self.version, site))
+        let relays = self.relays.as_ref().map(|relays| relays.serve(now, aor, &self.domain));
+        let given = Provisioned::of(&self.plan, self.version, site);
+        let given = if mobile { given.without_part() } else { given };
+        write(&Provisioned { relays, ..given })
+    }
+
+    /// Seconds granted; 0: no subscription, or the end of one. Whoever holds a credential comes back while it is fresh.
+    fn expires(&self, request: &Message<&[u8]>) -> Result<u32, Reply> {
+        let fresh = self.relays.as_ref().map_or(u32::MAX, Relays::fresh);
+        Ok(events::expires(request)?.min(fresh))
     }
 
     /// These are told when their turn comes.
@@ -244,16 +260,17 @@ impl Provisioning {
 
     /// Tells one; if its last answer is still awaited, after that.
     fn notify(&mut self, now: Duration, tag: &Arc<str>, registrar: &Registrar) {
-        let Some(aor) = self.table.get(tag).map(|known| Arc::clone(&known.aor)) else { return };
-        let document = self.document(registrar, &aor);
+        let Some(known) = self.table.get(tag) else { return };
+        let document = self.document(now, registrar, &known.aor, known.state.mobile);
         let Some(known) = self.table.get_mut(tag) else { return };
-        if known.told.is_some() {
-            known.again = true;
+        if known.state.version.is_some() {
+            known.state.again = true;
             return;
         }
         let left = known.expires.saturating_sub(now).as_secs();
-        if let Ok(notify) = known.notify(tag, &format!("active;expires={left}"), Some(&document)) {
-            known.told = Some(self.version);
+        let body = Body { kind: TYPE, text: &document, require: None };
+        if let Ok(notify) = known.notify(tag, &format!("active;expires={left}"), Some(body)) {
+            known.state.version = Some(self.version);
             self.notifies.push_back(notify);
         }
     }
@@ -272,41 +289,18 @@ impl Provisioning {
 }
 
 /// Only users themselves may ask, and must take what there is.
-fn check(asked: &Subscribe<'_>) -> Result<(), Reply> {
+fn check(subscribe: &Subscribe<'_>) -> Result<(), Reply> {
+    let asked = subscribe.asked;
     let to = asked.request.to().and_then(Result::ok).and_then(|to| to.uri().ok());
-    let to = to.and_then(|uri| asked.registrar.aor(&uri, asked.flow, asked.listener));
+    let to = to.and_then(|uri| subscribe.registrar.aor(&uri, asked.flow, asked.listener));
     if to.as_deref() != Some(&**asked.aor) {
         return Err(Reply::new(403, "Not Your Address"));
     }
-    let takes = |kind: &[u8]| {
-        let kind = kind.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
-        kind == b"*/*"
-            || kind.eq_ignore_ascii_case(b"application/*")
-            || kind.eq_ignore_ascii_case(TYPE.as_bytes())
-    };
-    let mut accepts = asked.request.values(Name::Accept).peekable();
-    match accepts.peek().is_none() || accepts.any(takes) {
-        true => Ok(()),
-        false => Err(Reply::new(406, "Not Acceptable").field("Accept", TYPE)),
-    }
+    asked.check_takes(TYPE)
 }
 
-/// Seconds granted; 0: no subscription, or the end of one.
-fn expires(request: &Message<&[u8]>) -> Result<u32, Reply> {
-    match request.expires().and_then(Result::ok).unwrap_or(DEFAULT_EXPIRES) {
-        0 => Ok(0),
-        1..MIN_EXPIRES => {
-            Err(Reply::new(423, "Interval Too Brief").field("Min-Expires", MIN_EXPIRES.to_string()))
-        }
-        seconds => Ok(seconds.min(MAX_EXPIRES)),
-    }
-}
-
-fn accepted(listener: &Listener, expires: u32) -> Reply {
-    Reply::new(200, "OK")
-        .field("Expires", expires.to_string())
-        .field("Contact", subscription::contact(listener))
-        .field("Event", EVENT)
+fn asks_from_a_mobile(request: &Message<&[u8]>) -> bool {
+    request.get(Name::UserAgent).is_some_and(is_mobile)
 }
 
 /// A 200 that is the first notification too.

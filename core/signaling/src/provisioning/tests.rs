@@ -6,8 +6,9 @@ use carillon_wire::sip::Transport;
 use proptest::prelude::*;
 
 use super::*;
-use crate::contract::{Binding, Change, Event};
+use crate::contract::{Binding, Change, Destination, Event, Listener};
 use crate::dialect::provisioning::write;
+use crate::events::Package;
 use crate::registrar::Settings;
 use crate::user::{Algorithms, Ha1, User};
 
@@ -41,7 +42,7 @@ fn plan() -> Arc<Plan> {
 
 fn user(name: &str, site: Option<&str>) -> User {
     let aor = format!("{name}@example.com");
-    User { ha1: Ha1::of(&aor, "r", "p"), aor, algorithms: None, site: site.map(str::to_owned) }
+    User { ha1: Ha1::of(&aor, "r", "p"), aor, algorithms: None, site: site.map(str::to_owned), number: None }
 }
 
 const REDMOND: &str = r#"<?xml version="1.0" encoding="utf-8"?>
@@ -82,7 +83,7 @@ fn a_user_of_a_site_is_given_the_sites_values_and_who_decided_them() {
     assert_eq!(nowhere.source.as_ref().unwrap().scope, "global");
     let audio = nowhere.class(TrafficClass::Audio).unwrap();
     assert_eq!((audio.ports, audio.mark.value()), (PortRange::parse("20000-20039"), 46));
-    assert_eq!(nowhere.phone.value(), 40, "desk phones have a mark of their own");
+    assert_eq!(nowhere.phone.unwrap().value(), 40, "desk phones have a mark of their own");
 }
 
 /// Rows 24 and 25 of the requirements: the switch wins over every range.
@@ -111,7 +112,7 @@ fn where_the_plan_is_not_in_force_any_port_and_no_mark_is_given() {
     );
     let lied = lied.unwrap();
     assert_eq!(lied.class(TrafficClass::Audio).unwrap().ports, Some(PortRange::UNRESTRICTED));
-    assert_eq!((lied.enabled, lied.phone.value()), (false, 0));
+    assert_eq!((lied.enabled, lied.phone.unwrap().value()), (false, 0));
 }
 
 /// What the management shell keeps, with a collection of a site that has values of its own.
@@ -314,7 +315,7 @@ impl World {
         };
         registrar.bind(binding);
         World {
-            provisioning: Provisioning::new(plan(), 7),
+            provisioning: Provisioning::new(plan(), 7, &["example.com".to_owned()]),
             registrar,
             listener,
             now: START,
@@ -328,11 +329,11 @@ impl World {
 
     fn send_as(&mut self, aor: &str, id: u64, tag: &str, text: &str) -> Reply {
         let request = Message::parse(text.as_bytes()).unwrap();
-        assert!(is_asked_for(&request));
+        assert_eq!(Package::of(&request), Some(Package::Provisioning));
         let World { provisioning, registrar, listener, now, out } = self;
         let (flow, aor) = (&flow(id), &Arc::from(aor));
-        provisioning
-            .subscribe(*now, Subscribe { flow, listener, request: &request, tag, aor, registrar, out })
+        let asked = Asked { flow, listener, request: &request, tag, aor };
+        provisioning.subscribe(*now, Subscribe { asked, registrar, out })
     }
 
     fn notify(&mut self) -> Option<String> {
@@ -385,13 +386,49 @@ fn who_asks_once_has_the_document_in_the_200_and_the_version_in_the_binding() {
     assert_eq!((world.provisioning.len(), world.notify()), (0, None));
 }
 
+/// Row 40 of the requirements.
+#[test]
+fn a_mobile_client_is_given_no_ranges_and_no_marks_and_its_user_s_other_clients_are() {
+    let mut world = World::new();
+    let mobile = "Expires: 600\r\nUser-Agent: UCCAPI/5.0 AndroidLync/5.2\r\n";
+    world.send(1, "ours", &subscribe(1, "", &format!("{mobile}{CONTACT}")));
+    let told = world.notify().unwrap();
+    let document = told.split("\r\n\r\n").nth(1).unwrap();
+    for says in
+        ["ucPortRangeEnabled>false<", "qosEnabled>false<", "enabled=\"false\" enabled-from=\"mobile\""]
+    {
+        assert!(document.contains(says), "{says}: {document}");
+    }
+    for silent in ["ucMin", "ucMax", "ucDiffServVoice", "ucVoice802_1p", "dscp", "<class"] {
+        assert!(!document.contains(silent), "{silent}: {document}");
+    }
+    let read = parse(document).unwrap();
+    let given = Provisioned::of(&plan(), 7, Some("Redmond")).without_part();
+    assert_eq!(read, Provisioned { legacy: Some(PortRange::UNRESTRICTED), ..given }, "any port will do");
+    let policy = read.policy().unwrap();
+    assert_eq!(policy.mark(TrafficClass::Audio).value(), 0);
+    assert_eq!(policy.ports(TrafficClass::Audio), Some(PortRange::UNRESTRICTED));
+    // Another plan does not make it take part.
+    world.answer("ours", 200);
+    let Provisioning { plan, .. } = &world.provisioning;
+    let plan = Arc::clone(plan);
+    world.provisioning.plan_changed(world.now, plan, 8);
+    world.pass(Duration::ZERO);
+    assert!(world.notify().unwrap().contains("enabled-from=\"mobile\""));
+    let desk = world.send(2, "desk", &subscribe(2, "", "Expires: 0\r\n")).body.unwrap().1;
+    assert!(desk.contains("<ucDiffServVoice>44</ucDiffServVoice>"), "{desk}");
+}
+
 #[test]
 fn a_subscriber_gets_a_notify_at_once_and_another_when_the_plan_changes() {
     let mut world = World::new();
     let routes = "Record-Route: <sip:p1;lr>,\r\n <sip:p2;lr>\r\n";
     let reply = world.send(1, "ours", &subscribe(1, "", &format!("Expires: 600\r\n{CONTACT}{routes}")));
     assert_eq!((reply.answer.code, &reply.body), (200, &None));
-    assert_eq!(reply.fields[0], ("Expires", "600".to_owned()));
+    // The dialog runs through whoever recorded itself (RFC 6665, 4.2.1.2; RFC 3261, 12.1.1).
+    let recorded = ["<sip:p1;lr>", "<sip:p2;lr>"].map(|route| ("Record-Route", route.to_owned()));
+    assert_eq!(reply.fields[..2], recorded);
+    assert_eq!(reply.fields[2], ("Expires", "600".to_owned()));
     let notify = world.provisioning.poll_notify().unwrap();
     assert_eq!((&*notify.subscription, notify.to), ("ours", Destination::Flow(flow(1))));
     let notify = String::from_utf8(notify.bytes).unwrap();

@@ -1,15 +1,17 @@
 //! Answers on their way back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_wire::sip::{Answer, Method};
 
-use super::Proxy;
 use super::branch::Branch;
 use super::forward;
+use super::{Attempt, Proxy, Target};
 use crate::calls;
-use crate::contract::{Event, Output};
+use crate::contract::Output;
 use crate::incoming::Incoming;
+use crate::records::{End, Ending, OpenCall};
 use crate::transaction::{Cancel, Heard, Id, Owner};
 
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -21,6 +23,7 @@ impl Proxy {
         let Some(asked) = self.asked(incoming) else { return self.counts.drop("sip_stray_response") };
         let Some((id, client)) = asked.and_then(|id| Some((id, self.clients.get_mut(id)?))) else { return };
         let (heard, owner) = (client.hear(now, code), client.owner.clone());
+        let tried = client.tried.take_if(|tried| tried.target.has_failed(code));
         match heard {
             Heard::Pass | Heard::Refused => {
                 if heard == Heard::Refused {
@@ -28,7 +31,9 @@ impl Proxy {
                 }
                 self.settle_client(now, id);
                 self.wanted(now, id);
-                self.report(now, owner, incoming, code);
+                if !tried.is_some_and(|tried| self.went_elsewhere(now, &owner, &tried, code)) {
+                    self.report(now, owner, incoming, code);
+                }
             }
             Heard::AckAgain => {
                 self.counts.absorbed += 1;
@@ -71,10 +76,22 @@ impl Proxy {
         }
     }
 
+    /// A way has failed by this answer: whether the request was sent by another one.
+    fn went_elsewhere(&mut self, now: Duration, owner: &Owner, tried: &Attempt, code: u16) -> bool {
+        if let (430, Target::Contact(binding, _)) = (code, &tried.target)
+            && !binding.path.is_empty()
+        {
+            self.unbound.push_back(Arc::clone(binding));
+        }
+        matches!(owner, Owner::Request(owner) if self.try_other(now, *owner, tried))
+    }
+
     fn report(&mut self, now: Duration, owner: Owner, incoming: &Incoming<'_>, code: u16) {
         match owner {
             Owner::Nobody => {}
             Owner::Request(owner) => self.news(now, owner, incoming, code),
+            Owner::Former(owner) if (200..300).contains(&code) => self.news(now, owner, incoming, code),
+            Owner::Former(_) => {}
             Owner::Subscription(_) if code < 200 => {}
             Owner::Subscription(subscription) => self.notified.push_back((subscription, code)),
         }
@@ -86,7 +103,11 @@ impl Proxy {
         match code {
             100 => {}
             101..200 if server.is_answered() => {}
-            101..200 => self.relay(now, owner, incoming, code),
+            101..200 => {
+                let call = server.work.as_mut().and_then(|fork| fork.call.as_mut());
+                call.into_iter().for_each(|call| call.progresses(now, code, incoming.message));
+                self.relay(now, owner, incoming, code);
+            }
             200..300 => self.accepted(now, owner, incoming, code),
             _ => self.rejected(now, owner, incoming, code),
         }
@@ -95,22 +116,32 @@ impl Proxy {
     fn relay(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
         let Some(bytes) = forward::response(incoming.message) else { return };
         self.counts.forwarded += 1;
+        let fork = self.servers.get_mut(owner).and_then(|server| server.work.as_mut());
+        fork.into_iter().for_each(|fork| fork.rang = true);
         self.give(now, owner, code, bytes);
     }
 
     /// A 2xx: the first one ends the search; to an INVITE each further one is passed on too.
     fn accepted(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
         let Some(server) = self.servers.get_mut(owner) else { return };
-        let (answered, work, caller) = (server.is_answered(), server.work.take(), server.flow);
+        let (answered, mut work, caller) = (server.is_answered(), server.work.take(), server.flow);
         if answered && !incoming.is_invite() {
             return;
         }
         self.relay(now, owner, incoming, code);
         // One INVITE makes one call: a phone that answers with ever new tags must not fill the table.
         if incoming.is_invite() && !answered {
-            self.call_answered(now, incoming);
+            let mut call = work.as_mut().and_then(|fork| fork.call.take());
+            if let (Some(call), Some(hunt)) = (&mut call, work.as_ref().and_then(|fork| fork.hunt.as_ref())) {
+                call.meant = Some(Arc::clone(&hunt.to));
+            }
+            self.call_answered(now, incoming, call);
             // A caller from elsewhere proves nothing, but one of our users talks with it.
             self.out.extend(caller.transport.is_stream().then_some(Output::Trust(caller)));
+        }
+        if incoming.method() == Method::Update {
+            let key = calls::key(&self.secret, &incoming.routing);
+            self.calls.changed(key, incoming, &mut self.out);
         }
         if let Some(fork) = work {
             self.cancel_branches(now, &fork.branches, Some(ELSEWHERE));
@@ -119,7 +150,12 @@ impl Proxy {
 
     fn rejected(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
         let Some(fork) = self.servers.get_mut(owner).and_then(|server| server.work.as_mut()) else { return };
-        fork.refused(code, incoming.message, || forward::response(incoming.message).unwrap_or_default());
+        match code {
+            // What is between us and an edge proxy is nothing to the caller (RFC 5626, 11.5).
+            430 if fork.lost.code != 430 => fork.failed(fork.lost),
+            _ => fork
+                .refused(code, incoming.message, || forward::response(incoming.message).unwrap_or_default()),
+        }
         fork.open = fork.open.saturating_sub(1);
         if code >= 600 {
             fork.stop();
@@ -138,30 +174,42 @@ impl Proxy {
         self.advance_if_done(now, owner);
     }
 
-    fn advance_if_done(&mut self, now: Duration, owner: Id) {
+    pub(super) fn advance_if_done(&mut self, now: Duration, owner: Id) {
         let fork = self.servers.get(owner).and_then(|server| server.work.as_ref());
         if fork.is_some_and(|fork| fork.open == 0) {
             self.advance(now, owner);
         }
     }
 
-    fn call_answered(&mut self, now: Duration, incoming: &Incoming<'_>) {
-        if incoming.routing.to.tag.is_some() {
-            let key = calls::key(&self.secret, &incoming.routing);
-            let event = self.calls.answered(now, key, incoming.message);
-            self.tell(event);
+    fn call_answered(&mut self, now: Duration, incoming: &Incoming<'_>, mut call: Option<Box<OpenCall>>) {
+        if let Some(call) = &mut call {
+            self.records.answered(now, call, incoming);
         }
+        if incoming.has_dialog() {
+            let key = calls::key(&self.secret, &incoming.routing);
+            self.calls.answered(now, key, incoming, call, &mut self.out);
+        } else if let Some(call) = call {
+            // Without a tag it can't be followed.
+            self.record(&call, Some(End::alone(now, Ending::WentSilent)));
+        }
+    }
+
+    /// A call is refused before anybody was asked.
+    pub(crate) fn not_begun(&mut self, now: Duration, call: &OpenCall, code: u16) {
+        let end = End { at: now, ending: Ending::of_reply(code), code: Some(code), by: None };
+        self.record(call, Some(end));
+    }
+
+    pub(super) fn record(&mut self, call: &OpenCall, end: Option<End>) {
+        self.out.extend(call.legs(end).map(Output::Record));
     }
 
     /// A request within a dialog passes.
     pub(crate) fn in_call(&mut self, now: Duration, incoming: &Incoming<'_>) {
         let key = calls::key(&self.secret, &incoming.routing);
         match incoming.method() {
-            Method::Bye => {
-                let event: Option<Event> = self.calls.ended(now, key);
-                self.tell(event);
-            }
-            _ => self.calls.heard(now, key),
+            Method::Bye => self.calls.ended(now, key, incoming, &mut self.out),
+            _ => self.calls.heard(now, key, incoming, &mut self.out),
         }
     }
 }

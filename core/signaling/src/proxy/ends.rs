@@ -81,7 +81,7 @@ impl End {
             None => Name::Ip(listener.address.ip()),
         };
         let port = read.and_then(|uri| uri.port).unwrap_or(listener.address.port());
-        let transport = listener.transport.name().to_ascii_lowercase();
+        let transport = listener.transport.parameter();
         let uri = format!("@{};transport={transport};lr", listener.advertised);
         End { host, port, uri, listener }
     }
@@ -120,7 +120,7 @@ pub(crate) fn reach(flow: &Flow) -> Destination {
         Transport::Udp => {
             Destination::Address { transport: Transport::Udp, remote: flow.remote, local: Some(flow.local) }
         }
-        Transport::Tcp | Transport::Tls => Destination::Flow(*flow),
+        _ => Destination::Flow(*flow),
     }
 }
 

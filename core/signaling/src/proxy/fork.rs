@@ -1,11 +1,14 @@
 //! One request and all the phones it goes to: which are next, and which answer is the best (RFC 3261, 16.7).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use carillon_wire::sip::{Answer, Flow, Message, Name};
 
 use crate::contract::{Binding, Destination};
+use crate::records::OpenCall;
 use crate::registrar;
+use crate::rules::{Cause, Course, Hunt, Told};
 use crate::transaction::Id;
 
 const UNAVAILABLE: Answer = Answer { code: 480, reason: "Temporarily Unavailable" };
@@ -13,10 +16,22 @@ const UNAVAILABLE: Answer = Answer { code: 480, reason: "Temporarily Unavailable
 /// A place where a request can be sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
-    /// A contact of one of our users.
-    Contact(Arc<Binding>),
+    /// A contact of one of our users, and the other flows to the same phone.
+    Contact(Arc<Binding>, Vec<Arc<Binding>>),
     /// The other side of a dialog.
     Peer(Destination),
+    /// An Edge of ours, for a user of another domain, and the others of its pool.
+    Edge(Destination, Vec<Destination>),
+}
+
+/// A target, and what it is told. Kept while another way to the same may be tried instead.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) target: Target,
+    /// What rules have to say.
+    pub(crate) told: Option<Arc<Told>>,
+    /// Its share of the breadth (RFC 5393).
+    pub(crate) breadth: Option<u32>,
 }
 
 /// What is known of a request that is on its way.
@@ -26,6 +41,8 @@ pub(crate) struct Fork {
     pub(crate) request: Box<[u8]>,
     /// Who sent it, if that was proven.
     pub(crate) caller: Arc<str>,
+    /// What is recorded of the call that it would begin.
+    pub(crate) call: Option<Box<OpenCall>>,
     /// Hash that tells loops, see [`super::branch`].
     pub(crate) path: u64,
     /// The caller does not want it any more.
@@ -36,8 +53,12 @@ pub(crate) struct Fork {
     pub(crate) lost: Answer,
     /// How many of them have not ended.
     pub(crate) open: usize,
+    /// What comes when nobody of these has taken it, if there are rules.
+    pub(crate) hunt: Option<Box<Hunt>>,
+    /// Whether a phone has rung.
+    pub(crate) rang: bool,
     /// Not tried yet, the best first.
-    waiting: Vec<Target>,
+    waiting: Vec<Attempt>,
     best: Option<(u16, Outcome)>,
     challenges: Challenges,
 }
@@ -55,17 +76,20 @@ pub(crate) enum Outcome {
 }
 
 impl Fork {
-    pub(crate) fn new(request: &[u8], caller: Arc<str>, path: u64, targets: Vec<Target>) -> Fork {
-        let lost = targets.first().map_or(UNAVAILABLE, Target::failure);
+    pub(crate) fn new(request: &[u8], caller: Arc<str>, path: u64, course: Course) -> Fork {
+        let Course { attempts, hunt, .. } = course;
         Fork {
-            lost,
+            lost: lost(&attempts),
             request: request.into(),
             caller,
+            call: None,
             path,
             cancelled: false,
             branches: Vec::new(),
             open: 0,
-            waiting: targets,
+            hunt,
+            rang: false,
+            waiting: attempts,
             best: None,
             challenges: Vec::new(),
         }
@@ -77,10 +101,24 @@ impl Fork {
     }
 
     /// The targets that are tried together now: all of the highest `q` that is left.
-    pub(crate) fn group(&mut self) -> Vec<Target> {
-        let rank = self.waiting.first().map(Target::q);
-        let same = self.waiting.iter().take_while(|target| Some(target.q()) == rank).count();
+    pub(crate) fn group(&mut self) -> Vec<Attempt> {
+        let rank = self.waiting.first().map(|attempt| attempt.target.q());
+        let same = self.waiting.iter().take_while(|attempt| Some(attempt.target.q()) == rank).count();
         self.waiting.drain(..same).collect()
+    }
+
+    /// Rules have sent it elsewhere: what came before counts no longer. The branches that were open.
+    pub(crate) fn turn(&mut self, hunt: Box<Hunt>, attempts: Vec<Attempt>) -> Vec<Id> {
+        (self.lost, self.hunt, self.rang) = (lost(&attempts), Some(hunt), false);
+        (self.waiting, self.best, self.open) = (attempts, None, 0);
+        self.challenges.clear();
+        std::mem::take(&mut self.branches)
+    }
+
+    /// Why rules may send it elsewhere now that nobody has taken it.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        let (_, outcome) = self.best.as_ref().filter(|_| self.hunt.is_some() && !self.cancelled)?;
+        Cause::of(outcome.code(), self.rang)
     }
 
     /// Nobody else is tried.
@@ -126,43 +164,122 @@ impl Fork {
     }
 }
 
+impl Outcome {
+    fn code(&self) -> u16 {
+        match self {
+            Outcome::Answered(code, _) => *code,
+            Outcome::Failed(answer) => answer.code,
+        }
+    }
+}
+
+impl Attempt {
+    pub(crate) fn new(target: Target) -> Attempt {
+        Attempt { target, told: None, breadth: None }
+    }
+
+    /// The next way to the same, when this one has failed.
+    pub(crate) fn other(&self) -> Option<Attempt> {
+        Some(Attempt { target: self.target.other()?, ..self.clone() })
+    }
+}
+
+/// What is said of a branch whose connection has gone.
+fn lost(attempts: &[Attempt]) -> Answer {
+    attempts.first().map_or(UNAVAILABLE, |attempt| attempt.target.failure())
+}
+
 impl Target {
     /// The flow that leads there, as a Record-Route remembers it.
     pub(crate) fn flow(&self) -> Option<Flow> {
         match self {
-            Target::Contact(binding) => Some(binding.flow),
+            Target::Contact(binding, _) => Some(binding.flow),
             Target::Peer(_) => None,
+            Target::Edge(Destination::Flow(flow), _) => Some(*flow),
+            // No connection that there is: later it is known by the address.
+            Target::Edge(Destination::Address { transport, remote, .. }, _) => {
+                Some(Flow { transport: *transport, id: 0, local: *remote, remote: *remote })
+            }
         }
     }
 
     /// How it is reached, if it can be.
     pub(crate) fn destination(&self) -> Option<Destination> {
         match self {
-            Target::Contact(binding) => registrar::destination(binding),
-            Target::Peer(to) => Some(*to),
+            Target::Contact(binding, _) => registrar::destination(binding),
+            Target::Peer(to) | Target::Edge(to, _) => Some(*to),
+        }
+    }
+
+    /// The Request-URI, if it becomes another.
+    pub(crate) fn uri(&self, told: Option<&Told>) -> Option<Cow<'_, str>> {
+        match (self, told) {
+            (Target::Contact(binding, _), Some(told)) if !told.params.is_empty() => {
+                let (uri, headers) = binding.contact.split_once('?').unwrap_or((&binding.contact, ""));
+                let mark = if headers.is_empty() { "" } else { "?" };
+                Some(format!("{uri}{}{mark}{headers}", told.params).into())
+            }
+            (Target::Contact(binding, _), _) => Some(binding.contact.as_str().into()),
+            (Target::Edge(..), Some(told)) => Some(format!("{}{}", told.uri, told.params).into()),
+            (Target::Peer(_) | Target::Edge(..), _) => None,
         }
     }
 
     /// Whose it is; empty if it is the other side of a dialog.
     pub(crate) fn aor(&self) -> &str {
         match self {
-            Target::Contact(binding) => &binding.aor,
-            Target::Peer(_) => "",
+            Target::Contact(binding, _) => &binding.aor,
+            Target::Peer(_) | Target::Edge(..) => "",
         }
     }
 
     /// What is said if its flow is gone.
     pub(crate) fn failure(&self) -> Answer {
         match self {
-            Target::Contact(_) => UNAVAILABLE,
+            Target::Contact(..) => UNAVAILABLE,
             Target::Peer(_) => Answer { code: 430, reason: "Flow Failed" },
+            Target::Edge(..) => Answer { code: 504, reason: "Server Time-out" },
         }
     }
 
-    fn q(&self) -> u16 {
+    /// The next way to the same, when this one has failed.
+    fn other(&self) -> Option<Target> {
         match self {
-            Target::Contact(binding) => binding.q,
-            Target::Peer(_) => 1000,
+            Target::Contact(_, others) => {
+                let (next, rest) = others.split_first()?;
+                Some(Target::Contact(Arc::clone(next), rest.to_vec()))
+            }
+            Target::Edge(_, others) => {
+                let (next, rest) = others.split_first()?;
+                Some(Target::Edge(*next, rest.to_vec()))
+            }
+            Target::Peer(_) => None,
+        }
+    }
+
+    /// Whether an answer says that this way leads nowhere, and nothing of whoever is at its end. A phone that has answered is
+    /// not asked by another flow (RFC 5626, 7); an Edge that can't reach a partner is not the only one of its pool.
+    pub(crate) fn has_failed(&self, code: u16) -> bool {
+        match self {
+            Target::Contact(..) => matches!(code, 408 | 430),
+            Target::Edge(..) => matches!(code, 430 | 503 | 504),
+            Target::Peer(_) => false,
+        }
+    }
+
+    /// Whether anything is to be done when it has failed: another way, or a binding that is no more.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        match self {
+            Target::Contact(binding, others) => !others.is_empty() || !binding.path.is_empty(),
+            Target::Edge(_, others) => !others.is_empty(),
+            Target::Peer(_) => false,
+        }
+    }
+
+    pub(crate) fn q(&self) -> u16 {
+        match self {
+            Target::Contact(binding, _) => binding.q,
+            Target::Peer(_) | Target::Edge(..) => 1000,
         }
     }
 }
@@ -186,8 +303,12 @@ fn rank(code: u16, cancelled: bool) -> u16 {
 mod tests {
     use super::*;
 
+    fn nowhere() -> Fork {
+        Fork::new(b"", "".into(), 0, Course { to: None, attempts: Vec::new(), hunt: None })
+    }
+
     fn best(codes: &[u16]) -> Outcome {
-        let mut fork = Fork::new(b"", "".into(), 0, Vec::new());
+        let mut fork = nowhere();
         let response = Message::parse(&b"SIP/2.0 400 x\r\n\r\n"[..]).unwrap();
         for code in codes {
             fork.refused(*code, &response, || code.to_string().into_bytes());
@@ -216,7 +337,7 @@ mod tests {
 
     #[test]
     fn an_answer_beats_silence_of_the_same_class() {
-        let mut fork = Fork::new(b"", "".into(), 0, Vec::new());
+        let mut fork = nowhere();
         fork.failed(Answer { code: 408, reason: "Request Timeout" });
         let response = Message::parse(&b"SIP/2.0 486 x\r\n\r\n"[..]).unwrap();
         fork.refused(486, &response, Vec::new);

@@ -3,6 +3,7 @@
 use carillon_wire::sip::{Builder, Credentials, Edits, Malformed, Message, Method, Name, Uri};
 
 use super::route::Route;
+use crate::bearer;
 use crate::incoming::{Incoming, stamped};
 
 /// What a request gets on its way to one target.
@@ -15,8 +16,12 @@ pub(crate) struct Hop<'a> {
     pub(crate) path: &'a [String],
     /// Our Record-Route entries, that of the side it goes to first (RFC 5658).
     pub(crate) record: Option<[String; 2]>,
+    /// Our Path entry, if it is a REGISTER that we pass on (RFC 3327).
+    pub(crate) crossed: Option<String>,
     /// Its share of the breadth (RFC 5393).
     pub(crate) breadth: Option<u32>,
+    /// By which stations it came, as far as rules of ours have sent it (RFC 7044).
+    pub(crate) history: &'a [String],
     /// Our realm: credentials for it are not handed on.
     pub(crate) realm: &'a str,
 }
@@ -43,6 +48,9 @@ pub(crate) fn request(
     for entry in hop.record.iter().flatten() {
         edits.push(Name::RecordRoute, entry.as_bytes())?;
     }
+    if let Some(entry) = &hop.crossed {
+        edits.push(Name::Path, entry.as_bytes())?;
+    }
     if route.changed || !hop.path.is_empty() {
         edits.remove(Name::Route);
         for entry in hop.path.iter().map(String::as_bytes).chain(route.rest.iter().copied()) {
@@ -57,6 +65,9 @@ pub(crate) fn request(
             Some(value) => edits.replace(value, text.as_bytes())?,
             None => edits.append(b"Max-Breadth", text.as_bytes())?,
         };
+    }
+    for entry in hop.history {
+        edits.append(b"History-Info", entry.as_bytes())?;
     }
     close(&mut edits, message)?;
     edits.finish()
@@ -79,16 +90,26 @@ fn close(edits: &mut Edits<'_, &[u8]>, message: &Message<&[u8]>) -> Result<(), M
     Ok(())
 }
 
-/// Credentials that were for us stay here: whoever is called has no use for them but a bad one.
+/// Credentials that were for us stay here: whoever is called has no use for them but a bad one. A token is good for whoever
+/// holds it, so none goes on in whichever field it stands.
 fn strip_credentials(
     edits: &mut Edits<'_, &[u8]>,
     message: &Message<&[u8]>,
     realm: &str,
 ) -> Result<(), Malformed> {
     let foreign = |value: &[u8]| {
-        let theirs = Credentials::parse(value).and_then(|credentials| credentials.get("realm"));
+        let theirs = Credentials::parse(value)
+            .filter(|given| !bearer::is_bearer(given))
+            .and_then(|given| given.get("realm"));
         theirs.is_some_and(|theirs| theirs != realm.as_bytes())
     };
+    let token = |value: &[u8]| Credentials::parse(value).is_some_and(|given| bearer::is_bearer(&given));
+    if message.all(Name::Authorization).any(token) {
+        edits.remove(Name::Authorization);
+        for value in message.all(Name::Authorization).filter(|value| !token(value)) {
+            edits.append(b"Authorization", &unfolded(value))?;
+        }
+    }
     if message.get(Name::ProxyAuthorization).is_none() {
         return Ok(());
     }

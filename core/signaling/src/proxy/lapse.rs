@@ -20,9 +20,7 @@ impl Proxy {
         while let Some(id) = self.clients.due(now) {
             self.client_due(now, id);
         }
-        while let Some(event) = self.calls.lapsed(now) {
-            self.tell(Some(event));
-        }
+        self.calls.lapse(now, &mut self.out);
     }
 
     /// When [`Proxy::lapse`] is to be called.
@@ -44,6 +42,7 @@ impl Proxy {
                 self.counts.timeouts += 1;
                 self.end_server(id);
             }
+            Due::Alarm => self.alarm(now, id),
             Due::End => self.end_server(id),
         }
     }
@@ -76,6 +75,8 @@ impl Proxy {
             self.asking.range((flow.id, 0)..=(flow.id, u32::MAX)).map(|(_, place)| *place).collect();
         for place in asking {
             if let Some((id, _)) = self.servers.at(place) {
+                let call = self.servers.get_mut(id).and_then(|server| server.work.as_mut()?.call.as_mut());
+                call.into_iter().for_each(|call| call.caller_lost = true);
                 self.give_up(now, id, None);
             }
         }
@@ -100,8 +101,16 @@ impl Proxy {
     pub(super) fn gone(&mut self, now: Duration, id: Id, why: Option<Answer>) {
         let Some(client) = self.end_client(id) else { return };
         match client.owner {
-            Owner::Nobody => {}
-            Owner::Request(owner) => self.failed(now, owner, why),
+            Owner::Nobody | Owner::Former(_) => {}
+            Owner::Request(owner) => {
+                // Who has been heard knows of the request, and would be asked twice; and after so long a silence only an
+                // INVITE is still waited for.
+                let open = client.is_unheard() && (why.is_none() || client.is_invite());
+                let tried = client.tried.as_ref().filter(|_| open);
+                if !tried.is_some_and(|tried| self.try_other(now, owner, tried)) {
+                    self.failed(now, owner, why);
+                }
+            }
             Owner::Subscription(subscription) => {
                 self.notified.push_back((subscription, why.map_or(503, |answer| answer.code)));
             }

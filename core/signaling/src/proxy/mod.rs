@@ -4,6 +4,7 @@
 
 mod answers;
 mod branch;
+mod divert;
 mod ends;
 mod fork;
 mod forward;
@@ -13,7 +14,7 @@ mod route;
 mod token;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,26 +24,35 @@ use hashbrown::HashMap;
 
 use crate::calls::Calls;
 use crate::config::{Config, Limits};
-use crate::contract::{Destination, Event, Output, Transmit};
+use crate::contract::{Binding, Destination, Output, Transmit};
 use crate::counts::Counts;
 use crate::incoming::{Incoming, answer, tag};
+use crate::records::Records;
 use crate::reply::Reply;
+use crate::rules::Cause;
 use crate::secret::{Secret, usage};
 use crate::transaction::{Client, Id, Key, Plain, Server, Table};
 
 pub(crate) use branch::{is_loop, path};
 pub(crate) use ends::{Ends, reach};
-pub(crate) use fork::{Fork, Target};
+pub(crate) use fork::{Attempt, Fork, Target};
+pub(crate) use forward::{Hop, request, response};
 pub(crate) use route::{Route, route};
+pub(crate) use token::Token;
 
 pub(crate) struct Proxy {
     pub(crate) secret: Secret,
     pub(crate) ends: Ends,
     pub(crate) calls: Calls,
+    pub(crate) records: Records,
     pub(crate) counts: Counts,
     pub(crate) out: VecDeque<Output>,
     /// Answers to NOTIFYs of our own.
     pub(crate) notified: VecDeque<(Arc<str>, u16)>,
+    /// Bindings whose flow is no more, as the proxy before the phone says (RFC 5626, 5.3.1).
+    pub(crate) unbound: VecDeque<Arc<Binding>>,
+    /// Calls that rules may send elsewhere now, and why.
+    pub(crate) diverting: VecDeque<(Id, Cause)>,
     realm: String,
     limits: Limits,
     servers: Table<Server<Box<Fork>>>,
@@ -73,9 +83,12 @@ impl Proxy {
             secret: Secret::new(seed),
             ends: Ends::new(config.listeners.clone(), &config.domains),
             calls: Calls::new(now, config.limits.calls, config.limits.silence),
+            records: Records::new(edges(config), &config.plan),
             counts: Counts::default(),
             out: VecDeque::new(),
             notified: VecDeque::new(),
+            unbound: VecDeque::new(),
+            diverting: VecDeque::new(),
             realm: config.realm.clone(),
             limits: config.limits,
             servers: Table::new(now),
@@ -203,10 +216,6 @@ impl Proxy {
         self.out.push_back(Output::Transmit(Transmit { to, class: TrafficClass::Signaling, bytes }));
     }
 
-    fn tell(&mut self, event: Option<Event>) {
-        self.out.extend(event.map(Output::Event));
-    }
-
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             calls: self.calls.len(),
@@ -217,6 +226,12 @@ impl Proxy {
             ..self.counts.clone()
         }
     }
+}
+
+/// Where our Edges speak with us.
+fn edges(config: &Config) -> Vec<IpAddr> {
+    let addresses = config.edge.iter().flat_map(|edge| &edge.addresses);
+    addresses.map(|address| address.ip().to_canonical()).collect()
 }
 
 impl Path {

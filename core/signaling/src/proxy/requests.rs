@@ -6,14 +6,14 @@ use std::time::Duration;
 use carillon_wire::sip::{Answer, Flow, Message, Method, Name};
 
 use super::branch::{Branch, path};
-use super::fork::{Fork, Outcome, Target};
+use super::fork::{Attempt, Fork, Outcome, Target};
 use super::forward::{self, Hop};
 use super::route::{Route, route};
 use super::token::Token;
 use super::{Path, Proxy};
 use crate::contract::Destination;
+use crate::events::Notify;
 use crate::incoming::Incoming;
-use crate::provisioning::Notify;
 use crate::reply::Reply;
 use crate::secret::usage;
 use crate::transaction::{Client, Id, Key, Kind, Owner, Repeat, Server, key};
@@ -92,8 +92,12 @@ impl Proxy {
         fork: Fork,
     ) {
         let weight = fork.weight();
+        fork.call.iter().for_each(|call| self.record(call, None));
         self.held += weight;
-        let server = Server::new(key, incoming.flow, incoming.is_invite()).holding(weight);
+        let mut server = Server::new(key, incoming.flow, incoming.is_invite()).holding(weight);
+        let hunt = fork.hunt.as_ref();
+        server.alarm = hunt.and_then(|hunt| hunt.patience).map(|patience| now + patience);
+        let forwarded = hunt.is_some_and(|hunt| hunt.is_diverted());
         let id = self.servers.insert(server);
         self.keys.insert(key, id);
         if incoming.is_invite() {
@@ -105,11 +109,42 @@ impl Proxy {
             self.counts.answer(100);
             self.give(now, id, 100, bytes);
         }
+        if forwarded {
+            self.tell_forwarded(now, id, incoming);
+        }
         self.launch(now, id, Box::new(fork), incoming, way);
     }
 
     /// Goes on with the targets that are next, or ends with the best that came.
     pub(super) fn advance(&mut self, now: Duration, id: Id) {
+        self.resume(id, |proxy, fork, incoming, way| proxy.launch(now, id, fork, incoming, way));
+    }
+
+    /// A way has failed: the next one to the same, if there is one and somebody still waits. Whether it was taken.
+    pub(super) fn try_other(&mut self, now: Duration, id: Id, tried: &Attempt) -> bool {
+        let Some(other) = tried.other() else { return false };
+        let mut taken = false;
+        self.resume(id, |proxy, mut fork, incoming, way| {
+            if !fork.cancelled {
+                let request = Passing { incoming, way };
+                let sent = proxy.send_first(now, id, &fork, request, other.clone());
+                taken = sent.is_ok();
+                // It stands for the one that has failed, which is open no longer.
+                fork.branches.extend(sent);
+            }
+            if let Some(server) = proxy.servers.get_mut(id) {
+                server.work = Some(fork);
+            }
+        });
+        taken
+    }
+
+    /// Goes on with a request that was kept.
+    pub(super) fn resume(
+        &mut self,
+        id: Id,
+        go_on: impl FnOnce(&mut Proxy, Box<Fork>, &Incoming<'_>, &Route<'_>),
+    ) {
         let Some(server) = self.servers.get_mut(id) else { return };
         let flow = server.flow;
         let Some(mut fork) = server.work.take() else { return };
@@ -119,14 +154,14 @@ impl Proxy {
         {
             let incoming = Incoming { flow, message: &message, routing };
             if let Some(way) = route(&self.ends, &self.secret, &incoming) {
-                self.launch(now, id, fork, &incoming, &way);
+                go_on(self, fork, &incoming, &way);
             }
         }
         let fork = self.servers.get_mut(id).and_then(|server| server.work.as_mut());
         fork.into_iter().for_each(|fork| fork.request = std::mem::take(&mut request));
     }
 
-    fn launch(
+    pub(super) fn launch(
         &mut self,
         now: Duration,
         id: Id,
@@ -136,6 +171,12 @@ impl Proxy {
     ) {
         while fork.open == 0 {
             let group = fork.group();
+            if group.is_empty()
+                && let Some(cause) = fork.cause()
+            {
+                self.diverting.push_back((id, cause));
+                break;
+            }
             if group.is_empty() {
                 return self.finish(now, id, fork, incoming);
             }
@@ -143,8 +184,9 @@ impl Proxy {
                 fork.failed(TOO_BROAD);
                 continue;
             };
-            for target in &group {
-                match self.send(now, id, &fork, Passing { incoming, way }, target, breadth) {
+            for attempt in group {
+                let attempt = Attempt { breadth, ..attempt };
+                match self.send_first(now, id, &fork, Passing { incoming, way }, attempt) {
                     Ok(client) => {
                         fork.branches.push(client);
                         fork.open += 1;
@@ -158,20 +200,34 @@ impl Proxy {
         }
     }
 
+    /// Sends the request by the first way to a target that there is.
+    fn send_first(
+        &mut self,
+        now: Duration,
+        owner: Id,
+        fork: &Fork,
+        request: Passing<'_>,
+        mut attempt: Attempt,
+    ) -> Result<Id, Answer> {
+        loop {
+            let sent = self.send(now, owner, fork, request, &attempt);
+            match attempt.other().filter(|_| sent.is_err()) {
+                Some(other) => attempt = other,
+                None => return sent,
+            }
+        }
+    }
+
     /// Sends the request to one target, as a transaction.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is another thing; a struct for one call would be a detour"
-    )]
     fn send(
         &mut self,
         now: Duration,
         owner: Id,
         fork: &Fork,
         request: Passing<'_>,
-        target: &Target,
-        breadth: Option<u32>,
+        attempt: &Attempt,
     ) -> Result<Id, Answer> {
+        let target = &attempt.target;
         let to = self.way(target).ok_or(target.failure())?;
         if !self.has_room(true) {
             return Err(Answer { code: 503, reason: "Service Unavailable" });
@@ -179,10 +235,11 @@ impl Proxy {
         let nonce = self.nonce();
         let mut client = Client::new(now, nonce, to, request.incoming.is_invite());
         client.owner = Owner::Request(owner);
+        client.tried = target.is_worth_keeping().then(|| Box::new(attempt.clone()));
         let id = self.clients.insert(client);
         let branch = Branch { place: Some(id.place()), nonce, path: fork.path };
         let record = self.records(now, request.incoming, &fork.caller, target);
-        let Some(bytes) = self.leaving(request, target, &to, branch, record, breadth) else {
+        let Some(bytes) = self.leaving(request, attempt, &to, branch, record) else {
             self.clients.remove(id);
             return Err(INTERNAL);
         };
@@ -204,7 +261,8 @@ impl Proxy {
         let id = self.clients.insert(client);
         let branch = Branch { place: Some(id.place()), nonce, path: 0 };
         let via = self.via(&to, branch).filter(|_| self.can_reach(&to));
-        let Some(bytes) = via.and_then(|via| forward::with_via(&bytes, &via)) else {
+        let bytes = via.and_then(|via| forward::with_via(&bytes, &via));
+        let Some(bytes) = bytes.filter(|bytes| to.transport().is_stream() || bytes.len() <= DATAGRAM) else {
             self.clients.remove(id);
             return self.notified.push_back((subscription, 503));
         };
@@ -234,32 +292,29 @@ impl Proxy {
         let Some(to) = to else { return self.counts.drop("sip_stray_ack") };
         let nonce = self.secret.hash(usage::ACK, &[incoming.routing.via.raw, incoming.routing.call_id]);
         let branch = Branch { place: None, nonce, path: path(&self.secret, incoming) };
-        if let Some(bytes) = self.leaving(Passing { incoming, way }, target, &to, branch, None, None) {
+        let attempt = Attempt::new(target.clone());
+        if let Some(bytes) = self.leaving(Passing { incoming, way }, &attempt, &to, branch, None) {
             self.counts.forwarded += 1;
             self.transmit(to, bytes);
         }
     }
 
     /// The bytes that leave.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is another thing; a struct for one call would be a detour"
-    )]
     fn leaving(
         &self,
         request: Passing<'_>,
-        target: &Target,
+        attempt: &Attempt,
         to: &Destination,
         branch: Branch,
         record: Option<[String; 2]>,
-        breadth: Option<u32>,
     ) -> Option<Vec<u8>> {
-        let (uri, path) = match target {
-            Target::Contact(binding) => (Some(binding.contact.as_bytes()), binding.path.as_slice()),
-            Target::Peer(_) => (None, &[][..]),
-        };
-        let via = self.via(to, branch)?;
-        let hop = Hop { via, uri, path, record, breadth, realm: &self.realm };
+        let Attempt { target, told, breadth } = attempt;
+        let uri = target.uri(told.as_deref());
+        let path = if let Target::Contact(binding, _) = target { binding.path.as_slice() } else { &[] };
+        let history = told.as_ref().map_or(&[][..], |told| &told.history);
+        let (via, uri) = (self.via(to, branch)?, uri.as_deref().map(str::as_bytes));
+        let hop =
+            Hop { via, uri, path, record, crossed: None, breadth: *breadth, history, realm: &self.realm };
         forward::request(request.incoming, request.way, &hop).ok()
     }
 
@@ -310,7 +365,9 @@ impl Proxy {
 
     /// The final answer of a request whose branches have all ended.
     fn finish(&mut self, now: Duration, id: Id, mut fork: Box<Fork>, incoming: &Incoming<'_>) {
-        let (code, bytes) = match fork.outcome() {
+        let outcome = fork.outcome();
+        let is_own = !matches!(outcome, Some((Outcome::Answered(..), _)));
+        let (code, bytes) = match outcome {
             Some((Outcome::Answered(code, bytes), challenges)) => (code, with(bytes, &challenges)),
             // Nobody is told that a request other than INVITE timed out: the one who asked knows (RFC 4320, 4.2).
             Some((Outcome::Failed(answer), _)) if !incoming.is_invite() && answer.code == 408 => {
@@ -319,6 +376,10 @@ impl Proxy {
             Some((Outcome::Failed(answer), _)) => self.own(&fork, incoming, answer),
             None => self.own(&fork, incoming, INTERNAL),
         };
+        if let Some(call) = fork.call.take() {
+            let end = call.refused(now, code, fork.cancelled, is_own);
+            self.record(&call, Some(end));
+        }
         self.give(now, id, code, bytes);
     }
 

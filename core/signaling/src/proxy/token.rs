@@ -25,11 +25,11 @@ pub(crate) struct Token {
 }
 
 /// First byte: the form of what follows, and the transport.
-const FORM: u8 = 0x20;
-const V6: u8 = 0x08;
+const FORM: u8 = 0x40;
+const V6: u8 = 0x10;
 /// The zones of link-local addresses are there.
-const SCOPED: u8 = 0x04;
-const TRANSPORT: u8 = 0x03;
+const SCOPED: u8 = 0x08;
+const TRANSPORT: u8 = 0x07;
 
 impl Token {
     pub(crate) fn new(now: Duration, flow: Flow, aor: &str) -> Token {
@@ -65,7 +65,7 @@ impl Token {
         }
         let mut rest = content.as_slice();
         let [form] = take(&mut rest)?;
-        if form & 0xf0 != FORM {
+        if form & 0xe0 != FORM {
             return None;
         }
         let transport = Transport::ALL.into_iter().find(|t| *t as u8 == form & TRANSPORT)?;

@@ -19,6 +19,8 @@ pub(super) struct Book {
     /// Users reached over a connection.
     connections: BTreeSet<(u64, Arc<str>)>,
     bindings: usize,
+    /// Whose contacts were changed or refreshed.
+    moved: VecDeque<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,8 @@ impl Book {
             // What comes from the store needs not be saved.
             book.replace(&aor, bindings, &mut VecDeque::new());
         }
+        // Nobody watches yet.
+        book.moved.clear();
         book
     }
 
@@ -89,6 +93,12 @@ impl Book {
         }
         self.due.extend(first(new).map(|due| (due, Arc::clone(aor))));
         self.bindings = self.bindings + new.len() - old.len();
+        self.moved.push_back(Arc::clone(aor));
+    }
+
+    /// A user whose contacts were changed or refreshed.
+    pub(super) fn poll_moved(&mut self) -> Option<Arc<str>> {
+        self.moved.pop_front()
     }
 
     /// The users who are reached over a connection.

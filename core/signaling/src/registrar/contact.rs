@@ -13,6 +13,8 @@ const MAX_URI: usize = 512;
 const MAX_INSTANCE: usize = 128;
 /// How keys begin that are made of an instance and a reg-id; a URI never does.
 const INSTANCE: &str = "+sip.instance=";
+/// What stands between the instance and its reg-id.
+const REG_ID: &str = ";reg-id=";
 
 /// What a phone asks for with one contact.
 #[derive(Debug)]
@@ -74,6 +76,12 @@ pub(super) fn is_instance(key: &str) -> bool {
     key.starts_with(INSTANCE)
 }
 
+/// Whether two bindings are flows to the same phone: of one instance, by different reg-ids.
+pub(crate) fn is_same_phone(one: &Binding, other: &Binding) -> bool {
+    let instances = [one, other].map(|binding| binding.key.rsplit_once(REG_ID).map(|(instance, _)| instance));
+    matches!(instances, [Some(one), Some(other)] if one == other && is_instance(one))
+}
+
 /// `None`: remove. Too brief a time is refused (RFC 3261, 10.3, step 7).
 fn granted(asked: u32, settings: &Settings) -> Result<Option<u32>, Reply> {
     let (min, max) = settings.expires.clone().into_inner();
@@ -111,7 +119,7 @@ fn instance(contact: &Address<'_>) -> Option<String> {
     let plain = urn.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'));
     let reg_id: u32 = std::str::from_utf8(contact.params.get("reg-id")?).ok()?.parse().ok()?;
     (plain && !urn.is_empty() && urn.len() <= MAX_INSTANCE && reg_id > 0)
-        .then(|| format!("{INSTANCE}\"{urn}\";reg-id={reg_id}"))
+        .then(|| format!("{INSTANCE}\"{urn}\"{REG_ID}{reg_id}"))
 }
 
 #[cfg(test)]

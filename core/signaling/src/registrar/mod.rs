@@ -26,11 +26,14 @@ use std::time::Duration;
 use carillon_wire::sip::{Flow, Host, Message, Method, StartLine, Uri};
 
 use crate::address;
+use crate::bearer::Tokens;
 use crate::contract::{Binding, Event, Failure, Listener, Output};
 use crate::digest::Verifier;
 use crate::reply::Reply;
 use crate::user::{User, user_part};
 use book::Book;
+pub(crate) use contact::is_same_phone;
+pub(crate) use proof::{Asking, Proof, Unproven};
 use request::Asked;
 pub(crate) use route::destination;
 use throttle::Throttle;
@@ -59,6 +62,7 @@ pub(crate) struct Settings {
 pub(crate) struct Registrar {
     settings: Settings,
     verifier: Verifier,
+    tokens: Tokens,
     book: Book,
     throttle: Throttle,
     denied: BTreeMap<Failure, u64>,
@@ -75,24 +79,40 @@ impl Registrar {
     ) -> Registrar {
         let verifier = Verifier::new(&settings.realm, settings.nonce, &seed, now);
         let (book, throttle) = (Book::new(users, bindings), Throttle::new(&seed));
-        Registrar { settings, verifier, book, throttle, denied: BTreeMap::new() }
+        Registrar { settings, verifier, tokens: Tokens::new(&seed), book, throttle, denied: BTreeMap::new() }
     }
 
-    /// Answers a REGISTER.
+    /// Answers a REGISTER: by the flow that it came on, and the flow of its sender, which is another one if our Edge is between.
     pub(crate) fn register(
         &mut self,
         now: Duration,
-        flow: &Flow,
+        flows: [&Flow; 2],
         listener: &Listener,
         request: &Message<&[u8]>,
         out: &mut VecDeque<Output>,
     ) -> Reply {
-        self.try_register(now, flow, listener, request, out).unwrap_or_else(|refusal| refusal)
+        self.try_register(now, flows, listener, request, out).unwrap_or_else(|refusal| refusal)
     }
 
     /// Whether there is such a user.
     pub(crate) fn knows(&self, aor: &str) -> bool {
         self.book.user(aor).is_some()
+    }
+
+    /// The user of this address of record, as the registrar has its name.
+    pub(crate) fn user_of(&self, aor: &str) -> Option<&Arc<str>> {
+        self.book.user(aor).map(|(aor, _)| aor)
+    }
+
+    /// Whether there is a way to a phone of this user.
+    pub(crate) fn is_reachable(&self, now: Duration, aor: &str) -> bool {
+        let live = |binding: &Arc<Binding>| binding.expires > now && destination(binding).is_some();
+        self.book.bindings(aor).iter().any(live)
+    }
+
+    /// A user whose contacts were changed or refreshed; call until there is none.
+    pub(crate) fn poll_moved(&mut self) -> Option<Arc<str>> {
+        self.book.poll_moved()
     }
 
     /// Whether users of this domain are ours.
@@ -113,12 +133,22 @@ impl Registrar {
         }
     }
 
-    /// The ways to a user's phones: the highest `q` first, among equals the newest.
+    /// The ways to a user's phones: the highest `q` first, among equals those whose connection is up, then the newest.
     pub(crate) fn contacts(&self, now: Duration, aor: &str) -> Vec<Arc<Binding>> {
         let live = |binding: &&Arc<Binding>| binding.expires > now && destination(binding).is_some();
         let mut contacts: Vec<_> = self.book.bindings(aor).iter().rev().filter(live).cloned().collect();
-        contacts.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+        contacts.sort_by_key(|binding| (std::cmp::Reverse(binding.q), route::is_cut(binding)));
         contacts
+    }
+
+    /// The flow of a binding is no more, says the proxy that it goes through. One that was made anew since stays.
+    pub(crate) fn unbind(&mut self, failed: &Binding, out: &mut VecDeque<Output>) {
+        let is = |known: &Binding| {
+            known.key == failed.key && (&known.call_id, known.cseq) == (&failed.call_id, failed.cseq)
+        };
+        let mut left = self.book.bindings(&failed.aor).to_vec();
+        left.retain(|known| !is(known));
+        self.book.replace(&failed.aor, left, out);
     }
 
     /// A connection has ended.
@@ -189,7 +219,7 @@ impl Registrar {
     fn try_register(
         &mut self,
         now: Duration,
-        flow: &Flow,
+        [flow, sender]: [&Flow; 2],
         listener: &Listener,
         request: &Message<&[u8]>,
         out: &mut VecDeque<Output>,
@@ -203,7 +233,7 @@ impl Registrar {
             return Err(Reply::new(404, "No Such Domain Here"));
         }
         request::check_required(request)?;
-        let aor = self.authenticate(now, flow, listener, request, false, out)?;
+        let aor = self.authenticate(now, sender, listener, request, Asking::alone(false), out)?;
         let to = request.to().and_then(Result::ok).ok_or(Reply::new(400, "Malformed To"))?;
         if self.aor(&uri(to.uri_text)?, flow, listener).as_deref() != Some(&*aor) {
             return Err(Reply::new(403, "Not Your Address"));

@@ -1,6 +1,7 @@
 //! Who a request is from: the challenge, and what answers it.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,51 @@ use carillon_wire::sip::{Credentials, Flow, Message, Name, StartLine, Uri, sourc
 use super::Registrar;
 use super::throttle::Attempt;
 use crate::address;
+use crate::bearer;
 use crate::contract::{Event, Failure, Listener, Output};
 use crate::digest::{Claim, Verdict};
 use crate::reply::Reply;
+use crate::rules::Switchboard;
+use crate::user::Algorithms;
+
+/// Credentials, and what they came with.
+pub(crate) struct Proof<'a> {
+    pub(crate) credentials: Credentials<'a>,
+    /// Whom the request says it is from.
+    pub(crate) aor: &'a str,
+    pub(crate) remote: SocketAddr,
+    /// The flow of a SIP request, on which a phone may be signed in.
+    pub(crate) flow: Option<&'a Flow>,
+    pub(crate) method: &'a [u8],
+    /// Whether the credentials are for what was requested.
+    pub(crate) fits: bool,
+    /// What everybody is challenged with there.
+    pub(crate) offered: Algorithms,
+}
+
+/// How a request is to be proven.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    /// Whether credentials are for a proxy, and not for the one whom the request is for.
+    pub(crate) as_proxy: bool,
+    /// Who knows whom else a user lets send it; nobody if there is none.
+    pub(crate) delegates: Option<&'a Switchboard>,
+}
+
+impl Asking<'_> {
+    /// Nobody acts for anybody.
+    pub(crate) fn alone(as_proxy: bool) -> Asking<'static> {
+        Asking { as_proxy, delegates: None }
+    }
+}
+
+/// Why nobody is proven.
+pub(crate) enum Unproven {
+    /// Not looked at: there were too many wrong ones before; for how long still.
+    TooSoon(Duration),
+    /// To be challenged again; with a nonce that was too old, the user need not be asked.
+    Wrong { stale: bool },
+}
 
 impl Registrar {
     /// Proves who sent a request, as an address of record of ours. Else the answer: 407 from a proxy, 401 from the one whom
@@ -22,77 +65,164 @@ impl Registrar {
         flow: &Flow,
         listener: &Listener,
         request: &Message<&[u8]>,
-        as_proxy: bool,
+        asking: Asking<'_>,
         out: &mut VecDeque<Output>,
     ) -> Result<Arc<str>, Reply> {
+        if let Some((field, token)) = bearer::token(request) {
+            return self.accept_token(now, flow, listener, request, (field, token), out);
+        }
+        let as_proxy = asking.as_proxy;
         let name = if as_proxy { Name::ProxyAuthorization } else { Name::Authorization };
         let given = request.credentials(name).find(|credentials| self.verifier.is_for_us(*credentials));
         let Some(credentials) = given else {
             return Err(self.challenge(now, flow, listener, as_proxy, false));
         };
-        let aor = self.claimed(request, credentials, flow, listener);
-        if let Some(left) = self.wait(now, flow, &aor) {
-            self.deny(flow, aor, Failure::TooSoon, out);
-            let seconds = left.as_millis().div_ceil(1000);
-            return Err(Reply::new(503, "Try Again Later").field("Retry-After", seconds.to_string()));
+        let StartLine::Request { method, uri } = request.start() else {
+            return Err(self.challenge(now, flow, listener, as_proxy, false));
+        };
+        let mut aor = self.claimed(request, credentials, flow, listener);
+        let delegates = asking.delegates.map_or(&[][..], |switchboard| switchboard.delegates(&aor));
+        if !delegates.is_empty() {
+            let named = self.named(credentials.get("username").unwrap_or_default());
+            aor = delegates.iter().find(|delegate| ***delegate == *named).map_or(aor, |_| named);
         }
-        let verdict = self.judge(now, flow, listener, request, credentials, &aor);
-        let attempt = self.attempt(flow, &aor);
-        match (verdict, self.book.user(&aor)) {
+        let proof = Proof {
+            credentials,
+            aor: &aor,
+            remote: flow.remote,
+            flow: Some(flow),
+            method: method.as_bytes(),
+            fits: self.fits(credentials.get("uri"), uri, flow, listener),
+            offered: listener.algorithms,
+        };
+        match self.prove(now, &proof, out) {
+            Ok(proven) => {
+                out.extend(flow.transport.is_stream().then_some(Output::Trust(*flow)));
+                Ok(proven)
+            }
+            Err(Unproven::TooSoon(left)) => {
+                let seconds = left.as_millis().div_ceil(1000);
+                Err(Reply::new(503, "Try Again Later").field("Retry-After", seconds.to_string()))
+            }
+            Err(Unproven::Wrong { stale }) => Err(self.challenge(now, flow, listener, as_proxy, stale)),
+        }
+    }
+
+    /// Proves who sent a request by its token; else the answer: 401, or 407 if it was given as to a proxy (RFC 8898, 2).
+    fn accept_token(
+        &mut self,
+        now: Duration,
+        flow: &Flow,
+        listener: &Listener,
+        request: &Message<&[u8]>,
+        (field, token): (Name, &[u8]),
+        out: &mut VecDeque<Output>,
+    ) -> Result<Arc<str>, Reply> {
+        let owner = Some(flow).filter(|flow| bearer::may_pass(flow));
+        let owner = owner.and_then(|_| self.token_holder(now, token));
+        let from = request.from().and_then(Result::ok).and_then(|from| from.uri().ok());
+        let claimed = match from.filter(|uri| !address::is_anonymous(uri)) {
+            Some(uri) => self.aor(&uri, flow, listener),
+            None => owner.clone(),
+        };
+        if let Some((proven, _)) =
+            owner.filter(|owner| claimed.as_ref() == Some(owner)).and_then(|owner| self.book.user(&owner))
+        {
+            out.extend(flow.transport.is_stream().then_some(Output::Trust(*flow)));
+            return Ok(Arc::clone(proven));
+        }
+        *self.denied.entry(Failure::WrongToken).or_default() += 1;
+        let (aor, remote) = (claimed.unwrap_or_default(), flow.remote);
+        out.push_back(Output::Event(Event::Denied { aor, remote, why: Failure::WrongToken }));
+        let value = format!("Bearer realm=\"{}\", error=\"invalid_token\"", self.settings.realm);
+        Err(match field {
+            Name::ProxyAuthorization => {
+                Reply::new(407, "Proxy Authentication Required").field("Proxy-Authenticate", value)
+            }
+            _ => Reply::new(401, "Unauthorized").field("WWW-Authenticate", value),
+        })
+    }
+
+    /// Whose token it is, if it holds.
+    pub(crate) fn token_holder(&self, now: Duration, token: &[u8]) -> Option<String> {
+        self.tokens.read(now, token, |aor| self.book.user(aor).map(|(_, user)| user))
+    }
+
+    /// A token for a user, and for how long it holds.
+    pub(crate) fn issue_token(&self, now: Duration, aor: &str) -> Option<(String, Duration)> {
+        self.book.user(aor).map(|(_, user)| self.tokens.issue(now, user))
+    }
+
+    /// Who gave these credentials, whatever they came by.
+    pub(crate) fn prove(
+        &mut self,
+        now: Duration,
+        proof: &Proof<'_>,
+        out: &mut VecDeque<Output>,
+    ) -> Result<Arc<str>, Unproven> {
+        if let Some(left) = self.wait(now, proof) {
+            self.deny(proof, Failure::TooSoon, out);
+            return Err(Unproven::TooSoon(left));
+        }
+        let claim = Claim {
+            credentials: proof.credentials,
+            from: proof.remote.ip(),
+            method: proof.method,
+            fits: proof.fits,
+            user: self.book.user(proof.aor).map(|(_, user)| user),
+            offered: proof.offered,
+        };
+        let verdict = self.verifier.verify(now, &claim);
+        let attempt = self.attempt(proof);
+        match (verdict, self.book.user(proof.aor)) {
             (Verdict::Proven, Some((proven, _))) => {
                 self.throttle.proven(attempt);
-                out.extend(flow.transport.is_stream().then_some(Output::Trust(*flow)));
                 Ok(Arc::clone(proven))
             }
             (Verdict::Refused { stale, why }, _) => {
                 if why.is_some_and(Failure::is_guess) {
                     self.throttle.wrong_password(now, attempt);
                 }
-                why.into_iter().for_each(|why| self.deny(flow, aor.clone(), why, out));
-                Err(self.challenge(now, flow, listener, as_proxy, stale))
+                why.into_iter().for_each(|why| self.deny(proof, why, out));
+                Err(Unproven::Wrong { stale })
             }
-            (Verdict::Proven, None) => Err(self.challenge(now, flow, listener, as_proxy, false)),
+            (Verdict::Proven, None) => Err(Unproven::Wrong { stale: false }),
         }
     }
 
-    fn judge(
+    /// The values of a challenge to whoever is at this address.
+    pub(crate) fn challenges(
         &mut self,
         now: Duration,
-        flow: &Flow,
-        listener: &Listener,
-        request: &Message<&[u8]>,
-        credentials: Credentials<'_>,
-        aor: &str,
-    ) -> Verdict {
-        let StartLine::Request { method, uri } = request.start() else {
-            return Verdict::Refused { stale: false, why: None };
-        };
-        let claim = Claim {
-            credentials,
-            from: flow.remote.ip(),
-            method: method.as_bytes(),
-            fits: self.fits(credentials.get("uri"), uri, flow, listener),
-            user: self.book.user(aor).map(|(_, user)| user),
-            offered: listener.algorithms,
-        };
-        self.verifier.verify(now, &claim)
+        remote: SocketAddr,
+        offered: Algorithms,
+        stale: bool,
+    ) -> Vec<String> {
+        self.verifier.challenge(now, remote.ip(), offered, stale)
+    }
+
+    /// Whether credentials answer a challenge of ours.
+    pub(crate) fn is_for_us(&self, credentials: Credentials<'_>) -> bool {
+        self.verifier.is_for_us(credentials)
     }
 
     /// How long credentials are still not looked at. Where a phone is signed in nobody has to guess.
-    fn wait(&self, now: Duration, flow: &Flow, aor: &str) -> Option<Duration> {
-        let here = self.book.bindings(aor).iter().any(|binding| binding.flow == *flow);
-        self.throttle.wait(now, self.attempt(flow, aor)).filter(|_| !here)
+    fn wait(&self, now: Duration, proof: &Proof<'_>) -> Option<Duration> {
+        let here = |flow: &Flow| self.book.bindings(proof.aor).iter().any(|binding| binding.flow == *flow);
+        let here = proof.flow.is_some_and(here);
+        self.throttle.wait(now, self.attempt(proof)).filter(|_| !here)
     }
 
-    fn attempt<'a>(&self, flow: &Flow, aor: &'a str) -> Attempt<'a> {
-        let from = source(flow.remote);
+    fn attempt<'a>(&self, proof: &Proof<'a>) -> Attempt<'a> {
+        let (from, aor) = (source(proof.remote), proof.aor);
         let mut bindings = self.book.bindings(aor).iter();
         Attempt { source: from, aor, known: bindings.any(|binding| source(binding.flow.remote) == from) }
     }
 
-    fn deny(&mut self, flow: &Flow, aor: String, why: Failure, out: &mut VecDeque<Output>) {
+    fn deny(&mut self, proof: &Proof<'_>, why: Failure, out: &mut VecDeque<Output>) {
         *self.denied.entry(why).or_default() += 1;
-        out.push_back(Output::Event(Event::Denied { aor, remote: flow.remote, why }));
+        let (aor, remote) = (proof.aor.to_owned(), proof.remote);
+        out.push_back(Output::Event(Event::Denied { aor, remote, why }));
     }
 
     fn challenge(
@@ -103,7 +233,7 @@ impl Registrar {
         as_proxy: bool,
         stale: bool,
     ) -> Reply {
-        let values = self.verifier.challenge(now, flow.remote.ip(), listener.algorithms, stale);
+        let values = self.challenges(now, flow.remote, listener.algorithms, stale);
         let (reply, name) = match as_proxy {
             true => (Reply::new(407, "Proxy Authentication Required"), "Proxy-Authenticate"),
             false => (Reply::new(401, "Unauthorized"), "WWW-Authenticate"),
@@ -124,6 +254,12 @@ impl Registrar {
             Some(uri) => self.aor(&uri, flow, listener).unwrap_or_default(),
             None => self.named(credentials.get("username").unwrap_or_default()),
         }
+    }
+
+    /// The address of record that somebody means who writes a name, with or without its domain.
+    pub(crate) fn meant(&self, name: &[u8]) -> String {
+        let name = String::from_utf8_lossy(name).to_lowercase();
+        if name.contains('@') { name } else { self.named(name.as_bytes()) }
     }
 
     /// The address of record that a user name means: in the first domain that has such a user.

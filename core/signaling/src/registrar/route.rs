@@ -47,6 +47,11 @@ pub(super) fn connection(binding: &Binding) -> Option<u64> {
     (flow.transport.is_stream() && flow.id != GONE).then_some(flow.id)
 }
 
+/// Whether its connection is no more.
+pub(super) fn is_cut(binding: &Binding) -> bool {
+    binding.flow.transport.is_stream() && binding.flow.id == GONE
+}
+
 pub(super) fn is_on(binding: &Binding, flow: &Flow) -> bool {
     connection(binding) == Some(flow.id)
 }

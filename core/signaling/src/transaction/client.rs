@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Id, PATIENCE, T1, T2, T4, TIMER_C};
 use crate::contract::Destination;
+use crate::proxy::Attempt;
 
 /// One request that was sent, and what is known of it.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Client {
     pub(crate) owner: Owner,
     /// The CANCEL of this INVITE.
     pub(crate) cancel: Cancel,
+    /// Whom it was sent to, if another way may be tried.
+    pub(crate) tried: Option<Box<Attempt>>,
     invite: bool,
     state: State,
     /// What was sent: for retransmissions, and to make a CANCEL and an ACK from. Later the ACK, to send it again.
@@ -28,6 +31,8 @@ pub(crate) enum Owner {
     Nobody,
     /// The server transaction of the request that was sent on.
     Request(Id),
+    /// The same, after the request has gone elsewhere: only that it was accepted counts.
+    Former(Id),
     /// The subscription that is notified.
     Subscription(Arc<str>),
 }
@@ -81,7 +86,16 @@ impl Client {
     pub(crate) fn new(now: Duration, nonce: u64, to: Destination, invite: bool) -> Client {
         let resend = (!to.transport().is_stream()).then_some((now + T1, T1));
         let state = State::Calling { ends: now + PATIENCE, resend };
-        Client { nonce, to, owner: Owner::Nobody, cancel: Cancel::No, invite, state, sent: Box::default() }
+        Client {
+            nonce,
+            to,
+            owner: Owner::Nobody,
+            cancel: Cancel::No,
+            tried: None,
+            invite,
+            state,
+            sent: Box::default(),
+        }
     }
 
     /// The request leaves. It is kept if it may have to be sent again, cancelled or acknowledged.
@@ -93,6 +107,11 @@ impl Client {
 
     pub(crate) fn is_invite(&self) -> bool {
         self.invite
+    }
+
+    /// Whether nothing at all was heard.
+    pub(crate) fn is_unheard(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
     }
 
     /// Whether a final answer may still come.

@@ -19,6 +19,8 @@ pub(crate) struct Server<W> {
     pub(crate) work: Option<W>,
     /// Bytes that the work holds; none from the final answer on.
     pub(crate) weight: usize,
+    /// When something is to be done if there is no final answer.
+    pub(crate) alarm: Option<Duration>,
     invite: bool,
     /// How long the final answer is remembered: timers H, J and L.
     patience: Duration,
@@ -52,6 +54,8 @@ pub(crate) enum Repeat<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Due<'a> {
     Resend(&'a [u8]),
+    /// There is no final answer yet.
+    Alarm,
     /// The ACK never came.
     Unacknowledged,
     End,
@@ -64,6 +68,7 @@ impl<W> Server<W> {
             flow,
             work: None,
             weight: 0,
+            alarm: None,
             invite,
             patience: PATIENCE,
             state: State::Open,
@@ -128,7 +133,7 @@ impl<W> Server<W> {
     /// When [`Server::lapse`] is to be called.
     pub(crate) fn due(&self) -> Option<Duration> {
         match self.state {
-            State::Open => None,
+            State::Open => self.alarm,
             State::Completed { ends, resend } => Some(resend.map_or(ends, |(at, _)| at.min(ends))),
             State::Accepted { ends } | State::Confirmed { ends } => Some(ends),
         }
@@ -136,6 +141,7 @@ impl<W> Server<W> {
 
     pub(crate) fn lapse(&mut self, now: Duration) -> Due<'_> {
         match &mut self.state {
+            State::Open => Due::Alarm,
             State::Completed { ends, resend: Some((at, interval)) } if now < *ends => {
                 *interval = (*interval * 2).min(T2);
                 *at = now + *interval;

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use carillon_qos::Plan;
 use carillon_signaling::digest::{Challenge, Login};
+use carillon_signaling::records::Record;
 use carillon_signaling::{
-    Config, Destination, Event, Expires, FrontEnd, Ha1, Limits, Listener, Output, User,
+    Change, Config, Destination, Edge, Event, Expires, FrontEnd, Ha1, Handling, Limits, Listener, Output,
+    Saved, User,
 };
 use carillon_wire::sip::{Flow, Message, Method, Transport};
 
@@ -17,7 +19,8 @@ pub const MS: Duration = Duration::from_millis(1);
 /// 64 * T1.
 pub const PATIENCE: Duration = Duration::from_secs(32);
 
-/// `example.com`, with the users alice, bob and carol, on UDP and TCP 192.0.2.1:5060 and TLS 192.0.2.1:5061. Callers from
+/// `example.com`, with the users alice, bob and carol, on UDP and TCP 192.0.2.1:5060, TLS 192.0.2.1:5061 and
+/// WSS 192.0.2.1:443. Callers from
 /// other domains are let in, unless it is said otherwise: they need no proof, so that cases are short.
 pub struct House {
     pub front: FrontEnd,
@@ -25,6 +28,12 @@ pub struct House {
     pub events: Vec<Event>,
     /// Connections that may stay.
     pub trusted: Vec<Flow>,
+    /// What was to be saved.
+    pub saved: Vec<Change>,
+    /// What was recorded of calls.
+    pub records: Vec<Record>,
+    /// Registrations so far: the CSeq of the next ones.
+    registered: u32,
 }
 
 /// A message that left.
@@ -54,12 +63,22 @@ impl House {
         House::open(true, now, limits)
     }
 
+    /// Nobody from elsewhere is let in but by this Edge.
+    pub fn behind(edge: Edge) -> House {
+        House::set(Some(edge), false, Duration::from_secs(1_800_000_000), Limits::default())
+    }
+
     fn open(strangers: bool, now: Duration, limits: Limits) -> House {
+        House::set(None, strangers, now, limits)
+    }
+
+    fn set(edge: Option<Edge>, strangers: bool, now: Duration, limits: Limits) -> House {
         let user = |name: &str| User {
             aor: format!("{name}@example.com"),
             ha1: Ha1::of(name, "example.com", "secret"),
             algorithms: None,
             site: None,
+            number: None,
         };
         let config = Config {
             domains: vec!["example.com".into()],
@@ -69,14 +88,19 @@ impl House {
             plan: Arc::new(Plan::preset("lync").unwrap()),
             plan_version: 1,
             expires: Expires::default(),
+            watchers: Handling::Allow,
+            edge,
             limits,
         };
         let users = ["alice", "bob", "carol"].map(user).to_vec();
         House {
-            front: FrontEnd::new(config, users, Vec::new(), [42; 32], now),
+            front: FrontEnd::new(config, users, Saved::default(), [42; 32], now),
             now,
             events: Vec::new(),
             trusted: Vec::new(),
+            saved: Vec::new(),
+            records: Vec::new(),
+            registered: 0,
         }
     }
 
@@ -111,7 +135,9 @@ impl House {
                 Output::Transmit(transmit) => sent.push(Sent::of(transmit.to, transmit.bytes)),
                 Output::Event(event) => self.events.push(event),
                 Output::Trust(flow) => self.trusted.push(flow),
-                Output::Save(_) | Output::Close(_) => {}
+                Output::Save(change) => self.saved.push(change),
+                Output::Record(record) => self.records.push(*record),
+                Output::Close(_) => {}
             }
         }
         sent
@@ -119,6 +145,13 @@ impl House {
 
     /// Registers a phone with its password.
     pub fn register(&mut self, user: &str, flow: Flow, params: &str) {
+        self.register_and_hear(user, flow, params);
+    }
+
+    /// The same, with what it is sent besides the 200.
+    pub fn register_and_hear(&mut self, user: &str, flow: Flow, params: &str) -> Vec<Sent> {
+        let first = self.registered;
+        self.registered += 2;
         let contact = format!("<{}>{params}", contact(user, flow));
         let register = |cseq: u32, more: &str| {
             format!(
@@ -129,10 +162,11 @@ impl House {
                 flow.transport, flow.remote, flow.id, flow.remote
             )
         };
-        let challenge = self.hear(flow, &register(1, ""));
+        let challenge = self.hear(flow, &register(first + 1, ""));
         let answer = authorization(user, &challenge[0].text, Method::Register, "sip:example.com");
-        let done = self.hear(flow, &register(2, &answer));
+        let mut done = self.hear(flow, &register(first + 2, &answer));
         assert!(done[0].text.starts_with("SIP/2.0 200 OK\r\n"), "{}", done[0].text);
+        done.split_off(1)
     }
 
     /// Nothing is left of transactions.
@@ -193,6 +227,7 @@ fn listeners() -> Vec<Listener> {
         listener(Transport::Udp, "192.0.2.1:5060"),
         listener(Transport::Tcp, "192.0.2.1:5060"),
         listener(Transport::Tls, "192.0.2.1:5061"),
+        listener(Transport::Wss, "192.0.2.1:443"),
     ]
 }
 
@@ -205,7 +240,7 @@ pub fn udp(host: u8) -> Flow {
 /// Connection number `id` from 198.51.100.`host`.
 pub fn stream(transport: Transport, id: u64, host: u8) -> Flow {
     let remote = SocketAddr::from(([198, 51, 100, host], 40_000 + id as u16));
-    let port = if transport == Transport::Tls { 5061 } else { 5060 };
+    let port = transport.default_port();
     Flow { transport, id, local: SocketAddr::from(([192, 0, 2, 1], port)), remote }
 }
 

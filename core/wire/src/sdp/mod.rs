@@ -216,6 +216,27 @@ impl<'a> Media<'a> {
         })
     }
 
+    /// Name and password of ICE, of the section or else of the session (RFC 8839, 5.4).
+    pub fn ice_credentials(&self) -> Option<(&'a str, &'a str)> {
+        let all = || self.attributes().chain(self.session.attributes());
+        let ufrag = all().find_map(|attribute| match attribute {
+            Attribute::IceUfrag(ufrag) => Some(ufrag),
+            _ => None,
+        })?;
+        let password = all().find_map(|attribute| match attribute {
+            Attribute::IcePwd(password) => Some(password),
+            _ => None,
+        })?;
+        Some((ufrag, password))
+    }
+
+    /// Whether the writer answers checks and makes none (`a=ice-lite`, RFC 8839, 5.3).
+    pub fn is_ice_lite(&self) -> bool {
+        self.session
+            .attributes()
+            .any(|attribute| matches!(attribute, Attribute::Other { name: b"ice-lite", .. }))
+    }
+
     /// Sources announced (RFC 5576), as often as they are written.
     pub fn ssrcs(&self) -> impl Iterator<Item = Ssrc<'a>> + use<'a> {
         self.attributes().filter_map(|attribute| match attribute {

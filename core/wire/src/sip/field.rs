@@ -143,6 +143,11 @@ impl<'a> Credentials<'a> {
         Some(Credentials { scheme, params: cursor.0 })
     }
 
+    /// What stands behind the scheme as it is, where that is no list of parameters: a token (RFC 7235, 2.1).
+    pub fn token68(self) -> &'a [u8] {
+        self.params
+    }
+
     /// The parameters up to the first that cannot be read; values are without quotes.
     pub fn params(self) -> impl Iterator<Item = Param<'a>> {
         let mut cursor = Cursor(self.params);

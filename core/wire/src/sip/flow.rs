@@ -1,7 +1,7 @@
 //! What messages travel over, and the path that one came on.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// What carries a message, as a Via and a URI's `transport` parameter name it (RFC 3261, 18 and 20.42).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -12,23 +12,50 @@ pub enum Transport {
     Tcp,
     /// A stream inside TLS.
     Tls,
+    /// A WebSocket (RFC 7118): each of its messages is one message.
+    Ws,
+    /// A WebSocket inside TLS.
+    Wss,
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
+    pub const ALL: [Transport; 5] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
 
     /// Whether messages follow each other, and connections have to be made.
     pub const fn is_stream(self) -> bool {
         !matches!(self, Transport::Udp)
     }
 
-    /// As in a Via: `UDP`, `TCP`, `TLS`.
+    /// Whether nobody on the way can read it.
+    pub const fn is_secured(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
+
+    /// Whether it is a WebSocket; only clients open those.
+    pub const fn is_web(self) -> bool {
+        matches!(self, Transport::Ws | Transport::Wss)
+    }
+
+    /// As in a Via: `UDP`, `TCP`, `TLS`, `WS`, `WSS`.
     pub const fn name(self) -> &'static str {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
             Transport::Tls => "TLS",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
+        }
+    }
+
+    /// As the `transport` parameter of a URI says it; a WebSocket has one name, inside TLS or not (RFC 7118, 5.2).
+    pub const fn parameter(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws | Transport::Wss => "ws",
         }
     }
 
@@ -37,11 +64,13 @@ impl Transport {
         Transport::ALL.into_iter().find(|transport| transport.name().as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// Where a server listens unless something else is said: 5060, for TLS 5061.
+    /// Where a server listens unless something else is said: 5060, for TLS 5061, for WebSockets 80 and 443.
     pub const fn default_port(self) -> u16 {
         match self {
             Transport::Udp | Transport::Tcp => 5060,
             Transport::Tls => 5061,
+            Transport::Ws => 80,
+            Transport::Wss => 443,
         }
     }
 }
@@ -69,10 +98,7 @@ pub struct Flow {
 /// What counts as one source where sources are limited: an IPv4 address, or an IPv6 network of 64 bits, since whoever has
 /// one address of it has 2^64.
 pub fn source(remote: SocketAddr) -> IpAddr {
-    match remote.ip().to_canonical() {
-        IpAddr::V4(ip) => ip.into(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-    }
+    crate::source::source(remote.ip())
 }
 
 /// Where a message goes.

@@ -7,14 +7,18 @@ mod builder;
 mod channel_data;
 mod classic;
 mod fingerprint;
+mod look;
 mod relayed;
+mod uri;
 
 pub use attribute::{Attribute, Attributes, ErrorCode, Family, Integrity, kind, password_algorithm};
 pub use builder::Builder;
 pub use channel_data::{ChannelData, frame_len, frame_len_of_rfc5766, is_channel, is_channel_of_rfc5766};
 pub use classic::Classic;
 pub use fingerprint::Fingerprint;
+pub use look::{Look, look};
 pub use relayed::{Relayed, Via, look_through};
+pub use uri::{NoTurnUri, TurnTransport, TurnUri};
 
 use std::fmt;
 

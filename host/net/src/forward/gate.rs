@@ -1,13 +1,12 @@
-//! What no rule is for, before anybody looks closer: what can't be TURN is told from what can by a few bytes, and no
-//! source, nor all of them together, may cost more than allowed.
+//! What no rule is for, before anybody looks closer: no source, nor all of them together, may cost more than allowed.
 //!
-//! A table of fixed size remembers sources. Under attack from more sources than it holds, the limit of all holds.
+//! What is beyond gets a second look by the caller, who may know that its sender was here before; such looks are bounded too.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use carillon_wire::stun;
+use carillon_wire::source::{Debt, Rate, Sources};
 
 use super::counts::Count;
 
@@ -18,159 +17,114 @@ pub struct Strangers {
     pub per_source: u32,
     /// From all sources together.
     pub together: u32,
+    /// Of what is beyond, so many from one source may be looked at a second time.
+    pub looks_per_source: u32,
+    /// And so many of all.
+    pub looks: u32,
+    /// New connections of one source.
+    pub connections: u32,
 }
 
-/// What a packet of a client looks like.
+/// What becomes of a packet of somebody unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Look {
-    /// A message of STUN.
-    Message,
-    /// ChannelData.
-    Channel,
-    /// Something else.
-    Other,
+pub(super) enum Admission {
+    /// It is let in.
+    In,
+    /// It is too much, but may be looked at; if nothing speaks for it, this is its counter.
+    Look(Count),
+    /// It is dropped.
+    Out(Count),
 }
 
 /// The limits and who has used how much.
 pub(super) struct Gate {
-    strangers: Strangers,
     start: Instant,
-    random: RandomState,
-    sources: Vec<[Source; WAYS]>,
-    /// When all that was let in would be paid for, in nanoseconds since the start (GCRA).
-    together: u64,
+    sources: Sources,
+    together: (Rate, Debt),
+    looks: Sources,
+    looks_together: (Rate, Debt),
 }
-
-/// A source, by a hash that nobody can foresee, and when all that was let in from it would be paid for.
-#[derive(Clone, Copy, Default)]
-struct Source {
-    hash: u64,
-    paid: u64,
-}
-
-/// Sources are remembered in so many sets of so many.
-const SETS: usize = 4096;
-const WAYS: usize = 4;
-const SECOND: u64 = 1_000_000_000;
 
 impl Default for Strangers {
     fn default() -> Strangers {
-        Strangers { per_source: 500, together: 10_000 }
+        Strangers {
+            per_source: 500,
+            together: 10_000,
+            looks_per_source: 5_000,
+            looks: 20_000,
+            connections: 50,
+        }
     }
 }
 
 impl Gate {
     pub(super) fn new(strangers: Strangers) -> Gate {
-        let sources = vec![[Source::default(); WAYS]; SETS];
-        Gate { strangers, start: Instant::now(), random: RandomState::new(), sources, together: 0 }
-    }
-
-    /// Whether one more packet of a source is let in, or what it is counted as.
-    pub(super) fn admits(&mut self, source: SocketAddr, now: Instant) -> Result<(), Count> {
-        let now = u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX / 2);
-        let hash = self.random.hash_one(prefix(source.ip()));
-        let costs = SECOND / u64::from(self.strangers.per_source.max(1));
-        let own = remember(&mut self.sources[hash as usize % SETS], hash);
-        let paid = charge(own.paid, now, costs).ok_or(Count::SourceLimited)?;
-        let all = SECOND / u64::from(self.strangers.together.max(1));
-        self.together = charge(self.together, now, all).ok_or(Count::Flooded)?;
-        own.paid = paid;
-        Ok(())
-    }
-}
-
-/// The first bytes tell (RFC 8489, 5; RFC 5766, 11, whose clients use channels that RFC 8656 has given up).
-pub(super) fn look(bytes: &[u8]) -> Look {
-    match bytes {
-        [0x40..=0x7f, _, _, _, ..] => Look::Channel,
-        [0x00..=0x03, _, _, _, cookie @ ..] if cookie.starts_with(&stun::COOKIE) && bytes.len() >= 20 => {
-            Look::Message
+        let of_each = |number| Sources::new(Rate::each_second(number), RandomState::new().hash_one(number));
+        let of_all = |number| (Rate::each_second(number), Debt::default());
+        Gate {
+            start: Instant::now(),
+            sources: of_each(strangers.per_source),
+            together: of_all(strangers.together),
+            looks: of_each(strangers.looks_per_source),
+            looks_together: of_all(strangers.looks),
         }
-        _ => Look::Other,
     }
-}
 
-/// The place of a source in its set: its own, or that of whoever owes least, of whom least is forgotten.
-fn remember(set: &mut [Source; WAYS], hash: u64) -> &mut Source {
-    let known = set.iter().position(|source| source.hash == hash);
-    let at = known.unwrap_or_else(|| (0..WAYS).min_by_key(|at| set[*at].paid).unwrap_or(0));
-    let place = &mut set[at];
-    if known.is_none() {
-        *place = Source { hash, paid: 0 };
-    }
-    place
-}
-
-/// The moment when one more is paid for; `None` if a whole second is owed.
-fn charge(paid: u64, now: u64, costs: u64) -> Option<u64> {
-    let paid = paid.max(now);
-    (paid < now + SECOND).then_some(paid + costs)
-}
-
-fn prefix(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+    /// Whether one more packet of a source is let in.
+    pub(super) fn admits(&mut self, source: SocketAddr, now: Instant) -> Admission {
+        let (now, source) = (now.saturating_duration_since(self.start), source.ip());
+        let (rate, debt) = &mut self.together;
+        let count = match self.sources.take(now, source) {
+            false => Count::SourceLimited,
+            true if debt.take(*rate, now) => return Admission::In,
+            true => {
+                // A source does not pay for what others have used up.
+                self.sources.give_back(source);
+                Count::Flooded
+            }
+        };
+        let (rate, debt) = &mut self.looks_together;
+        match self.looks.take(now, source) && debt.take(*rate, now) {
+            true => Admission::Look(count),
+            false => Admission::Out(count),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::time::Duration;
 
     use super::*;
 
-    fn from(text: &str) -> SocketAddr {
-        SocketAddr::new(text.parse().unwrap(), 5000)
-    }
+    const STRANGERS: Strangers =
+        Strangers { per_source: 10, together: 1000, looks_per_source: 5, looks: 20, connections: 1 };
 
-    fn admitted(gate: &mut Gate, source: SocketAddr, tries: u32, now: Instant) -> u32 {
-        (0..tries).filter(|_| gate.admits(source, now).is_ok()).count() as u32
-    }
-
-    #[test]
-    fn a_source_may_send_so_many_at_once_and_so_many_each_second() {
-        let mut gate = Gate::new(Strangers { per_source: 10, together: 1000 });
-        let start = gate.start;
-        assert_eq!(admitted(&mut gate, from("192.0.2.1"), 50, start), 10);
-        assert_eq!(gate.admits(from("192.0.2.1"), start), Err(Count::SourceLimited));
-        assert_eq!(admitted(&mut gate, from("192.0.2.2"), 50, start), 10);
-        assert_eq!(admitted(&mut gate, from("192.0.2.1"), 50, start + Duration::from_millis(300)), 3);
-        assert_eq!(admitted(&mut gate, from("192.0.2.1"), 50, start + Duration::from_secs(60)), 10);
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_source() {
-        let mut gate = Gate::new(Strangers { per_source: 10, together: 1000 });
-        let start = gate.start;
-        let each = (1..=20).map(|host| from(&format!("2001:db8::{host:x}")));
-        assert_eq!(each.filter(|source| gate.admits(*source, start).is_ok()).count(), 10);
-        assert!(gate.admits(from("2001:db8:0:1::1"), start).is_ok());
+    fn from(number: u32) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4((0x0a00_0000 + number).into()), 1)
     }
 
     #[test]
     fn all_together_have_a_limit_that_no_number_of_sources_passes() {
-        let mut gate = Gate::new(Strangers { per_source: 10, together: 1000 });
-        let start = gate.start;
-        let many =
-            (0..100_000u32).map(|number| SocketAddr::new(IpAddr::V4((0x0a00_0000 + number).into()), 1));
-        assert_eq!(many.filter(|source| gate.admits(*source, start).is_ok()).count(), 1000);
-        assert_eq!(gate.admits(from("192.0.2.1"), start), Err(Count::Flooded));
-        assert!(gate.admits(from("192.0.2.1"), start + Duration::from_millis(10)).is_ok());
+        let (mut gate, start) = (Gate::new(STRANGERS), Instant::now());
+        let admitted =
+            (0..100_000).filter(|number| gate.admits(from(*number), start) == Admission::In).count();
+        assert_eq!(admitted, 1000);
+        assert_eq!(gate.admits(from(100_001), start), Admission::Out(Count::Flooded));
+        assert_eq!(gate.admits(from(100_001), start + Duration::from_millis(100)), Admission::In);
     }
 
     #[test]
-    fn only_stun_with_its_cookie_and_channels_look_like_turn() {
-        let mut message = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
-        message.resize(20, 7);
-        assert_eq!(look(&message), Look::Message);
-        assert_eq!(look(&message[..19]), Look::Other);
-        message[7] = 0;
-        assert_eq!(look(&message), Look::Other);
-        for first in 0..=255u8 {
-            let expected = if (0x40..=0x7f).contains(&first) { Look::Channel } else { Look::Other };
-            assert_eq!(look(&[first, 0, 0, 0]), expected, "{first}");
-        }
-        assert_eq!(look(&[0x40, 0, 0]), Look::Other);
+    fn what_is_too_much_is_looked_at_so_often_and_then_not_any_more() {
+        let (mut gate, start) = (Gate::new(STRANGERS), Instant::now());
+        let mut of = |number| (0..20).map(|_| gate.admits(from(number), start)).collect::<Vec<_>>();
+        let first = of(1);
+        assert!(first[..10].iter().all(|one| *one == Admission::In));
+        assert!(first[10..15].iter().all(|one| *one == Admission::Look(Count::SourceLimited)));
+        assert!(first[15..].iter().all(|one| *one == Admission::Out(Count::SourceLimited)));
+        let looks: usize =
+            (2..20).map(|n| of(n).iter().filter(|one| matches!(one, Admission::Look(_))).count()).sum();
+        assert_eq!(looks, 15, "all together have twenty");
     }
 }

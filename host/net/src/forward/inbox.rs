@@ -106,7 +106,7 @@ impl Inbox {
                 Ok(count) => return Ok(count == room),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 // Of what was sent before; there are no more of these than datagrams that were sent.
-                Err(error) if patience > 0 && udp::is_about_another(&error) => patience -= 1,
+                Err(error) if patience > 0 && udp::is_complaint(&error) => patience -= 1,
                 Err(error) => return Err(error),
             }
         }

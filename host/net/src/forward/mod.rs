@@ -4,11 +4,15 @@
 //! leave in the same order. With a rule or without, the same packet gives the same bytes and the same mark.
 //!
 //! Headers of what is forwarded (RFC 8656, 14): the mark is the rule's, for this is a classifier and marker; ECN is
-//! copied; time to live and fragmentation are those of a packet of our own, the alternate behaviour there.
+//! copied; time to live and fragmentation are those of a packet of our own, the alternate behaviour there, but for what its
+//! client wants whole.
 
+mod contract;
 mod counts;
 mod gate;
 mod inbox;
+mod ledger;
+mod links;
 mod outbox;
 mod pace;
 mod rule;
@@ -24,25 +28,29 @@ use std::time::{Duration, Instant};
 
 use carillon_wire::ip::{Dscp, Ecn};
 use carillon_wire::sip::Transport;
-use carillon_wire::stun::ChannelData;
+use carillon_wire::stun::{ChannelData, Look, look};
 use mio::{Events, Poll, Token, Waker};
 use rustls::ServerConfig;
 
-use self::gate::{Gate, Look};
+use self::gate::{Admission, Gate};
 use self::inbox::{Head, Inbox, Piece};
+use self::ledger::Towards;
 use self::outbox::{Content, Outbox, Way};
 use self::pace::Pace;
 use self::rule::{Table, Verdict};
-use self::sockets::{Role, SocketId, Sockets, token};
+use self::sockets::{Role, Sockets, token};
 use self::streams::{Came, Streams};
 use crate::bind_error::{BindError, bind_error};
 use crate::lease::Relayed;
-use crate::udp::UdpPort;
+use crate::transports;
+use crate::udp::{Complaint, UdpPort};
 
+pub use self::contract::{Client, LinkId, ListenerId, PortId, Settings, Unknown};
 pub use self::counts::{Count, Counts};
 pub use self::gate::Strangers;
+pub use self::ledger::{Account, Budgets, Passed, Payload, Traffic};
 pub use self::pace::Coalescing;
-pub use self::rule::{Passed, Refused, Rule, RuleId, Traffic};
+pub use self::rule::{Refused, Rule, RuleId};
 
 const WAKER: Token = Token(0);
 const STREAMS: Token = Token(1);
@@ -53,83 +61,10 @@ const FROM_LISTENER: usize = 64;
 const FROM_RELAY: usize = 8;
 /// Calls in one turn of a listener: the more of a flow is there at once, the more of it leaves as one.
 const LISTENER_CALLS: usize = 4;
+/// Complaints of the network that are taken from a relayed address at once; the kernel keeps few more.
+const COMPLAINTS: usize = 16;
 /// What the kernel is asked to queue for a listener, in bytes.
 const KERNEL_BUFFER: usize = 16 * 1024 * 1024;
-
-/// How a forwarder works.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Settings {
-    /// Rules at a time.
-    pub rules: usize,
-    /// Whether datagrams of one flow may come and leave as one (UDP_GRO, UDP_SEGMENT).
-    pub segmentation: bool,
-    /// Whether and when turns are made fewer; `None` never.
-    pub coalescing: Option<Coalescing>,
-    /// What comes from clients that nobody has vouched for.
-    pub strangers: Strangers,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        let (coalescing, strangers) = (Some(Coalescing::default()), Strangers::default());
-        Settings { rules: 100_000, segmentation: true, coalescing, strangers }
-    }
-}
-
-/// A listener of a forwarder.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ListenerId(SocketId);
-
-/// An open relayed address of a forwarder.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PortId(SocketId);
-
-/// A client: where it comes from and where it came to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Client {
-    /// The listener that it came to.
-    pub listener: ListenerId,
-    /// The number of its connection, never used twice; 0 for one that sends datagrams.
-    pub connection: u64,
-    /// The address of ours that it sends to.
-    pub local: SocketAddr,
-    /// Its address.
-    pub remote: SocketAddr,
-}
-
-/// A packet that no rule is for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Unknown {
-    /// Of a client: by its first bytes a message of STUN or ChannelData, not looked into.
-    FromClient {
-        /// Who sent it.
-        client: Client,
-        /// The datagram, or one frame of a stream.
-        bytes: Vec<u8>,
-        /// The mark that it came with; 0 of a stream, where nobody can know.
-        mark: Dscp,
-        /// Its ECN bits.
-        ecn: Ecn,
-    },
-    /// The connection of a client has ended; of one that sends datagrams nobody knows.
-    Ended {
-        /// Whose it was.
-        client: Client,
-    },
-    /// Of a peer.
-    FromPeer {
-        /// The relayed address that it was sent to.
-        port: PortId,
-        /// Who sent it.
-        peer: SocketAddr,
-        /// The datagram.
-        bytes: Vec<u8>,
-        /// The mark that it came with.
-        mark: Dscp,
-        /// Its ECN bits.
-        ecn: Ecn,
-    },
-}
 
 /// Listeners, relayed addresses and rules of one thread.
 pub struct Forwarder {
@@ -145,6 +80,7 @@ pub struct Forwarder {
     pace: Pace,
     inbox: Inbox,
     outbox: Outbox,
+    complaints: VecDeque<(PortId, Complaint)>,
     /// Places of sockets that have something to read; as many of them have their turn.
     ready: VecDeque<u32>,
     turns: usize,
@@ -158,6 +94,8 @@ impl Forwarder {
     pub fn new(settings: Settings) -> io::Result<Forwarder> {
         let (poll, now) = (Poll::new()?, Instant::now());
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let mut table = Table::default();
+        table.ledger.set_budgets(settings.budgets);
         Ok(Forwarder {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -165,12 +103,13 @@ impl Forwarder {
             settings,
             sockets: Sockets::default(),
             streams: None,
-            table: Table::default(),
+            table,
             trusted: HashSet::new(),
             gate: Gate::new(settings.strangers),
             pace: Pace::new(settings.coalescing, now),
             inbox: Inbox::new(),
             outbox: Outbox::new(settings.segmentation),
+            complaints: VecDeque::new(),
             ready: VecDeque::new(),
             turns: 0,
             packets: 0,
@@ -188,7 +127,7 @@ impl Forwarder {
     /// own carries `mark`.
     pub fn listen(&mut self, address: SocketAddr, mark: Dscp) -> Result<ListenerId, BindError> {
         let failed = |error| bind_error(address, Transport::Udp, error);
-        let port = UdpPort::open_to_forward(address, mark, KERNEL_BUFFER).map_err(failed)?;
+        let port = UdpPort::open_to_forward(address, mark, KERNEL_BUFFER, false).map_err(failed)?;
         let registry = self.poll.registry();
         let trains = self.settings.segmentation;
         let id = self.sockets.add(Role::Listener(port), mark, trains, registry);
@@ -205,7 +144,9 @@ impl Forwarder {
     ) -> Result<ListenerId, BindError> {
         let failed = |error| bind_error(address, Transport::Tcp, error);
         if self.streams.is_none() {
-            self.streams = Some(Streams::new(mark, STREAMS, self.poll.registry()).map_err(failed)?);
+            let arrivals = self.settings.strangers.connections;
+            let streams = Streams::new(mark, arrivals, STREAMS, self.poll.registry());
+            self.streams = Some(streams.map_err(failed)?);
         }
         let Some(streams) = &mut self.streams else { return Err(failed(io::ErrorKind::Other.into())) };
         let bound = streams.listen(address, tls)?;
@@ -214,24 +155,39 @@ impl Forwarder {
         Ok(ListenerId(id))
     }
 
+    /// From now on connections over TLS are greeted with this; those that are up stay as they are.
+    pub fn reload_tls(&mut self, tls: &Arc<ServerConfig>) {
+        self.streams.iter_mut().for_each(|streams| streams.reload_tls(tls));
+    }
+
     /// Where a listener is bound; `None` if it is closed.
     pub fn listener(&self, listener: ListenerId) -> Option<SocketAddr> {
         listener.local(&self.sockets)
-    }
-
-    /// Closes a listener; rules of its clients are taken away.
-    pub fn close_listener(&mut self, listener: ListenerId) -> bool {
-        self.flush();
-        self.table.remove_where(|rule| rule.client.listener == listener);
-        self.trusted.retain(|client| client.listener != listener);
-        self.sockets.remove(listener.0)
     }
 
     /// Takes in a relayed address.
     pub fn open(&mut self, relayed: Relayed) -> io::Result<PortId> {
         let registry = self.poll.registry();
         let (mark, trains) = (relayed.mark(), self.settings.segmentation);
-        self.sockets.add(Role::Relay(relayed), mark, trains, registry).map(PortId)
+        let is_v4 = relayed.port().local().is_ipv4();
+        let port = self.sockets.add(Role::Relay(relayed), mark, trains, registry).map(PortId)?;
+        self.table.ledger.open(port, is_v4);
+        Ok(port)
+    }
+
+    /// From now on this account pays for a relayed address, together with others.
+    pub fn charge_to(&mut self, port: PortId, account: Account) {
+        self.table.ledger.charge_to(port, account);
+    }
+
+    /// What may pass from now on.
+    pub fn set_budgets(&mut self, budgets: Budgets) {
+        self.table.ledger.set_budgets(budgets);
+    }
+
+    /// What has passed each relayed address since this was last asked; those that carried nothing are not there.
+    pub fn news(&mut self) -> Vec<(PortId, Traffic)> {
+        self.table.ledger.news()
     }
 
     /// The address of a relayed address; `None` if it is closed.
@@ -239,11 +195,13 @@ impl Forwarder {
         port.local(&self.sockets)
     }
 
-    /// Closes a relayed address and gives its port back; its rules are taken away. False if it is closed already.
-    pub fn close(&mut self, port: PortId) -> bool {
+    /// Closes a relayed address and gives its port back; its rules are taken away. Says what has passed it since that was
+    /// last told; `None` if it is closed already.
+    pub fn close(&mut self, port: PortId) -> Option<Traffic> {
         self.flush();
-        self.table.forget(port);
-        self.sockets.remove(port.0)
+        self.streams.iter_mut().for_each(|streams| streams.close_relayed(port));
+        let traffic = self.table.forget(port);
+        self.sockets.remove(port.0).then_some(traffic)
     }
 
     /// Forwards by this rule from the next packet on. It takes the place of the rule of the same name, if there is one.
@@ -255,14 +213,9 @@ impl Forwarder {
         self.table.install(id, rule, self.settings.rules)
     }
 
-    /// Forwards no longer by this rule; says what has passed by it.
-    pub fn remove(&mut self, id: RuleId) -> Option<Traffic> {
+    /// Forwards no longer by this rule; false if there is none.
+    pub fn remove(&mut self, id: RuleId) -> bool {
         self.table.remove(id)
-    }
-
-    /// What has passed by this rule.
-    pub fn traffic(&self, id: RuleId) -> Option<Traffic> {
-        self.table.traffic(id)
     }
 
     /// How many rules there are.
@@ -285,9 +238,29 @@ impl Forwarder {
         }
     }
 
-    /// The opposite of [`Forwarder::trust`].
+    /// The opposite of [`Forwarder::trust`]: a connection that is not trusted again soon ends.
     pub fn distrust(&mut self, client: Client) {
+        if let Some(streams) = self.streams.as_mut().filter(|_| client.connection != 0) {
+            streams.distrust(client.connection);
+        }
         self.trusted.remove(&client);
+    }
+
+    /// What has become of a packet that was more than a stranger may send: its sender was here before, or it is dropped. On a
+    /// stream nothing is dropped in silence: it ends.
+    pub fn judge(&mut self, client: Client, excess: Count, is_recognised: bool) {
+        if is_recognised {
+            return self.counts.add(Count::Recognised);
+        }
+        self.counts.add(excess);
+        if client.connection != 0 {
+            self.disconnect(client);
+        }
+    }
+
+    /// What happened to connections over TCP and TLS; `None` without such listeners.
+    pub fn connections(&self) -> Option<transports::Counts> {
+        self.streams.as_ref().map(Streams::counts)
     }
 
     /// What happened so far.
@@ -324,6 +297,9 @@ impl Forwarder {
             }
         }
         loop {
+            if let Some((port, complaint)) = self.complaints.pop_front() {
+                return Some(Unknown::Undelivered { port, complaint });
+            }
             while let Some(piece) = self.inbox.next() {
                 if let Some(unknown) = self.forward(piece) {
                     return Some(unknown);
@@ -352,7 +328,8 @@ impl Forwarder {
         true
     }
 
-    /// Sends a datagram to a peer, behind everything that was sent to it before. False if the port is closed.
+    /// Sends a datagram to a peer, behind everything that was sent to it before. False if the port is closed, or its budget
+    /// spent.
     pub fn send_to_peer(
         &mut self,
         port: PortId,
@@ -361,11 +338,36 @@ impl Forwarder {
         mark: Dscp,
         ecn: Ecn,
     ) -> bool {
-        if self.sockets.get(port.0).is_none() {
-            return false;
+        self.send_from(port, Way::from(port.0.place, peer, mark.traffic_byte(ecn)), bytes, mark)
+    }
+
+    /// The same for a datagram that nobody may cut (DF; RFC 8656, 14): where it does not fit, that comes back as a complaint.
+    pub fn send_whole_to_peer(
+        &mut self,
+        port: PortId,
+        peer: SocketAddr,
+        bytes: &[u8],
+        mark: Dscp,
+        ecn: Ecn,
+    ) -> bool {
+        let way = Way { whole: true, ..Way::from(port.0.place, peer, mark.traffic_byte(ecn)) };
+        self.send_from(port, way, bytes, mark)
+    }
+
+    /// Sends a client what a peer has sent to this port, whose payload is charged to it. False if it was dropped.
+    pub fn relay_to_client(
+        &mut self,
+        (port, payload): (PortId, Payload),
+        client: Client,
+        bytes: &[u8],
+        mark: Dscp,
+        ecn: Ecn,
+    ) -> bool {
+        if self.table.ledger.charge(port, Towards::Client, mark, payload, self.now) {
+            return self.send_to_client(client, bytes, mark, ecn);
         }
-        self.send(Way { place: port.0.place, to: peer, from: None, traffic: mark.traffic_byte(ecn) }, bytes);
-        true
+        self.counts.add(Count::OverBudget);
+        false
     }
 
     /// Sends what waits; [`Forwarder::poll`] and the end of [`Forwarder::next_unknown`] do so too.
@@ -374,6 +376,18 @@ impl Forwarder {
         if let Some(streams) = &mut self.streams {
             streams.flush();
         }
+    }
+
+    fn send_from(&mut self, port: PortId, way: Way, bytes: &[u8], mark: Dscp) -> bool {
+        if self.sockets.get(port.0).is_none() {
+            return false;
+        }
+        if !self.table.ledger.charge(port, Towards::Peer, mark, Payload::of(bytes), self.now) {
+            self.counts.add(Count::OverBudget);
+            return false;
+        }
+        self.send(way, bytes);
+        true
     }
 
     fn send(&mut self, way: Way, bytes: &[u8]) {
@@ -386,7 +400,7 @@ impl Forwarder {
     fn way_to_client(&self, client: Client, traffic: u8) -> Option<Way> {
         let any = self.sockets.get(client.listener.0)?.role.local().ip().is_unspecified();
         let from = any.then_some(client.local.ip());
-        Some(Way { place: client.listener.0.place, to: client.remote, from, traffic })
+        Some(Way { from, ..Way::from(client.listener.0.place, client.remote, traffic) })
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
@@ -396,8 +410,9 @@ impl Forwarder {
         }
         for event in self.events.iter().filter(|event| ![WAKER, STREAMS].contains(&event.token())) {
             let place = (event.token().0 - token(0).0) as u32;
-            if let Some(socket) = self.sockets.at_mut(place).filter(|socket| !socket.is_ready) {
-                socket.is_ready = true;
+            let Some(socket) = self.sockets.at_mut(place) else { continue };
+            socket.has_complaints |= event.is_error();
+            if !std::mem::replace(&mut socket.is_ready, true) {
                 self.ready.push_back(place);
             }
         }
@@ -417,8 +432,17 @@ impl Forwarder {
             Role::Listener(port) => {
                 (0..LISTENER_CALLS).all(|_| inbox.receive::<FROM_LISTENER>(id, port).unwrap_or(false))
             }
-            Role::Relay(relayed) => inbox.receive::<FROM_RELAY>(id, relayed.port()).unwrap_or(false),
-            Role::Streams(_) => false,
+            Role::Relay(relayed) => {
+                if std::mem::take(&mut socket.has_complaints) {
+                    let told = std::iter::from_fn(|| relayed.port().complaint()).take(COMPLAINTS);
+                    let mut told: Vec<Complaint> = told.collect();
+                    // What does not fit is refused twice, since the first time might be about another.
+                    told.dedup();
+                    self.complaints.extend(told.into_iter().map(|complaint| (PortId(id), complaint)));
+                }
+                inbox.receive::<FROM_RELAY>(id, relayed.port()).unwrap_or(false)
+            }
+            Role::Streams(_) | Role::RelayStreams(_) => false,
         };
         if socket.is_ready {
             self.ready.push_back(place);
@@ -443,13 +467,13 @@ impl Forwarder {
                 let port = PortId(socket.id);
                 self.of_peer(port, piece)
             }
-            Role::Streams(_) => None,
+            Role::Streams(_) | Role::RelayStreams(_) => None,
         }
     }
 
     fn of_client(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
         let bytes = self.inbox.bytes().get(piece.range.clone())?;
-        match gate::look(bytes) {
+        match look(bytes) {
             Look::Message => self.admit(client, piece),
             Look::Channel => self.channel_data(client, piece),
             Look::Other => self.settled(Count::NotTurn),
@@ -464,7 +488,7 @@ impl Forwarder {
         match self.table.pass_to_peer(client, channel, data, self.now) {
             Verdict::Passes(rule) => {
                 let traffic = rule.to_peer.traffic_byte(Ecn::from_traffic_byte(piece.head.traffic));
-                let way = Way { place: rule.port.0.place, to: rule.peer, from: None, traffic };
+                let way = Way::from(rule.port.0.place, rule.peer, traffic);
                 let start = piece.range.start + CHANNEL_HEADER;
                 self.outbox.push(way, Content::Received(start..start + data.len()));
                 self.settled(Count::ToPeer)
@@ -482,44 +506,56 @@ impl Forwarder {
                 self.trusted.remove(&client);
                 return Some(Unknown::Ended { client });
             }
+            Came::Carried(from, bytes) => {
+                self.packets += 1;
+                return self.carry(from, bytes);
+            }
+            Came::Dialled(link) => return Some(Unknown::Dialled { link }),
+            Came::Arrived(port, peer, link) => return Some(Unknown::Arrived { port, peer, link }),
+            Came::HungUp(link) => return self.ended(link),
         };
         self.packets += 1;
         let ecn = Ecn::NotCapable;
         if let Some(ChannelData { channel, data, .. }) = ChannelData::parse_relayed(&bytes) {
             match self.table.pass_to_peer(client, channel, data, self.now) {
                 Verdict::Passes(rule) => {
-                    self.send_to_peer(rule.port, rule.peer, data, rule.to_peer, ecn);
+                    let traffic = rule.to_peer.traffic_byte(ecn);
+                    self.send(Way::from(rule.port.0.place, rule.peer, traffic), data);
                     return self.settled(Count::ToPeer);
                 }
                 Verdict::OverBudget => return self.settled(Count::OverBudget),
                 Verdict::Unknown => {}
             }
         }
-        if !self.lets_in(client) {
-            return None;
-        }
-        self.counts.add(Count::UnknownFromClient);
-        Some(Unknown::FromClient { client, bytes, mark: Dscp::DEFAULT, ecn })
+        let excess = self.lets_in(client)?;
+        Some(Unknown::FromClient { client, bytes, mark: Dscp::DEFAULT, ecn, excess })
     }
 
-    /// Whether a client may say what no rule is for; if not, it is counted.
-    fn lets_in(&mut self, client: Client) -> bool {
+    /// Whether a client may say what no rule is for, or may be looked at although it is too much. `None`: it is dropped.
+    fn lets_in(&mut self, client: Client) -> Option<Option<Count>> {
         if self.trusted.contains(&client) {
-            return true;
+            self.counts.add(Count::UnknownFromClient);
+            return Some(None);
         }
-        let admitted = self.gate.admits(client.remote, self.now);
-        admitted.map_err(|count| self.counts.add(count)).is_ok()
+        match self.gate.admits(client.remote, self.now) {
+            Admission::In => {
+                self.counts.add(Count::UnknownFromClient);
+                Some(None)
+            }
+            Admission::Look(count) => Some(Some(count)),
+            Admission::Out(count) => {
+                self.judge(client, count, false);
+                None
+            }
+        }
     }
 
     /// Hands over what no rule is for, if its sender may.
     fn admit(&mut self, client: Client, piece: Piece) -> Option<Unknown> {
-        if !self.lets_in(client) {
-            return None;
-        }
-        self.counts.add(Count::UnknownFromClient);
+        let excess = self.lets_in(client)?;
         let bytes = self.inbox.bytes().get(piece.range)?.to_vec();
         let (mark, ecn) = read(piece.head.traffic);
-        Some(Unknown::FromClient { client, bytes, mark, ecn })
+        Some(Unknown::FromClient { client, bytes, mark, ecn, excess })
     }
 
     fn send_over_stream(&mut self, client: Client, frame: Vec<u8>, mark: Dscp) -> bool {
@@ -539,8 +575,9 @@ impl Forwarder {
             Verdict::Passes(rule) if rule.client.connection != 0 => {
                 let mut frame = Vec::with_capacity(CHANNEL_HEADER + bytes.len() + 3);
                 ChannelData::write_stream(rule.channel, bytes, &mut frame);
-                self.send_over_stream(rule.client, frame, rule.to_client);
-                self.settled(Count::ToClient)
+                let is_sent = self.send_over_stream(rule.client, frame, rule.to_client);
+                is_sent.then(|| self.counts.add(Count::ToClient));
+                None
             }
             Verdict::Passes(rule) => {
                 let way = self.way_to_client(rule.client, rule.to_client.traffic_byte(ecn))?;

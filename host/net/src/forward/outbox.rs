@@ -41,6 +41,15 @@ pub(super) struct Way {
     pub(super) from: Option<IpAddr>,
     /// The mark and the ECN bits.
     pub(super) traffic: u8,
+    /// It may not be cut: neither here nor by a router.
+    pub(super) whole: bool,
+}
+
+impl Way {
+    /// From a socket with one address, to be cut where that is needed.
+    pub(super) fn from(place: u32, to: SocketAddr, traffic: u8) -> Way {
+        Way { place, to, from: None, traffic, whole: false }
+    }
 }
 
 /// What a datagram says.
@@ -126,8 +135,11 @@ impl Outbox {
         let mut prepared = Prepared::new(&self.messages, self, received, sockets);
         let mut rest = &self.messages[..];
         while let Some(first) = rest.first() {
-            let (same, others) =
-                rest.split_at(rest.partition_point(|message| message.way.place == first.way.place));
+            let differs = |message: &Message| {
+                (message.way.place, message.way.whole) != (first.way.place, first.way.whole)
+            };
+            let (same, others) = rest.split_at(rest.iter().position(differs).unwrap_or(rest.len()));
+            let count = || same.iter().map(|message| message.count as usize).sum();
             let from = self.messages.len() - rest.len();
             match sockets.at(first.way.place).and_then(|socket| socket.role.port()) {
                 Some(port) => {
@@ -135,11 +147,20 @@ impl Outbox {
                     let retry = |message: &Message, counts: &mut Counts| {
                         self.send_singly(fd, message, received, sockets, counts);
                     };
-                    prepared.send(fd, from, same, retry, counts);
+                    let mut send = || prepared.send(fd, from, same, retry, counts);
+                    let sent = match first.way.whole {
+                        true => udp::kept_whole(port, send),
+                        false => {
+                            send();
+                            Ok(())
+                        }
+                    };
+                    // Where the wish is not understood, what has it does not leave.
+                    if sent.is_err() {
+                        counts.add_many(Count::Unsent, count());
+                    }
                 }
-                None => {
-                    counts.add_many(Count::Unsent, same.iter().map(|message| message.count as usize).sum())
-                }
+                None => counts.add_many(Count::Unsent, count()),
             }
             rest = others;
         }
@@ -269,7 +290,8 @@ impl<'a> Prepared<'a> {
         retry: impl Fn(&Message, &mut Counts),
         counts: &mut Counts,
     ) {
-        let (mut done, mut patience) = (0, PATIENCE);
+        // An error may be a complaint about what was sent before: each message is tried once more, as long as there is patience.
+        let (mut done, mut patience, mut tried) = (0, PATIENCE, None);
         while let Some(message) = messages.get(done) {
             let headers = &mut self.headers[from + done..from + messages.len()];
             let (first, len) = (headers.as_mut_ptr(), headers.len() as u32);
@@ -279,7 +301,9 @@ impl<'a> Prepared<'a> {
             match taken {
                 Ok(taken) => done += taken.max(1) as usize,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if patience > 0 && udp::is_about_another(&error) => patience -= 1,
+                Err(error) if patience > 0 && tried != Some(done) && udp::is_complaint(&error) => {
+                    (patience, tried) = (patience - 1, Some(done));
+                }
                 Err(error) if message.count > 1 && error.kind() != io::ErrorKind::WouldBlock => {
                     retry(message, counts);
                     done += 1;

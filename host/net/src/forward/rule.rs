@@ -4,17 +4,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use carillon_wire::ip::Dscp;
 use carillon_wire::stun;
 
-use super::gate::{self, Look};
+use super::ledger::{Ledger, Payload, Towards, Traffic};
 use super::{Client, PortId};
-
-/// What a flow may send at once after a rest, in time of its budget.
-const BURST: Duration = Duration::from_millis(250);
 
 /// The name of a rule, chosen by whoever decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,31 +32,6 @@ pub struct Rule {
     pub to_peer: Dscp,
     /// The mark of packets to the client.
     pub to_client: Dscp,
-    /// Payload that all rules of this port together may pass in each direction, in bytes per second; a quarter of a
-    /// second of it may come at once. The rule installed last says it for all.
-    pub budget: Option<NonZeroU64>,
-}
-
-/// What has passed in one direction.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Passed {
-    /// Packets that were sent on.
-    pub packets: u64,
-    /// Bytes of their payload, without the header of the channel.
-    pub bytes: u64,
-    /// Those of them that are STUN: connectivity checks and consent (RFC 7675).
-    pub checks: u64,
-    /// Packets that were dropped: over the budget.
-    pub dropped: u64,
-}
-
-/// What has passed by a rule since it was installed.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Traffic {
-    /// From the client to the peer.
-    pub to_peer: Passed,
-    /// From the peer to the client.
-    pub to_client: Passed,
 }
 
 /// Why a rule was not installed.
@@ -81,31 +52,15 @@ pub enum Refused {
 /// All rules.
 #[derive(Default)]
 pub(super) struct Table {
-    rules: Vec<Option<Live>>,
+    rules: Vec<Option<Rule>>,
     free: Vec<usize>,
     by_id: HashMap<RuleId, usize>,
     by_client: HashMap<(Client, u16), usize>,
     by_peer: HashMap<(PortId, SocketAddr), usize>,
-    budgets: HashMap<PortId, Budget>,
-}
-
-/// A rule at work.
-struct Live {
-    id: RuleId,
-    rule: Rule,
-    traffic: Traffic,
-}
-
-/// What the rules of a port may spend in each direction.
-struct Budget {
-    to_peer: Meter,
-    to_client: Meter,
-}
-
-/// What is being spent: the moment at which what has passed would be paid for (GCRA, ITU-T I.371).
-struct Meter {
-    per_second: NonZeroU64,
-    paid: Option<Instant>,
+    /// Those of each port that has some.
+    by_port: HashMap<PortId, Vec<RuleId>>,
+    /// What all packets are charged to, with a rule or without.
+    pub(super) ledger: Ledger,
 }
 
 /// What becomes of a packet.
@@ -125,54 +80,46 @@ impl Table {
         self.by_id.len()
     }
 
-    /// Adds a rule, or puts it in place of that of the same name; then what has passed stays counted.
+    /// Adds a rule, or puts it in place of that of the same name.
     pub(super) fn install(&mut self, id: RuleId, rule: Rule, most: usize) -> Result<(), Refused> {
         let before = self.by_id.get(&id).copied();
         self.check(before, &rule)?;
         let at = match before {
             Some(at) => at,
             None if self.len() >= most => return Err(Refused::Full(most)),
-            None => self.place(Live { id, rule, traffic: Traffic::default() }),
+            None => self.place(rule),
         };
         if let Some(live) = self.rules.get_mut(at).and_then(Option::as_mut) {
-            self.by_client.remove(&(live.rule.client, live.rule.channel));
-            self.by_peer.remove(&(live.rule.port, live.rule.peer));
-            live.rule = rule;
+            self.by_client.remove(&(live.client, live.channel));
+            self.by_peer.remove(&(live.port, live.peer));
+            strike(&mut self.by_port, live.port, id);
+            *live = rule;
         }
         self.by_id.insert(id, at);
         self.by_client.insert((rule.client, rule.channel), at);
         self.by_peer.insert((rule.port, rule.peer), at);
-        self.set_budget(rule.port, rule.budget);
+        self.by_port.entry(rule.port).or_default().push(id);
         Ok(())
     }
 
-    /// Takes a rule away and says what has passed.
-    pub(super) fn remove(&mut self, id: RuleId) -> Option<Traffic> {
-        let at = self.by_id.remove(&id)?;
-        let Live { rule, traffic, .. } = self.rules.get_mut(at)?.take()?;
+    /// Takes a rule away; false if there is none.
+    pub(super) fn remove(&mut self, id: RuleId) -> bool {
+        let at = self.by_id.remove(&id);
+        let live = at.and_then(|at| Some((at, self.rules.get_mut(at)?.take()?)));
+        let Some((at, rule)) = live else { return false };
         self.by_client.remove(&(rule.client, rule.channel));
         self.by_peer.remove(&(rule.port, rule.peer));
+        strike(&mut self.by_port, rule.port, id);
         self.free.push(at);
-        Some(traffic)
+        true
     }
 
-    /// Takes all rules away for which this holds.
-    pub(super) fn remove_where(&mut self, is: impl Fn(&Rule) -> bool) {
-        let live = self.rules.iter().flatten().filter(|live| is(&live.rule));
-        let ids: Vec<RuleId> = live.map(|live| live.id).collect();
-        for id in ids {
+    /// Forgets a port that is closed, with its rules; what has passed it since that was last told.
+    pub(super) fn forget(&mut self, port: PortId) -> Traffic {
+        for id in self.by_port.remove(&port).unwrap_or_default() {
             self.remove(id);
         }
-    }
-
-    /// Forgets a port that is closed, with all its rules.
-    pub(super) fn forget(&mut self, port: PortId) {
-        self.remove_where(|rule| rule.port == port);
-        self.budgets.remove(&port);
-    }
-
-    pub(super) fn traffic(&self, id: RuleId) -> Option<Traffic> {
-        Some(self.rules.get(*self.by_id.get(&id)?)?.as_ref()?.traffic)
+        self.ledger.close(port)
     }
 
     /// What becomes of a packet of a client with this payload.
@@ -184,10 +131,10 @@ impl Table {
         now: Instant,
     ) -> Verdict {
         let at = self.by_client.get(&(client, channel));
-        let live = at.and_then(|at| self.rules.get_mut(*at)?.as_mut());
-        let Some(Live { rule, traffic, .. }) = live else { return Verdict::Unknown };
-        let budget = rule.budget.and_then(|_| self.budgets.get_mut(&rule.port));
-        pass(rule, &mut traffic.to_peer, budget.map(|budget| &mut budget.to_peer), data, now)
+        let rule = at.and_then(|at| self.rules.get(*at)?.as_ref());
+        let Some(rule) = rule else { return Verdict::Unknown };
+        let passes = self.ledger.charge(rule.port, Towards::Peer, rule.to_peer, Payload::of(data), now);
+        if passes { Verdict::Passes(*rule) } else { Verdict::OverBudget }
     }
 
     /// What becomes of a packet of a peer.
@@ -199,10 +146,10 @@ impl Table {
         now: Instant,
     ) -> Verdict {
         let at = self.by_peer.get(&(port, peer));
-        let live = at.and_then(|at| self.rules.get_mut(*at)?.as_mut());
-        let Some(Live { rule, traffic, .. }) = live else { return Verdict::Unknown };
-        let budget = rule.budget.and_then(|_| self.budgets.get_mut(&rule.port));
-        pass(rule, &mut traffic.to_client, budget.map(|budget| &mut budget.to_client), data, now)
+        let rule = at.and_then(|at| self.rules.get(*at)?.as_ref());
+        let Some(rule) = rule else { return Verdict::Unknown };
+        let passes = self.ledger.charge(rule.port, Towards::Client, rule.to_client, Payload::of(data), now);
+        if passes { Verdict::Passes(*rule) } else { Verdict::OverBudget }
     }
 
     /// Whether neither leg is in use by another rule.
@@ -220,50 +167,21 @@ impl Table {
         }
     }
 
-    fn place(&mut self, live: Live) -> usize {
+    fn place(&mut self, rule: Rule) -> usize {
         let at = self.free.pop().unwrap_or(self.rules.len());
         match self.rules.get_mut(at) {
-            Some(place) => *place = Some(live),
-            None => self.rules.push(Some(live)),
+            Some(place) => *place = Some(rule),
+            None => self.rules.push(Some(rule)),
         }
         at
     }
-
-    /// What was spent stays spent if the budget is what it was.
-    fn set_budget(&mut self, port: PortId, budget: Option<NonZeroU64>) {
-        let before = self.budgets.get(&port).map(|budget| budget.to_peer.per_second);
-        match budget {
-            Some(per_second) if before != budget => {
-                let meter = || Meter { per_second, paid: None };
-                self.budgets.insert(port, Budget { to_peer: meter(), to_client: meter() });
-            }
-            Some(_) => {}
-            None => drop(self.budgets.remove(&port)),
-        }
-    }
 }
 
-fn pass(rule: &Rule, passed: &mut Passed, meter: Option<&mut Meter>, data: &[u8], now: Instant) -> Verdict {
-    if meter.is_some_and(|meter| !meter.takes(data.len(), now)) {
-        passed.dropped += 1;
-        return Verdict::OverBudget;
-    }
-    passed.packets += 1;
-    passed.bytes += data.len() as u64;
-    passed.checks += u64::from(gate::look(data) == Look::Message);
-    Verdict::Passes(*rule)
-}
-
-impl Meter {
-    fn takes(&mut self, bytes: usize, now: Instant) -> bool {
-        let paid = self.paid.map_or(now, |paid| paid.max(now));
-        if paid > now + BURST {
-            return false;
-        }
-        // At most 65 535 bytes: no overflow.
-        let costs = Duration::from_nanos(bytes as u64 * 1_000_000_000 / self.per_second);
-        self.paid = Some(paid + costs);
-        true
+fn strike(by_port: &mut HashMap<PortId, Vec<RuleId>>, port: PortId, id: RuleId) {
+    let Some(rules) = by_port.get_mut(&port) else { return };
+    rules.retain(|other| *other != id);
+    if rules.is_empty() {
+        by_port.remove(&port);
     }
 }
 

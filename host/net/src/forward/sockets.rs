@@ -9,7 +9,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use super::{ListenerId, PortId};
-use crate::lease::Relayed;
+use crate::lease::{Relayed, RelayedStreams};
 use crate::syscall;
 use crate::udp::UdpPort;
 
@@ -17,7 +17,7 @@ use crate::udp::UdpPort;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub(super) struct SocketId {
     pub(super) place: u32,
-    round: u32,
+    pub(super) round: u32,
 }
 
 /// An open socket.
@@ -28,6 +28,8 @@ pub(super) struct Socket {
     pub(super) mark: Dscp,
     /// Stands among those that have something to read.
     pub(super) is_ready: bool,
+    /// The kernel has complaints for it.
+    pub(super) has_complaints: bool,
 }
 
 /// What a socket is for.
@@ -38,6 +40,8 @@ pub(super) enum Role {
     Relay(Relayed),
     /// Clients connect to it; the sockets are those of `transports`.
     Streams(SocketAddr),
+    /// Peers connect to it.
+    RelayStreams(RelayedStreams),
 }
 
 /// All sockets.
@@ -66,7 +70,7 @@ impl Sockets {
         }
         let round = self.places.get(place as usize).map_or(0, |(round, _)| *round);
         let id = SocketId { place, round };
-        let socket = Some(Socket { id, role, mark, is_ready: false });
+        let socket = Some(Socket { id, role, mark, is_ready: false, has_complaints: false });
         match self.places.get_mut(place as usize) {
             Some((_, free)) => *free = socket,
             None => self.places.push((0, socket)),
@@ -114,7 +118,7 @@ impl Role {
         match self {
             Role::Listener(port) => Some(port),
             Role::Relay(relayed) => Some(relayed.port()),
-            Role::Streams(_) => None,
+            Role::Streams(_) | Role::RelayStreams(_) => None,
         }
     }
 
@@ -124,6 +128,7 @@ impl Role {
             Role::Listener(port) => port.local(),
             Role::Relay(relayed) => relayed.port().local(),
             Role::Streams(address) => *address,
+            Role::RelayStreams(relayed) => relayed.local(),
         }
     }
 }

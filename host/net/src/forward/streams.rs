@@ -7,17 +7,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{self, Destination, Flow, Transport};
+use carillon_wire::stun::{Look, look};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustls::ServerConfig;
 
-use super::{Client, ListenerId};
+use super::links::{Links, left};
+use super::{Client, LinkId, ListenerId, PortId};
 use crate::bind_error::BindError;
-use crate::transports::{Incoming, Limits, Protocol, Transports};
+use crate::transports::{Counts, Incoming, Limits, Protocol, Transports};
 
 /// Frames that a stranger may send in one turn.
 const OF_STRANGER: u32 = 8;
@@ -30,27 +32,38 @@ pub(super) enum Came {
     Frame(Client, Vec<u8>),
     /// The stream has ended.
     Ended(Client),
+    /// Bytes of one end of a link.
+    Carried(u64, Vec<u8>),
+    /// A peer is reached.
+    Dialled(LinkId),
+    /// A peer has connected to a relayed port.
+    Arrived(PortId, SocketAddr, LinkId),
+    /// One end of a link has ended.
+    HungUp(LinkId),
 }
 
 /// Stream listeners and their connections.
 pub(super) struct Streams {
-    transports: Transports,
+    pub(super) transports: Transports,
+    pub(super) links: Links,
     listeners: BTreeMap<SocketAddr, ListenerId>,
     /// Connections that somebody was told of, with the mark of their sockets.
-    flows: BTreeMap<u64, (Flow, Dscp)>,
+    pub(super) flows: BTreeMap<u64, (Flow, Dscp)>,
     /// Those whose client somebody has vouched for.
     proven: BTreeSet<u64>,
     mark: Dscp,
-    came: VecDeque<Came>,
+    pub(super) came: VecDeque<Came>,
 }
 
 impl Streams {
-    /// Without a listener yet; connections carry `mark` until another is asked for.
-    pub(super) fn new(mark: Dscp, token: Token, registry: &Registry) -> io::Result<Streams> {
-        let transports = Transports::new(mark, limits())?;
+    /// Without a listener yet; connections carry `mark` until another is asked for. `arrivals`: how many a source may open in a
+    /// second.
+    pub(super) fn new(mark: Dscp, arrivals: u32, token: Token, registry: &Registry) -> io::Result<Streams> {
+        let transports = Transports::new(mark, limits(arrivals))?;
         registry.register(&mut SourceFd(&transports.descriptor()), token, Interest::READABLE)?;
         let (listeners, flows, came) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Ok(Streams { transports, listeners, flows, proven: BTreeSet::new(), mark, came })
+        let links = Links::default();
+        Ok(Streams { transports, links, listeners, flows, proven: BTreeSet::new(), mark, came })
     }
 
     /// Listens; with a configuration for TLS.
@@ -63,6 +76,13 @@ impl Streams {
         self.transports.listen(transport, address, tls)
     }
 
+    /// From now on connections over TLS are greeted with this.
+    pub(super) fn reload_tls(&mut self, tls: &Arc<ServerConfig>) {
+        for address in self.listeners.keys() {
+            self.transports.reload_tls(*address, tls.clone());
+        }
+    }
+
     /// The number of a listener that was opened.
     pub(super) fn name(&mut self, address: SocketAddr, id: ListenerId) {
         self.listeners.insert(address, id);
@@ -71,16 +91,21 @@ impl Streams {
     /// Takes what has come. Strangers have nothing to say but requests, and few at once: who says more is cut off, for what
     /// waits here costs memory, and time that datagrams need.
     pub(super) fn receive(&mut self) -> io::Result<()> {
-        let Streams { transports, listeners, flows, proven, mark, came } = self;
+        self.release(Instant::now());
+        let Streams { transports, links, listeners, flows, proven, mark, came } = self;
         let (mut said, mut cut_off) = (BTreeMap::new(), BTreeMap::new());
         transports.poll(Some(Duration::ZERO), &mut |incoming| match incoming {
+            Incoming::Message { flow, bytes } if links.of(flow.id).is_some() => {
+                came.push_back(Came::Carried(flow.id, bytes.to_vec()));
+            }
+            Incoming::Connected { flow, .. } => came.extend(links.of(flow.id).map(Came::Dialled)),
             Incoming::Message { flow, bytes } => {
                 let Some(client) = client(listeners, flow) else { return };
                 flows.entry(flow.id).or_insert((flow, *mark));
                 if !proven.contains(&flow.id) {
                     let frames = said.entry(flow.id).or_insert(0);
                     *frames += 1;
-                    if *frames > OF_STRANGER || !is_message(bytes) {
+                    if *frames > OF_STRANGER || look(bytes) != Look::Message {
                         cut_off.insert(flow.id, flow);
                         return;
                     }
@@ -88,6 +113,7 @@ impl Streams {
                 came.push_back(Came::Frame(client, bytes.to_vec()));
             }
             Incoming::Closed { flow } => {
+                came.extend(links.of(flow.id).map(Came::HungUp));
                 flows.remove(&flow.id);
                 proven.remove(&flow.id);
                 came.extend(client(listeners, flow).map(Came::Ended));
@@ -95,6 +121,7 @@ impl Streams {
             _ => {}
         })?;
         cut_off.into_values().for_each(|flow| transports.close(flow));
+        self.take_arrived();
         Ok(())
     }
 
@@ -118,11 +145,12 @@ impl Streams {
 
     pub(super) fn flush(&mut self) {
         self.transports.flush();
+        self.release(Instant::now());
     }
 
     /// How long nothing has to be done if nothing comes.
     pub(super) fn quiet(&self) -> Option<Duration> {
-        self.transports.quiet()
+        [self.transports.quiet(), left(self.links.next())].into_iter().flatten().min()
     }
 
     /// A client may stay.
@@ -133,6 +161,18 @@ impl Streams {
         }
     }
 
+    /// A client may stay only for as long as a new one.
+    pub(super) fn distrust(&mut self, connection: u64) {
+        if let Some((flow, _)) = self.flows.get(&connection).filter(|_| self.proven.remove(&connection)) {
+            self.transports.distrust(*flow);
+        }
+    }
+
+    /// What happened to connections.
+    pub(super) fn counts(&self) -> Counts {
+        self.transports.counts()
+    }
+
     /// Ends a connection as soon as what waits is sent.
     pub(super) fn close(&mut self, connection: u64) {
         if let Some((flow, _)) = self.flows.get(&connection) {
@@ -141,17 +181,17 @@ impl Streams {
     }
 }
 
-/// Whether these are no ChannelData, which begins with 01 in binary (RFC 8656, 12.4).
-fn is_message(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|first| first >> 6 == 0)
-}
+/// Handshakes of TLS in a turn: media waits for no more signatures than these.
+const HANDSHAKES: usize = 4;
 
 /// Connections of strangers have half a minute for an allocation; those that have one refresh it every ten minutes.
-fn limits() -> Limits {
+fn limits(arrivals: u32) -> Limits {
     Limits {
         protocol: Protocol::Turn,
         message: sip::Limits { head: LONGEST, body: 0 },
         unproven_message: sip::Limits { head: 4096, body: 0 },
+        arrivals_per_source: Some(arrivals),
+        handshakes: HANDSHAKES,
         queue: 256 << 10,
         unproven: Duration::from_secs(30),
         idle: Duration::from_secs(3600),

@@ -1,8 +1,9 @@
 //! Which ports are free, leased, at rest or somebody else's. Opens nothing; the time is an argument.
 //!
-//! Each class walks its range in a shuffled order of its own, round and round, so that a port that comes back is
-//! given out again as late as can be. What a port is used for is known once for all classes: ranges may overlap.
+//! The ports of a range queue up: in a shuffled order at first, and who comes back goes to the end, so that a port is
+//! given out again as late as can be. What a port is used for is known once for all ranges: they may overlap.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use carillon_qos::{PortRange, TrafficClass};
@@ -24,7 +25,15 @@ pub(super) struct Pool {
     uses: Vec<Use>,
     /// In the order of [`TrafficClass::MEDIA`].
     classes: [Class; 4],
+    /// One for each range that some class has.
+    queues: Vec<Queue>,
     random: Random,
+}
+
+/// The ports of a range, by the end of their rest. An entry counts as long as the port's use says the same time.
+struct Queue {
+    range: PortRange,
+    entries: VecDeque<(Duration, u16)>,
 }
 
 #[derive(Clone, Copy)]
@@ -41,10 +50,6 @@ struct Class {
     range: PortRange,
     planned: bool,
     mark: Dscp,
-    /// Every port of the range.
-    order: Vec<u16>,
-    /// Where in `order` the search goes on.
-    next: usize,
     sessions: u32,
     exhausted: u64,
     /// Who holds a blocked port, as of then.
@@ -64,44 +69,44 @@ type Rank = (Duration, bool);
 
 impl Pool {
     pub(super) fn new(policy: &Policy, seed: u64) -> Pool {
-        let mut random = Random(seed);
-        let classes = TrafficClass::MEDIA.map(|class| Class::new(policy.class(class), &mut random));
-        Pool { uses: vec![Use::Free; 1 << 16], classes, random }
+        let classes = TrafficClass::MEDIA.map(|class| Class::new(policy.class(class)));
+        let (uses, queues) = (vec![Use::Free; 1 << 16], Vec::new());
+        let mut pool = Pool { uses, classes, queues, random: Random(seed) };
+        pool.queue_up();
+        pool
     }
 
     /// New ranges and marks for what is leased from now on.
     pub(super) fn set_policy(&mut self, policy: &Policy) {
         for (class, current) in TrafficClass::MEDIA.into_iter().zip(&mut self.classes) {
             let (sessions, exhausted) = (current.sessions, current.exhausted);
-            let renewed = Class::new(policy.class(class), &mut self.random);
-            *current = Class { sessions, exhausted, ..renewed };
+            *current = Class { sessions, exhausted, ..Class::new(policy.class(class)) };
         }
+        self.queue_up();
     }
 
     /// Takes what is asked for from the range of the class. Ports at rest are taken only when there are no others,
     /// the longest at rest first.
     pub(super) fn take(&mut self, now: Duration, class: TrafficClass, shape: Shape) -> Option<Taken> {
-        let at = self.choose(now, class, shape);
+        let rtp = self.choose(now, class, shape);
         let chosen = &mut self.classes[index(class)];
-        let Some(at) = at else {
+        let Some(rtp) = rtp else {
             chosen.exhausted += 1;
             return None;
         };
-        let rtp = chosen.order[at];
-        chosen.next = at + 1;
         chosen.sessions += 1;
         let taken = Taken { rtp, rtcp: (shape == Shape::Pair).then(|| rtp + 1), mark: chosen.mark };
         for port in [Some(rtp), taken.rtcp].into_iter().flatten() {
             self.uses[usize::from(port)] = Use::Leased;
         }
+        self.queues.iter_mut().for_each(|queue| queue.tidy(&self.uses));
         Some(taken)
     }
 
     /// A leased port comes back and rests.
     pub(super) fn give_back(&mut self, now: Duration, port: u16) {
-        let used = &mut self.uses[usize::from(port)];
-        if matches!(used, Use::Leased) {
-            *used = Use::Resting(now + QUARANTINE);
+        if matches!(self.uses[usize::from(port)], Use::Leased) {
+            self.lay_aside(port, now + QUARANTINE, Use::Resting);
         }
     }
 
@@ -118,7 +123,7 @@ impl Pool {
 
     /// A port turned out to be somebody else's: it is not offered for a while.
     pub(super) fn block(&mut self, now: Duration, port: u16) {
-        self.uses[usize::from(port)] = Use::Blocked(now + QUARANTINE);
+        self.lay_aside(port, now + QUARANTINE, Use::Blocked);
     }
 
     /// What is told about a class.
@@ -151,24 +156,50 @@ impl Pool {
         }
     }
 
-    /// The place of the best port in the order of its class.
-    fn choose(&self, now: Duration, class: TrafficClass, shape: Shape) -> Option<usize> {
-        let Class { range, ref order, next, .. } = self.classes[index(class)];
-        let (before, after) = order.split_at(next.min(order.len()));
-        let places = (before.len()..order.len()).chain(0..before.len());
-        let ports = places.zip(after.iter().chain(before));
-        let ranked = ports.filter_map(|(at, port)| Some((self.rank(now, range, *port, shape)?, at)));
-        let (mut best, mut rested): (Option<(Rank, usize)>, usize) = (None, 0);
-        for (rank, at) in ranked {
+    /// Whoever comes last waits longest: the queues stay in order.
+    fn lay_aside(&mut self, port: u16, until: Duration, how: fn(Duration) -> Use) {
+        self.uses[usize::from(port)] = how(until);
+        for queue in self.queues.iter_mut().filter(|queue| queue.range.contains(port)) {
+            queue.entries.push_back((until, port));
+        }
+    }
+
+    /// Makes the queues that the ranges of now need.
+    fn queue_up(&mut self) {
+        self.queues.clear();
+        for range in self.classes.each_ref().map(|class| class.range) {
+            if self.queues.iter().any(|queue| queue.range == range) {
+                continue;
+            }
+            let mut ports: Vec<u16> = (range.start()..=range.end()).collect();
+            self.random.shuffle(&mut ports);
+            let entry = |port: u16| Some((self.uses[usize::from(port)].until()?, port));
+            let mut entries: Vec<_> = ports.into_iter().filter_map(entry).collect();
+            entries.sort_by_key(|(until, _)| *until);
+            self.queues.push(Queue { range, entries: entries.into() });
+        }
+    }
+
+    /// The best port for a class.
+    fn choose(&self, now: Duration, class: TrafficClass, shape: Shape) -> Option<u16> {
+        let range = self.classes[index(class)].range;
+        let queue = self.queues.iter().find(|queue| queue.range == range)?;
+        let (mut best, mut rested): (Option<(Rank, u16)>, usize) = (None, 0);
+        for (until, port) in queue.entries.iter().filter(|entry| is_valid(&self.uses, entry)) {
+            // Those that follow have to rest as long, or longer.
+            if best.is_some_and(|((wait, _), _)| wait < until.saturating_sub(now)) {
+                break;
+            }
+            let Some(rank) = self.rank(now, range, *port, shape) else { continue };
             if best.is_none_or(|(best, _)| rank < best) {
-                best = Some((rank, at));
+                best = Some((rank, *port));
             }
             rested += usize::from(rank.0.is_zero());
             if rank == (Duration::ZERO, false) || rested == ENOUGH {
                 break;
             }
         }
-        best.map(|(_, at)| at)
+        best.map(|(_, port)| port)
     }
 
     /// How well a port would do for RTP; `None` if not at all.
@@ -197,12 +228,37 @@ impl Pool {
 }
 
 impl Class {
-    fn new(ports: ClassPorts, random: &mut Random) -> Class {
+    fn new(ports: ClassPorts) -> Class {
         let range = ports.range.unwrap_or(PortRange::UNRESTRICTED);
         let planned = range != PortRange::UNRESTRICTED;
-        let mut order: Vec<u16> = (range.start()..=range.end()).collect();
-        random.shuffle(&mut order);
-        Class { range, planned, mark: ports.mark, order, next: 0, sessions: 0, exhausted: 0, holder: None }
+        Class { range, planned, mark: ports.mark, sessions: 0, exhausted: 0, holder: None }
+    }
+}
+
+impl Queue {
+    /// Drops entries that count no longer: the first ones, and all once they are the greater part.
+    fn tidy(&mut self, uses: &[Use]) {
+        while self.entries.front().is_some_and(|entry| !is_valid(uses, entry)) {
+            self.entries.pop_front();
+        }
+        if self.entries.len() > 2 * usize::from(self.range.end() - self.range.start()) + 2 {
+            self.entries.retain(|entry| is_valid(uses, entry));
+        }
+    }
+}
+
+fn is_valid(uses: &[Use], (until, port): &(Duration, u16)) -> bool {
+    uses[usize::from(*port)].until() == Some(*until)
+}
+
+impl Use {
+    /// Until when a port ought to rest; `None` while it is leased.
+    fn until(self) -> Option<Duration> {
+        match self {
+            Use::Leased => None,
+            Use::Free => Some(Duration::ZERO),
+            Use::Resting(until) | Use::Blocked(until) => Some(until),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 
 use rustls::Connection as Tls;
+use rustls::pki_types::CertificateDer;
 use socket2::Socket;
 
 use super::outbox::Outbox;
@@ -42,6 +43,14 @@ impl Channel {
         match self {
             Channel::Plain => false,
             Channel::Tls(tls) => tls.is_handshaking(),
+        }
+    }
+
+    /// What the other end has shown to prove itself; it has been found to hold.
+    pub(super) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        match self {
+            Channel::Plain => None,
+            Channel::Tls(tls) => tls.peer_certificates()?.first(),
         }
     }
 

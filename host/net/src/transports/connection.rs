@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use carillon_wire::sip::Flow;
+use rustls::pki_types::CertificateDer;
 use socket2::Socket;
 
 use super::channel::{Channel, Input};
 use super::counts::Count;
-use super::framer::{Framed, Framer, Reading};
+use super::cutter::Cutter;
+use super::framer::{Framed, Reading};
 use super::outbox::{Full, Outbox};
 use super::{Limits, Protocol};
 
@@ -19,6 +21,8 @@ use super::{Limits, Protocol};
 const TURN: usize = 128 << 10;
 /// How long we wait for a peer to end a connection that we have ended, so that it can read our last words.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a peer of a relayed port may take to answer a SYN: a little longer than who asked for it waits (RFC 6062, 5.2).
+const DIAL: Duration = Duration::from_secs(31);
 
 /// A connection.
 pub(super) struct Connection {
@@ -33,19 +37,33 @@ pub(super) struct Connection {
     /// Its flow was shown to the caller, or asked for by it: its end matters.
     pub(super) known: bool,
     pub(super) origin: Origin,
+    /// It keeps its mark when the others get another one.
+    pub(super) own_mark: bool,
+    /// It is not read for now: what comes waits at the other end.
+    pub(super) is_held: bool,
     socket: Socket,
     channel: Channel,
-    framer: Framer,
+    cutter: Cutter,
     outbox: Outbox,
     stage: Stage,
     /// When the stage began, or the message that is not whole.
     since: Instant,
     /// When something was last received.
     heard: Instant,
-    /// When it began.
-    born: Instant,
+    /// Since when nobody has vouched for it.
+    doubted: Instant,
     /// The other end sends no more: read until there is nothing left.
     hung_up: bool,
+    /// That it is up was told.
+    announced: bool,
+}
+
+/// What a connection has to show.
+pub(super) enum Seen<'a> {
+    /// It is up; with the certificate of the other end, if it has shown one.
+    Up(Option<&'a CertificateDer<'static>>),
+    /// What came.
+    Framed(Framed<'a>),
 }
 
 /// Who made it.
@@ -59,7 +77,7 @@ pub(super) enum Origin {
 enum Stage {
     /// The SYN is out.
     Connecting,
-    /// TLS is not agreed on.
+    /// TLS is not agreed on, or a WebSocket not opened.
     Handshaking,
     /// Messages may come and go.
     Open,
@@ -99,27 +117,27 @@ impl Connection {
     pub(super) fn accepted(
         flow: Flow,
         socket: Socket,
-        channel: Channel,
+        (channel, cutter): (Channel, Cutter),
         source: IpAddr,
         now: Instant,
     ) -> Connection {
-        let stage = if channel.is_handshaking() { Stage::Handshaking } else { Stage::Open };
-        let mut connection = Connection::new(flow, socket, channel, Origin::Accepted, stage, now);
+        let opens = channel.is_handshaking() || cutter.is_opening();
+        let mut connection = Connection::new(flow, socket, (channel, cutter), Origin::Accepted, now);
+        connection.stage = if opens { Stage::Handshaking } else { Stage::Open };
         connection.unproven = Some(source);
         connection
     }
 
     /// A connection that we have begun to make.
-    pub(super) fn opened(flow: Flow, socket: Socket, channel: Channel, now: Instant) -> Connection {
-        Connection::new(flow, socket, channel, Origin::Opened, Stage::Connecting, now)
+    pub(super) fn opened(flow: Flow, socket: Socket, layers: (Channel, Cutter), now: Instant) -> Connection {
+        Connection::new(flow, socket, layers, Origin::Opened, now)
     }
 
     fn new(
         flow: Flow,
         socket: Socket,
-        channel: Channel,
+        (channel, cutter): (Channel, Cutter),
         origin: Origin,
-        stage: Stage,
         now: Instant,
     ) -> Connection {
         Connection {
@@ -129,22 +147,33 @@ impl Connection {
             is_trusted: origin == Origin::Opened,
             known: false,
             origin,
+            own_mark: false,
+            is_held: false,
             socket,
             channel,
-            framer: Framer::default(),
+            cutter,
             outbox: Outbox::default(),
-            stage,
+            stage: Stage::Connecting,
             since: now,
             heard: now,
-            born: now,
+            doubted: now,
             hung_up: false,
+            announced: false,
         }
     }
 
-    /// The same connection, whose stream is cut by the rules of this protocol.
-    pub(super) fn speaking(mut self, protocol: Protocol) -> Connection {
-        self.framer = Framer::new(protocol);
-        self
+    /// One that carries what comes, and is not read yet; whoever asked for it hears of its end.
+    pub(super) fn raw(self) -> Connection {
+        Connection { unproven: None, is_trusted: true, known: true, own_mark: true, is_held: true, ..self }
+    }
+
+    /// No messages any more; false if a part of one is there.
+    pub(super) fn carry(&mut self) -> bool {
+        let is_between = self.takes_messages() && self.cutter.held() == 0;
+        if is_between {
+            (self.cutter, self.own_mark) = (Cutter::stream(Protocol::Raw), true);
+        }
+        is_between
     }
 
     /// Bytes that wait to be sent.
@@ -159,6 +188,16 @@ impl Connection {
     /// Whether messages have been, or could be, exchanged.
     pub(super) fn is_established(&self) -> bool {
         !matches!(self.stage, Stage::Connecting | Stage::Handshaking)
+    }
+
+    /// Whether TLS is not agreed on yet.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.stage == Stage::Handshaking && self.channel.is_handshaking()
+    }
+
+    /// Nobody vouches for it any more; it counts against that source.
+    pub(super) fn distrust(&mut self, source: IpAddr, now: Instant) {
+        (self.unproven, self.is_trusted, self.doubted) = (Some(source), false, now);
     }
 
     /// Whether messages may be sent, at once or as soon as it is established.
@@ -178,12 +217,16 @@ impl Connection {
 
     /// Bytes it holds: of a message that is not whole, and of those that wait.
     pub(super) fn buffered(&self) -> usize {
-        self.framer.held() + self.outbox.len()
+        self.cutter.held() + self.outbox.len()
     }
 
     /// Takes a message to send with the next flush.
-    pub(super) fn push(&mut self, message: Vec<u8>, limits: &Limits) -> Result<(), Full> {
-        self.outbox.push(message, limits.queue)
+    pub(super) fn push(&mut self, message: Vec<u8>, limits: &Limits, now: Instant) -> Result<(), Full> {
+        // What is only listened to is not idle.
+        if self.cutter.protocol() == Protocol::Raw {
+            self.heard = now;
+        }
+        self.outbox.push(self.cutter.wrap(message), limits.queue)
     }
 
     /// The other end sends no more: what it sent before is still to be read.
@@ -216,8 +259,12 @@ impl Connection {
         buffers: &mut Buffers,
         limits: &Limits,
         now: Instant,
-        see: &mut impl FnMut(&Flow, Framed<'_>),
+        see: &mut impl FnMut(&Flow, Seen<'_>),
     ) -> Progress {
+        self.announce(see);
+        if self.is_held {
+            return Progress::Waits;
+        }
         let mut turn = 0;
         loop {
             let count = match (&self.socket).read(&mut buffers.received) {
@@ -249,7 +296,8 @@ impl Connection {
         self.hung_up = true;
         match self.stage {
             Stage::Connecting => Progress::Over(Count::ConnectFailed),
-            Stage::Handshaking => Progress::Over(Count::TlsFailed),
+            Stage::Handshaking if self.channel.is_handshaking() => Progress::Over(Count::TlsFailed),
+            Stage::Handshaking => Progress::Over(Count::EndedByPeer),
             Stage::Open => Progress::Ends(Count::EndedByPeer),
             Stage::Ending => Progress::Waits,
             Stage::Lingering => Progress::Over(Count::EndedByPeer),
@@ -263,34 +311,54 @@ impl Connection {
         plain: &mut Vec<u8>,
         limits: &Limits,
         now: Instant,
-        see: &mut impl FnMut(&Flow, Framed<'_>),
+        see: &mut impl FnMut(&Flow, Seen<'_>),
     ) -> Progress {
         if !self.takes_messages() {
             return Progress::Waits;
         }
         let (bytes, input) = self.channel.open(received, plain);
         let Ok(input) = input else { return Progress::Ends(Count::TlsFailed) };
-        let (held, mut whole) = (self.framer.held(), false);
+        self.announce(see);
+        let (held, mut whole, mut room) = (self.cutter.held(), false, Ok(()));
         let largest = if self.unproven.is_some() { limits.unproven_message } else { limits.message };
-        let (flow, known) = (&self.flow, &mut self.known);
-        let reading = self.framer.feed(bytes, largest, &mut |framed| {
+        let (flow, known, outbox) = (&self.flow, &mut self.known, &mut self.outbox);
+        let reading = self.cutter.feed(bytes, largest, &mut |framed| {
             whole = true;
             *known |= matches!(framed, Framed::Message(_) | Framed::Wrong(..));
-            see(flow, framed);
+            match framed {
+                Framed::Reply(bytes) => room = room.and(outbox.push(bytes, limits.queue)),
+                framed => see(flow, Seen::Framed(framed)),
+            }
         });
         self.finish_handshake(now);
-        if self.framer.held() > 0 && (whole || held == 0) {
+        if self.cutter.held() > 0 && (whole || held == 0) {
             self.since = now;
         }
-        match (reading, input) {
-            (Reading::Ended, _) => Progress::Ends(Count::Unframed),
-            (Reading::Goes, Input::Closed) => Progress::Ends(Count::EndedByPeer),
-            (Reading::Goes, Input::Open) => Progress::Waits,
+        match (reading, input, room) {
+            (_, _, Err(Full)) => Progress::Over(Count::QueueFull),
+            (Reading::Ended, ..) => Progress::Ends(Count::Unframed),
+            (Reading::Refused, ..) => Progress::Ends(Count::UpgradeRefused),
+            (Reading::Closed, ..) | (Reading::Goes, Input::Closed, _) => Progress::Ends(Count::EndedByPeer),
+            (Reading::Goes, Input::Open, _) => Progress::Waits,
+        }
+    }
+
+    /// Tells once that it is up, if we made it or if the other end has proven something: before its first message.
+    fn announce(&mut self, see: &mut impl FnMut(&Flow, Seen<'_>)) {
+        if self.announced || self.stage == Stage::Connecting || self.channel.is_handshaking() {
+            return;
+        }
+        self.announced = true;
+        let certificate = self.channel.certificate();
+        if certificate.is_some() || self.origin == Origin::Opened {
+            self.known = true;
+            see(&self.flow, Seen::Up(certificate));
         }
     }
 
     fn finish_handshake(&mut self, now: Instant) {
-        if self.stage == Stage::Handshaking && !self.channel.is_handshaking() {
+        let opens = self.channel.is_handshaking() || self.cutter.is_opening();
+        if self.stage == Stage::Handshaking && !opens {
             (self.stage, self.since) = (Stage::Open, now);
         }
     }
@@ -327,14 +395,18 @@ impl Connection {
     pub(super) fn end(&mut self, now: Instant) {
         if self.takes_messages() {
             (self.stage, self.since) = (Stage::Ending, now);
-            self.framer = Framer::default();
+            // What does not fit is not said.
+            let _ = self.cutter.end().map(|last| self.outbox.push(last, usize::MAX));
         }
     }
 
     /// When it has lasted too long without what must come next, and what that is counted as.
     pub(super) fn deadline(&self, limits: &Limits) -> (Instant, Count) {
-        let unfinished = self.framer.held() > 0 || self.origin == Origin::Accepted && !self.known;
+        let unfinished = self.cutter.held() > 0 || self.origin == Origin::Accepted && !self.known;
         match self.stage {
+            Stage::Connecting if self.cutter.protocol() == Protocol::Raw => {
+                (self.since + DIAL, Count::ConnectFailed)
+            }
             Stage::Connecting if self.origin == Origin::Opened => {
                 (self.since + limits.handshake, Count::ConnectFailed)
             }
@@ -343,7 +415,8 @@ impl Connection {
             }
             Stage::Open => {
                 let message = unfinished.then(|| (self.since + limits.message_time, Count::MessageTimeout));
-                let proof = (!self.is_trusted).then(|| (self.born + limits.unproven, Count::UnprovenTimeout));
+                let proof =
+                    (!self.is_trusted).then(|| (self.doubted + limits.unproven, Count::UnprovenTimeout));
                 let idle = (self.heard + limits.idle, Count::IdleTimeout);
                 message.into_iter().chain(proof).fold(idle, |first, other| first.min(other))
             }

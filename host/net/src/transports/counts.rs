@@ -1,110 +1,60 @@
 //! What happened to connections, counted under stable names.
 
-/// A thing that is counted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Count {
+crate::counted::counted! { pub(super) Happened:
     /// A connection of a peer was taken.
-    Accepted,
+    Accepted => "accepted",
     /// A connection to a peer was made.
-    Opened,
+    Opened => "opened",
     /// A connection was refused: there are as many as allowed.
-    RefusedFull,
+    RefusedFull => "refused_full",
     /// A connection was refused: its source has too many that are not trusted.
-    RefusedSource,
+    RefusedSource => "refused_source",
+    /// A connection was refused: its source has opened too many in the last second.
+    RefusedRate => "refused_rate",
+    /// A step of a handshake of TLS was taken.
+    Handshake => "handshake",
     /// Taking connections paused: the process may not open more files.
-    AcceptPaused,
+    AcceptPaused => "accept_paused",
     /// The peer ended the connection.
-    EndedByPeer,
+    EndedByPeer => "ended_by_peer",
     /// We ended the connection because we were told to.
-    EndedByUs,
+    EndedByUs => "ended_by_us",
     /// The network ended the connection: reset, or unreachable.
-    EndedByNetwork,
+    EndedByNetwork => "ended_by_network",
     /// A connection to a peer could not be made.
-    ConnectFailed,
+    ConnectFailed => "connect_failed",
     /// TLS could not be agreed on, or was broken.
-    TlsFailed,
+    TlsFailed => "tls_failed",
     /// The handshake, or making the connection, took too long.
-    HandshakeTimeout,
+    HandshakeTimeout => "handshake_timeout",
     /// A message, or the first one, took too long.
-    MessageTimeout,
+    MessageTimeout => "message_timeout",
     /// Nobody has vouched for the connection in time.
-    UnprovenTimeout,
+    UnprovenTimeout => "unproven_timeout",
     /// Nothing was received for the longest time allowed.
-    IdleTimeout,
+    IdleTimeout => "idle_timeout",
+    /// A WebSocket was not opened: none for SIP was asked for, or by a page that may not.
+    UpgradeRefused => "upgrade_refused",
     /// What came could not be cut into messages.
-    Unframed,
+    Unframed => "unframed",
     /// The peer did not read: more waited for it than allowed.
-    QueueFull,
+    QueueFull => "queue_full",
     /// All connections together held more than allowed.
-    MemoryFull,
+    MemoryFull => "memory_full",
     /// A ping on a stream was answered.
-    Ping,
+    Ping => "ping",
     /// A binding request (STUN) was answered.
-    Stun,
+    Stun => "stun",
     /// A datagram could not be sent.
-    DatagramUnsent,
+    DatagramUnsent => "datagram_unsent",
     /// There was no flow, socket or certificate for what should be sent.
-    NoRoute,
-}
-
-impl Count {
-    /// All of them.
-    pub const ALL: [Count; 21] = [
-        Count::Accepted,
-        Count::Opened,
-        Count::RefusedFull,
-        Count::RefusedSource,
-        Count::AcceptPaused,
-        Count::EndedByPeer,
-        Count::EndedByUs,
-        Count::EndedByNetwork,
-        Count::ConnectFailed,
-        Count::TlsFailed,
-        Count::HandshakeTimeout,
-        Count::MessageTimeout,
-        Count::UnprovenTimeout,
-        Count::IdleTimeout,
-        Count::Unframed,
-        Count::QueueFull,
-        Count::MemoryFull,
-        Count::Ping,
-        Count::Stun,
-        Count::DatagramUnsent,
-        Count::NoRoute,
-    ];
-
-    /// For metrics: lower case, words joined by `_`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Count::Accepted => "accepted",
-            Count::Opened => "opened",
-            Count::RefusedFull => "refused_full",
-            Count::RefusedSource => "refused_source",
-            Count::AcceptPaused => "accept_paused",
-            Count::EndedByPeer => "ended_by_peer",
-            Count::EndedByUs => "ended_by_us",
-            Count::EndedByNetwork => "ended_by_network",
-            Count::ConnectFailed => "connect_failed",
-            Count::TlsFailed => "tls_failed",
-            Count::HandshakeTimeout => "handshake_timeout",
-            Count::MessageTimeout => "message_timeout",
-            Count::UnprovenTimeout => "unproven_timeout",
-            Count::IdleTimeout => "idle_timeout",
-            Count::Unframed => "unframed",
-            Count::QueueFull => "queue_full",
-            Count::MemoryFull => "memory_full",
-            Count::Ping => "ping",
-            Count::Stun => "stun",
-            Count::DatagramUnsent => "datagram_unsent",
-            Count::NoRoute => "no_route",
-        }
-    }
+    NoRoute => "no_route",
 }
 
 /// How often each thing happened, and what there is now.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
-    happened: [u64; Count::ALL.len()],
+    happened: Happened,
     /// Connections that are open or being made.
     pub connections: usize,
     /// Of these, those accepted that are not trusted yet.
@@ -116,34 +66,15 @@ pub struct Counts {
 impl Counts {
     /// How often it happened.
     pub fn of(&self, count: Count) -> u64 {
-        self.happened.get(count as usize).copied().unwrap_or_default()
+        self.happened.of(count)
     }
 
     /// Everything that is counted, in a fixed order.
     pub fn iter(&self) -> impl Iterator<Item = (Count, u64)> + '_ {
-        Count::ALL.into_iter().map(|count| (count, self.of(count)))
+        self.happened.iter()
     }
 
     pub(super) fn add(&mut self, count: Count) {
-        if let Some(number) = self.happened.get_mut(count as usize) {
-            *number += 1;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_count_has_its_own_place_and_name() {
-        let mut counts = Counts::default();
-        for (place, count) in Count::ALL.into_iter().enumerate() {
-            assert_eq!(count as usize, place);
-            counts.add(count);
-        }
-        assert!(counts.iter().all(|(_, number)| number == 1));
-        let names: std::collections::BTreeSet<_> = Count::ALL.map(Count::name).into();
-        assert_eq!(names.len(), Count::ALL.len());
+        self.happened.add(count);
     }
 }

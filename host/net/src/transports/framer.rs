@@ -19,6 +19,8 @@ pub(super) enum Framed<'a> {
     Wrong(&'a [u8], Answer),
     /// Nothing of the protocol, under the name of its counter; nothing behind it can be read.
     Garbage(&'static str),
+    /// Bytes that answer what has come, as they are.
+    Reply(Vec<u8>),
 }
 
 /// Whether more can be read.
@@ -28,6 +30,10 @@ pub(super) enum Reading {
     Goes,
     /// The stream was given up.
     Ended,
+    /// The other end has said that it sends no more.
+    Closed,
+    /// What was asked for before messages may come is refused.
+    Refused,
 }
 
 /// The part of a message that has come so far.
@@ -58,6 +64,11 @@ impl Default for Awaits {
 impl Framer {
     pub(super) fn new(protocol: Protocol) -> Framer {
         Framer { protocol, ..Framer::default() }
+    }
+
+    /// What it cuts.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Bytes of a message that is not whole.
@@ -91,6 +102,10 @@ impl Framer {
         match self.protocol {
             Protocol::Sip => self.cut_sip(bytes, limits, see),
             Protocol::Turn => self.cut_turn(bytes, limits, see),
+            Protocol::Raw => {
+                see(Framed::Message(bytes));
+                (bytes.len(), Reading::Goes)
+            }
         }
     }
 
@@ -245,6 +260,7 @@ mod tests {
                     Framed::Ping => "ping".to_owned(),
                     Framed::Wrong(_, answer) => format!("{} {}", answer.code, answer.reason),
                     Framed::Garbage(counter) => counter.to_owned(),
+                    Framed::Reply(bytes) => panic!("{bytes:?}"),
                 });
             });
             if reading == Reading::Ended {

@@ -1,4 +1,4 @@
-//! A place where peers connect over TCP or TLS.
+//! A place where peers connect over TCP or TLS, with a WebSocket or without.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +31,10 @@ pub(super) struct Listener {
     pub(super) address: SocketAddr,
     /// For TLS: what new connections are greeted with.
     pub(super) tls: Option<Arc<ServerConfig>>,
+    /// Its mark, and that of its connections, if it is not the one of all.
+    own_mark: Option<Dscp>,
+    /// Peers of a relayed port: told, and not read yet.
+    of_peers: bool,
     socket: Socket,
     paused_until: Option<Instant>,
 }
@@ -41,16 +45,24 @@ impl Listener {
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
         mark: Dscp,
+        own_mark: Option<Dscp>,
     ) -> io::Result<Listener> {
-        if tls.is_some() != (transport == Transport::Tls) {
+        if tls.is_some() != transport.is_secured() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "TLS needs a certificate, and only TLS does",
             ));
         }
-        let socket = socket::listening(address, mark)?;
+        let socket = socket::listening(address, own_mark.unwrap_or(mark))?;
         let address = socket::local(&socket)?;
-        Ok(Listener { transport, address, tls, socket, paused_until: None })
+        Ok(Listener { transport, address, tls, own_mark, of_peers: false, socket, paused_until: None })
+    }
+
+    /// A relayed port. Who comes is unmarked until it is known who that is.
+    pub(super) fn of_peers(socket: Socket) -> io::Result<Listener> {
+        let (address, own_mark) = (socket::local(&socket)?, Some(Dscp::DEFAULT));
+        let (transport, tls, paused_until) = (Transport::Tcp, None, None);
+        Ok(Listener { transport, address, tls, own_mark, of_peers: true, socket, paused_until })
     }
 
     pub(super) fn register(&self, registry: &Registry, id: u64) -> io::Result<()> {
@@ -58,7 +70,7 @@ impl Listener {
     }
 
     pub(super) fn set_mark(&self, mark: Dscp) -> io::Result<()> {
-        mark::apply(&self.socket, mark)
+        mark::apply(&self.socket, self.own_mark.unwrap_or(mark))
     }
 
     pub(super) fn marks(&self) -> io::Result<mark::Marks> {
@@ -79,10 +91,16 @@ impl Listener {
         }
         self.paused_until = None;
         for _ in 0..TURN {
-            match socket::accept(&self.socket, mark) {
+            match socket::accept(&self.socket, self.own_mark.unwrap_or(mark)) {
                 Ok((socket, remote)) => {
                     *next += 1;
-                    self.admit(*next, socket, remote, now, streams);
+                    self.admit(
+                        id,
+                        Flow { transport: self.transport, id: *next, local: self.address, remote },
+                        socket,
+                        now,
+                        streams,
+                    );
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_shortage(&error) => {
@@ -97,13 +115,16 @@ impl Listener {
         streams.wake(id);
     }
 
-    fn admit(&self, id: u64, socket: Socket, remote: SocketAddr, now: Instant, streams: &mut Streams) {
-        if let Err(refusal) = streams.admits(remote) {
+    fn admit(&self, id: u64, flow: Flow, socket: Socket, now: Instant, streams: &mut Streams) {
+        if let Err(refusal) = streams.admits(flow.remote, now) {
             return streams.count(refusal);
         }
         let taken = socket::local(&socket).and_then(|local| {
-            let flow = Flow { transport: self.transport, id, local, remote };
-            streams.accept(flow, socket, self.channel()?, now)
+            let flow = Flow { local, ..flow };
+            if self.of_peers {
+                return streams.accept_raw(id, flow, socket, now);
+            }
+            streams.accept(flow, socket, self.channel()?, self.own_mark.is_some(), now)
         });
         if taken.is_err() {
             streams.count(Count::EndedByNetwork);

@@ -6,13 +6,16 @@
 mod channel;
 mod connection;
 mod counts;
+mod cutter;
 mod datagrams;
 mod framer;
 mod listener;
 mod outbox;
-mod socket;
+mod raw;
+pub(crate) mod socket;
 mod streams;
 mod timers;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +27,7 @@ use std::time::{Duration, Instant};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{self, Answer, Destination, Flow, Transport};
 use mio::{Events, Poll, Token, Waker};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ServerConfig};
 
 use crate::bind_error::{BindError, bind_error};
@@ -48,6 +51,8 @@ pub enum Protocol {
     Sip,
     /// By the header of a message of STUN or of ChannelData; the limit of a message is that of its head.
     Turn,
+    /// Nowhere: what comes is carried as it comes.
+    Raw,
 }
 
 /// What connections may use. A limit that is reached ends or refuses one connection and is counted.
@@ -64,13 +69,18 @@ pub struct Limits {
     /// Connections of one source (see [`sip::source`]) that are not trusted yet: a hundredth of all by default. It is room
     /// for the phones behind one address that all come back after the power did.
     pub unproven_per_source: usize,
+    /// New connections of one source in a second, and as many at once; `None`: as many as come.
+    pub arrivals_per_source: Option<u32>,
+    /// Connections whose handshake of TLS goes on in one poll; others wait for the next. Each costs a signature, and whoever
+    /// has other things to do than to sign needs his turn between them.
+    pub handshakes: usize,
     /// Bytes that may wait for one peer to read them.
     pub queue: usize,
     /// Bytes that all connections may hold together: parts of messages, and what waits to be sent.
     pub buffered: usize,
     /// Of these, bytes that peers that are not proven may hold together: strangers take no room from phones.
     pub unproven_buffered: usize,
-    /// For connecting and the handshake of TLS together.
+    /// For connecting and the handshake of TLS together; as long again for opening a WebSocket.
     pub handshake: Duration,
     /// For a message from its first byte to its last, and for the first message of a connection.
     pub message_time: Duration,
@@ -88,6 +98,8 @@ impl Default for Limits {
             unproven_message: sip::Limits { head: 16 << 10, body: 16 << 10 },
             connections: 100_000,
             unproven_per_source: 1_000,
+            arrivals_per_source: None,
+            handshakes: usize::MAX,
             queue: 2 << 20,
             buffered: 256 << 20,
             unproven_buffered: 32 << 20,
@@ -123,6 +135,14 @@ pub enum Incoming<'a> {
     Garbage {
         /// The counter to increase.
         counter: &'static str,
+    },
+    /// A connection is up that we made, or whose other end has proven something. Comes before its first message.
+    Connected {
+        /// Which.
+        flow: Flow,
+        /// What the other end has shown over TLS; it holds, and for a server that we connected to it is for its name. For whom
+        /// else it is `tls::is_for` tells.
+        certificate: Option<&'a CertificateDer<'static>>,
     },
     /// A connection has ended, whoever ended it.
     Closed {
@@ -165,6 +185,18 @@ pub struct Transports {
     datagrams: Datagrams,
     streams: Streams,
     client_tls: Option<(Arc<ClientConfig>, Option<ServerName<'static>>)>,
+    servers: BTreeMap<SocketAddr, Server>,
+}
+
+/// How one server is connected to, where that differs from the others.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// How TLS is spoken with it.
+    pub tls: Arc<ClientConfig>,
+    /// What its certificate must be for.
+    pub name: ServerName<'static>,
+    /// The mark of what is sent to it, if it is not that of all.
+    pub mark: Option<Dscp>,
 }
 
 impl Transports {
@@ -183,6 +215,7 @@ impl Transports {
             datagrams: Datagrams::new(),
             streams,
             client_tls: None,
+            servers: BTreeMap::new(),
         })
     }
 
@@ -202,10 +235,22 @@ impl Transports {
         let id = self.last + 1;
         let bound = match transport {
             Transport::Udp => self.datagrams.bind(id, address, self.mark, self.poll.registry()),
-            Transport::Tcp | Transport::Tls => self.listen_for_streams(id, transport, address, tls),
+            _ => self.listen_for_streams(id, transport, address, tls, None),
         };
         self.last = id;
         bound
+    }
+
+    /// The same for streams with a mark of their own, which stays when all others get another one.
+    pub fn listen_marked(
+        &mut self,
+        transport: Transport,
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        mark: Dscp,
+    ) -> Result<SocketAddr, BindError> {
+        self.last += 1;
+        self.listen_for_streams(self.last, transport, address, tls, Some(mark))
     }
 
     /// Stops to listen there; connections stay. False if nobody listened.
@@ -221,8 +266,7 @@ impl Transports {
     /// From now on new connections at `address` are greeted with this; those that are open stay. False if nobody
     /// listens there for TLS.
     pub fn reload_tls(&mut self, address: SocketAddr, tls: Arc<ServerConfig>) -> bool {
-        let at =
-            |listener: &&mut Listener| (listener.transport, listener.address) == (Transport::Tls, address);
+        let at = |listener: &&mut Listener| listener.transport.is_secured() && listener.address == address;
         let listener = self.listeners.values_mut().find(at);
         listener.map(|listener| listener.tls = Some(tls)).is_some()
     }
@@ -230,6 +274,16 @@ impl Transports {
     /// How connections to TLS servers are made. A server must prove `name`, or without one its address.
     pub fn set_client_tls(&mut self, config: Arc<ClientConfig>, name: Option<ServerName<'static>>) {
         self.client_tls = Some((config, name));
+    }
+
+    /// How these servers are connected to from now on; all others as [`Transports::set_client_tls`] says.
+    pub fn set_servers(&mut self, servers: BTreeMap<SocketAddr, Server>) {
+        self.servers = servers;
+    }
+
+    /// Pages of these origins, as browsers write them, may open WebSockets from now on. A client that names none is no page.
+    pub fn set_origins(&mut self, origins: &[String]) {
+        self.streams.set_origins(origins.into());
     }
 
     /// Marks every socket anew; an error is the first one.
@@ -349,6 +403,11 @@ impl Transports {
         self.streams.trust(flow.id, Instant::now());
     }
 
+    /// Takes that back: from now on the connection has as long as a new one to be trusted again.
+    pub fn distrust(&mut self, flow: Flow) {
+        self.streams.distrust(flow.id, Instant::now());
+    }
+
     /// Ends a connection as soon as what waits for it is sent.
     pub fn close(&mut self, flow: Flow) {
         self.streams.close(flow.id, Instant::now());
@@ -360,8 +419,9 @@ impl Transports {
         transport: Transport,
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
+        mark: Option<Dscp>,
     ) -> Result<SocketAddr, BindError> {
-        let listener = Listener::bind(transport, address, tls, self.mark)
+        let listener = Listener::bind(transport, address, tls, self.mark, mark)
             .and_then(|listener| listener.register(self.poll.registry(), id).map(|()| listener))
             .map_err(|error| bind_error(address, transport, error))?;
         let bound = listener.address;
@@ -402,17 +462,24 @@ impl Transports {
 
     fn connect(&mut self, transport: Transport, remote: SocketAddr, now: Instant) -> io::Result<u64> {
         let channel = self.client_channel(transport, remote)?;
-        let socket = socket::connecting(remote, self.mark)?;
+        let own_mark = self.servers.get(&remote).and_then(|server| server.mark);
+        let socket = socket::connecting(remote, own_mark.unwrap_or(self.mark))?;
         let local = socket::local(&socket)?;
         self.last += 1;
         let flow = Flow { transport, id: self.last, local, remote };
-        self.streams.open(flow, socket, channel, now)?;
+        self.streams.open(flow, socket, channel, own_mark.is_some(), now)?;
         Ok(self.last)
     }
 
     fn client_channel(&self, transport: Transport, remote: SocketAddr) -> io::Result<Channel> {
-        if transport != Transport::Tls {
-            return Ok(Channel::Plain);
+        match transport {
+            Transport::Tls => {}
+            Transport::Ws | Transport::Wss => return Err(io::Error::other("only clients open WebSockets")),
+            Transport::Udp | Transport::Tcp => return Ok(Channel::Plain),
+        }
+        if let Some(Server { tls, name, .. }) = self.servers.get(&remote) {
+            let tls = ClientConnection::new(tls.clone(), name.clone());
+            return tls.map(Channel::tls).map_err(io::Error::other);
         }
         let Some((config, name)) = &self.client_tls else {
             return Err(io::Error::other("no client configuration for TLS"));

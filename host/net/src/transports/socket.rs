@@ -11,6 +11,8 @@ use crate::mark;
 
 /// Connections that the kernel keeps until they are taken; it may allow fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
+/// The same at a relayed port, where few may come.
+const PEERS: i32 = 32;
 /// A peer that is gone is noticed after about two minutes, and after one if something waits for it.
 const SILENCE: Duration = Duration::from_secs(60);
 const PROBES: (Duration, u32) = (Duration::from_secs(15), 4);
@@ -29,11 +31,30 @@ pub(super) fn listening(address: SocketAddr, mark: Dscp) -> io::Result<Socket> {
 
 /// A socket whose SYN is on its way.
 pub(super) fn connecting(remote: SocketAddr, mark: Dscp) -> io::Result<Socket> {
-    let socket = marked(remote, mark)?;
-    match socket.connect(&remote.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
-        _ => Ok(socket),
+    begin(marked(remote, mark)?, remote)
+}
+
+/// A socket that listens at a relayed port, and leaves room there for connections that leave from it: that takes SO_REUSEPORT of
+/// all, for an address where somebody listens is given to nobody else (socket(7)).
+pub(crate) fn listening_for_peers(address: SocketAddr) -> io::Result<Socket> {
+    let socket = marked(address, Dscp::DEFAULT)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
     }
+    socket.set_reuse_port(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(PEERS)?;
+    Ok(socket)
+}
+
+/// A socket whose SYN is on its way from a relayed port.
+pub(crate) fn connecting_from(local: SocketAddr, remote: SocketAddr, mark: Dscp) -> io::Result<Socket> {
+    let socket = marked(local, mark)?;
+    socket.set_reuse_port(true)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&local.into())?;
+    begin(socket, remote)
 }
 
 /// The next connection of a peer, with its address. Linux hands on the options of the listening socket, but its mark
@@ -55,6 +76,13 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
         IpAddr::V6(_) => address,
+    }
+}
+
+fn begin(socket: Socket, remote: SocketAddr) -> io::Result<Socket> {
+    match socket.connect(&remote.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket),
     }
 }
 

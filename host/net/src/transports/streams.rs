@@ -3,42 +3,56 @@
 //! What becomes of the bytes of one is `connection`'s; who may connect where is the caller's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Flow, Transport, source};
+use carillon_wire::source::{Rate, Sources};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::Socket;
 
 use super::channel::Channel;
-use super::connection::{Buffers, Connection, Origin, Progress};
+use super::connection::{Buffers, Connection, Origin, Progress, Seen};
 use super::counts::{Count, Counts};
+use super::cutter::Cutter;
 use super::framer::Framed;
 use super::timers::Timers;
-use super::{Incoming, Limits};
+use super::websocket::WebSocket;
+use super::{Incoming, Limits, Protocol};
 use crate::mark;
 
 /// Connections, and what is to be done for them.
 pub(super) struct Streams {
     registry: Registry,
     limits: Limits,
+    /// Where pages come from that may open WebSockets.
+    origins: Arc<[String]>,
     connections: BTreeMap<u64, Connection>,
     /// The latest connection with a peer.
     by_remote: BTreeMap<(Transport, SocketAddr), u64>,
     /// Connections of a source that nobody has vouched for.
     unproven: BTreeMap<IpAddr, usize>,
+    /// How often sources have come, if that is limited.
+    arrivals: Option<Sources>,
+    start: Instant,
     /// Bytes that these hold together.
     unproven_buffered: usize,
     timers: Timers,
     /// Sockets that there may be something to read from; edges are told once.
     ready: BTreeSet<u64>,
+    /// Whose handshake went on last.
+    last_handshake: u64,
     /// Connections that there is something to send on.
     unsent: BTreeSet<u64>,
     notices: BTreeSet<Notice>,
+    /// Peers that have come to a listener for them.
+    arrived: Vec<(u64, Flow)>,
     buffers: Buffers,
     counts: Counts,
 }
@@ -54,18 +68,27 @@ impl Streams {
     pub(super) fn new(registry: Registry, limits: Limits) -> Streams {
         Streams {
             registry,
+            arrivals: limits.arrivals_per_source.map(arrivals),
+            start: Instant::now(),
             limits,
+            origins: Arc::new([]),
             connections: BTreeMap::new(),
             by_remote: BTreeMap::new(),
             unproven: BTreeMap::new(),
             unproven_buffered: 0,
             timers: Timers::default(),
             ready: BTreeSet::new(),
+            last_handshake: 0,
             unsent: BTreeSet::new(),
             notices: BTreeSet::new(),
+            arrived: Vec::new(),
             buffers: Buffers::default(),
             counts: Counts::default(),
         }
+    }
+
+    pub(super) fn set_origins(&mut self, origins: Arc<[String]>) {
+        self.origins = origins;
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -92,8 +115,21 @@ impl Streams {
         self.ready.insert(id);
     }
 
-    pub(super) fn take_ready(&mut self) -> BTreeSet<u64> {
-        std::mem::take(&mut self.ready)
+    /// Those that have their turn. Handshakes are few at a time and go around, so that nobody who has many keeps others out.
+    pub(super) fn take_ready(&mut self) -> Vec<u64> {
+        let ready = std::mem::take(&mut self.ready);
+        let (shaking, mut turn): (Vec<u64>, Vec<u64>) =
+            ready.into_iter().partition(|id| self.is_handshaking(*id));
+        let (before, after) = shaking.split_at(shaking.partition_point(|id| *id <= self.last_handshake));
+        for (number, id) in after.iter().chain(before).enumerate() {
+            if number < self.limits.handshakes {
+                self.last_handshake = *id;
+                turn.push(*id);
+            } else {
+                self.ready.insert(*id);
+            }
+        }
+        turn
     }
 
     /// Has `id` among the ready ones then.
@@ -108,11 +144,15 @@ impl Streams {
     }
 
     /// Whether a connection from there may be taken, or else under what its refusal is counted.
-    pub(super) fn admits(&self, remote: SocketAddr) -> Result<(), Count> {
+    pub(super) fn admits(&mut self, remote: SocketAddr, now: Instant) -> Result<(), Count> {
+        let now = now.saturating_duration_since(self.start);
         let of_source = self.unproven.get(&source(remote)).copied().unwrap_or_default();
         match () {
             () if self.connections.len() >= self.limits.connections => Err(Count::RefusedFull),
             () if of_source >= self.limits.unproven_per_source => Err(Count::RefusedSource),
+            () if !self.arrivals.as_mut().is_none_or(|sources| sources.take(now, remote.ip())) => {
+                Err(Count::RefusedRate)
+            }
             () => Ok(()),
         }
     }
@@ -123,15 +163,75 @@ impl Streams {
         flow: Flow,
         socket: Socket,
         channel: Channel,
+        own_mark: bool,
         now: Instant,
     ) -> io::Result<()> {
         let source = source(flow.remote);
         self.register(&socket, flow.id)?;
         self.counts.add(Count::Accepted);
         *self.unproven.entry(source).or_default() += 1;
-        let connection = Connection::accepted(flow, socket, channel, source, now);
-        self.insert(connection.speaking(self.limits.protocol));
+        let cutter = match flow.transport.is_web() {
+            true => Cutter::Web(Box::new(WebSocket::new(self.origins.clone()))),
+            false => Cutter::stream(self.limits.protocol),
+        };
+        let mut connection = Connection::accepted(flow, socket, (channel, cutter), source, now);
+        connection.own_mark = own_mark;
+        self.insert(connection);
         Ok(())
+    }
+
+    /// Takes the connection of a peer with a relayed port; it waits to be read.
+    pub(super) fn accept_raw(
+        &mut self,
+        listener: u64,
+        flow: Flow,
+        socket: Socket,
+        now: Instant,
+    ) -> io::Result<()> {
+        self.register(&socket, flow.id)?;
+        self.counts.add(Count::Accepted);
+        let layers = (Channel::Plain, Cutter::stream(Protocol::Raw));
+        let connection = Connection::accepted(flow, socket, layers, source(flow.remote), now);
+        self.insert(connection.raw());
+        self.arrived.push((listener, flow));
+        Ok(())
+    }
+
+    pub(super) fn take_arrived(&mut self) -> Vec<(u64, Flow)> {
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// Begins to make a connection with a peer of a relayed port.
+    pub(super) fn open_raw(
+        &mut self,
+        flow: Flow,
+        socket: Socket,
+        channel: Channel,
+        now: Instant,
+    ) -> io::Result<()> {
+        self.admits_one_more()?;
+        self.register(&socket, flow.id)?;
+        let layers = (channel, Cutter::stream(Protocol::Raw));
+        self.insert(Connection::opened(flow, socket, layers, now).raw());
+        Ok(())
+    }
+
+    /// No messages any more; false if it is gone, or in the middle of one.
+    pub(super) fn carry(&mut self, id: u64) -> bool {
+        self.connections.get_mut(&id).is_some_and(Connection::carry)
+    }
+
+    /// Whether it is read.
+    pub(super) fn hold(&mut self, id: u64, is_held: bool) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.is_held = is_held;
+        if !is_held {
+            self.ready.insert(id);
+        }
+    }
+
+    pub(super) fn waiting(&self, id: u64) -> usize {
+        self.connections.get(&id).map_or(0, Connection::waiting)
     }
 
     /// Begins to make a connection.
@@ -140,15 +240,28 @@ impl Streams {
         flow: Flow,
         socket: Socket,
         channel: Channel,
+        own_mark: bool,
         now: Instant,
     ) -> io::Result<()> {
-        if self.connections.len() >= self.limits.connections {
-            self.counts.add(Count::RefusedFull);
-            return Err(io::Error::other("as many connections are open as allowed"));
-        }
+        self.admits_one_more()?;
         self.register(&socket, flow.id)?;
-        self.insert(Connection::opened(flow, socket, channel, now).speaking(self.limits.protocol));
+        let cutter = Cutter::stream(self.limits.protocol);
+        let mut connection = Connection::opened(flow, socket, (channel, cutter), now);
+        connection.own_mark = own_mark;
+        self.insert(connection);
         Ok(())
+    }
+
+    fn admits_one_more(&mut self) -> io::Result<()> {
+        if self.connections.len() < self.limits.connections {
+            return Ok(());
+        }
+        self.counts.add(Count::RefusedFull);
+        Err(io::Error::other("as many connections are open as allowed"))
+    }
+
+    fn is_handshaking(&self, id: u64) -> bool {
+        self.connections.get(&id).is_some_and(Connection::is_handshaking)
     }
 
     fn register(&self, socket: &Socket, id: u64) -> io::Result<()> {
@@ -174,7 +287,7 @@ impl Streams {
     pub(super) fn send(&mut self, id: u64, message: Vec<u8>, now: Instant) -> bool {
         let there = self.connections.get(&id).is_some_and(Connection::takes_answers);
         if there {
-            self.serve(id, now, |connection, _, limits| match connection.push(message, limits) {
+            self.serve(id, now, |connection, _, limits| match connection.push(message, limits, now) {
                 Ok(()) => Progress::Waits,
                 Err(_) => Progress::Over(Count::QueueFull),
             });
@@ -201,6 +314,18 @@ impl Streams {
         });
     }
 
+    /// From now on a connection counts against its source again, and has to be trusted again in time.
+    pub(super) fn distrust(&mut self, id: u64, now: Instant) {
+        let Some(connection) = self.connections.get(&id).filter(|connection| connection.is_trusted) else {
+            return;
+        };
+        let source = source(connection.flow.remote);
+        *self.unproven.entry(source).or_default() += 1;
+        self.unproven_buffered += connection.buffered();
+        self.connections.get_mut(&id).into_iter().for_each(|connection| connection.distrust(source, now));
+        self.serve(id, now, |_, _, _| Progress::Waits);
+    }
+
     /// Ends a connection as soon as what waits is sent.
     pub(super) fn close(&mut self, id: u64, now: Instant) {
         self.serve(id, now, |_, _, _| Progress::Ends(Count::EndedByUs));
@@ -224,21 +349,29 @@ impl Streams {
     /// Receives from a connection, for one turn.
     pub(super) fn receive(&mut self, id: u64, now: Instant, handle: &mut impl FnMut(Incoming<'_>)) {
         let mut pings = 0;
+        if self.is_handshaking(id) {
+            self.counts.add(Count::Handshake);
+        }
         self.serve(id, now, |connection, buffers, limits| {
             match connection.check_connected(now) {
                 Ok(true) => {}
                 Ok(false) => return Progress::Waits,
                 Err(_) => return Progress::Over(Count::ConnectFailed),
             }
-            let progress = connection.receive(buffers, limits, now, &mut |flow, framed| match framed {
-                Framed::Message(bytes) => handle(Incoming::Message { flow: *flow, bytes }),
-                Framed::Wrong(bytes, answer) => handle(Incoming::Wrong { flow: *flow, bytes, answer }),
-                Framed::Garbage(counter) => handle(Incoming::Garbage { counter }),
-                Framed::Ping => pings += 1,
+            let progress = connection.receive(buffers, limits, now, &mut |flow, seen| match seen {
+                Seen::Up(certificate) => handle(Incoming::Connected { flow: *flow, certificate }),
+                Seen::Framed(Framed::Message(bytes)) => handle(Incoming::Message { flow: *flow, bytes }),
+                Seen::Framed(Framed::Wrong(bytes, answer)) => {
+                    handle(Incoming::Wrong { flow: *flow, bytes, answer });
+                }
+                Seen::Framed(Framed::Garbage(counter)) => handle(Incoming::Garbage { counter }),
+                Seen::Framed(Framed::Ping) => pings += 1,
+                // The connection has taken it.
+                Seen::Framed(Framed::Reply(_)) => {}
             });
             // Who made the connection pings, and the other end answers (RFC 5626, 3.5.1).
             let answered = connection.origin == Origin::Accepted && pings > 0;
-            match answered.then(|| connection.push(b"\r\n".repeat(pings), limits)) {
+            match answered.then(|| connection.push(b"\r\n".repeat(pings), limits, now)) {
                 Some(Err(_)) => Progress::Over(Count::QueueFull),
                 _ => progress,
             }
@@ -272,10 +405,11 @@ impl Streams {
         }
     }
 
-    /// Marks every connection anew; an error is that of the first one that could not be.
+    /// Marks every connection anew but those with a mark of their own; an error is that of the first one that could not be.
     pub(super) fn set_mark(&self, mark: Dscp) -> io::Result<()> {
         self.connections
             .values()
+            .filter(|connection| !connection.own_mark)
             .map(|connection| mark::apply(connection.socket(), mark))
             .fold(Ok(()), Result::and)
     }
@@ -359,4 +493,8 @@ fn release(unproven: &mut BTreeMap<IpAddr, usize>, source: Option<IpAddr>) {
             unproven.remove(&source);
         }
     }
+}
+
+fn arrivals(per_second: u32) -> Sources {
+    Sources::new(Rate::each_second(per_second), RandomState::new().hash_one(per_second))
 }

@@ -92,7 +92,6 @@ impl Site {
             peer: self.peer.local(),
             to_peer: dscp(46),
             to_client: dscp(34),
-            budget: None,
         }
     }
 
@@ -100,7 +99,13 @@ impl Site {
     pub(crate) fn turn(&mut self) {
         self.forwarder.poll(Some(Duration::from_millis(5))).unwrap();
         while let Some(unknown) = self.forwarder.next_unknown() {
-            self.unknown.push(unknown);
+            match unknown {
+                // Nothing speaks for anybody here.
+                Unknown::FromClient { client, excess: Some(excess), .. } => {
+                    self.forwarder.judge(client, excess, false)
+                }
+                unknown => self.unknown.push(unknown),
+            }
         }
     }
 
@@ -151,7 +156,7 @@ pub(crate) fn mark(port: &UdpPort, mark: u8, ecn: Ecn) {
 
 /// What has arrived, once there are so many.
 pub(crate) fn arrived(port: &UdpPort, number: usize) -> Vec<Seen> {
-    let (mut seen, mut batch, start) = (Vec::new(), Batch::new(2048), Instant::now());
+    let (mut seen, mut batch, start) = (Vec::new(), Batch::new(1 << 16), Instant::now());
     while seen.len() < number {
         assert!(start.elapsed() < LONG, "{} of {number}", seen.len());
         if port.receive(&mut batch).unwrap() == 0 {
@@ -166,5 +171,5 @@ pub(crate) fn arrived(port: &UdpPort, number: usize) -> Vec<Seen> {
 
 /// Nothing more is there.
 pub(crate) fn nothing(port: &UdpPort) {
-    assert_eq!(port.receive(&mut Batch::new(2048)).unwrap(), 0);
+    assert_eq!(port.receive(&mut Batch::new(1 << 16)).unwrap(), 0);
 }

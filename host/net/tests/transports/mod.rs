@@ -33,6 +33,7 @@ pub(crate) struct Seen {
     pub(crate) messages: Vec<(Flow, Vec<u8>)>,
     pub(crate) wrong: Vec<(Flow, u16)>,
     pub(crate) garbage: Vec<&'static str>,
+    pub(crate) connected: Vec<(Flow, Option<rustls::pki_types::CertificateDer<'static>>)>,
     pub(crate) closed: Vec<Flow>,
     pub(crate) failed: Vec<(Transport, SocketAddr)>,
     pub(crate) woken: usize,
@@ -64,6 +65,9 @@ impl Hub {
             Incoming::Message { flow, bytes } => seen.messages.push((flow, bytes.to_vec())),
             Incoming::Wrong { flow, answer, .. } => seen.wrong.push((flow, answer.code)),
             Incoming::Garbage { counter } => seen.garbage.push(counter),
+            Incoming::Connected { flow, certificate } => {
+                seen.connected.push((flow, certificate.cloned()));
+            }
             Incoming::Closed { flow } => seen.closed.push(flow),
             Incoming::Failed { transport, remote } => seen.failed.push((transport, remote)),
             Incoming::Woken => seen.woken += 1,

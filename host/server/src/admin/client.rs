@@ -15,8 +15,11 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::{Imported, UserRow, Wrong};
-use crate::edge::status::{EdgeStatus, PortRow};
+use super::users::NumberBody;
+use super::{CallsAsked, Imported, UserRow, Wrong};
+use crate::documents::UserDocument;
+use crate::edge::Unit;
+use crate::edge::status::{EdgeStatus, PortRow, UnitRow};
 use crate::status::Status;
 use crate::users::NewUser;
 
@@ -120,6 +123,11 @@ impl Client {
         self.call(Method::GET, "/ports", None::<&()>)
     }
 
+    /// Has an Edge restart one of its services; how it is at once after that. `now`: what runs is cut off.
+    pub fn restart_unit(&mut self, unit: Unit, now: bool) -> Result<UnitRow, ClientError> {
+        self.call(Method::POST, &format!("/units/{}/restart?now={now}", unit.word()), None::<&()>)
+    }
+
     /// A credential for the relay of an Edge; of any class without one.
     pub fn credential(
         &mut self,
@@ -135,6 +143,16 @@ impl Client {
     /// What a Front End is doing.
     pub fn status(&mut self) -> Result<Status, ClientError> {
         self.call(Method::GET, "/status", None::<&()>)
+    }
+
+    /// A page of the records of calls, as JSON.
+    pub fn calls(&mut self, asked: &CallsAsked) -> Result<serde_json::Value, ClientError> {
+        self.call(Method::GET, &format!("/calls?{}", query(asked)), None::<&()>)
+    }
+
+    /// What became of calls, as JSON.
+    pub fn calls_summary(&mut self, asked: &CallsAsked) -> Result<serde_json::Value, ClientError> {
+        self.call(Method::GET, &format!("/calls/summary?{}", query(asked)), None::<&()>)
     }
 
     /// At most 1000 users behind that name.
@@ -167,6 +185,23 @@ impl Client {
             Err(ClientError::Refused(404, _)) => Ok(false),
             removed => removed.map(|()| true),
         }
+    }
+
+    /// Gives a user another number, or none.
+    pub fn put_number(&mut self, name: &str, number: Option<String>) -> Result<Imported, ClientError> {
+        let path = format!("/users/{}/number", escaped(name));
+        self.call(Method::PUT, &path, Some(&NumberBody { number }))
+    }
+
+    /// A document of a user.
+    pub fn document<T: UserDocument>(&mut self, name: &str) -> Result<T, ClientError> {
+        self.call(Method::GET, &format!("/users/{}/{}", escaped(name), T::NAME), None::<&()>)
+    }
+
+    /// Puts it in place of what there is.
+    pub fn put_document<T: UserDocument>(&mut self, name: &str, document: &T) -> Result<(), ClientError> {
+        let path = format!("/users/{}/{}", escaped(name), T::NAME);
+        self.call::<T>(Method::PUT, &path, Some(document)).map(drop)
     }
 
     /// The plan that holds.
@@ -258,6 +293,14 @@ fn reasons(bytes: &[u8]) -> Vec<String> {
         Some(errors) => errors.iter().map(|error| error.as_str().unwrap_or_default().to_owned()).collect(),
         None => vec![String::from_utf8_lossy(bytes).into_owned()],
     }
+}
+
+/// What is asked for as a query.
+fn query(asked: &CallsAsked) -> String {
+    let value = serde_json::to_value(asked).unwrap_or_default();
+    let pairs = value.as_object().into_iter().flatten();
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), escaped);
+    pairs.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join("&")
 }
 
 /// As it may stand in a path or query (RFC 3986, 2.1).

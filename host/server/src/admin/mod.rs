@@ -2,8 +2,14 @@
 //!
 //! It runs on a thread of its own and changes nothing itself: it leaves orders at the [`Desk`] and says what came of them.
 
+mod body;
+mod calls;
 mod client;
+mod documents;
+mod door;
 mod edge;
+mod guard;
+mod openapi;
 mod plan;
 mod public;
 mod refusal;
@@ -21,8 +27,9 @@ use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use axum::serve::{IncomingStream, Listener};
 use carillon_net::admin_socket::{AdminSocket, MarkedListener};
 use carillon_net::bind_error::BindError;
@@ -32,12 +39,17 @@ use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 
+pub use calls::{CallsAsked, page_json, summary_json};
 pub use client::{AnyStatus, Client, ClientError, PlanFile, PlanRow, RelayCredential};
 pub use users::{Imported, UserRow, Wrong};
 
+use crate::call_rules::CallRulesFile;
 use crate::config::{Config, EdgeConfig};
-use crate::desk::{Desk, Health, Service};
-use crate::edge::AvEdge;
+use crate::desk::{Desk, Health, Watched};
+use crate::documents::UserDocument;
+use crate::edge::Edge;
+use crate::roles::RoleFile;
+use crate::rosters::RosterFile;
 use crate::turn::Server;
 use refusal::Refusal;
 
@@ -55,6 +67,8 @@ pub enum OpenError {
     Socket(PathBuf, io::Error),
     /// The address for health and metrics can't be had.
     Bind(BindError),
+    /// The address for HTTPS can't be had.
+    Https(BindError),
     /// The kernel refuses a thread.
     Kernel(io::Error),
 }
@@ -71,21 +85,42 @@ pub(crate) struct Doors<'a> {
 /// Opens what the configuration of a Front End says.
 pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Result<Admin, OpenError> {
     let doors = Doors { socket: &config.admin_socket, metrics: config.metrics };
-    open(doors, routes(desk.clone()), server.management.subscribe(), desk)
+    let marks = server.management.subscribe();
+    let https = config.https.map(|listen| {
+        let listener = MarkedListener::listen(listen, *marks.borrow()).map_err(OpenError::Https)?;
+        let greeting = server.greeting.subscribe();
+        let api = config.administration.then(|| routes(desk.clone()));
+        Ok(door::serve(
+            Arc::new(listener),
+            marks.clone(),
+            greeting,
+            config.origins.clone(),
+            api,
+            desk.clone(),
+        ))
+    });
+    let https = https.transpose()?;
+    let beside = async {
+        if let Some(https) = https {
+            https.await
+        }
+    };
+    open(doors, routes(desk.clone()), marks, desk, beside)
 }
 
 /// Opens what the configuration of an Edge says.
-pub(crate) fn of_edge(config: &EdgeConfig, edge: &AvEdge, desk: Desk<AvEdge>) -> Result<Admin, OpenError> {
+pub(crate) fn of_edge(config: &EdgeConfig, edge: &Edge, desk: Desk<Edge>) -> Result<Admin, OpenError> {
     let doors = Doors { socket: &config.admin_socket, metrics: config.metrics };
-    open(doors, edge::routes(desk.clone()), edge.management.subscribe(), desk)
+    open(doors, edge::routes(desk.clone()), edge.management.subscribe(), desk, async {})
 }
 
-/// Opens the socket, and the address of metrics if there is one, whose mark is as `marks` says.
-pub(crate) fn open<S: Service>(
+/// Opens the socket, and the address of metrics if there is one, whose mark is as `marks` says. `beside` runs as long.
+pub(crate) fn open<S: Watched>(
     doors: Doors<'_>,
     routes: Router,
     marks: watch::Receiver<Dscp>,
     desk: Desk<S>,
+    beside: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Admin, OpenError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Kernel)?;
@@ -94,6 +129,7 @@ pub(crate) fn open<S: Service>(
         .map_err(|error| OpenError::Socket(doors.socket.to_owned(), error))?;
     let listen = |address| MarkedListener::listen(address, *marks.borrow()).map(Arc::new);
     let metrics = doors.metrics.map(listen).transpose().map_err(OpenError::Bind)?;
+    tokio::spawn(beside);
     drop(inside);
     let (stop, stopped) = oneshot::channel();
     let http = metrics.clone();
@@ -125,7 +161,7 @@ impl Drop for Admin {
 }
 
 /// Until the end of the service. Neither of the two ends because the other has.
-async fn serve<S: Service>(
+async fn serve<S: Watched>(
     door: Door,
     routes: Router,
     http: Option<Arc<MarkedListener>>,
@@ -146,17 +182,37 @@ async fn serve<S: Service>(
 }
 
 fn routes(desk: Desk) -> Router {
-    Router::new()
-        .route("/status", get(status))
-        .route("/health", get(health::<Server>))
-        .route("/reload", post(reload))
-        .route("/audit", get(audit))
-        .route("/users", get(users::list).post(users::import))
-        .route("/users/{name}", get(users::show).put(users::put).delete(users::remove))
-        .route("/plan", get(plan::show).put(plan::put))
-        .route("/plan/versions", get(plan::versions))
-        .route("/plan/versions/{version}", get(plan::version))
-        .with_state(desk)
+    let all = resources().into_iter();
+    let routes = all.fold(Router::new(), |routes, (path, methods)| routes.route(&path, methods));
+    routes.layer(map_response(refusal::in_json)).with_state(desk)
+}
+
+/// What there is, each with its path; docs/admin/openapi.json describes it.
+fn resources() -> Vec<(String, MethodRouter<Desk>)> {
+    let user = |name: &str| format!("/users/{{name}}{name}");
+    vec![
+        ("/status".to_owned(), get(status)),
+        ("/health".to_owned(), get(health::<Server>)),
+        ("/openapi.json".to_owned(), get(openapi::show)),
+        ("/reload".to_owned(), post(reload)),
+        ("/audit".to_owned(), get(audit)),
+        ("/calls".to_owned(), get(calls::list)),
+        ("/calls/summary".to_owned(), get(calls::summary)),
+        ("/users".to_owned(), get(users::list).post(users::import)),
+        (user(""), get(users::show).put(users::put).delete(users::remove)),
+        (user("/number"), put(users::put_number)),
+        document::<RosterFile>(),
+        document::<CallRulesFile>(),
+        document::<RoleFile>(),
+        ("/plan".to_owned(), get(plan::show).put(plan::put)),
+        ("/plan/versions".to_owned(), get(plan::versions)),
+        ("/plan/versions/{version}".to_owned(), get(plan::version)),
+    ]
+}
+
+/// `/users/{name}/` and the name of a document.
+fn document<T: UserDocument>() -> (String, MethodRouter<Desk>) {
+    (format!("/users/{{name}}/{}", T::NAME), get(documents::show::<T>).put(documents::put::<T>))
 }
 
 async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
@@ -164,11 +220,11 @@ async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
 }
 
 /// 200 while phones are served, or 503 and what is the matter, in full.
-async fn health<S: 'static>(State(desk): State<Desk<S>>) -> Response {
+async fn health<S: Watched>(State(desk): State<Desk<S>>) -> Response {
     let trouble = match trouble(desk.health()) {
         Some(trouble) => Some(trouble),
         // A turn that is stuck answers nothing; by then it may have said why.
-        None => desk.ask(|_| ()).await.err().map(|busy| desk.health().trouble().unwrap_or(busy.to_string())),
+        None => S::beat(&desk).await.err().map(|busy| desk.health().trouble().unwrap_or(busy.to_string())),
     };
     healthy(trouble)
 }
@@ -270,6 +326,7 @@ impl fmt::Display for OpenError {
                 path.display()
             ),
             OpenError::Bind(error) => write!(f, "{error} (metrics.listen)"),
+            OpenError::Https(error) => write!(f, "{error} (https.listen)"),
             OpenError::Kernel(error) => write!(f, "the kernel refuses a thread: {error}"),
         }
     }

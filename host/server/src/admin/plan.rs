@@ -24,7 +24,7 @@ pub(super) async fn put(
     headers: HeaderMap,
     toml: String,
 ) -> Result<Response, Refusal> {
-    let seen = if_match(&headers).ok_or_else(Refusal::unseen)?;
+    let seen = if_match(&headers)?.ok_or_else(Refusal::unseen)?;
     let put = desk.ask(move |server| server.put_plan(&toml, seen, &who)).await?;
     let version = put.map_err(|refused| match refused {
         PlanRefused::Changed(version) => Refusal::changed(version),

@@ -10,43 +10,55 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use carillon_net::admin_socket::MarkedListener;
 use carillon_wire::ip::Dscp;
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
 use super::healthy;
 use super::refusal::Refusal;
-use crate::desk::{Busy, Desk, Service};
+use crate::desk::{Busy, Desk, Watched};
 
 /// How old an answer may be.
 const AGE: Duration = Duration::from_secs(1);
 
 /// Serves until the runtime ends. With another mark, new connections carry it, and those that are open end after what they
 /// are answering.
-pub(super) async fn serve<S: Service>(
+pub(super) async fn serve<S: Watched>(
     listener: Arc<MarkedListener>,
-    mut marks: watch::Receiver<Dscp>,
+    marks: watch::Receiver<Dscp>,
     desk: Desk<S>,
 ) {
     let routes = routes(desk);
-    loop {
-        let accepting = match listener.accepting() {
-            Ok(accepting) => accepting,
-            Err(error) => return tracing::error!("health and metrics have ended: {error}"),
-        };
-        let mut changed = marks.clone();
+    marked(listener, marks, "health and metrics", |accepting, mut changed| {
         let until = async move { drop(changed.changed().await) };
         let serving = axum::serve(accepting, routes.clone()).with_graceful_shutdown(until);
-        tokio::spawn(async move { drop(serving.await) });
+        async move { drop(serving.await) }
+    })
+    .await;
+}
+
+/// Has connections served on tasks of their own until the mark changes; then those that come next carry the new one.
+pub(super) async fn marked<F: Future<Output = ()> + Send + 'static>(
+    listener: Arc<MarkedListener>,
+    mut marks: watch::Receiver<Dscp>,
+    what: &str,
+    mut serve: impl FnMut(TcpListener, watch::Receiver<Dscp>) -> F,
+) {
+    loop {
+        match listener.accepting() {
+            Ok(accepting) => drop(tokio::spawn(serve(accepting, marks.clone()))),
+            Err(error) => return tracing::error!("{what}: taking connections has ended: {error}"),
+        }
         if marks.changed().await.is_err() {
             return;
         }
         let mark = *marks.borrow_and_update();
         if let Err(error) = listener.set_mark(mark) {
-            tracing::error!("health and metrics keep their old mark: {error}");
+            tracing::error!("{what}: the old mark stays: {error}");
         }
     }
 }
 
-fn routes<S: Service>(desk: Desk<S>) -> Router {
+fn routes<S: Watched>(desk: Desk<S>) -> Router {
     let public = Public { desk, beat: Recent::new(AGE), page: Recent::new(AGE) };
     Router::new()
         .route("/health", get(health::<S>))
@@ -62,20 +74,20 @@ struct Public<S> {
 }
 
 /// 200 while phones are served; 503 from the moment on in which they should go elsewhere.
-async fn health<S: Service>(State(public): State<Arc<Public<S>>>) -> Response {
+async fn health<S: Watched>(State(public): State<Arc<Public<S>>>) -> Response {
     let told = public.desk.health();
     let trouble = if told.trouble().is_some() {
-        Some("nothing can be saved; the log says why".to_owned())
+        Some(S::TROUBLE.to_owned())
     } else if told.is_stopping() {
         Some("the server is being stopped".to_owned())
     } else {
-        public.beat.get(public.desk.ask(|_| ())).await.err().map(|busy| busy.to_string())
+        public.beat.get(S::beat(&public.desk)).await.err().map(|busy| busy.to_string())
     };
     healthy(trouble)
 }
 
-async fn metrics<S: Service>(State(public): State<Arc<Public<S>>>) -> Result<Response, Refusal> {
-    let page = public.page.get(public.desk.ask(|server| Service::metrics(server))).await?;
+async fn metrics<S: Watched>(State(public): State<Arc<Public<S>>>) -> Result<Response, Refusal> {
+    let page = public.page.get(S::metrics(&public.desk)).await?;
     Ok(([("content-type", "text/plain; version=0.0.4")], page).into_response())
 }
 

@@ -1,12 +1,16 @@
 //! Why a request was not carried out: a status, and JSON with the reasons.
 
 use axum::Json;
+use axum::body::to_bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use carillon_qos::plan::Problem;
 use serde_json::json;
 
 use crate::desk::Busy;
+
+/// The longest refusal of axum's, in bytes.
+const LONGEST: usize = 64 << 10;
 
 /// An answer that is no.
 #[derive(Debug)]
@@ -38,6 +42,21 @@ impl Refusal {
         Refusal { status: StatusCode::NOT_FOUND, reasons: vec![what.into()], version: None }
     }
 
+    /// It can't be read.
+    pub(super) fn malformed(reason: &str) -> Refusal {
+        Refusal { status: StatusCode::BAD_REQUEST, reasons: vec![reason.to_owned()], version: None }
+    }
+
+    /// Nobody has proven who asks.
+    pub(super) fn unproven(reason: &str) -> Refusal {
+        Refusal { status: StatusCode::UNAUTHORIZED, reasons: vec![reason.to_owned()], version: None }
+    }
+
+    /// Who asks may not.
+    pub(super) fn forbidden(reason: String) -> Refusal {
+        Refusal { status: StatusCode::FORBIDDEN, reasons: vec![reason], version: None }
+    }
+
     /// Somebody else was faster: this version holds now.
     pub(super) fn changed(version: u64) -> Refusal {
         let reasons =
@@ -67,7 +86,10 @@ impl From<Busy> for Refusal {
 
 impl From<carillon_store::Error> for Refusal {
     fn from(error: carillon_store::Error) -> Refusal {
-        Refusal::failed(crate::chain(&error))
+        match &error {
+            carillon_store::Error::NumberTaken { .. } => Refusal::wrong(vec![error.to_string()]),
+            _ => Refusal::failed(crate::chain(&error)),
+        }
     }
 }
 
@@ -81,12 +103,49 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// What axum itself refuses, it refuses in plain text; here every refusal is JSON.
+pub(super) async fn in_json(answer: Response) -> Response {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !plain || !answer.status().is_client_error() {
+        return answer;
+    }
+    let status = answer.status();
+    let text = to_bytes(answer.into_body(), LONGEST).await.unwrap_or_default();
+    let reasons = vec![String::from_utf8_lossy(&text).into_owned()];
+    Refusal { status, reasons, version: None }.into_response()
+}
+
 /// A version as an ETag.
 pub(super) fn etag(version: u64) -> String {
     format!("\"{version}\"")
 }
 
 /// The version in an `If-Match`.
-pub(super) fn if_match(headers: &axum::http::HeaderMap) -> Option<u64> {
-    headers.get(header::IF_MATCH)?.to_str().ok()?.trim().trim_matches('"').parse().ok()
+pub(super) fn if_match(headers: &axum::http::HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let version = number.filter(|number| number.bytes().all(|digit| digit.is_ascii_digit()));
+    match version.and_then(|number| number.parse().ok()) {
+        Some(version) => Ok(Some(version)),
+        // Taken for none it would overwrite what the caller wants to be safe.
+        None => Err(Refusal::malformed("If-Match: a version in quotes is wanted, as GET answers in ETag")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_version_is_not_taken_for_any() {
+        for (text, seen) in
+            [("\"7\"", Some(7)), ("7", None), ("\"\"", None), ("", None), ("\"+7\"", None), ("*", None)]
+        {
+            let headers = [(header::IF_MATCH, text.parse().unwrap())].into_iter().collect();
+            assert_eq!(if_match(&headers).ok(), seen.map(Some), "{text}");
+        }
+        assert_eq!(if_match(&axum::http::HeaderMap::new()).unwrap(), None);
+    }
 }

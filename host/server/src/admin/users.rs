@@ -4,13 +4,16 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use carillon_signaling::User;
 use carillon_store::UserRecord;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::body::{Object, object};
 use super::refusal::{Refusal, etag, if_match};
 use super::{Caller, PAGE, Who};
 use crate::desk::Desk;
-use crate::users::{Digest, NewUser};
+use crate::users::{Digest, NewUser, number_of};
 
 /// A user as lists show it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -19,6 +22,9 @@ pub struct UserRow {
     pub name: String,
     /// The site of the plan.
     pub site: Option<String>,
+    /// The number by which the user is called.
+    #[serde(default)]
+    pub number: Option<String>,
     /// What the user is challenged with, if not what the listener says.
     pub digest: Option<Digest>,
     /// When added, in seconds since the Unix epoch.
@@ -44,6 +50,7 @@ impl UserRow {
         UserRow {
             name: record.user.aor.clone(),
             site: record.user.site.clone(),
+            number: record.user.number.as_ref().map(ToString::to_string),
             digest: record.user.algorithms.map(Digest::from),
             created: super::seconds(record.created),
             version: record.version,
@@ -101,6 +108,7 @@ pub(super) async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> 
 pub(super) struct Body {
     password: String,
     site: Option<String>,
+    number: Option<String>,
     digest: Option<Digest>,
 }
 
@@ -110,10 +118,10 @@ pub(super) async fn put(
     ConnectInfo(Caller(who)): Who,
     Path(name): Path<String>,
     headers: HeaderMap,
-    Json(Body { password, site, digest }): Json<Body>,
+    Object(Body { password, site, number, digest }): Object<Body>,
 ) -> Result<Response, Refusal> {
-    let (seen, only_new) = (if_match(&headers), headers.contains_key(header::IF_NONE_MATCH));
-    let new = NewUser { name, password, site, digest };
+    let (seen, only_new) = (if_match(&headers)?, headers.contains_key(header::IF_NONE_MATCH));
+    let new = NewUser { name, password, site, number, digest };
     let rules = desk.ask(|server| server.estate.rules()).await?;
     let user = rules.user(&new).map_err(|reason| Refusal::wrong(vec![reason]))?;
     let version = desk
@@ -129,6 +137,36 @@ pub(super) async fn put(
     let version = version.first().copied().unwrap_or_default();
     let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [(header::ETAG, etag(version))], Json(Imported::from_versions(&[version]))).into_response())
+}
+
+/// A number, or none.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NumberBody {
+    pub(super) number: Option<String>,
+}
+
+/// Gives a user another number, or none, and leaves the rest as it is.
+pub(super) async fn put_number(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Object(NumberBody { number }): Object<NumberBody>,
+) -> Result<Response, Refusal> {
+    let seen = if_match(&headers)?;
+    let number = number.as_deref().map(number_of).transpose().map_err(|wrong| Refusal::wrong(vec![wrong]))?;
+    let versions = desk.ask(move |server| {
+        let found = server.store.user(&aor(server, &name)?)?;
+        let found = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
+        match seen.is_some_and(|seen| seen != found.version) {
+            true => Err(Refusal::changed(found.version)),
+            false => Ok(server.put_users(vec![User { number, ..found.user }], &who)?),
+        }
+    });
+    let versions = versions.await??;
+    let version = versions.first().copied().unwrap_or_default();
+    Ok(([(header::ETAG, etag(version))], Json(Imported::from_versions(&versions))).into_response())
 }
 
 pub(super) async fn remove(
@@ -173,8 +211,9 @@ pub(super) async fn import(
     State(desk): State<Desk>,
     ConnectInfo(Caller(who)): Who,
     Query(How { check }): Query<How>,
-    Json(new): Json<Vec<NewUser>>,
+    Json(new): Json<Vec<Value>>,
 ) -> Result<Response, Refusal> {
+    let new: Vec<NewUser> = new.into_iter().map(object).collect::<Result<_, _>>()?;
     let rules = desk.ask(|server| server.estate.rules()).await?;
     if check {
         let wrong = rules.check_all(&new).into_iter().map(|(place, reason)| Wrong { place, reason });

@@ -3,12 +3,19 @@
 //! A [`Config`] (of a Front End) and an [`EdgeConfig`] have passed every check; whatever is wrong with a file comes back at once,
 //! with lines. Nothing is opened here but the files that it names.
 
+mod access;
+mod authentication;
+mod calls;
 mod edge;
 mod limits;
+mod listening;
 mod raw;
+mod records;
+mod relays;
 mod resolve;
 mod sample;
 mod settings;
+mod units;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,17 +25,25 @@ use std::time::Duration;
 
 use carillon_qos::Plan;
 use carillon_qos::plan::Problem;
-use carillon_signaling::Algorithms;
+use carillon_signaling::{Algorithms, Handling};
 use carillon_wire::sip::Transport;
 
-pub use edge::{Addresses, EdgeConfig, Relay, RelayUser, Secret};
+pub use access::{AccessConfig, AccessPorts};
+pub use authentication::Authentication;
+pub use calls::Calls;
+pub use edge::{Addresses, EdgeConfig, Relay, RelayUser};
 pub use limits::Limits;
+pub use listening::Listening;
+pub use records::{CallRecordsConfig, Names};
+pub use relays::{Secret, UserRelays};
 pub(crate) use resolve::is_host;
 pub use sample::sample;
-pub use settings::{Kind, Section, ServerRole, Setting, Unset};
+pub use settings::{Kind, Occurs, Section, ServerRole, Setting, Unset};
+pub use units::{InternalTls, Replica, WebConferencing};
 
 /// What a server is told to do, resolved: paths are whole, files are read, values agree.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them, read once")]
 pub enum Configuration {
     /// To be a Front End.
     FrontEnd(Config),
@@ -57,8 +72,26 @@ pub struct Config {
     pub trusted: Vec<PathBuf>,
     /// How long registrations last, in seconds.
     pub registrations: Registrations,
+    /// What becomes of watchers of whom a user has not said anything.
+    pub watchers: Handling,
+    /// How call records are kept.
+    pub records: CallRecordsConfig,
+    /// What dialled numbers mean, and where voicemail is.
+    pub calls: Calls,
     /// What is refused beyond a number.
     pub limits: Limits,
+    /// The relays that users are given.
+    pub relays: Option<UserRelays>,
+    /// The Edge that users outside and other domains come through.
+    pub edge: Option<carillon_signaling::Edge>,
+    /// Where they are given to other clients.
+    pub https: Option<SocketAddr>,
+    /// Whether the admin API is there too, for tokens.
+    pub administration: bool,
+    /// Origins of pages that may ask there (CORS), and open WebSockets.
+    pub origins: Vec<String>,
+    /// Edges that are sent every version of the plan.
+    pub edges: Vec<EdgeTarget>,
     /// The socket of the admin API.
     pub admin_socket: PathBuf,
     /// Where health and metrics are served.
@@ -67,6 +100,15 @@ pub struct Config {
     pub log: Log,
     /// How long a stop waits for running calls.
     pub drain: Duration,
+}
+
+/// An Edge that is sent every version of the plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EdgeTarget {
+    /// Its name, as in its certificate.
+    pub name: String,
+    /// Where its Replica listens.
+    pub address: SocketAddr,
 }
 
 /// The plan of the configuration.
@@ -199,13 +241,13 @@ impl Config {
 
     /// Whether TLS is spoken anywhere.
     pub(crate) fn needs_certificate(&self) -> bool {
-        self.listeners.iter().any(|listener| listener.transport == Transport::Tls)
+        self.https.is_some() || self.listeners.iter().any(|listener| listener.transport.is_secured())
     }
 
     /// This one with what a reload changes; the rest waits for a restart.
     pub(crate) fn reloaded(self, new: Config) -> Config {
-        let Config { name, plan, listeners, certificate, trusted, drain, .. } = new;
-        Config { name, plan, listeners, certificate, trusted, drain, ..self }
+        let Config { name, plan, listeners, certificate, trusted, relays, calls, drain, .. } = new;
+        Config { name, plan, listeners, certificate, trusted, relays, calls, drain, ..self }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.
@@ -215,7 +257,15 @@ impl Config {
             ("realm", self.realm != other.realm),
             ("store", self.store != other.store),
             ("registrations", self.registrations != other.registrations),
+            ("records", self.records != other.records),
             ("limits", self.limits != other.limits),
+            ("replicas", self.edges != other.edges),
+            (
+                "https",
+                (self.https, &self.origins, self.administration)
+                    != (other.https, &other.origins, other.administration),
+            ),
+            ("edge", self.edge != other.edge),
             ("admin.socket", self.admin_socket != other.admin_socket),
             ("metrics.listen", self.metrics != other.metrics),
             ("log", self.log != other.log),

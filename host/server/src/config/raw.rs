@@ -8,7 +8,7 @@ use carillon_qos::plan::{Problem, nearest};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{Kind, Section, ServerRole, Setting, Unset};
+use super::settings::{Kind, Occurs, Section, ServerRole, Setting, Unset};
 
 /// The whole file: the blocks of every section that is there.
 #[derive(Debug, Default)]
@@ -79,9 +79,10 @@ impl Block {
         })
     }
 
-    /// What is wrong at a key of this block.
+    /// What is wrong at a key of this block, or with all of it.
     pub(super) fn problem(&self, line: u32, key: &str, text: impl Into<String>) -> Problem {
-        Problem { line, path: child(&self.path, key), text: text.into() }
+        let path = if key.is_empty() { self.path.clone() } else { child(&self.path, key) };
+        Problem { line, path, text: text.into() }
     }
 
     fn value<T>(&self, key: &str, pick: fn(&Value) -> Option<T>) -> Option<At<T>> {
@@ -131,7 +132,7 @@ impl Reader {
         for section in self.sections {
             let blocks = match root.get(section.name) {
                 _ if section.name.is_empty() => vec![self.block(section, String::new(), 1, root)],
-                None if section.many => Vec::new(),
+                None if section.occurs != Occurs::Once => Vec::new(),
                 None => vec![self.block(section, section.name.to_owned(), 1, &DeTable::new())],
                 Some(value) => self.section(section, self.key_line(root, section.name), value),
             };
@@ -142,12 +143,12 @@ impl Reader {
 
     fn section(&mut self, section: &Section, line: u32, value: &Spanned<DeValue<'_>>) -> Vec<Block> {
         match value.get_ref() {
-            DeValue::Table(table) if !section.many => {
+            DeValue::Table(table) if section.occurs != Occurs::Repeated => {
                 vec![self.block(section, section.name.to_owned(), line, table)]
             }
-            DeValue::Array(items) if section.many => self.items(section, items),
+            DeValue::Array(items) if section.occurs == Occurs::Repeated => self.items(section, items),
             _ => {
-                let brackets = if section.many {
+                let brackets = if section.occurs == Occurs::Repeated {
                     format!("[[{}]]", section.name)
                 } else {
                     format!("[{}]", section.name)

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use carillon_qos::Plan;
 use carillon_qos::plan::{PRESETS, Problem, nearest};
-use carillon_signaling::Algorithms;
+use carillon_signaling::{Algorithms, Handling};
 use carillon_wire::sip::Transport;
 
 use super::raw::{At, Block, Raw};
 use super::{
-    Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Mistake, ReadFile, Refusal,
+    Certificate, Config, ConfiguredPlan, EdgeTarget, Limits, ListenerConfig, Log, Mistake, ReadFile, Refusal,
     Registrations,
 };
 
@@ -71,7 +71,15 @@ impl Resolver<'_> {
         let certificate = self.certificate(&raw.block("tls"));
         let trusted = self.trusted(&raw.block("tls"));
         let registrations = self.registrations(&raw.block("registrations"));
+        let relays = self.user_relays(&raw.block("relay"));
+        let origins = self.origins(&raw.block("https"));
+        let administration = raw.block("https").text("administration").is_some_and(|word| word.value == "on");
+        let gives = administration || relays != Some(None) || speaks_web(&listeners);
+        let https = self.https(&raw.block("https"), gives);
+        let edge = self.own_edge(raw);
         let metrics = self.metrics(&raw.block("metrics"));
+        let edges = self.edges(raw);
+        let calls = self.calls(raw);
         let domains = domains?;
         Some(Config {
             realm: top.text("realm").map(|realm| realm.value).or_else(|| domains.first().cloned())?,
@@ -83,7 +91,16 @@ impl Resolver<'_> {
             certificate: certificate?,
             trusted,
             registrations: registrations?,
+            watchers: watchers(&raw.block("presence"))?,
+            records: self.records(&raw.block("records"), &top)?,
+            calls: calls?,
             limits: limits(&raw.block("limits"))?,
+            relays: relays?,
+            https: https?,
+            administration,
+            origins,
+            edges,
+            edge: edge?,
             admin_socket: self.path(&raw.block("admin"), "socket")?,
             metrics: metrics?,
             log: log(&raw.block("log"))?,
@@ -232,10 +249,30 @@ impl Resolver<'_> {
         }
     }
 
-    fn trusted(&mut self, tls: &Block) -> Vec<PathBuf> {
+    pub(super) fn trusted(&mut self, tls: &Block) -> Vec<PathBuf> {
         let Some(At { value, line }) = tls.texts("trusted") else { return Vec::new() };
         let files = value.into_iter().filter_map(|value| self.readable(tls, "trusted", &At { value, line }));
         files.collect()
+    }
+
+    fn edges(&mut self, raw: &Raw) -> Vec<EdgeTarget> {
+        let mut edges: Vec<EdgeTarget> = Vec::new();
+        for block in raw.blocks("replicas") {
+            let (Some(name), Some(address)) = (block.text("name"), block.text("address")) else { continue };
+            let Ok(place) = address.value.parse() else {
+                let text = format!("{:?} is no ADDRESS:PORT, such as 10.0.0.5:4443", address.value);
+                self.refuse::<()>(block, address.line, "address", text);
+                continue;
+            };
+            if !is_host(&name.value) {
+                self.refuse::<()>(block, name.line, "name", format!("{:?} is no host name", name.value));
+            }
+            if edges.iter().any(|edge| edge.address == place) {
+                self.refuse::<()>(block, address.line, "address", format!("{place} is there twice"));
+            }
+            edges.push(EdgeTarget { name: name.value, address: place });
+        }
+        edges
     }
 
     pub(super) fn readable(&mut self, block: &Block, key: &str, at: &At<String>) -> Option<PathBuf> {
@@ -264,15 +301,17 @@ impl Resolver<'_> {
 
     /// The inner `None` is off.
     pub(super) fn metrics(&mut self, block: &Block) -> Option<Option<SocketAddr>> {
+        self.listen(block, "127.0.0.1:9061")
+    }
+
+    /// Address and port, if they are there.
+    pub(super) fn listen(&mut self, block: &Block, example: &str) -> Option<Option<SocketAddr>> {
         let Some(At { value, line }) = block.text("listen") else { return Some(None) };
         match value.parse() {
             Ok(address) => Some(Some(address)),
-            Err(_) => self.refuse(
-                block,
-                line,
-                "listen",
-                format!("{value:?} is no ADDRESS:PORT, such as 127.0.0.1:9061"),
-            ),
+            Err(_) => {
+                self.refuse(block, line, "listen", format!("{value:?} is no ADDRESS:PORT, such as {example}"))
+            }
         }
     }
 
@@ -293,6 +332,16 @@ impl Resolver<'_> {
 
 pub(super) fn log(block: &Block) -> Option<Log> {
     Some(Log { level: block.text("level")?.value, json: block.text("format")?.value == "json" })
+}
+
+/// Whether pages can sign in.
+fn speaks_web(listeners: &Option<Vec<ListenerConfig>>) -> bool {
+    listeners.iter().flatten().any(|listener| listener.transport.is_web())
+}
+
+fn watchers(block: &Block) -> Option<Handling> {
+    let word = block.text("watchers")?.value;
+    Handling::ALL.into_iter().find(|handling| handling.name() == word)
 }
 
 fn limits(block: &Block) -> Option<Limits> {

@@ -1,6 +1,6 @@
 //! The annotated sample: every setting with its meaning and default, made from the table.
 
-use super::settings::{Section, ServerRole, Setting, Unset};
+use super::settings::{Occurs, Section, ServerRole, Setting, Unset};
 
 const HEAD: &str = "\
 # Carillon's configuration. A line that begins with \"#\" and holds a key shows what holds without it: remove the \"#\"
@@ -20,8 +20,12 @@ pub fn sample(role: ServerRole) -> String {
 fn write_section(section: &Section, out: &mut String) {
     out.push('\n');
     comment(section.help, out);
-    // A list that stands in the sample would replace what holds without it.
-    let (open, close, off) = if section.many { ("[[", "]]", "# ") } else { ("[", "]", "") };
+    // A list that stands in the sample would replace what holds without it, and an optional section be switched on.
+    let (open, close, off) = match section.occurs {
+        Occurs::Once => ("[", "]", ""),
+        Occurs::Optional => ("[", "]", "# "),
+        Occurs::Repeated => ("[[", "]]", "# "),
+    };
     if !section.name.is_empty() {
         out.push_str(&format!("{off}{open}{}{close}\n", section.name));
     }

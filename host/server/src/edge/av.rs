@@ -14,17 +14,19 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use carillon_net::forward::{Forwarder, RuleId, Unknown};
+use carillon_net::forward::{Account, Forwarder, LinkId, Payload, RuleId, Unknown};
 use carillon_net::lease::Shape;
+use carillon_net::udp::Complaint;
 use carillon_qos::TrafficClass;
 use carillon_qos::plan::RolePolicy;
-use carillon_relay::{Event, Flow, NotOpened, Output, PortId, Relay, Request, Rule, Wish};
+use carillon_relay::{Event, Flow, Icmp, NotOpened, Output, PortId, Relay, Request, Rule, Wish, WishId};
 use carillon_wire::ip::{Dscp, Ecn};
 use carillon_wire::stun::Family;
-use tokio::sync::watch;
 
 use super::places::Places;
 use super::start::{Estate, Side};
+use super::translation::Translation;
+use super::unit::Part;
 use crate::clock::Clock;
 use crate::desk::Orders;
 
@@ -38,20 +40,34 @@ pub struct AvEdge {
     pub(crate) places: Places,
     /// Where relay ports are opened: a side for each family.
     pub(crate) sides: Vec<Side>,
+    /// Which of their addresses are known by another one outside.
+    pub(crate) translation: Translation,
     /// What the plan says about an Edge.
     pub(crate) policy: RolePolicy,
     /// What it was told to be.
     pub(crate) estate: Estate,
-    /// The mark of health and metrics, for the thread that serves them.
-    pub(crate) management: watch::Sender<Dscp>,
     pub(crate) clock: Clock,
-    pub(crate) orders: Orders<AvEdge>,
+    pub(super) orders: Orders<dyn Part>,
     pub(crate) counts: Counts,
+    /// Rules that the forwarder had no room for; they are tried again.
+    pub(crate) refused: BTreeMap<carillon_relay::RuleId, Rule>,
+    /// Peers that are being called, with whose port.
+    pub(crate) dials: BTreeMap<LinkId, (WishId, PortId)>,
+    /// Until when nothing is said of ports that can't be had.
+    pub(crate) silent_until: Duration,
+    /// Until when nothing is said of candidates that were asked for.
+    pub(crate) noise_told_until: Duration,
     /// When the core is told next what rules have carried.
     pub(crate) measure_at: Duration,
     /// Set when the service is being stopped: until when running allocations are waited for.
     pub(crate) until: Option<Duration>,
 }
+
+/// How long nothing more is said of ports that can't be had.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long nothing more is said of candidates that were asked for.
+const NOISE: Duration = Duration::from_secs(600);
 
 /// What only this loop can count.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +87,7 @@ pub(crate) struct Passing {
 }
 
 impl AvEdge {
-    /// Turns until the service is stopped and running allocations have ended. An error ends the service too: the sockets
+    /// Turns until it is stopped and running allocations have ended. An error ends it too: the sockets
     /// can't be waited for any more.
     pub fn run(mut self) -> io::Result<()> {
         while !self.is_over() {
@@ -92,8 +108,15 @@ impl AvEdge {
         while let Some(unknown) = self.forwarder.next_unknown() {
             let now = self.clock.now();
             match unknown {
-                Unknown::FromClient { client, bytes, ecn, .. } => {
+                Unknown::FromClient { client, bytes, ecn, excess, .. } => {
                     let Some(flow) = self.places.flow(client) else { continue };
+                    if let Some(excess) = excess {
+                        let is_known = self.relay.recognises(now, client.remote, &bytes);
+                        self.forwarder.judge(client, excess, is_known);
+                        if !is_known {
+                            continue;
+                        }
+                    }
                     self.relay.handle_input(now, flow, &bytes);
                     self.obey(Passing { to_peer: ecn, ..Passing::default() });
                 }
@@ -102,9 +125,20 @@ impl AvEdge {
                     self.relay.handle_request(now, Request::Closed(flow));
                     self.obey(Passing::default());
                 }
+                Unknown::Dialled { link } => self.dialled(link),
+                Unknown::Arrived { port, peer, link } => self.arrived(port, peer, link),
+                Unknown::HungUp { link } => self.hung_up(link),
+                Unknown::Undelivered { port, complaint } => {
+                    let Some(port) = self.places.core_port(port) else { continue };
+                    let Complaint { peer, kind, code, mtu } = complaint;
+                    let icmp = Icmp { kind, code, data: mtu };
+                    let peer = self.translation.told(peer);
+                    self.relay.handle_request(now, Request::Unreachable { port, peer, icmp });
+                    self.obey(Passing::default());
+                }
                 Unknown::FromPeer { port, peer, bytes, ecn, .. } => {
                     let Some(port) = self.places.core_port(port) else { continue };
-                    self.relay.handle_peer_data(now, port, peer, &bytes);
+                    self.relay.handle_peer_data(now, port, self.translation.told(peer), &bytes);
                     self.obey(Passing { to_client: ecn, ..Passing::default() });
                 }
             }
@@ -131,19 +165,28 @@ impl AvEdge {
     pub(crate) fn obey(&mut self, passing: Passing) {
         while let Some(output) = self.relay.poll_output() {
             match output {
-                Output::Transmit { flow, class, bytes } => {
-                    self.send_to_client(flow, class, passing.to_client, &bytes)
+                Output::Transmit { flow, class, bytes } => self.send_to_client(flow, class, &bytes),
+                Output::ToClient { port, flow, class, bytes, payload } => {
+                    let payload = Payload { len: payload.bytes as usize, is_check: payload.checks > 0 };
+                    self.relay_to_client((port, payload), flow, class, passing.to_client, &bytes);
                 }
-                Output::ToPeer { port, peer, class, bytes, .. } => {
-                    let mark = self.mark(class);
+                Output::ToPeer { port, peer, class, dont_fragment, bytes } => {
+                    let send = match dont_fragment {
+                        true => Forwarder::send_whole_to_peer,
+                        false => Forwarder::send_to_peer,
+                    };
+                    let (mark, peer) = (self.mark(class), self.translation.bound(peer));
                     if let Some(port) = self.places.port(port) {
-                        self.forwarder.send_to_peer(port, peer, &bytes, mark, passing.to_peer);
+                        send(&mut self.forwarder, port, peer, &bytes, mark, passing.to_peer);
                     }
                 }
                 Output::Open(wish) => self.open(wish),
                 Output::Close(port) => self.close(port),
                 Output::Install(rule) => self.install(rule),
                 Output::Remove(rule) => self.remove(rule),
+                Output::Dial { wish, port, peer, class } => self.dial(wish, port, peer, class),
+                Output::Join(joint) => self.join(joint),
+                Output::HangUp(link) => self.hang_up(link),
                 Output::Trust(flow) => self.vouch(flow, true),
                 Output::Distrust(flow) => self.vouch(flow, false),
                 Output::Disconnect(flow) => {
@@ -155,15 +198,29 @@ impl AvEdge {
     }
 
     /// 3. **Mark.** The core names classes; only the plan turns a class into a mark. What has none leaves unmarked.
-    fn mark(&self, class: Option<TrafficClass>) -> Dscp {
+    pub(super) fn mark(&self, class: Option<TrafficClass>) -> Dscp {
         class.map_or(Dscp::DEFAULT, |class| self.policy.mark(class))
     }
 
     /// 4. **Send.** What can't be sent is lost, as on any network; the forwarder counts it.
-    fn send_to_client(&mut self, flow: Flow, class: Option<TrafficClass>, ecn: Ecn, bytes: &[u8]) {
+    fn send_to_client(&mut self, flow: Flow, class: Option<TrafficClass>, bytes: &[u8]) {
         let mark = self.mark(class);
         if let Some(client) = self.places.client(flow) {
-            self.forwarder.send_to_client(client, bytes, mark, ecn);
+            self.forwarder.send_to_client(client, bytes, mark, Ecn::default());
+        }
+    }
+
+    fn relay_to_client(
+        &mut self,
+        (port, payload): (PortId, Payload),
+        flow: Flow,
+        class: Option<TrafficClass>,
+        ecn: Ecn,
+        bytes: &[u8],
+    ) {
+        let mark = self.mark(class);
+        if let (Some(port), Some(client)) = (self.places.port(port), self.places.client(flow)) {
+            self.forwarder.relay_to_client((port, payload), client, bytes, mark, ecn);
         }
     }
 
@@ -179,57 +236,57 @@ impl AvEdge {
 
     fn opened(&mut self, wish: Wish) -> Result<(PortId, std::net::SocketAddr, Option<PortId>), NotOpened> {
         let is_v4 = matches!(wish.family, Family::V4);
-        let side =
-            self.sides.iter().find(|side| side.address.is_ipv4() == is_v4).ok_or(NotOpened::NoFamily)?;
+        let at = self.sides.iter().position(|side| side.address.is_ipv4() == is_v4);
+        if wish.streams {
+            let (port, relayed) = self.opened_for_streams(wish, at.unwrap_or(usize::MAX))?;
+            return Ok((port, relayed, None));
+        }
+        let side = at.and_then(|at| self.sides.get(at)).ok_or(NotOpened::NoFamily)?;
         let shape = match (wish.even, wish.next) {
             (_, true) => Shape::Pair,
             (true, false) => Shape::Even,
             (false, false) => Shape::Any,
         };
         let class = wish.class.unwrap_or(TrafficClass::Audio);
-        let leased = side.leases.relay(class, shape).and_then(|(port, reserved)| {
-            let next = reserved.map(|reserved| reserved.open()).transpose()?;
-            Ok((port, next))
-        });
-        let (port, next) = leased.map_err(|error| {
-            tracing::warn!("no relay port: {}", crate::chain(&error));
-            NotOpened::NoPort
-        })?;
-        let relayed = std::net::SocketAddr::new(side.told, port.port().local().port());
-        let mut take = |relayed| {
-            let port = self.forwarder.open(relayed).map_err(|error| {
-                tracing::error!("a relay port can't be waited for: {error}");
-                NotOpened::NoPort
-            })?;
-            Ok(self.places.add(port))
+        let leased = match wish.reserved {
+            Some(kept) => {
+                let reserved = self.places.release(kept).ok_or(NotOpened::NoPort)?;
+                reserved.open().map(|port| (port, None))
+            }
+            None => side.leases.relay(class, shape),
         };
-        let port = take(port)?;
-        match next.map(take).transpose() {
-            Ok(next) => Ok((port, relayed, next)),
-            Err(reason) => {
-                self.close(port);
-                Err(reason)
-            }
-        }
+        let told = side.told;
+        let (port, reserved) = leased.map_err(|error| self.no_port(&crate::chain(&error)))?;
+        let relayed = std::net::SocketAddr::new(told, port.port().local().port());
+        let open = self.forwarder.open(port).map_err(|error| self.no_port(&error.to_string()))?;
+        self.forwarder.charge_to(open, Account(wish.account.0));
+        let next = reserved.map(|reserved| self.places.keep(reserved));
+        Ok((self.places.add(open, wish.reserved), relayed, next))
     }
 
-    fn close(&mut self, port: PortId) {
-        if let Some(port) = self.places.remove(port) {
-            self.forwarder.close(port);
+    /// Said once in a while: where ports are used up, every new call would say it.
+    pub(super) fn no_port(&mut self, why: &str) -> NotOpened {
+        let now = self.clock.now();
+        if self.silent_until <= now {
+            self.silent_until = now + SILENCE;
+            tracing::warn!("no relay port: {why}");
         }
+        NotOpened::NoPort
     }
 
-    /// From now on the forwarder repeats this decision. If it can't, packets go on to take turns: slower, and no
-    /// different.
-    fn install(&mut self, rule: Rule) {
+    /// From now on the forwarder repeats this decision. If it can't, packets go on to take turns, slower and no different, until it
+    /// can.
+    pub(crate) fn install(&mut self, rule: Rule) {
         let (to_client, to_peer) = (self.mark(rule.to_client), self.mark(rule.to_peer));
-        let Some(known) = self.places.rule(rule, to_client, to_peer) else { return };
+        let peer = self.translation.bound(rule.peer);
+        let Some(known) = self.places.rule(rule, peer, to_client, to_peer) else { return };
         match self.forwarder.install(RuleId(rule.id.0), known) {
-            Ok(()) => self.places.keep(rule),
-            Err(refused) => {
+            Ok(()) => drop(self.refused.remove(&rule.id)),
+            Err(refused) if self.refused.insert(rule.id, rule).is_none() => {
                 self.counts.refused_rules += 1;
-                tracing::warn!("packets of a channel take turns: {refused}");
+                tracing::debug!("packets of a channel take turns: {refused}");
             }
+            Err(_) => {}
         }
     }
 
@@ -240,9 +297,32 @@ impl AvEdge {
             Event::Allocated { .. } => "allocated",
             Event::Released { .. } => "released",
             Event::Forbidden { .. } => "forbidden",
+            Event::SharedAddress { .. } => "shared-address",
+            Event::CandidateCheck { .. } => {
+                self.tell_of_noise();
+                "candidate-check"
+            }
             _ => "other",
         };
-        *self.counts.events.entry(name).or_default() += 1;
+        let number = self.counts.events.entry(name).or_default();
+        *number += 1;
+        if matches!(event, Event::SharedAddress { .. }) && *number == 1 {
+            tracing::warn!(
+                "two users come from one address and port: something between them and the Edge translates addresses, and gave \
+                 one away while it was in use; the later one has no relay"
+            );
+        }
+    }
+
+    /// So that nobody who sees such packets in the log of a firewall looks for an attacker.
+    fn tell_of_noise(&mut self) {
+        let now = self.clock.now();
+        if self.noise_told_until <= now {
+            self.noise_told_until = now + NOISE;
+            tracing::info!(
+                "candidate-check: a client asked for a private address that is not inside, as ICE has it; refused, no attack"
+            );
+        }
     }
 
     /// Who has allocated is no stranger: a flood of others' requests does not keep his out.
@@ -252,6 +332,6 @@ impl AvEdge {
     }
 
     fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| until <= self.clock.now() || self.relay.counts().allocations == 0)
+        self.until.is_some_and(|until| until <= self.clock.now() || self.relay.live() == 0)
     }
 }

@@ -1,54 +1,52 @@
-//! What rules have carried, for the core that keeps the books.
+//! What is done once a second: the core, which keeps the books, hears what ports have carried and what the clock on the wall shows.
 
 use std::time::Duration;
 
-use carillon_net::forward::{self, Passed, Traffic};
-use carillon_relay::{Request, RuleId, Tally};
+use carillon_net::forward::{Passed, RuleId, Traffic};
+use carillon_relay::{PortId, Request, Rule, Tally};
 
-use super::av::AvEdge;
-use super::places::Installed;
+use super::av::{AvEdge, Passing};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
 
 impl AvEdge {
-    /// Tells the core what has passed since the last time.
+    /// Tells the core what is new.
     pub(crate) fn measure(&mut self, now: Duration) {
         self.measure_at = now + EVERY;
-        let mut news = Vec::new();
-        for (rule, installed) in self.places.rules() {
-            if let Some(traffic) = self.forwarder.traffic(forward::RuleId(rule.0)) {
-                news.extend(new_since(installed, traffic));
+        for (port, traffic) in self.forwarder.news() {
+            if let Some(port) = self.places.core_port(port) {
+                self.relay.handle_request(now, counted(port, traffic));
             }
         }
-        for request in news {
-            self.relay.handle_request(now, request);
-        }
+        self.relay.handle_request(now, Request::Clock(self.clock.wall()));
+        self.obey(Passing::default());
+        let waiting: Vec<Rule> = self.refused.values().copied().collect();
+        waiting.into_iter().for_each(|rule| self.install(rule));
     }
 
-    /// Ends a rule; what it has carried last is not lost.
-    pub(crate) fn remove(&mut self, rule: RuleId) {
-        let Some(mut installed) = self.places.forget(rule) else { return };
-        let traffic = self.forwarder.remove(forward::RuleId(rule.0));
-        if let Some(request) = traffic.and_then(|traffic| new_since(&mut installed, traffic)) {
-            self.relay.handle_request(self.clock.now(), request);
+    /// Closes a port, or gives back one that was kept; what it has carried last is not lost.
+    pub(crate) fn close(&mut self, port: PortId) {
+        let known = self.places.remove(port);
+        self.dials.retain(|_, (_, of)| *of != port);
+        let last = known.and_then(|known| self.forwarder.close(known));
+        if let Some(traffic) = last.filter(|traffic| *traffic != Traffic::default()) {
+            self.relay.handle_request(self.clock.now(), counted(port, traffic));
         }
+        drop(self.places.release(port));
+    }
+
+    /// Ends a rule, at work or refused.
+    pub(crate) fn remove(&mut self, rule: carillon_relay::RuleId) {
+        self.refused.remove(&rule);
+        self.forwarder.remove(RuleId(rule.0));
     }
 }
 
-/// What has passed since the core was told, if anything has.
-fn new_since(installed: &mut Installed, traffic: Traffic) -> Option<Request> {
-    let told = std::mem::replace(&mut installed.told, traffic);
-    let to_client = difference(traffic.to_client, told.to_client);
-    let to_peer = difference(traffic.to_peer, told.to_peer);
-    let anything = to_client.packets + to_peer.packets > 0;
-    anything.then_some(Request::Counted { port: installed.port, to_client, to_peer })
+fn counted(port: PortId, traffic: Traffic) -> Request {
+    Request::Counted { port, to_client: tally(traffic.to_client), to_peer: tally(traffic.to_peer) }
 }
 
-fn difference(now: Passed, before: Passed) -> Tally {
-    Tally {
-        packets: now.packets - before.packets,
-        bytes: now.bytes - before.bytes,
-        checks: now.checks - before.checks,
-    }
+fn tally(passed: Passed) -> Tally {
+    Tally { packets: passed.packets, bytes: passed.bytes, checks: passed.checks }
 }

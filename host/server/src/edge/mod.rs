@@ -1,15 +1,28 @@
 //! An Edge: a machine between the inside and the Internet that knows no users.
 //!
-//! [`av`] is the way of a packet through it; read it first.
+//! [`supervisor`] looks after its units; [`av`] is the way of a packet through the one that relays. Read them first.
 
+mod access;
+mod authentication;
 pub mod av;
+mod conferencing;
+mod inbox;
+mod links;
 mod measure;
 mod places;
+mod relaying;
 mod reload;
+pub(crate) mod replica;
 mod service;
+pub(crate) mod settings;
 mod start;
 pub mod status;
+pub mod supervisor;
+mod translation;
+mod unit;
 
 pub use av::AvEdge;
 pub use service::serve;
-pub use start::{StartError, start};
+pub use start::StartError;
+pub use supervisor::{Edge, start};
+pub use unit::Unit;

@@ -1,10 +1,11 @@
-//! What the core and the forwarder call by different numbers: listeners, relayed ports, rules.
+//! What the core and the forwarder call by different numbers: listeners, relayed ports.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
+use std::net::SocketAddr;
 
-use carillon_net::forward::{self, Client, ListenerId, Traffic};
-use carillon_relay::{Flow, PortId, Rule, RuleId, Transport};
+use carillon_net::forward::{self, Client, ListenerId};
+use carillon_net::lease::Reserved;
+use carillon_relay::{Flow, PortId, Rule, Transport};
 use carillon_wire::ip::Dscp;
 
 /// The numbers of both sides.
@@ -15,15 +16,9 @@ pub(crate) struct Places {
     numbers: HashMap<ListenerId, (u16, Transport)>,
     ports: HashMap<PortId, forward::PortId>,
     core_ports: HashMap<forward::PortId, PortId>,
+    /// Ports that are kept for somebody, and not open.
+    kept: HashMap<PortId, Reserved>,
     next: u32,
-    rules: HashMap<RuleId, Installed>,
-}
-
-/// A rule at work.
-pub(crate) struct Installed {
-    pub(crate) port: PortId,
-    /// What of its traffic the core knows.
-    pub(crate) told: Traffic,
 }
 
 impl Places {
@@ -47,16 +42,24 @@ impl Places {
         Some(Client { listener, connection, local, remote })
     }
 
-    /// Gives an open port its number.
-    pub(crate) fn add(&mut self, port: forward::PortId) -> PortId {
-        while self.ports.contains_key(&PortId(self.next)) {
-            self.next = self.next.wrapping_add(1);
-        }
-        let number = PortId(self.next);
-        self.next = self.next.wrapping_add(1);
+    /// Gives an open port its number; the one that it had while it was kept, if it was.
+    pub(crate) fn add(&mut self, port: forward::PortId, number: Option<PortId>) -> PortId {
+        let number = number.unwrap_or_else(|| self.number());
         self.ports.insert(number, port);
         self.core_ports.insert(port, number);
         number
+    }
+
+    /// Gives a port its number that is kept for somebody.
+    pub(crate) fn keep(&mut self, reserved: Reserved) -> PortId {
+        let number = self.number();
+        self.kept.insert(number, reserved);
+        number
+    }
+
+    /// A port that is kept no longer: it is to be opened, or given back.
+    pub(crate) fn release(&mut self, port: PortId) -> Option<Reserved> {
+        self.kept.remove(&port)
     }
 
     /// A port as the forwarder knows it.
@@ -76,34 +79,24 @@ impl Places {
         Some(known)
     }
 
-    /// A rule as the forwarder knows it, with its marks. `None` if one of its legs is closed.
-    pub(crate) fn rule(&self, rule: Rule, to_client: Dscp, to_peer: Dscp) -> Option<forward::Rule> {
+    /// A rule as the forwarder knows it, with its marks and with where its peer is reached. `None` if one of its legs is closed.
+    pub(crate) fn rule(
+        &self,
+        rule: Rule,
+        peer: SocketAddr,
+        to_client: Dscp,
+        to_peer: Dscp,
+    ) -> Option<forward::Rule> {
         let (client, port) = (self.client(rule.client)?, self.port(rule.port)?);
-        let budget = rule.budget.and_then(NonZeroU64::new);
-        Some(forward::Rule {
-            client,
-            channel: rule.channel,
-            port,
-            peer: rule.peer,
-            to_peer,
-            to_client,
-            budget,
-        })
+        Some(forward::Rule { client, channel: rule.channel, port, peer, to_peer, to_client })
     }
 
-    /// Remembers that a rule is at work. One that took another's place goes on counting.
-    pub(crate) fn keep(&mut self, rule: Rule) {
-        let told = self.rules.get(&rule.id).map_or_else(Traffic::default, |installed| installed.told);
-        self.rules.insert(rule.id, Installed { port: rule.port, told });
-    }
-
-    /// Forgets a rule.
-    pub(crate) fn forget(&mut self, rule: RuleId) -> Option<Installed> {
-        self.rules.remove(&rule)
-    }
-
-    /// All rules at work.
-    pub(crate) fn rules(&mut self) -> impl Iterator<Item = (RuleId, &mut Installed)> {
-        self.rules.iter_mut().map(|(id, installed)| (*id, installed))
+    fn number(&mut self) -> PortId {
+        while self.ports.contains_key(&PortId(self.next)) || self.kept.contains_key(&PortId(self.next)) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let number = PortId(self.next);
+        self.next = self.next.wrapping_add(1);
+        number
     }
 }

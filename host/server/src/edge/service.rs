@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::start::{StartError, start};
+use super::start::StartError;
+use super::supervisor::start;
 use crate::admin;
 use crate::config::EdgeConfig;
 use crate::service::{ServiceError, tell};
@@ -19,9 +20,9 @@ pub fn serve(
     let (edge, desk) = start(config.clone(), file.map(Path::to_owned)).map_err(ServiceError::Start)?;
     let admin = admin::of_edge(&config, &edge, desk.clone()).map_err(ServiceError::Admin)?;
     let _signals = signals::listen(desk).map_err(ServiceError::Kernel)?;
-    let listeners: Vec<SocketAddr> = edge.estate.listeners.iter().map(|bound| bound.address).collect();
+    let listeners: Vec<SocketAddr> = config.listeners().iter().map(|listening| listening.address).collect();
     ready(&listeners);
-    tracing::info!(listeners = listeners.len(), plan = config.plan.plan.name(), "relaying");
+    tracing::info!(listeners = listeners.len(), plan = config.plan.plan.name(), "serving");
     tell("READY=1");
     let over = edge.run();
     tell("STOPPING=1");

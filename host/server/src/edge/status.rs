@@ -1,21 +1,20 @@
-//! What an Edge is doing: for `carillon status`, `carillon edge ports` and scripts.
+//! What an Edge is doing: for `carillon status`, `carillon edge ports`, scripts and Prometheus.
+//!
+//! The supervisor is asked what runs, and then every unit that does is asked for itself: one that is stuck holds up no other.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use carillon_net::forward::Count;
 use carillon_net::open_sockets::{self, OpenSocket};
-use carillon_qos::TrafficClass;
-use carillon_relay::{Credential, Tally, View, issue};
 use serde::{Deserialize, Serialize};
 
-use super::av::AvEdge;
-use super::start::Bound;
+pub use super::access::{AccessStatus, PartnerRow, ServerRow};
+use super::supervisor::{Edge, Slot, State, off};
+use super::unit::{Allocated, Unit};
+use crate::certificate_facts::CertificateFacts;
+use crate::config::Listening;
+use crate::desk::{Busy, Desk, Watched};
 use crate::metrics::Page;
-
-/// The name of the service that relays media.
-const AV_EDGE: &str = "A/V Edge";
 
 /// A picture of the moment.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -32,8 +31,93 @@ pub struct EdgeStatus {
     pub name: String,
     /// The name of the plan.
     pub plan: String,
-    /// Where clients reach it.
+    /// Every service that an Edge may have.
+    pub units: Vec<UnitRow>,
+    /// Where clients and servers reach it.
     pub listeners: Vec<EdgeListener>,
+    /// The settings that the Replica has taken, if there is one.
+    pub settings: Option<SettingsStatus>,
+    /// What the Web Conferencing Edge does, while it runs.
+    pub conferencing: Option<ConferencingStatus>,
+    /// What the A/V Edge does, while it runs.
+    #[serde(flatten)]
+    pub relay: Option<RelayStatus>,
+    /// Whom the Access Edge connects, while it runs.
+    #[serde(default)]
+    pub access: Option<AccessStatus>,
+}
+
+/// A service of an Edge.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnitRow {
+    /// Which.
+    pub unit: Unit,
+    /// Its name as administrators know it.
+    pub service: String,
+    /// What it is doing.
+    pub state: UnitState,
+    /// Seconds since it began to.
+    pub since: u64,
+    /// How often it was started.
+    pub starts: u64,
+    /// Why it is off, how it failed and when it is tried again, what waits for its restart.
+    pub note: Option<String>,
+}
+
+/// What a service of an Edge is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitState {
+    /// The configuration does not ask for it.
+    Off,
+    /// It serves.
+    Running,
+    /// It runs, and can't do what it should.
+    Impaired,
+    /// It runs, and does not answer.
+    Stuck,
+    /// It has been told to stop and lets go of what runs.
+    Stopping,
+    /// It has stopped.
+    Stopped,
+    /// It could not be started, or ended; it is tried again.
+    Failed,
+}
+
+/// What the Replica has taken.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SettingsStatus {
+    /// The version that holds; `None`: none has come, and the plan of the configuration holds.
+    pub version: Option<u64>,
+    /// Seconds from when it held inside to when it held here, by both clocks; `None` if that was before the start.
+    pub lag: Option<f64>,
+}
+
+/// What the Web Conferencing Edge does.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ConferencingStatus {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Connections that have reached the inside since the start.
+    pub served: u64,
+    /// Connections that have not, by the reason.
+    pub refused: BTreeMap<String, u64>,
+    /// The servers inside.
+    pub inside: Vec<InsideRow>,
+}
+
+/// A server inside.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InsideRow {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why it did not answer the last time; `None` if it did.
+    pub error: Option<String>,
+}
+
+/// What the A/V Edge does.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RelayStatus {
     /// The plan's relay ports: first and last.
     pub relay_ports: Option<(u16, u16)>,
     /// Allocations that run.
@@ -42,6 +126,9 @@ pub struct EdgeStatus {
     pub users: usize,
     /// Packets and bytes relayed since the start.
     pub relayed: Carried,
+    /// Proven requests from the address and port of another user's allocation: addresses are translated before the Edge.
+    #[serde(default)]
+    pub shared_addresses: u64,
     /// Requests that proved nothing, by the reason. The first request of every client is one.
     pub denied: BTreeMap<String, u64>,
     /// What was dropped, by the name of its counter.
@@ -61,6 +148,9 @@ pub struct EdgeListener {
     pub address: SocketAddr,
     /// The class of what is allocated there, if it is only one.
     pub class: Option<String>,
+    /// The certificate that is shown there, as it holds for connections that come now.
+    #[serde(default)]
+    pub certificate: Option<CertificateFacts>,
 }
 
 /// Both directions of something.
@@ -102,158 +192,184 @@ pub struct AllocationRow {
     pub ends_in: u64,
     /// How many peers may send.
     pub permissions: usize,
-    /// The peers of its channels.
+    /// The peers of its channels, and those that it has connections with.
     pub peers: Vec<SocketAddr>,
     /// What it carried.
     pub carried: Carried,
 }
 
-impl AvEdge {
-    /// A picture of now.
-    pub(crate) fn status(&self) -> EdgeStatus {
-        let (counts, config, now) = (self.relay.counts(), &self.estate.config, self.clock.now());
-        let plan = &config.plan.plan;
+/// All of it, with what every unit that runs says of itself.
+pub(crate) async fn picture(desk: &Desk<Edge>) -> Result<EdgeStatus, Busy> {
+    let (mut status, units) = desk.ask(|edge| (edge.status(), edge.desks())).await?;
+    for (unit, desk) in units {
+        match desk.ask(|part| part.facts()).await {
+            Ok(facts) => {
+                status.listeners.extend(facts.listeners);
+                status.relay = status.relay.or(facts.relay);
+                status.access = status.access.or(facts.access);
+                status.conferencing = status.conferencing.or(facts.conferencing);
+                if let Some(why) = facts.impaired {
+                    status.find(unit, UnitState::Impaired, why);
+                }
+            }
+            Err(Busy) => status.find(unit, UnitState::Stuck, "it does not answer".to_owned()),
+        }
+    }
+    Ok(status)
+}
+
+/// Every socket of this process by the kernel's list, with what it is for by ours.
+pub(crate) async fn ports(desk: &Desk<Edge>) -> Result<Vec<PortRow>, Busy> {
+    let (metrics, units) = desk.ask(|edge| (edge.config.borrow().metrics, edge.desks())).await?;
+    let (mut listeners, mut allocations) = (Vec::new(), BTreeMap::new());
+    for (unit, desk) in units {
+        let (facts, allocated) = desk.ask(|part| (part.facts(), part.allocations())).await?;
+        listeners.extend(facts.listeners);
+        let place = |allocated: &Allocated| (allocated.is_stream, allocated.local);
+        allocations.extend(allocated.into_iter().map(|allocated| (place(&allocated), (unit, allocated))));
+    }
+    let sockets = open_sockets::of_this_process();
+    let bound = sockets.iter().filter(|socket| !socket.is_stream || socket.listens);
+    let row = |socket: &OpenSocket| {
+        port_row(socket, &listeners, allocations.get(&(socket.is_stream, socket.local)), metrics)
+    };
+    Ok(bound.map(row).collect())
+}
+
+fn port_row(
+    socket: &OpenSocket,
+    listeners: &[EdgeListener],
+    allocation: Option<&(Unit, Allocated)>,
+    metrics: Option<SocketAddr>,
+) -> PortRow {
+    let is_it = |listener: &&EdgeListener| {
+        listener.address == socket.local && (listener.transport != "udp") == socket.is_stream
+    };
+    let listener = listeners.iter().find(is_it);
+    let metrics = metrics.filter(|address| socket.is_stream && *address == socket.local);
+    let service = listener.map(|listener| listener.service.clone());
+    let service = service.or_else(|| Some(allocation?.0.name().to_owned()));
+    let class = listener.and_then(|listener| listener.class.clone());
+    PortRow {
+        transport: if socket.is_stream { "tcp" } else { "udp" }.to_owned(),
+        address: socket.local,
+        service: service.or_else(|| metrics.map(|_| "metrics".to_owned())),
+        class: class.or_else(|| allocation?.1.class.clone()),
+        allocation: allocation.map(|(_, allocated)| allocated.row.clone()),
+    }
+}
+
+impl Watched for Edge {
+    const TROUBLE: &'static str = "a service has failed; the log says which and why";
+
+    async fn beat(desk: &Desk<Edge>) -> Result<(), Busy> {
+        for (_, unit) in desk.ask(|edge| edge.desks()).await? {
+            unit.ask(|_| ()).await?;
+        }
+        Ok(())
+    }
+
+    /// A unit that does not answer is missing there.
+    async fn metrics(desk: &Desk<Edge>) -> Result<String, Busy> {
+        let (mut page, units) = desk.ask(|edge| (edge.page(), edge.desks())).await?;
+        for (_, unit) in units {
+            page.push_str(&unit.ask(|part| part.metrics()).await.unwrap_or_default());
+        }
+        Ok(page)
+    }
+}
+
+impl Edge {
+    fn status(&self) -> EdgeStatus {
+        let (now, config) = (self.clock.now(), self.config.borrow());
         EdgeStatus {
             role: "edge".to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: now.saturating_sub(self.clock.started()).as_secs(),
-            stopping: self.until.is_some(),
+            stopping: self.is_stopping(),
             name: config.name.clone(),
-            plan: plan.name().to_owned(),
-            listeners: self.estate.listeners.iter().map(listener).collect(),
-            relay_ports: plan.edge_ports().map(|ports| (ports.start(), ports.end())),
-            allocations: counts.allocations,
-            users: counts.users,
-            relayed: carried(counts.to_client, counts.to_peer),
-            denied: counts.denied.iter().map(|(reason, number)| ((*reason).to_owned(), *number)).collect(),
-            dropped: self.dropped(),
-            marks: TrafficClass::MEDIA
-                .map(|class| (class.name().to_owned(), self.policy.mark(class).value()))
-                .to_vec(),
+            plan: config.plan.plan.name().to_owned(),
+            units: self.slots.iter().map(|slot| self.row(slot)).collect(),
+            listeners: Vec::new(),
+            settings: config.replica.is_some().then(|| SettingsStatus {
+                version: self.held.as_ref().map(|held| held.version),
+                lag: self.held.as_ref().and_then(|held| held.lag),
+            }),
+            conferencing: None,
+            relay: None,
+            access: None,
         }
     }
 
-    /// Every socket of this process by the kernel's list, with what it is for by ours.
-    pub(crate) fn ports(&self) -> Vec<PortRow> {
+    /// How a unit is.
+    pub(crate) fn unit(&self, unit: Unit) -> Option<UnitRow> {
+        self.slots.iter().find(|slot| slot.unit == unit).map(|slot| self.row(slot))
+    }
+
+    fn row(&self, slot: &Slot) -> UnitRow {
         let now = self.clock.now();
-        let views: Vec<View<'_>> = self.relay.allocations().collect();
-        let mut allocations = BTreeMap::new();
-        for view in &views {
-            for relayed in &view.relayed {
-                let local = self.places.port(relayed.port).and_then(|port| self.forwarder.port(port));
-                allocations.extend(local.map(|local| (local, (view, relayed.until.saturating_sub(now)))));
+        let (state, note) = match &slot.state {
+            State::Off => (UnitState::Off, Some(off(slot.unit))),
+            State::Running(running) => {
+                let config = self.config.borrow();
+                let keys: Vec<&str> = running.config.waits(&config, Some(slot.unit)).collect();
+                let note = (!keys.is_empty()).then(|| format!("waits for a restart: {}", keys.join(", ")));
+                (UnitState::Running, note)
             }
-        }
-        let sockets = open_sockets::of_this_process();
-        let bound = sockets.iter().filter(|socket| !socket.is_stream || socket.listens);
-        bound.map(|socket| self.port_row(socket, allocations.get(&socket.local))).collect()
-    }
-
-    fn port_row(&self, socket: &OpenSocket, allocation: Option<&(&View<'_>, Duration)>) -> PortRow {
-        let listener =
-            self.estate.listeners.iter().find(|bound| {
-                bound.address == socket.local && bound.transport.is_stream() == socket.is_stream
-            });
-        let metrics =
-            self.estate.config.metrics.filter(|address| socket.is_stream && *address == socket.local);
-        let class =
-            listener.and_then(|bound| bound.class).or_else(|| allocation.and_then(|(view, _)| view.class));
-        let service = match (listener.is_some() || allocation.is_some(), metrics) {
-            (true, _) => Some(AV_EDGE),
-            (false, Some(_)) => Some("metrics"),
-            (false, None) => None,
+            State::Stopping { again: true, .. } => {
+                (UnitState::Stopping, Some("starts again after that".to_owned()))
+            }
+            State::Stopping { again: false, .. } => (UnitState::Stopping, None),
+            State::Stopped => (UnitState::Stopped, None),
+            State::Failed { why, retry } => {
+                let seconds = retry.saturating_sub(now).as_secs_f64().ceil();
+                (UnitState::Failed, Some(format!("{why}; tried again in {seconds} s")))
+            }
         };
-        PortRow {
-            transport: if socket.is_stream { "tcp" } else { "udp" }.to_owned(),
-            address: socket.local,
-            service: service.map(str::to_owned),
-            class: class.map(|class| class.name().to_owned()),
-            allocation: allocation.map(|(view, left)| allocation_row(view, *left)),
-        }
+        let since = now.saturating_sub(slot.since).as_secs();
+        let (unit, starts) = (slot.unit, slot.starts);
+        UnitRow { unit, service: unit.name().to_owned(), state, since, starts, note }
     }
 
-    /// A credential of the first secret; `None` without one.
-    pub(crate) fn credential(
-        &self,
-        user: &str,
-        class: Option<TrafficClass>,
-        lifetime: Duration,
-    ) -> Option<Credential> {
-        let secret = self.estate.config.secrets.first()?;
-        Some(issue(&secret.0, user, class, self.clock.now() + lifetime))
-    }
-
-    /// By the core and by the forwarder.
-    fn dropped(&self) -> BTreeMap<String, u64> {
-        let core = self.relay.counts().dropped;
-        let mut dropped: BTreeMap<String, u64> =
-            core.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
-        for (count, number) in self.forwarder.counts().iter().filter(|(count, _)| is_loss(*count)) {
-            *dropped.entry(count.name().replace('_', "-")).or_default() += number;
-        }
-        dropped.retain(|_, number| *number > 0);
-        dropped
-    }
-
-    /// The page of metrics.
-    pub(crate) fn metrics(&self) -> String {
-        let (mut page, counts) = (Page(String::new()), self.relay.counts());
+    fn page(&self) -> String {
+        let mut page = Page(String::new());
         let started = self.clock.started().as_secs();
         page.one("start_time_seconds", "gauge", "When the server was started.", started);
-        page.one("relay_allocations", "gauge", "Allocations that run.", counts.allocations);
-        page.one("relay_users", "gauge", "Users that have allocations.", counts.users);
-        page.one("relay_ports", "gauge", "Relayed ports, open or reserved.", counts.ports);
-        page.one(
-            "relay_rules",
-            "gauge",
-            "Channels that are forwarded without a turn.",
-            self.forwarder.rules(),
-        );
-        page.one("relay_allocated_total", "counter", "Allocations since the start.", counts.allocated);
-        page.many("relay_requests_total", "counter", "Requests received.", "method", counts.requests);
-        page.many("relay_successes_total", "counter", "Requests granted.", "method", counts.successes);
-        page.many("relay_errors_total", "counter", "Requests refused.", "code", counts.errors);
-        page.many("relay_denied_total", "counter", "Requests that proved nothing.", "reason", counts.denied);
-        let packets = [("to_client", counts.to_client.packets), ("to_peer", counts.to_peer.packets)];
-        page.many("relay_packets_total", "counter", "Packets relayed.", "direction", packets);
-        let bytes = [("to_client", counts.to_client.bytes), ("to_peer", counts.to_peer.bytes)];
-        page.many("relay_bytes_total", "counter", "Payload relayed.", "direction", bytes);
-        page.many("relay_dropped_total", "counter", "Packets dropped.", "reason", self.dropped());
-        let events = self.counts.events.iter();
-        page.many("relay_events_total", "counter", "What happened.", "event", events);
-        let refused = self.counts.refused_rules;
-        page.one("relay_refused_rules_total", "counter", "Channels whose packets take turns.", refused);
+        let wanted = self.slots.iter().filter(|slot| !matches!(slot.state, State::Off));
+        let up = wanted.clone().map(|slot| (slot.unit.word(), u8::from(slot.running().is_some())));
+        page.many("unit_up", "gauge", "1 while this service of the Edge runs.", "unit", up);
+        let starts = wanted.map(|slot| (slot.unit.word(), slot.starts));
+        page.many("unit_starts_total", "counter", "How often it was started.", "unit", starts);
+        if let Some(held) = &self.held {
+            page.one("plan_version", "gauge", "Version of the plan that the Replica holds.", held.version);
+        }
         page.0
     }
 }
 
-fn is_loss(count: Count) -> bool {
-    use Count::{Segmented, ToClient, ToPeer, UnknownFromClient, UnknownFromPeer};
-    !matches!(count, ToClient | ToPeer | UnknownFromClient | UnknownFromPeer | Segmented)
-}
-
-fn listener(bound: &Bound) -> EdgeListener {
-    let class = bound.class.map(|class| class.name().to_owned());
-    let transport = bound.transport.name().to_owned();
-    EdgeListener { service: AV_EDGE.to_owned(), transport, address: bound.address, class }
-}
-
-fn allocation_row(view: &View<'_>, left: Duration) -> AllocationRow {
-    AllocationRow {
-        user: view.user.to_owned(),
-        client: view.flow.remote,
-        ends_in: left.as_secs(),
-        permissions: view.permissions,
-        peers: view.channels.iter().map(|(_, peer)| *peer).collect(),
-        carried: carried(view.to_client, view.to_peer),
+impl EdgeStatus {
+    /// What was found out about a unit that runs.
+    fn find(&mut self, unit: Unit, state: UnitState, note: String) {
+        for row in self.units.iter_mut().filter(|row| row.unit == unit && row.state == UnitState::Running) {
+            (row.state, row.note) = (state, Some(note.clone()));
+        }
     }
 }
 
-fn carried(to_client: Tally, to_peer: Tally) -> Carried {
-    Carried {
-        packets_to_clients: to_client.packets,
-        bytes_to_clients: to_client.bytes,
-        packets_to_peers: to_peer.packets,
-        bytes_to_peers: to_peer.bytes,
+impl EdgeListener {
+    /// An open one.
+    pub(crate) fn of(listening: &Listening) -> EdgeListener {
+        EdgeListener {
+            service: listening.unit.name().to_owned(),
+            transport: listening.transport.name().to_owned(),
+            address: listening.address,
+            class: listening.class.map(|class| class.name().to_owned()),
+            certificate: None,
+        }
+    }
+
+    /// With the certificate that is shown there.
+    pub(crate) fn showing(self, facts: &CertificateFacts) -> EdgeListener {
+        EdgeListener { certificate: Some(facts.clone()), ..self }
     }
 }

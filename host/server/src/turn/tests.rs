@@ -57,7 +57,13 @@ fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, Clien
 }
 
 fn user(number: usize) -> NewUser {
-    NewUser { name: format!("u{number}"), password: "sesame".to_owned(), site: None, digest: None }
+    NewUser {
+        name: format!("u{number}"),
+        password: "sesame".to_owned(),
+        site: None,
+        number: None,
+        digest: None,
+    }
 }
 
 #[test]

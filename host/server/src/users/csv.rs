@@ -4,15 +4,15 @@
 
 /// A row.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Row {
+pub struct Row {
     /// From 1.
-    pub(super) line: usize,
+    pub line: usize,
     /// The fields, or what is wrong.
-    pub(super) fields: Result<Vec<String>, String>,
+    pub fields: Result<Vec<String>, String>,
 }
 
 /// All rows that are not empty. A field in double quotes may hold commas, line ends, and doubled quotes.
-pub(super) fn rows(text: &str) -> Vec<Row> {
+pub fn rows(text: &str) -> Vec<Row> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { rest: text, line: 1 };
     let mut rows = Vec::new();

@@ -44,19 +44,23 @@ struct Columns {
     name: usize,
     password: usize,
     site: Option<usize>,
+    number: Option<usize>,
 }
 
 impl Columns {
     fn of(head: &[String]) -> Result<Columns, String> {
-        let known = ["name", "password", "site"];
+        let known = ["name", "password", "site", "number"];
         let at = |name: &str| head.iter().position(|column| column.eq_ignore_ascii_case(name));
         let strange =
             head.iter().find(|column| !known.iter().any(|known| column.eq_ignore_ascii_case(known)));
         match (at("name"), at("password"), strange) {
             (Some(name), Some(password), None) => {
-                Ok(Columns { count: head.len(), name, password, site: at("site") })
+                let (site, number) = (at("site"), at("number"));
+                Ok(Columns { count: head.len(), name, password, site, number })
             }
-            _ => Err("the first line must name the columns: name,password or name,password,site".to_owned()),
+            _ => {
+                Err("the first line must name the columns: name,password and perhaps site,number".to_owned())
+            }
         }
     }
 
@@ -65,7 +69,8 @@ impl Columns {
             return Err(format!("has {} fields, not {}", fields.len(), self.count));
         }
         let field = |at: usize| fields.get(at).cloned().unwrap_or_default();
-        let site = self.site.map(field).filter(|site| !site.is_empty());
-        Ok(NewUser { name: field(self.name), password: field(self.password), site, digest: None })
+        let filled = |at: Option<usize>| at.map(field).filter(|text| !text.is_empty());
+        let (site, number) = (filled(self.site), filled(self.number));
+        Ok(NewUser { name: field(self.name), password: field(self.password), site, number, digest: None })
     }
 }

@@ -22,6 +22,7 @@ pub fn user(name: &str) -> User {
         ha1,
         algorithms: Some(Algorithms::Both),
         site: Some("Prague".into()),
+        number: None,
     }
 }
 

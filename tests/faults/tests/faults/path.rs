@@ -12,6 +12,7 @@ use carillon_faults::trial::told;
 use carillon_faults::{Capture, Link, Packet, Trial};
 use carillon_qos::Plan;
 use carillon_qos::verify::cause::Cause;
+use carillon_wire::stun::{Builder, Class, Method, kind};
 
 const LATER: i64 = 800_000;
 
@@ -75,6 +76,39 @@ fn a_relay_that_drops_the_mark_of_indications_is_named() {
     let capture = call().without_sip().drop_some(carillon_faults::packet::rtcp, |_| true);
     let capture = capture.relayed(relay(Wrap::Indication)).strike(carries_media, bleach);
     Trial::of(&capture, &phones_with_relay()).shows(Cause::RelayDropsMark);
+}
+
+/// What a relay answers to a client that it sees at this address.
+fn allocated(client: SocketAddr, seen: SocketAddr, relayed: u16) -> Packet {
+    let server = relay(Wrap::Channel).server;
+    let answer = Builder::new(Class::Success, Method::Allocate, [relayed as u8; 12])
+        .xor_address(kind::XOR_RELAYED_ADDRESS, SocketAddr::new(server.ip(), relayed))
+        .xor_address(kind::XOR_MAPPED_ADDRESS, seen);
+    Packet::udp(call().packets[0].time, server, client, 46, answer.finish().unwrap())
+}
+
+/// A call over a relay that sees alice at her address, and bob at this one.
+fn relayed_call(wrap: Wrap, bob: &str) -> Capture {
+    let capture = call().without_sip();
+    let (alice, own) = ((ALICE, capture.media_port(ALICE)), (BOB, capture.media_port(BOB)));
+    let mut capture = capture.relayed(relay(wrap));
+    let seen = SocketAddr::new(bob.parse().unwrap(), own.1);
+    capture.packets.push(allocated(alice.into(), alice.into(), alice.1 + 100));
+    capture.packets.push(allocated(own.into(), seen, 59_000));
+    capture.in_time()
+}
+
+#[test]
+fn media_over_a_relay_between_ends_without_a_nat_is_advised_against() {
+    for wrap in [Wrap::Channel, Wrap::Indication] {
+        let capture = relayed_call(wrap, &BOB.to_string()).strike(everything, |_| ());
+        Trial::of(&capture, &phones_with_relay()).shows(Cause::AvoidableRelaying);
+    }
+}
+
+#[test]
+fn media_over_a_relay_for_a_nat_is_clean() {
+    Trial::of(&relayed_call(Wrap::Channel, "198.51.100.9"), &phones_with_relay()).is_clean();
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn forward(families: [(IpAddr, IpAddr); 2]) -> Result<()> {
         let client = Client { listener, connection: 0, local, remote };
         let (to_peer, to_client) = (mark(46)?, mark(34)?);
         let peer = SocketAddr::new(to, PEER);
-        let rule = Rule { client, channel: CHANNEL, port, peer, to_peer, to_client, budget: None };
+        let rule = Rule { client, channel: CHANNEL, port, peer, to_peer, to_client };
         forwarder.install(RuleId(u64::from(own.is_ipv6())), rule)?;
     }
     let mut out = std::io::stderr().lock();

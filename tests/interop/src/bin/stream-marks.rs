@@ -56,6 +56,7 @@ fn turn(transports: &mut Transports) -> Result<Seen> {
             let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
             seen.messages.push((flow, body.to_owned()));
         }
+        Incoming::Connected { .. } => {}
         Incoming::Closed { flow } => drop(seen.closed.insert(flow)),
         other => seen.failed.push(format!("{other:?}")),
     })?;

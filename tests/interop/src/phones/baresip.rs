@@ -24,23 +24,58 @@ pub struct Baresip {
 impl Baresip {
     /// Starts one that answers every call, and waits until it has signed in.
     pub fn sign_in(host: &Host, account: &Account, work: &Path) -> Result<Baresip> {
-        let mut phone = Baresip::start(host, account, work)?;
-        phone.process.wait_for("200 OK", PATIENCE)?;
-        Ok(phone)
+        Baresip::start(host, account, work)?.signed_in()
+    }
+
+    /// The same for one whose media goes through a relay: `turn:HOST:PORT` with its user name and password.
+    pub fn sign_in_behind(
+        host: &Host,
+        account: &Account,
+        (relay, name, password): (&str, &str, &str),
+        work: &Path,
+    ) -> Result<Baresip> {
+        let own = format!(";medianat=turn;stunserver=\"{relay}\";stunuser={name};stunpass={password}");
+        Baresip::start_with(host, account, &Extras { own: &own, ..Extras::default() }, work)?.signed_in()
+    }
+
+    /// The same for one that publishes its presence and watches somebody's.
+    pub fn sign_in_watching(host: &Host, account: &Account, whom: &str, work: &Path) -> Result<Baresip> {
+        let extras =
+            Extras { own: ";pubint=600", contact: &format!("<{whom}>;presence=p2p\n"), modules: WATCHING };
+        Baresip::start_with(host, account, &extras, work)?.signed_in()
+    }
+
+    /// The same for one that has these outbound proxies, as `sip:HOST:PORT;transport=tls`, and a flow through each (RFC 5626).
+    pub fn sign_in_by(host: &Host, account: &Account, proxies: &[&str], work: &Path) -> Result<Baresip> {
+        let outbound = |(number, proxy): (usize, &&str)| format!(";outbound{}=\"{proxy}\"", number + 1);
+        let own: String = proxies.iter().enumerate().map(outbound).collect();
+        let own = format!("{own};sipnat=outbound");
+        Baresip::start_with(host, account, &Extras { own: &own, ..Extras::default() }, work)?.signed_in()
     }
 
     /// Starts one, whether it can sign in or not.
     pub fn start(host: &Host, account: &Account, work: &Path) -> Result<Baresip> {
+        Baresip::start_with(host, account, &Extras::default(), work)
+    }
+
+    fn start_with(host: &Host, account: &Account, extras: &Extras<'_>, work: &Path) -> Result<Baresip> {
         let dir = work.join(format!("{}-baresip", account.user));
         fs::create_dir_all(&dir)?;
         account.write_voice(&dir.join("voice.wav"))?;
-        fs::write(dir.join("config"), configuration(account, &dir))?;
-        fs::write(dir.join("accounts"), accounts(account))?;
-        fs::write(dir.join("contacts"), "")?;
+        // Flows are told apart by the phone that they are of.
+        let instance = if extras.own.contains("sipnat=outbound") { "module_tmp uuid.so\n" } else { "" };
+        fs::write(dir.join("config"), configuration(account, &dir, extras.modules) + instance)?;
+        fs::write(dir.join("accounts"), accounts(account, extras.own))?;
+        fs::write(dir.join("contacts"), extras.contact)?;
         let mut command = host.command("baresip");
         command.arg(if account.server.is_ipv6() { "-6" } else { "-4" }).arg("-f").arg(&dir);
         let (process, input) = Process::start_with_input(&mut command, &dir.with_extension("log"))?;
         Ok(Baresip { process, input, dir })
+    }
+
+    fn signed_in(mut self) -> Result<Baresip> {
+        self.process.wait_for("200 OK", PATIENCE)?;
+        Ok(self)
     }
 
     /// Calls, and waits until somebody has answered.
@@ -61,26 +96,47 @@ impl Baresip {
 
     /// What it has heard in its one call.
     pub fn heard(&self) -> Result<PathBuf> {
-        let named = |end: &str| {
-            let files = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-            files.map(|file| file.path()).find(|path| path.to_string_lossy().ends_with(end))
-        };
-        named("-dec.wav").ok_or_else(|| format!("{}: nothing was recorded", self.dir.display()).into())
+        let first = self.heard_in_each().into_iter().next();
+        first.ok_or_else(|| format!("{}: nothing was recorded", self.dir.display()).into())
+    }
+
+    /// What it has heard in each of its calls, in no order.
+    pub fn heard_in_each(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|file| file.path());
+        files.filter(|path| path.to_string_lossy().ends_with("-dec.wav")).collect()
     }
 }
 
-fn accounts(account: &Account) -> String {
+/// What only some of them have.
+#[derive(Default)]
+struct Extras<'a> {
+    /// Further parameters of the account.
+    own: &'a str,
+    contact: &'a str,
+    modules: &'a [&'a str],
+}
+
+/// What presence needs; in this order.
+const WATCHING: &[&str] = &["contact", "presence"];
+
+fn accounts(account: &Account, own: &str) -> String {
     let Account { user, password, server, transport, codec, .. } = account;
     let encryption = if account.srtp { ";mediaenc=srtp-mand" } else { "" };
     let address = account.address();
+    // The server answers STUN where it speaks SIP.
+    let ice = if account.ice {
+        format!(";medianat=ice;stunserver=\"stun:{}:5060\"", server.ip())
+    } else {
+        String::new()
+    };
     format!(
         "<{address};transport={transport}>;auth_user={user};auth_pass={password};outbound=\"sip:{server};transport={transport}\";\
-         regint=600;answermode=auto;audio_codecs={codec}{encryption}\n"
+         regint=600;answermode=auto;audio_codecs={codec}{encryption}{ice}{own}\n"
     )
 }
 
 /// Modules stay few: `alsa` needs a sound card. One recording per direction and call.
-fn configuration(account: &Account, dir: &Path) -> String {
+fn configuration(account: &Account, dir: &Path, more: &[&str]) -> String {
     let mut lines = vec![
         format!("sip_cafile {}", account.ca.display()),
         format!("audio_source aufile,{}", dir.join("voice.wav").display()),
@@ -90,10 +146,12 @@ fn configuration(account: &Account, dir: &Path) -> String {
         "rtp_tos 184".to_owned(),
         format!("rtp_ports {}-{}", account.ports, account.ports + 9),
         "rtcp_mux no".to_owned(),
+        "rtp_stats yes".to_owned(),
         "module_path /usr/lib/baresip/modules".to_owned(),
     ];
-    let modules = ["stdio", "g711", "g722", "opus", "aubridge", "aufile", "sndfile", "srtp"];
+    let modules = ["stdio", "g711", "g722", "opus", "aubridge", "aufile", "sndfile", "srtp", "ice", "turn"];
     lines.extend(modules.map(|module| format!("module {module}.so")));
-    lines.extend(["account", "menu"].map(|module| format!("module_app {module}.so")));
+    let apps = ["account", "menu"].iter().chain(more);
+    lines.extend(apps.map(|module| format!("module_app {module}.so")));
     lines.join("\n") + "\n"
 }

@@ -26,7 +26,19 @@ pub struct Linphone {
 impl Linphone {
     /// Starts one that answers every call, and waits until it has signed in.
     pub fn sign_in(host: &Host, account: &Account, work: &Path) -> Result<Linphone> {
-        let mut phone = Linphone::start(host, account, work)?;
+        Linphone::start(host, account, work)?.signed_in(account)
+    }
+
+    /// The same for one that publishes its presence and watches somebody's.
+    pub fn sign_in_watching(host: &Host, account: &Account, whom: &str, work: &Path) -> Result<Linphone> {
+        let configuration =
+            configuration(host, account).replace("publish=0", "publish=1\npublish_expires=600");
+        let friend = format!("[friend_0]\nurl=<{whom}>\npol=accept\nsubscribe=1\n");
+        Linphone::start_with(host, account, &(configuration + &friend), work)?.signed_in(account)
+    }
+
+    fn signed_in(self, account: &Account) -> Result<Linphone> {
+        let mut phone = self;
         // It does not say so by itself.
         let mut asked = 0;
         wait_until(&format!("{} signing in", account.user), PATIENCE, || {
@@ -41,11 +53,15 @@ impl Linphone {
 
     /// Starts one, whether it can sign in or not.
     pub fn start(host: &Host, account: &Account, work: &Path) -> Result<Linphone> {
+        Linphone::start_with(host, account, &configuration(host, account), work)
+    }
+
+    fn start_with(host: &Host, account: &Account, configuration: &str, work: &Path) -> Result<Linphone> {
         let home = work.join(format!("{}-linphone", account.user));
         // Without this directory its database cannot be opened.
         fs::create_dir_all(home.join(".local/share/linphone"))?;
         account.write_voice(&home.join("voice.wav"))?;
-        fs::write(home.join("linphonerc"), configuration(host, account))?;
+        fs::write(home.join("linphonerc"), configuration)?;
         let mut command = host.command("linphonec");
         command.env("HOME", &home).arg("-a").arg("-c").arg(home.join("linphonerc"));
         let (process, input) = Process::start_with_input(&mut command, &home.with_extension("log"))?;

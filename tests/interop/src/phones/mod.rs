@@ -3,6 +3,8 @@
 pub mod baresip;
 pub mod linphone;
 pub mod own;
+pub mod pjsua2;
+pub mod web;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,8 @@ pub struct Account {
     pub srtp: bool,
     /// The first of ten ports for media.
     pub ports: u16,
+    /// Looks for its way by ICE; only baresip heeds it, and ours does so anyway.
+    pub ice: bool,
 }
 
 impl Account {

@@ -23,6 +23,11 @@ pub struct Peer {
 impl Peer {
     /// Starts the script on a host and waits until it is ready.
     pub fn start(script: &str, host: &Host, log: &Path) -> Result<Peer> {
+        Peer::start_with(script, &[], host, log)
+    }
+
+    /// The same with arguments.
+    pub fn start_with(script: &str, arguments: &[&str], host: &Host, log: &Path) -> Result<Peer> {
         let mut command = host.command("python3");
         // What a browser leaves behind goes away with the scenario.
         command.env("TMPDIR", log.parent().ok_or("no directory")?);
@@ -31,7 +36,7 @@ impl Peer {
         if certificate.exists() {
             command.env("SSL_CERT_FILE", certificate);
         }
-        let (process, input, output) = Process::converse(command.arg(asset(script)), log)?;
+        let (process, input, output) = Process::converse(command.arg(asset(script)).args(arguments), log)?;
         let mut peer = Peer { process, input, output: BufReader::new(output) };
         peer.answer()?;
         Ok(peer)

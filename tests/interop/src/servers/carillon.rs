@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -77,6 +78,22 @@ impl Carillon {
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{command:?}: {error}: {said}").into())
     }
 
+    /// What `carillon records` prints.
+    pub fn records(&self, arguments: &[&str]) -> Result<String> {
+        run(Command::new(program()?).arg("records").args(arguments).arg("--config").arg(&self.config))
+    }
+
+    /// The same as JSON.
+    pub fn records_json(&self, arguments: &[&str]) -> Result<Value> {
+        Ok(serde_json::from_str(&self.records(&[arguments, &["--json"]].concat())?)?)
+    }
+
+    /// Has `carillon user` do this to its users.
+    pub fn user(&self, what: &[&str]) -> Result<()> {
+        let mut command = Command::new(program()?);
+        run(command.arg("user").args(what).arg("--config").arg(&self.config)).map(drop)
+    }
+
     /// Names of the users with a phone that is signed in.
     pub fn registered(&self) -> Result<BTreeSet<String>> {
         let mut command = Command::new(program()?);
@@ -101,6 +118,18 @@ impl Carillon {
         Ok(values.filter_map(|value| value.parse::<u64>().ok()).sum())
     }
 
+    /// Puts a plan in place of the version that was seen, by the admin API.
+    pub fn put_plan(&self, plan: &str, seen: u64) -> Result<()> {
+        let file = self.work.join("new-plan.toml");
+        fs::write(&file, plan)?;
+        let mut command = Command::new("curl");
+        command
+            .args(["-sS", "--fail-with-body", "-X", "PUT", "--unix-socket"])
+            .arg(self.work.join("admin.sock"));
+        command.args(["-H", &format!("If-Match: \"{seen}\""), "--data-binary"]);
+        run(command.arg(format!("@{}", file.display())).arg("http://carillon/plan")).map(drop)
+    }
+
     /// Its process id: `ip netns exec` has become the program.
     pub fn id(&self) -> u32 {
         self.process.id()
@@ -118,13 +147,18 @@ impl Carillon {
         self.wait_until_ready()
     }
 
-    /// Bytes of memory that are resident, and open descriptors.
+    /// Bytes of memory that are resident, and open descriptors: the least of a moment, in which those of questions that were
+    /// just answered close.
     pub fn size(&self) -> Result<(u64, usize)> {
         let process = PathBuf::from(format!("/proc/{}", self.id()));
         let status = fs::read_to_string(process.join("status"))?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = resident.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        let descriptors = fs::read_dir(process.join("fd"))?.count();
+        let mut descriptors = usize::MAX;
+        for _ in 0..10 {
+            descriptors = descriptors.min(fs::read_dir(process.join("fd"))?.count());
+            sleep(Duration::from_millis(50));
+        }
         Ok((kilobytes.ok_or("no resident memory")? * 1024, descriptors))
     }
 

@@ -19,9 +19,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The user whose password never ends.
 pub const USER: (&str, &str) = ("alice", "correct horse");
 
-/// A certificate of its own.
-const CERTIFICATE: &str =
-    "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=edge.carillon.test";
+/// A certificate of its own, that is no authority.
+const CERTIFICATE: &str = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=edge.carillon.test \
+     -addext basicConstraints=critical,CA:FALSE";
 
 /// An Edge that runs.
 pub struct Edge {
@@ -37,34 +37,73 @@ pub struct Edge {
     pub internal: IpAddr,
 }
 
+/// Where an Edge is reached, and what is behind it.
+pub struct Addresses {
+    /// From outside.
+    pub external: IpAddr,
+    /// The same over IPv6.
+    pub external6: IpAddr,
+    /// From inside.
+    pub internal: IpAddr,
+    /// Networks, as a list of TOML.
+    pub inside: &'static str,
+}
+
 impl Edge {
-    /// Starts it by a plan, with more lines in its configuration.
+    /// Starts it by a plan, with more lines in its configuration. bob's programs listen where they like, so that all of his ports
+    /// are opened to relays.
     pub fn start(network: &Network, plan: &str, more: &str, work: &Path) -> Result<Edge> {
         let host = network.relay.as_ref().ok_or("no host between alice and bob")?;
+        let addresses = Addresses {
+            external: host.v4().into(),
+            external6: host.v6().into(),
+            internal: [10, 20, 2, 1].into(),
+            inside: r#"["10.20.2.0/24", "fd00:20:2::/64"]"#,
+        };
+        Edge::on(host, &addresses, plan, more, work)
+    }
+
+    /// Starts it on any host.
+    pub fn on(host: &Host, addresses: &Addresses, plan: &str, more: &str, work: &Path) -> Result<Edge> {
+        let Addresses { external, external6, internal, inside } = *addresses;
         let [config, plan_file, socket] = ["edge.toml", "plan.toml", "edge.sock"].map(|name| work.join(name));
-        let (external, external6): (IpAddr, IpAddr) = (host.v4().into(), host.v6().into());
-        let internal: IpAddr = [10, 20, 2, 1].into();
         fs::write(&plan_file, plan)?;
-        let own = format!("subjectAltName=IP:{external}");
+        let own = format!("subjectAltName=IP:{external},DNS:edge.carillon.test");
         let words = CERTIFICATE.split(' ').chain(["-addext", &own]);
         run(Command::new("openssl").args(words).current_dir(work))?;
         fs::write(work.join("secret"), "a secret of the test\n")?;
         let configuration = format!(
-            "role = \"edge\"\nplan = \"plan.toml\"\nname = \"edge.carillon.test\"\n{more}\n\
+            "role = \"edge\"\nplan = \"plan.toml\"\nname = \"edge.carillon.test\"\nrelay.peers = [\"10.20.2.0/24\", \"fd00:20:2::/64\"]\n{more}\n\
              [addresses]\nexternal = \"{external}\"\nexternal6 = \"{external6}\"\ninternal = \"{internal}\"\n\
-             inside = [\"10.20.2.0/24\", \"fd00:20:2::/64\"]\n\
+             inside = {inside}\n\
              [tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n[credentials]\nsecrets = [\"secret\"]\n[[relay-users]]\nname = \"{}\"\npassword = \"{}\"\n\
              [admin]\nsocket = \"edge.sock\"\n",
             USER.0, USER.1
         );
         fs::write(&config, configuration)?;
-        let mut command = host.command(&program()?.to_string_lossy());
-        let process =
-            Process::start(command.args(["serve", "--config"]).arg(&config), &work.join("edge.log"))?;
+        let process = serve(host, &config)?;
         let edge = Edge { process, config, plan: plan_file, socket, external, external6, internal };
-        let ready = wait_until("an Edge that answers", LIMIT, || Ok(edge.status().is_ok()));
-        ready.map_err(|error| format!("{error}; it printed:\n{}", edge.process.printed()))?;
+        edge.wait_until_ready()?;
         Ok(edge)
+    }
+
+    /// Starts it again, after it has ended.
+    pub fn restarted(self, network: &Network) -> Result<Edge> {
+        let host = network.relay.as_ref().ok_or("no host between alice and bob")?;
+        let edge = Edge { process: serve(host, &self.config)?, ..self };
+        edge.wait_until_ready()?;
+        Ok(edge)
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        let ready = wait_until("an Edge that answers", LIMIT, || Ok(self.status().is_ok()));
+        ready.map_err(|error| format!("{error}; it printed:\n{}", self.process.printed()).into())
+    }
+
+    /// Has one of its services restarted.
+    pub fn restart(&self, unit: &str, more: &[&str]) -> Result<()> {
+        let mut command = Command::new(program()?);
+        run(command.args(["edge", "restart", unit]).args(more).arg("--socket").arg(&self.socket)).map(drop)
     }
 
     /// What `carillon status --json` prints.
@@ -130,6 +169,11 @@ impl Edge {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{command:?}: {error}: {said}").into())
     }
+}
+
+fn serve(host: &Host, config: &Path) -> Result<Process> {
+    let mut command = host.command(&program()?.to_string_lossy());
+    Process::start(command.args(["serve", "--config"]).arg(config), &config.with_extension("log"))
 }
 
 /// What coturn's client says after talking through a relay to a peer that sends everything back.

@@ -53,7 +53,8 @@ impl Kamailio {
     }
 }
 
-fn module_directory() -> Result<PathBuf> {
+/// Where its modules are.
+pub fn module_directory() -> Result<PathBuf> {
     let places = fs::read_dir("/usr/lib")?.flatten().map(|entry| entry.path().join("kamailio/modules"));
     places.into_iter().find(|path| path.is_dir()).ok_or_else(|| "no modules of Kamailio".into())
 }

@@ -1,5 +1,7 @@
 //! SIP servers that phones sign in at: Carillon, and for comparison another one.
 
+pub mod access;
+pub mod authority;
 pub mod carillon;
 pub mod edge;
 pub mod kamailio;

@@ -1,4 +1,5 @@
-//! What a client of TURN has to say to get a channel: requests with long-term credentials (RFC 8489, 9.2).
+//! What a client of TURN has to say to get a way to its peer, to keep it and to give it back: requests with long-term credentials
+//! (RFC 8489, 9.2).
 
 use std::net::SocketAddr;
 
@@ -15,30 +16,42 @@ pub(super) struct Caller {
     user: String,
     password: String,
     peer: SocketAddr,
+    /// Indications instead of a channel.
+    by_indication: bool,
     /// Realm and nonce, once they were told.
     challenge: Option<(String, String)>,
     /// Where it is reached.
     pub(super) relayed: Option<SocketAddr>,
-    /// Its channel is bound.
+    /// What it sends reaches the peer.
     pub(super) is_ready: bool,
 }
 
 impl Caller {
-    pub(super) fn new(user: &str, password: &str, peer: SocketAddr) -> Caller {
+    pub(super) fn new(user: &str, password: &str, peer: SocketAddr, by_indication: bool) -> Caller {
         let (user, password) = (user.to_owned(), password.to_owned());
-        Caller { user, password, peer, challenge: None, relayed: None, is_ready: false }
+        Caller { user, password, peer, by_indication, challenge: None, relayed: None, is_ready: false }
     }
 
-    /// What to say next.
+    /// What to say next on the way to the peer.
     pub(super) fn request(&self, id: [u8; 12]) -> Option<Vec<u8>> {
-        let request = |method| Builder::new(Class::Request, method, id);
         match self.relayed {
-            None => self.signed(request(Method::Allocate).requested_transport(17)),
-            Some(_) => {
-                let bind = request(Method::ChannelBind).channel_number(CHANNEL);
-                self.signed(bind.xor_address(kind::XOR_PEER_ADDRESS, self.peer))
-            }
+            None => self.signed(request(Method::Allocate, id).requested_transport(17)),
+            Some(_) => self.permit(id),
         }
+    }
+
+    /// Asks for the channel or the permission; asked again, it holds for another while.
+    pub(super) fn permit(&self, id: [u8; 12]) -> Option<Vec<u8>> {
+        let request = match self.by_indication {
+            true => request(Method::CreatePermission, id),
+            false => request(Method::ChannelBind, id).channel_number(CHANNEL),
+        };
+        self.signed(request.xor_address(kind::XOR_PEER_ADDRESS, self.peer))
+    }
+
+    /// Keeps the allocation for so many seconds; none give it back.
+    pub(super) fn refresh(&self, id: [u8; 12], seconds: u32) -> Option<Vec<u8>> {
+        self.signed(request(Method::Refresh, id).u32(kind::LIFETIME, seconds))
     }
 
     /// Hears an answer; false if it is the end.
@@ -46,7 +59,12 @@ impl Caller {
         let Ok(answer) = Message::parse(answer) else { return false };
         match (answer.class(), answer.method()) {
             (Class::Success, Method::Allocate) => self.relayed = answer.xor_relayed_address(),
-            (Class::Success, Method::ChannelBind) => self.is_ready = true,
+            (Class::Success, Method::ChannelBind | Method::CreatePermission) => self.is_ready = true,
+            (Class::Success, Method::Refresh) => {
+                if answer.lifetime() == Some(0) {
+                    (self.relayed, self.is_ready) = (None, false);
+                }
+            }
             (Class::Error, _) => {
                 let known = self.challenge.is_some();
                 let told = answer.realm().zip(answer.nonce());
@@ -59,6 +77,11 @@ impl Caller {
         true
     }
 
+    /// Forgets the challenge, as a new client would not know it.
+    pub(super) fn begin_again(&mut self) {
+        self.challenge = None;
+    }
+
     fn signed(&self, request: Builder) -> Option<Vec<u8>> {
         let Some((realm, nonce)) = &self.challenge else { return request.finish() };
         let request = request.attribute(kind::USERNAME, self.user.as_bytes());
@@ -69,4 +92,8 @@ impl Caller {
         mac.update(&request.integrity_input(20));
         request.attribute(kind::MESSAGE_INTEGRITY, &mac.finalize().into_bytes()).finish()
     }
+}
+
+fn request(method: Method, id: [u8; 12]) -> Builder {
+    Builder::new(Class::Request, method, id)
 }

@@ -4,11 +4,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use carillon_net::forward::{PortId, Unknown};
-use carillon_wire::stun::ChannelData;
+use carillon_wire::stun::{Builder, ChannelData, Class, Message, Method, kind};
 
 use super::caller::CHANNEL;
 use super::clients::Clients;
 use super::flood::Flood;
+use super::usage::{Usage, cpu};
 use super::{Load, Way};
 
 const MAGIC: u32 = 0x0ca2_111e;
@@ -22,15 +23,17 @@ const AT_ONCE: u32 = 16;
 /// What came of it.
 #[derive(Default)]
 pub(super) struct Outcome {
-    sent: u64,
-    delivered: u64,
+    pub(super) sent: u64,
+    pub(super) delivered: u64,
     bad: u64,
     /// Of the relay, in nanoseconds.
-    cpu: u64,
-    seconds: f64,
+    pub(super) cpu: u64,
+    pub(super) seconds: f64,
     flooded: u64,
     /// Time on the way, in microseconds, of packets that were measured.
-    delays: Vec<u32>,
+    pub(super) delays: Vec<u32>,
+    /// What the relay held before, while and after it had allocations.
+    pub(super) held: [Usage; 3],
 }
 
 /// Sends and receives, and remembers.
@@ -103,6 +106,7 @@ impl Run<'_> {
             // Whoever is late does not make up for it all at once.
             due = due.max(Instant::now() - interval * AT_ONCE);
             self.receive(Some(Duration::ZERO))?;
+            self.clients.renew();
             flood.send();
         }
         Ok(())
@@ -137,9 +141,20 @@ impl Run<'_> {
                 self.clients.send_down(number, &payload);
                 continue;
             }
-            self.bytes.clear();
-            ChannelData::write(CHANNEL, &payload, &mut self.bytes);
+            self.wrap(&payload);
             self.clients.send_up(number, &self.bytes);
+        }
+    }
+
+    /// What a client sends for its peer.
+    fn wrap(&mut self, payload: &[u8]) {
+        self.bytes.clear();
+        if self.load.indications {
+            let indication = Builder::new(Class::Indication, Method::Send, [7; 12]);
+            let indication = indication.xor_address(kind::XOR_PEER_ADDRESS, self.clients.at);
+            self.bytes.extend(indication.attribute(kind::DATA, payload).finish().unwrap_or_default());
+        } else {
+            ChannelData::write(CHANNEL, payload, &mut self.bytes);
         }
     }
 
@@ -149,6 +164,10 @@ impl Run<'_> {
         let mut came = 0;
         while let Some(unknown) = self.clients.engine.next_unknown() {
             let Unknown::FromPeer { port, peer, bytes, .. } = unknown else { continue };
+            if is_answer(&bytes) {
+                self.clients.hear(port, &bytes);
+                continue;
+            }
             came += 1;
             let number = self.clients.by_relayed.get(&peer).copied().filter(|_| port == self.clients.peer);
             let payload = match number {
@@ -162,8 +181,16 @@ impl Run<'_> {
 
     /// What came to a client.
     fn unwrap<'b>(&self, port: PortId, bytes: &'b [u8]) -> Option<(usize, &'b [u8])> {
+        let number = *self.clients.by_port.get(&port)?;
+        if self.load.indications {
+            let message = Message::parse(bytes).ok()?;
+            return Some((
+                number,
+                message.data().filter(|_| message.xor_peer_address() == Some(self.clients.at))?,
+            ));
+        }
         let data = ChannelData::parse(bytes, bytes.len()).filter(|data| data.channel == CHANNEL)?;
-        Some((*self.clients.by_port.get(&port)?, data.data))
+        Some((number, data.data))
     }
 
     fn check(&mut self, payload: Option<(usize, &[u8])>) {
@@ -184,13 +211,20 @@ impl Run<'_> {
     }
 }
 
+/// Whether this answers a request: no media and no indication.
+fn is_answer(bytes: &[u8]) -> bool {
+    let class = Message::parse(bytes).ok().map(|message| message.class());
+    matches!(class, Some(Class::Success | Class::Error))
+}
+
 impl Outcome {
     pub(super) fn json(mut self) -> String {
         self.delays.sort_unstable();
         let delay = |percent: usize| self.delays.get(self.delays.len() * percent / 100).copied().unwrap_or(0);
         format!(
             "{{\"sent\": {}, \"delivered\": {}, \"bad\": {}, \"cpu_us_per_packet\": {:.3}, \"kpps\": {:.1}, \
-             \"core\": {:.2}, \"p50_us\": {}, \"p99_us\": {}, \"flood_per_second\": {:.0}}}",
+             \"core\": {:.2}, \"p50_us\": {}, \"p99_us\": {}, \"flood_per_second\": {:.0}, \
+             \"memory_kib\": [{}, {}, {}], \"files\": [{}, {}, {}]}}",
             self.sent,
             self.delivered,
             self.bad,
@@ -200,16 +234,12 @@ impl Outcome {
             delay(50),
             delay(99),
             self.flooded as f64 / self.seconds,
+            self.held[0].memory,
+            self.held[1].memory,
+            self.held[2].memory,
+            self.held[0].files,
+            self.held[1].files,
+            self.held[2].files,
         )
     }
-}
-
-/// Nanoseconds that all threads of a process have run (proc(5), `schedstat`).
-fn cpu(pid: u32) -> io::Result<u64> {
-    let mut sum = 0;
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-        sum += text.split(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
-    }
-    Ok(sum)
 }

@@ -7,6 +7,8 @@ mod clients;
 mod flood;
 mod media;
 mod table;
+mod turnover;
+mod usage;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -51,6 +53,15 @@ pub(crate) struct Load {
     /// Packets of a burst leave as one (UDP_SEGMENT).
     #[arg(long)]
     trains: bool,
+    /// Send and Data indications instead of channels.
+    #[arg(long)]
+    indications: bool,
+    /// No media: allocations are made, given back and made again.
+    #[arg(long)]
+    turnover: bool,
+    /// Gives allocations back at the end and waits a moment before it looks at what the relay still holds.
+    #[arg(long)]
+    give_back: bool,
     /// Packets a second of all flows together; without it, as many as come back.
     #[arg(long)]
     rate: Option<u32>,
@@ -85,16 +96,32 @@ enum Way {
     Both,
 }
 
-/// Sets up all flows, lets media pass, and prints what came of it.
+/// How long a relay may take to be rid of what was given back.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+/// Sets up all flows, lets media pass, gives everything back, and prints what came of it.
 pub(crate) fn load(load: &Load) -> io::Result<()> {
-    let mut clients = Clients::allocate(load)?;
-    let outcome = media::pass(load, &mut clients)?;
+    let before = usage::usage(load.pid)?;
+    let mut clients = Clients::open(load)?;
+    let mut outcome = match load.turnover {
+        true => turnover::turn_over(load, &mut clients)?,
+        false => {
+            clients.connect()?;
+            media::pass(load, &mut clients)?
+        }
+    };
+    let during = usage::usage(load.pid)?;
+    if load.give_back {
+        clients.disconnect()?;
+        std::thread::sleep(AFTERWARDS);
+    }
+    outcome.held = [before, during, usage::usage(load.pid)?];
     println(&outcome.json())
 }
 
 /// A forwarder as the engine of clients and peer, and the ports that it may use.
 fn engine(address: IpAddr, range: PortRange, segmentation: bool) -> io::Result<(Forwarder, Leases)> {
-    let strangers = Strangers { per_source: u32::MAX, together: u32::MAX };
+    let strangers = Strangers { per_source: u32::MAX, together: u32::MAX, ..Strangers::default() };
     let settings = Settings { segmentation, coalescing: None, strangers, ..Settings::default() };
     let ports = ClassPorts { range: Some(range), mark: Dscp::DEFAULT };
     let policy = Policy { audio: ports, video: ports, sharing: ports, file_transfer: ports };

@@ -44,7 +44,8 @@ struct Relay {
 
 /// Relays until it is killed.
 pub(crate) fn table(table: &Table) -> io::Result<()> {
-    let strangers = Strangers { per_source: table.strangers, together: table.strangers };
+    let strangers =
+        Strangers { per_source: table.strangers, together: table.strangers, ..Strangers::default() };
     let coalescing = coalescing(table.coalesce);
     let settings = Settings { segmentation: !table.single, coalescing, strangers, ..Settings::default() };
     let ports = ClassPorts { range: Some(range(50_000, 59_999)?), mark: Dscp::EF };
@@ -103,7 +104,7 @@ impl Relay {
 
     fn bind(&mut self, client: Client, channel: u16, peer: SocketAddr) -> Option<()> {
         let (port, _) = *self.allocations.get(&client)?;
-        let rule = Rule { client, channel, port, peer, to_peer: Dscp::EF, to_client: Dscp::EF, budget: None };
+        let rule = Rule { client, channel, port, peer, to_peer: Dscp::EF, to_client: Dscp::EF };
         self.rules += 1;
         self.forwarder.install(RuleId(self.rules), rule).ok()
     }

@@ -68,6 +68,13 @@ pub(super) fn class(role: Role, rule: &MarkingRule) -> Option<Guess<TrafficClass
     (fits && !two_sided).then_some(Guess { value: class, sure: said.is_some() })
 }
 
+/// The class of a rule whose packets may come from either side.
+pub(super) fn media(rule: &MarkingRule) -> Option<Guess<TrafficClass>> {
+    let said = own_class(rule).or_else(|| word(&rule.name, &CLASS_WORDS));
+    let class = said.or_else(|| by_mark(rule)).filter(|class| class.is_media())?;
+    Some(Guess { value: class, sure: said.is_some() })
+}
+
 /// To whom an Edge's rule is, by its name.
 pub(super) fn relayed_to(rule: &MarkingRule) -> Option<Role> {
     let name = rule.name.to_lowercase();
@@ -103,6 +110,7 @@ fn by_mark(rule: &MarkingRule) -> Option<TrafficClass> {
         46 | 44 => Some(TrafficClass::Audio),
         34 | 36 | 38 => Some(TrafficClass::Video),
         18 | 20 | 22 => Some(TrafficClass::Sharing),
+        10 | 12 | 14 => Some(TrafficClass::FileTransfer),
         24 | 26 | 40 => Some(TrafficClass::Signaling),
         _ => None,
     }

@@ -38,15 +38,20 @@ fn totals(order: &Order<'_>, openings: &[Opening]) -> String {
     let clients = flows::client_ports(order);
     let count: u32 = clients.iter().map(|range| range.count()).sum();
     let ranges: Vec<String> = clients.iter().map(|range| range.to_string()).collect();
-    let mut text = format!(
-        "\n| total | ports |\n|--|--|\n| between clients, {} | {count} |\n",
-        if ranges.len() == 1 {
-            format!("one range: {}", ranges.join(""))
-        } else {
-            format!("{} ranges: {}", ranges.len(), ranges.join(" "))
-        }
-    );
-    if order.plan.edge_ports().is_some() {
+    let has = |from: Zone, to: Zone| openings.iter().any(|opening| (opening.from, opening.to) == (from, to));
+    let inbound = has(Zone::Internet, Zone::EdgeExternal);
+    let mut text = match has(Zone::Client, Zone::Client) || inbound {
+        true => "\n| total | ports |\n|--|--|\n".to_owned(),
+        false => String::new(),
+    };
+    if has(Zone::Client, Zone::Client) {
+        let ranges = match ranges.as_slice() {
+            [range] => format!("one range: {range}"),
+            ranges => format!("{} ranges: {}", ranges.len(), ranges.join(" ")),
+        };
+        text.push_str(&format!("| between clients, {ranges} | {count} |\n"));
+    }
+    if inbound {
         for reading in [Reading::Documentation, Reading::Article] {
             let chosen: Vec<&Opening> =
                 openings.iter().filter(|opening| reading.includes(opening.reading)).collect();

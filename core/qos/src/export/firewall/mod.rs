@@ -21,7 +21,30 @@ pub(super) const TARGETS: &[Target] =
 const MANY_CLIENT_PORTS: u32 = 100;
 
 fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
-    let openings = flows::of_plan(order)?;
+    Ok(files(order, &flows::of_plan(order)?))
+}
+
+/// The same with nothing but what passes between these two, in both directions.
+///
+/// # Errors
+/// A plan that would open every port, or that has nothing between the two.
+pub fn between(order: &Order<'_>, pair: [Zone; 2]) -> Result<Vec<File>, Unfit> {
+    let mut openings = flows::of_plan(order)?;
+    let [one, other] = pair;
+    openings.retain(|opening| {
+        let ends = (opening.from, opening.to);
+        ends == (one, other) || ends == (other, one)
+    });
+    if openings.is_empty() {
+        let name = order.plan.name();
+        return Err(Unfit(format!(
+            "by plan `{name}` nothing passes between {one} and {other}: no rule is needed"
+        )));
+    }
+    Ok(files(order, &openings))
+}
+
+fn files(order: &Order<'_>, openings: &[Opening]) -> Vec<File> {
     let mut files = Vec::new();
     for reading in [Reading::Documentation, Reading::Article] {
         let chosen: Vec<&Opening> =
@@ -32,13 +55,13 @@ fn make(order: &Order<'_>) -> Result<Vec<File>, Unfit> {
             files.push(file(reading.file(), text, nft_guide(order, reading, &chosen, disputed)));
         }
     }
-    files.push(file("flows.csv", csv::text(&openings), table_guide("for a spreadsheet or a script")));
+    files.push(file("flows.csv", csv::text(openings), table_guide("for a spreadsheet or a script")));
     files.push(file(
         "flows.md",
-        markdown::text(order, &openings),
+        markdown::text(order, openings),
         table_guide("to be read and sent to whoever runs the firewall"),
     ));
-    Ok(files)
+    files
 }
 
 fn file(name: &str, text: String, guide: Guide) -> File {
@@ -52,7 +75,9 @@ fn nft_guide(order: &Order<'_>, reading: Reading, openings: &[&Opening], dispute
             .to_owned();
     let client_ports = flows::client_ports(order);
     let count: u32 = client_ports.iter().map(|range| range.count()).sum();
-    purpose.push_str(&format!(" {count} ports between clients."));
+    if openings.iter().any(|opening| (opening.from, opening.to) == (Zone::Client, Zone::Client)) {
+        purpose.push_str(&format!(" {count} ports between clients."));
+    }
     if disputed {
         let ports = flows::ports_into(openings, Zone::EdgeExternal);
         purpose.push_str(&format!(" {}: {ports} ports from the Internet to the Edge.", reading.title()));

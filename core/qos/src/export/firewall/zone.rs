@@ -63,9 +63,40 @@ impl Zone {
         }
     }
 
-    /// The zone of that name.
+    /// Short names that people have for zones.
+    const ALIASES: [(&str, Zone); 9] = [
+        ("clients", Zone::Client),
+        ("phone", Zone::Client),
+        ("fe", Zone::Conferencing),
+        ("front-end", Zone::Conferencing),
+        ("edge-int", Zone::Edge),
+        ("edge-internal", Zone::Edge),
+        ("edge-ext", Zone::EdgeExternal),
+        ("outside", Zone::Internet),
+        ("pstn", Zone::Gateway),
+    ];
+
+    /// The zone of that name, or short name.
     pub fn from_name(name: &str) -> Option<Zone> {
-        Zone::ALL.into_iter().find(|zone| zone.name() == name)
+        let named = Zone::ALL.into_iter().find(|zone| zone.name() == name);
+        named.or_else(|| Zone::ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, zone)| *zone))
+    }
+
+    /// The two zones of `edge,conferencing`; the same one twice is its hosts among each other.
+    ///
+    /// # Errors
+    /// What is wrong, with every name that there is.
+    pub fn pair(text: &str) -> Result<[Zone; 2], String> {
+        let all = || Zone::ALL.map(Zone::name).join(", ");
+        let Some((one, other)) = text.split_once(',') else {
+            return Err(format!("write two roles with a comma: `edge,conferencing`; there are {}", all()));
+        };
+        let named = |name: &str| {
+            let name = name.trim();
+            Zone::from_name(&name.to_ascii_lowercase())
+                .ok_or_else(|| format!("there is no role `{name}`; there are {}", all()))
+        };
+        Ok([named(one)?, named(other)?])
     }
 }
 

@@ -260,6 +260,10 @@ fn limits(hosts: &Hosts, more: &[&str]) -> Vec<String> {
              is marked too. To mark on the inside only, put the Edge's inner address into `Local IP` of each rule and `32` \
              into `Local IP Prefix Length` (in scripts: `-IPSrcPrefixMatchCondition ADDRESS/32`)."
                 .to_owned(),
+            "They see the last leg alone, from the Edge to who plays the media: what goes to another relay's 3478 or 443 has \
+             no port of a class, and what comes to the Edge is marked by who sends it, or not at all. (Published guides \
+             disagree: four such rules in one, no marks on an Edge at all in another.)"
+                .to_owned(),
         ]);
     }
     limits.extend(meant(hosts));

@@ -1,7 +1,7 @@
 //! Lines that set values: `Set-CsConferencingConfiguration -ClientAudioPort 20000 …`.
 
 use super::property::{self, Object};
-use super::settings::Settings;
+use super::settings::{Settings, Speaker};
 use super::text::{is_dash, is_double_quote, is_single_quote, without_prompt};
 use crate::role::Role;
 
@@ -237,7 +237,7 @@ fn run(object: Object, cmdlet: &Word, words: &[Word], settings: &mut Settings) {
     }
     let scope = scope(object, cmdlet, identity, settings);
     for (word, property, value) in values {
-        settings.set(word.line, object, &scope, property, value);
+        settings.set(word.line, object, &scope, property, (Speaker::Command, value));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Listings: blocks of `Name : Value`, one for each object.
 
 use super::property::{self, Object};
-use super::settings::Settings;
+use super::settings::{Settings, Speaker};
+use super::text::is_dash;
 
 /// Whether a line is a property that this reader is for.
 pub(super) fn begins(line: &str) -> bool {
@@ -10,11 +11,11 @@ pub(super) fn begins(line: &str) -> bool {
     })
 }
 
-/// Name and value of a line of a listing.
+/// Name and value of a line of a listing. Pages and word processors put a dash before a name.
 pub(super) fn property(line: &str) -> Option<(&str, &str)> {
     let (name, value) = line.split_once(':')?;
     let blank = name.ends_with([' ', '\t']) || value.is_empty() || value.starts_with([' ', '\t']);
-    let name = name.trim();
+    let name = name.trim_start_matches(is_dash).trim();
     let word = !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && !line.starts_with([' ', '\t']);
@@ -80,9 +81,9 @@ fn one(object: Object, scope: &str, (line, name, value): (u32, &str, &str), sett
     match known {
         // A service that does not do this class shows no value.
         Some(_) if value.is_empty() => {}
-        Some(property) => settings.set(line, object, scope, property, value),
+        Some(property) => settings.set(line, object, scope, property, (Speaker::Listing, value)),
         None if object == Object::Clients && name.starts_with("Client") => {
-            settings.note(line, format!("{name} is not known: passed over"));
+            settings.unread(line, format!("{name} of {scope}"), "no property of that name is known")
         }
         None => {}
     }

@@ -1,6 +1,6 @@
 //! What was said about each scope, put together: a start and a count make a range.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use carillon_wire::ip::Dscp;
 
@@ -20,6 +20,20 @@ const MAX_NOTES: usize = 1000;
 /// A number with the line where it stands.
 type Told = (u32, u32);
 
+/// Who says something: commands are carried out one after the other, and what a listing shows is so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Speaker {
+    Command,
+    Listing,
+}
+
+/// Which of the two numbers of a range.
+#[derive(Clone, Copy)]
+enum Half {
+    Start,
+    Count,
+}
+
 /// Whose range.
 type Key = (String, Role, Option<TrafficClass>);
 
@@ -29,10 +43,14 @@ pub(super) struct Settings {
     enabled: BTreeMap<String, (bool, u32)>,
     starts: BTreeMap<Key, Told>,
     counts: BTreeMap<Key, Told>,
+    /// Of which something is wrong, and told.
+    broken: BTreeSet<Key>,
     mark: Option<Told>,
     notes: Vec<Note>,
     skipped: Skipped,
     errors: Vec<Note>,
+    /// What cannot be judged, and why.
+    unread: Vec<(u32, What)>,
     statements: usize,
 }
 
@@ -41,13 +59,26 @@ impl Settings {
         tell(&mut self.notes, line, text.into());
     }
 
-    /// A line that is not understood.
+    /// A line that is not understood; one that speaks of ports or marks may say anything of them.
     pub(super) fn skip(&mut self, line: u32, text: &str) {
+        let small = text.to_ascii_lowercase();
+        if ["port", "diffserv", "qos"].iter().any(|word| small.contains(word)) {
+            let shown: String = text.trim().chars().take(60).collect();
+            return self.unread(line, format!("`{shown}`"), "the line is not understood");
+        }
         self.skipped.add(line, text);
     }
 
     pub(super) fn error(&mut self, line: u32, text: impl Into<String>) {
         tell(&mut self.errors, line, text.into());
+    }
+
+    /// What a line says of this is not known.
+    pub(super) fn unread(&mut self, line: u32, what: String, why: impl Into<String>) {
+        if self.unread.len() < MAX_NOTES {
+            let fix = "correct the line".to_owned();
+            self.unread.push((line, What::Unread { role: None, what, why: why.into(), fix }));
+        }
     }
 
     /// One property of an object gets a value.
@@ -57,7 +88,7 @@ impl Settings {
         object: Object,
         scope: &str,
         property: (&str, Meaning),
-        value: &str,
+        (speaker, value): (Speaker, &str),
     ) {
         self.statements += 1;
         if self.statements > MAX_STATEMENTS {
@@ -69,10 +100,10 @@ impl Settings {
         let (name, meaning) = property;
         let key = |class| (scope.to_owned(), object.role(), class);
         match meaning {
-            Meaning::Enabled => self.enable(line, scope, name, value),
-            Meaning::Start(class) => self.start(line, name, key(class), value),
-            Meaning::Count(class) => self.count(line, name, key(class), value),
-            Meaning::PhoneMark => self.phone_mark(line, scope, name, value),
+            Meaning::Enabled => self.enable(line, scope, name, (speaker, value)),
+            Meaning::Start(class) => self.half(Half::Start, line, name, key(class), (speaker, value)),
+            Meaning::Count(class) => self.half(Half::Count, line, name, key(class), (speaker, value)),
+            Meaning::PhoneMark => self.phone_mark(line, scope, name, (speaker, value)),
             Meaning::DevicesMark if truth(value) == Some(false) => {
                 self.note(line, format!("{name} is False: phones and devices without Windows do not mark"));
             }
@@ -81,46 +112,54 @@ impl Settings {
         }
     }
 
-    fn enable(&mut self, line: u32, scope: &str, name: &str, value: &str) {
-        match (truth(value), self.enabled.get(scope)) {
-            (None, _) => self.error(line, format!("{name} is {value:?}, neither True nor False")),
-            (Some(now), Some((before, first))) if now != *before => {
-                let text = format!("{name} of {scope} is {now}; line {first} says {before}");
-                self.error(line, text);
-            }
-            (Some(now), _) => {
-                self.enabled.entry(scope.to_owned()).or_insert((now, line));
-            }
+    fn enable(&mut self, line: u32, scope: &str, name: &str, (speaker, value): (Speaker, &str)) {
+        let Some(now) = truth(value) else {
+            return self.error(line, format!("{name} is {value:?}, neither True nor False"));
+        };
+        match self.enabled.insert(scope.to_owned(), (now, line)) {
+            Some((before, first)) if now != before => match speaker {
+                Speaker::Command => self.replaced(line, name, scope, first),
+                Speaker::Listing => {
+                    self.error(line, format!("{name} of {scope} is {now}; line {first} says {before}"));
+                }
+            },
+            _ => {}
         }
     }
 
-    fn start(&mut self, line: u32, name: &str, key: Key, value: &str) {
-        let Some(start) = self.number(line, name, value) else { return };
-        let told = *self.starts.entry(key.clone()).or_insert((start, line));
-        self.same(line, name, &key, told, start);
-    }
-
-    fn count(&mut self, line: u32, name: &str, key: Key, value: &str) {
-        let Some(count) = self.number(line, name, value) else { return };
-        let told = *self.counts.entry(key.clone()).or_insert((count, line));
-        self.same(line, name, &key, told, count);
-    }
-
-    fn number(&mut self, line: u32, name: &str, value: &str) -> Option<u32> {
-        let number = digits(value).filter(|number| (1..=65535).contains(number));
-        if number.is_none() {
-            self.error(line, format!("{name} is {value:?}: no number from 1 to 65535"));
-        }
-        number
-    }
-
-    fn same(&mut self, line: u32, name: &str, key: &Key, (before, first): Told, now: u32) {
-        if before != now {
-            self.error(line, format!("{name} of {} is {now}; line {first} says {before}", key.0));
+    /// One number of a range. What is wrong with it leaves the range unknown.
+    fn half(&mut self, half: Half, line: u32, name: &str, key: Key, (speaker, value): (Speaker, &str)) {
+        let Some(now) = digits(value).filter(|number| (1..=65535).contains(number)) else {
+            return self.broken(line, key, format!("{name} is {value:?}: no number from 1 to 65535"));
+        };
+        let scope = key.0.clone();
+        let halves = match half {
+            Half::Start => &mut self.starts,
+            Half::Count => &mut self.counts,
+        };
+        match halves.insert(key.clone(), (now, line)) {
+            Some((before, first)) if now != before => match speaker {
+                Speaker::Command => self.replaced(line, name, &scope, first),
+                Speaker::Listing => {
+                    self.broken(line, key, format!("{name} of {scope} is {now}; line {first} says {before}"));
+                }
+            },
+            _ => {}
         }
     }
 
-    fn phone_mark(&mut self, line: u32, scope: &str, name: &str, value: &str) {
+    fn replaced(&mut self, line: u32, name: &str, scope: &str, first: u32) {
+        self.note(line, format!("sets {name} of {scope} again: line {first} counts no more"));
+    }
+
+    fn broken(&mut self, line: u32, key: Key, why: String) {
+        let what = told(&key);
+        if self.broken.insert(key) {
+            self.unread(line, what, why);
+        }
+    }
+
+    fn phone_mark(&mut self, line: u32, scope: &str, name: &str, (speaker, value): (Speaker, &str)) {
         let Some(number) = digits(value).filter(|number| *number < 64) else {
             return self.error(line, format!("{name} is {value:?}: no DSCP from 0 to 63"));
         };
@@ -130,9 +169,14 @@ impl Settings {
                 format!("{name} of {scope} is not compared: a plan knows one value for all phones"),
             );
         }
-        let (before, first) = *self.mark.get_or_insert((number, line));
-        if before != number {
-            self.error(line, format!("{name} is {number}; line {first} says {before}"));
+        match self.mark.replace((number, line)) {
+            Some((before, first)) if before != number => match speaker {
+                Speaker::Command => self.replaced(line, name, scope, first),
+                Speaker::Listing => {
+                    self.error(line, format!("{name} is {number}; line {first} says {before}"));
+                }
+            },
+            _ => {}
         }
     }
 
@@ -143,16 +187,18 @@ impl Settings {
             facts.push((line, What::Enabled { scope, enabled }));
         }
         for (key, (start, line)) in std::mem::take(&mut self.starts) {
+            if self.broken.contains(&key) {
+                self.counts.remove(&key);
+                continue;
+            }
             match self.counts.remove(&key) {
                 Some((count, _)) => facts.extend(self.range(key, start, count, line)),
-                None => self.note(
-                    line,
-                    format!("{} have a first port and no number of ports: not counted", told(&key)),
-                ),
+                None => self.unread(line, told(&key), "a first port and no number of ports"),
             }
         }
+        self.counts.retain(|key, _| !self.broken.contains(key));
         for (key, (_, line)) in std::mem::take(&mut self.counts) {
-            self.note(line, format!("{} have a number of ports and no first port: not counted", told(&key)));
+            self.unread(line, told(&key), "a number of ports and no first port");
         }
         let mark = self.mark.and_then(|(mark, line)| Some((Dscp::new(u8::try_from(mark).ok()?)?, line)));
         if let Some((mark, line)) = mark {
@@ -161,6 +207,7 @@ impl Settings {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
+        facts.append(&mut self.unread);
         facts.sort_by_key(|(line, _)| *line);
         let facts = facts.into_iter().map(|(line, what)| Fact::new(format!("line {line}"), what)).collect();
         self.notes.extend(self.skipped.notes());
@@ -171,7 +218,7 @@ impl Settings {
     fn range(&mut self, key: Key, start: u32, count: u32, line: u32) -> Vec<(u32, What)> {
         let range = u16::try_from(start).ok().and_then(|start| PortRange::from_count(start, count));
         let Some(ports) = range else {
-            self.error(line, format!("{}: {count} ports from {start} on pass 65535", told(&key)));
+            self.unread(line, told(&key), format!("{count} ports from {start} on pass 65535"));
             return Vec::new();
         };
         let (scope, role, class) = key;

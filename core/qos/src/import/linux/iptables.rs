@@ -3,7 +3,7 @@
 use carillon_wire::ip::Dscp;
 
 use super::marks::{self, Hooked};
-use super::rule::{Marking, Place};
+use super::rule::{Marking, NO_PORTS, Place};
 use super::{Note, Read, at, text};
 use crate::dscp;
 use crate::import::Reach;
@@ -147,6 +147,8 @@ impl Line {
                     let ports = self.ports(value)?;
                     self.marking.destination_ports.extend(ports);
                 }
+                // Either end: two rules, of which one may be there for other packets.
+                "--port" | "--ports" => self.marking.unknown.push(format!("{word} {value}, either end")),
                 "--comment" => self.marking.name = Some(value.to_owned()),
                 "-s" | "--source" => self.place(Reach::Sources, word, value),
                 "-d" | "--destination" => self.place(Reach::Destinations, word, value),
@@ -204,7 +206,7 @@ impl Line {
             (Some(mark), _) => {
                 let no_ports = marking.source_ports.is_empty() && marking.destination_ports.is_empty();
                 if no_ports {
-                    marking.unknown.push("no ports".to_owned());
+                    marking.unknown.push(NO_PORTS.to_owned());
                 }
                 if hook.is_none() {
                     marking.unknown.push(format!("the chain {}, which is reached by jumps only", self.chain));

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use carillon_wire::ip::Dscp;
 
-use super::rule::{self, Context, Marking, Named, Place};
+use super::order::{self, Chain, Step, Steps};
+use super::rule::{self, Context, Marking, NO_PORTS, Named, Place};
 use super::syntax::{Item, Statement};
 use super::{Note, Read, at};
 use crate::dscp;
-use crate::import::first::{Earlier, Taken};
+use crate::import::first::Taken;
 use crate::import::skipped::Skipped;
 use crate::import::{Caveat, Fact, Reach, What};
 use crate::ports::PortRange;
@@ -44,17 +45,10 @@ pub(super) struct Hooked {
 /// Rules that contradict each other.
 pub(super) fn of_rules(rules: &[Hooked]) -> Result<Read, Vec<Note>> {
     let mut collected = Collected { ports_left: MAX_PORTS, ..Collected::default() };
-    let mut chain = "";
     for rule in rules {
-        if rule.chain != chain {
-            (collected.hook, collected.earlier) = (rule.hook.clone(), Earlier::default());
-            chain = &rule.chain;
-        }
+        collected.enter(&rule.chain, &rule.hook, 0);
         for marking in &rule.markings {
-            match marking.unknown.is_empty() {
-                true => collected.add(marking, &rule.chain),
-                false => collected.pass_over(marking),
-            }
+            collected.marking(marking, &rule.chain);
         }
         rule.ending.iter().for_each(|ending| collected.end(ending));
     }
@@ -73,6 +67,11 @@ struct Group {
     place: Vec<Place>,
     /// What the chain is hooked to.
     hook: String,
+    table: String,
+    /// Whether the file takes it away again.
+    gone: bool,
+    /// Whether packets leave the chain behind it.
+    ends: bool,
     caveats: Vec<Caveat>,
 }
 
@@ -81,9 +80,10 @@ struct Collected {
     definitions: Named,
     ports_left: u32,
     groups: Vec<Group>,
-    /// Of the chain that is read: its hook, and the rules that end the way of packets.
-    hook: String,
-    earlier: Earlier,
+    chains: Vec<Chain>,
+    /// The chain that is read.
+    chain: usize,
+    steps: Steps,
     skipped: Skipped,
     notes: Vec<Note>,
     errors: Vec<Note>,
@@ -107,18 +107,43 @@ impl Collected {
                 self.definitions
                     .insert(format!("${name}"), statement.items.get(3..).unwrap_or_default().to_vec());
             }
-            (["add" | "insert", "rule", rest @ ..], _) => {
-                let family =
-                    rest.first().is_some_and(|word| ["ip", "ip6", "inet", "bridge", "netdev"].contains(word));
-                let skipped = if family { 5 } else { 4 };
-                let items = statement.items.get(skipped..).unwrap_or_default();
-                let chain = rest.get(usize::from(family) + 1).copied().unwrap_or_default();
-                (self.hook, self.earlier) = (String::new(), Earlier::default());
-                self.rule(statement, items, chain, &Named::new());
+            (["add" | "create", "chain", rest @ ..], Some(Item::Block(body))) => {
+                let (_, table, chain) = named(rest);
+                self.hooked(&format!("{table} {chain}"), body);
+            }
+            (["add" | "insert", "rule", rest @ ..], _) => self.single(statement, rest),
+            (["flush", "ruleset"] | ["delete" | "destroy", "table", ..], _) => {
+                self.gone(statement.line, words.get(2..).and_then(<[&str]>::last).copied());
             }
             (["flush" | "delete" | "destroy" | "table" | "add" | "create" | "insert" | "include", ..], _) => {
             }
             (words, _) => self.skipped.add(statement.line, &words.join(" ")),
+        }
+    }
+
+    /// A rule that a command adds to a chain.
+    fn single(&mut self, statement: &Statement, rest: &[&str]) {
+        let (family, table, chain) = named(rest);
+        let items = statement.items.get(if family { 5 } else { 4 }..).unwrap_or_default();
+        let name = format!("{table} {chain}");
+        match self.chains.iter().position(|known| known.name == name) {
+            Some(at) => self.chain = at,
+            // What it hangs on is not in the file.
+            None => self.enter(&name, "?", 0),
+        }
+        self.rule(statement, items, chain, &Named::new());
+    }
+
+    /// What the file takes away again was never there.
+    fn gone(&mut self, line: u32, table: Option<&str>) {
+        let before = self.groups.len();
+        let of_table = |group: &Group| table.is_none_or(|table| group.table == table);
+        self.groups.iter_mut().filter(|group| of_table(group)).for_each(|group| group.gone = true);
+        let of_table = |chain: &Chain| table.is_none_or(|table| chain.name.split(' ').next() == Some(table));
+        let chains = &self.chains;
+        self.steps.forget_chains(|at| chains.get(at).is_some_and(of_table));
+        if before > 0 && self.groups.iter().any(|group| group.gone) {
+            self.note(at(line, "takes rules away that stand before it: they are not in force"));
         }
     }
 
@@ -158,13 +183,7 @@ impl Collected {
     }
 
     fn chain(&mut self, chain: &str, rules: &[Statement], sets: &Named) {
-        let hook = |statement: &Statement| -> Option<String> {
-            let mut words = statement.words().skip_while(|word| *word != "hook").skip(1);
-            words.next().map(str::to_owned)
-        };
-        let hook = rules.iter().find_map(hook);
-        let base = hook.is_some();
-        (self.hook, self.earlier) = (hook.unwrap_or_default(), Earlier::default());
+        let base = self.hooked(chain, rules);
         let before = self.groups.len();
         let heads = ["type", "policy", "flags", "comment", "device"];
         let is_rule = |rule: &&Statement| !rule.words().next().is_some_and(|word| heads.contains(&word));
@@ -174,11 +193,34 @@ impl Collected {
         if !base && self.groups.len() > before {
             let line = self.groups.get(before).map_or(0, |group| group.line);
             self.groups.truncate(before);
+            self.steps.forget_groups(before);
             let text = format!(
                 "chain {chain} is reached by jumps only: its marks depend on them and are passed over"
             );
             self.note(at(line, text));
         }
+    }
+
+    /// Goes to a chain with what it is hooked to; whether it is.
+    fn hooked(&mut self, chain: &str, body: &[Statement]) -> bool {
+        let hook = |statement: &Statement| -> Option<(String, i32)> {
+            let mut words = statement.words().skip_while(|word| *word != "hook").skip(1);
+            words.next().map(|hook| (hook.to_owned(), order::priority(statement.words())))
+        };
+        let hook = body.iter().find_map(hook);
+        let base = hook.is_some();
+        let (hook, priority) = hook.unwrap_or_default();
+        self.enter(chain, &hook, priority);
+        base
+    }
+
+    fn enter(&mut self, name: &str, hook: &str, priority: i32) {
+        let same = |chain: &Chain| chain.name == name && chain.hook == hook && chain.priority == priority;
+        self.chain = self.chains.iter().position(same).unwrap_or_else(|| {
+            let (name, hook) = (name.to_owned(), hook.to_owned());
+            self.chains.push(Chain { name, hook, priority, ..Chain::default() });
+            self.chains.len() - 1
+        });
     }
 
     fn rule(&mut self, statement: &Statement, items: &[Item], chain: &str, sets: &Named) {
@@ -198,10 +240,7 @@ impl Collected {
             }
             Ok(markings) => {
                 for marking in markings {
-                    match marking.unknown.is_empty() {
-                        true => self.add(&marking, chain),
-                        false => self.pass_over(&marking),
-                    }
+                    self.marking(&marking, chain);
                 }
             }
             Err(note) => self.errors.push(note),
@@ -216,24 +255,24 @@ impl Collected {
             return;
         }
         let only: Vec<&str> = place.into_iter().chain(ending.unknown.iter().map(String::as_str)).collect();
-        let protocol = match (ending.udp, ending.tcp) {
-            (true, true) => Protocol::Both,
-            (true, false) => Protocol::Udp,
-            (false, true) => Protocol::Tcp,
-            (false, false) => return,
-        };
-        let any_or = |ranges: &[PortRange]| -> Vec<Option<PortRange>> {
-            if ranges.is_empty() { vec![None] } else { ranges.iter().copied().map(Some).collect() }
-        };
-        for source in any_or(&ending.source_ports) {
-            for destination in any_or(&ending.destination_ports) {
-                let only = (!only.is_empty()).then(|| format!("`{}`", only.join(" ")));
-                let line = usize::try_from(ending.line).unwrap_or_default();
-                self.earlier.add(Taken { line, protocol, source, destination, only, mark: None });
+        let only = (!only.is_empty()).then(|| format!("`{}`", only.join(" ")));
+        for taken in taken(ending, only, None) {
+            if let Some(chain) = self.chains.get_mut(self.chain) {
+                chain.earlier.add(taken.clone());
             }
+            let (chain, version) = (self.chain, ending.version);
+            self.steps.add(Step { chain, version, group: None, taken, ends: true, unread: false });
         }
     }
 
+    fn marking(&mut self, marking: &Marking, chain: &str) {
+        match marking.unknown.is_empty() {
+            true => self.add(marking, chain),
+            false => self.pass_over(marking),
+        }
+    }
+
+    /// It is no rule of a plan, but it may change what others have marked.
     fn pass_over(&mut self, marking: &Marking) {
         let text = format!(
             "sets {} by more than ports ({}): no rule of a plan, passed over",
@@ -241,24 +280,27 @@ impl Collected {
             marking.unknown.join(" ")
         );
         self.note(at(marking.line, text));
+        let told: Vec<&str> =
+            marking.unknown.iter().map(String::as_str).filter(|text| *text != NO_PORTS).collect();
+        let places = marking.place.iter().map(|place| place.text.as_str());
+        let only: Vec<&str> = places.chain(told.iter().copied()).collect();
+        let only = (!only.is_empty()).then(|| format!("what has `{}`", only.join(" ")));
+        for taken in taken(marking, only, Some(marking.mark)) {
+            let (chain, version, unread) = (self.chain, marking.version, !told.is_empty());
+            self.steps.add(Step { chain, version, group: None, taken, ends: marking.ends, unread });
+        }
     }
 
     fn add(&mut self, marking: &Marking, chain: &str) {
-        let any_or = |ranges: &[PortRange]| -> BTreeSet<Option<PortRange>> {
-            if ranges.is_empty() {
-                BTreeSet::from([None])
-            } else {
-                ranges.iter().copied().map(Some).collect()
+        for taken in taken(marking, marking.only(), Some(marking.mark)) {
+            if self.groups.len() >= MAX_RULES {
+                self.errors.push(at(marking.line, format!("more than {MAX_RULES} marking rules")));
+                return;
             }
-        };
-        for source_ports in any_or(&marking.source_ports) {
-            for destination_ports in any_or(&marking.destination_ports) {
-                if self.groups.len() >= MAX_RULES {
-                    self.errors.push(at(marking.line, format!("more than {MAX_RULES} marking rules")));
-                    return;
-                }
-                self.cover(marking, chain, source_ports, destination_ports);
-            }
+            let rule = rule_of("", taken.protocol, (taken.source, taken.destination), marking.mark);
+            let group = self.cover(marking, chain, taken.source, taken.destination);
+            let (chain, version, ends) = (self.chain, marking.version, marking.ends);
+            self.steps.add(Step { chain, version, group: Some((group, rule)), taken, ends, unread: false });
         }
     }
 
@@ -268,51 +310,53 @@ impl Collected {
         chain: &str,
         source: Option<PortRange>,
         destination: Option<PortRange>,
-    ) {
+    ) -> usize {
         let (four, six) = (marking.version == 4, marking.version == 6);
         let covered = [marking.udp && four, marking.udp && six, marking.tcp && four, marking.tcp && six];
-        let same =
-            |group: &&mut Group| (group.source_ports, group.destination_ports) == (source, destination);
+        let same = |group: &Group| (group.source_ports, group.destination_ports) == (source, destination);
         let twice = |group: &Group| group.covered.iter().zip(covered).any(|(a, b)| *a && b);
-        let hook = self.hook.clone();
-        let caveats =
-            self.earlier.caveats(&rule_of("", protocol_of(covered), (source, destination), marking.mark));
-        let mut others = self.groups.iter_mut().filter(same).filter(|group| group.hook == hook);
+        let place = self.chains.get(self.chain);
+        let hook = place.map(|chain| chain.hook.clone()).unwrap_or_default();
+        let rule = rule_of("", protocol_of(covered), (source, destination), marking.mark);
+        let mut caveats = place.map(|chain| chain.earlier.caveats(&rule)).unwrap_or_default();
+        let mut others = self
+            .groups
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, group)| same(group) && group.hook == hook && !group.gone);
         match others
-            .find(|group| group.mark == marking.mark || (twice(group) && group.place == marking.place))
+            .find(|(_, group)| group.mark == marking.mark || (twice(group) && group.place == marking.place))
         {
-            Some(group) if group.mark != marking.mark => {
-                let text = format!(
-                    "marks the packets of line {} with {} instead of {}: which of them holds?",
-                    group.line,
-                    dscp::label(marking.mark),
-                    dscp::label(group.mark)
-                );
-                self.errors.push(at(marking.line, text));
-            }
-            Some(group) => {
+            Some((number, group)) if group.mark == marking.mark => {
                 group.covered.iter_mut().zip(covered).for_each(|(a, b)| *a |= b);
-                group.place.extend(
-                    marking
-                        .place
-                        .iter()
-                        .filter(|place| !group.place.contains(place))
-                        .cloned()
-                        .collect::<Vec<_>>(),
-                );
+                let new = marking.place.iter().filter(|place| !group.place.contains(place));
+                let new: Vec<Place> = new.cloned().collect();
+                group.place.extend(new);
+                return number;
             }
-            None => self.groups.push(Group {
-                source_ports: source,
-                destination_ports: destination,
-                mark: marking.mark,
-                line: marking.line,
-                name: marking.name.clone().unwrap_or_else(|| format!("{chain}, line {}", marking.line)),
-                covered,
-                place: marking.place.clone(),
-                hook,
-                caveats,
-            }),
+            Some((_, group)) if group.ends => {
+                let text = format!("never reached: line {} takes its packets first", group.line);
+                caveats.push(Caveat::nothing(text, format!("put it before line {}", group.line)));
+            }
+            _ => {}
         }
+        let name = marking.name.clone().unwrap_or_else(|| format!("{chain}, line {}", marking.line));
+        let table = place.and_then(|chain| chain.name.split(' ').next()).unwrap_or_default().to_owned();
+        self.groups.push(Group {
+            source_ports: source,
+            destination_ports: destination,
+            mark: marking.mark,
+            line: marking.line,
+            name,
+            covered,
+            place: marking.place.clone(),
+            hook,
+            table,
+            gone: false,
+            ends: marking.ends,
+            caveats,
+        });
+        self.groups.len() - 1
     }
 
     fn finish(self) -> Result<Read, Vec<Note>> {
@@ -321,7 +365,13 @@ impl Collected {
         }
         let (mut facts, mut notes) = (Vec::new(), self.notes);
         notes.extend(self.skipped.notes());
-        for group in self.groups {
+        let mut groups = self.groups;
+        for (group, told) in self.steps.caveats(&self.chains, groups.len()) {
+            if let Some(group) = groups.get_mut(group) {
+                group.caveats.push(told.caveat());
+            }
+        }
+        for group in groups.into_iter().filter(|group| !group.gone) {
             let place = format!("line {}", group.line);
             let protocol = match group.covered {
                 [true, true, true, true] => Protocol::Both,
@@ -341,6 +391,14 @@ impl Collected {
             facts.push(Fact { caveats: group.all_caveats(), ..Fact::new(place, what) });
         }
         Ok(Read { facts, notes })
+    }
+}
+
+impl Marking {
+    /// Where its packets go, in words.
+    fn only(&self) -> Option<String> {
+        let places: Vec<&str> = self.place.iter().map(|place| place.text.as_str()).collect();
+        (!places.is_empty()).then(|| format!("what has `{}`", places.join(" ")))
     }
 }
 
@@ -364,6 +422,32 @@ impl Group {
     }
 }
 
+/// The family, whether it is named, then table and chain.
+fn named<'w>(rest: &[&'w str]) -> (bool, &'w str, &'w str) {
+    let family = rest.first().is_some_and(|word| ["ip", "ip6", "inet", "bridge", "netdev"].contains(word));
+    let word = |at: usize| rest.get(usize::from(family) + at).copied().unwrap_or_default();
+    (family, word(0), word(1))
+}
+
+/// What a line takes, for each pair of its ranges.
+fn taken(marking: &Marking, only: Option<String>, mark: Option<Dscp>) -> Vec<Taken> {
+    let protocol = match (marking.udp, marking.tcp) {
+        (true, true) => Protocol::Both,
+        (true, false) => Protocol::Udp,
+        (false, true) => Protocol::Tcp,
+        (false, false) => return Vec::new(),
+    };
+    let any_or = |ranges: &[PortRange]| -> BTreeSet<Option<PortRange>> {
+        if ranges.is_empty() { BTreeSet::from([None]) } else { ranges.iter().copied().map(Some).collect() }
+    };
+    let line = usize::try_from(marking.line).unwrap_or_default();
+    let (sources, destinations) = (any_or(&marking.source_ports), any_or(&marking.destination_ports));
+    let pairs = sources.iter().flat_map(|source| destinations.iter().map(move |to| (*source, *to)));
+    pairs
+        .map(|(source, destination)| Taken { line, protocol, source, destination, only: only.clone(), mark })
+        .collect()
+}
+
 /// Whether a rule was made by iptables and sets a mark that nft cannot print.
 fn of_iptables(items: &[Item]) -> bool {
     items.windows(3).any(|words| {
@@ -380,6 +464,10 @@ fn of_hook(hook: &str) -> Option<Caveat> {
         "input" | "ingress" => Some(Caveat::nothing(
             format!("in a chain of hook {hook}, which sees what arrives and marks nothing that leaves"),
             "move it to a chain of hook output; on routers, of hook forward or postrouting",
+        )),
+        "?" => Some(Caveat::unknown(
+            "in a chain that is not in the file",
+            "check what `nft list ruleset` prints",
         )),
         "forward" | "prerouting" => Some(Caveat {
             reach: Reach::Passing,

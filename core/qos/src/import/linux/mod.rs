@@ -4,6 +4,7 @@
 
 mod iptables;
 mod marks;
+mod order;
 mod rule;
 mod syntax;
 

@@ -45,7 +45,12 @@ pub(super) struct Marking {
     pub(super) place: Vec<Place>,
     /// What else it depends on; then it is not the plan's rule.
     pub(super) unknown: Vec<String>,
+    /// Whether packets leave the chain behind it.
+    pub(super) ends: bool,
 }
+
+/// What stands for the ports of a rule that asks for none.
+pub(super) const NO_PORTS: &str = "no ports";
 
 impl Marking {
     /// Of every packet, until conditions are added.
@@ -61,6 +66,7 @@ impl Marking {
             name: None,
             place: Vec::new(),
             unknown: Vec::new(),
+            ends: false,
         }
     }
 }
@@ -153,7 +159,8 @@ impl<'a> Reader<'a, '_, '_> {
             }
             ("counter", Some("packets")) => self.at += 4,
             ("comment", _) => self.comment(),
-            ("counter" | "accept" | "return" | "continue", _) => {}
+            ("accept" | "return" | "drop" | "reject", _) => self.marking.ends = true,
+            ("counter" | "continue", _) => {}
             ("socket" | "meta", _) => self.rest_until_known(word),
             _ => self.strange(word),
         }
@@ -281,17 +288,53 @@ impl<'a> Reader<'a, '_, '_> {
         self.limit(protocol != "tcp", protocol != "udp");
         let source = self.peek() == Some("sport");
         self.at += 1;
-        if let Some("!=" | "&") = self.peek() {
-            self.strange("ports that are excluded");
-            return Ok(());
-        }
         let mut ranges = Vec::new();
-        if let Some(item) = self.value() {
-            self.ranges(item, &mut ranges, 0)?;
+        match self.peek() {
+            Some("!=" | "&") => {
+                self.strange("ports that are excluded");
+                return Ok(());
+            }
+            Some(sign @ (">=" | "<=" | ">" | "<")) => {
+                self.at += 1;
+                ranges.extend(self.compared(sign)?);
+            }
+            _ => {
+                if let Some(item) = self.value() {
+                    self.ranges(item, &mut ranges, 0)?;
+                }
+            }
         }
         let end = if source { &mut self.marking.source_ports } else { &mut self.marking.destination_ports };
-        end.extend(ranges);
+        // A second condition on the same end holds as well as the first.
+        let both = |range: &PortRange| -> Vec<PortRange> {
+            end.iter().filter_map(|known| known.intersection(*range)).collect()
+        };
+        if end.is_empty() {
+            *end = ranges;
+        } else {
+            let left: Vec<PortRange> = ranges.iter().flat_map(both).collect();
+            if left.is_empty() {
+                self.marking.unknown.push("ports that no packet has".to_owned());
+            } else {
+                *end = left;
+            }
+        }
         Ok(())
+    }
+
+    /// The ports behind `>=` and its like.
+    fn compared(&mut self, sign: &str) -> Result<Option<PortRange>, Note> {
+        let text = self.value_text();
+        let wrong = || at(self.marking.line, format!("`{sign} {text}` is no condition on ports"));
+        let port: u16 = text.parse().map_err(|_| wrong())?;
+        let ends = match sign {
+            ">=" => (Some(port.max(1)), Some(u16::MAX)),
+            ">" => (port.checked_add(1), Some(u16::MAX)),
+            "<=" => (Some(1), Some(port)),
+            _ => (Some(1), port.checked_sub(1)),
+        };
+        let range = ends.0.zip(ends.1).and_then(|(start, end)| PortRange::from_ends(start, end));
+        range.map(Some).ok_or_else(wrong)
     }
 
     /// Ports of a value: `20000-20039`, `{ 5061, 6000-6010 }`, `@set`, `$name`.
@@ -358,7 +401,7 @@ impl<'a> Reader<'a, '_, '_> {
         self.marking = Marking { version, mark, udp, tcp, ..self.marking };
         let no_ports = self.marking.source_ports.is_empty() && self.marking.destination_ports.is_empty();
         if no_ports && self.mapped.is_empty() && self.marking.unknown.is_empty() {
-            self.marking.unknown.push("no ports".to_owned());
+            self.marking.unknown.push(NO_PORTS.to_owned());
         }
         if self.mapped.is_empty() {
             return vec![self.marking];

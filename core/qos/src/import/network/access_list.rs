@@ -21,6 +21,8 @@ pub(super) struct Entry {
 pub(super) enum Not {
     /// It matches more than ports, which a rule of the plan cannot say: a remark.
     Ports(String),
+    /// It matches other protocols than UDP and TCP: a remark.
+    Protocol(String),
     /// It cannot be read: an error.
     Readable(String),
 }
@@ -31,7 +33,7 @@ impl Entry {
         let (first, rest) =
             words.split_first().ok_or_else(|| Not::Readable("a `permit` without anything".to_owned()))?;
         let protocol = protocol(first)
-            .ok_or_else(|| Not::Ports(format!("matches the protocol {first}, not UDP or TCP")))?;
+            .ok_or_else(|| Not::Protocol(format!("matches the protocol {first}, not UDP or TCP")))?;
         let (from, rest) = address(rest)?;
         let (source, rest) = ports(rest)?;
         let (to, rest) = address(rest)?;
@@ -181,7 +183,7 @@ mod tests {
             "tcp any neq 5 any",
             "tcp any any eq h323",
         ] {
-            assert!(matches!(entry(text), Err(Not::Ports(_))), "{text}");
+            assert!(matches!(entry(text), Err(Not::Ports(_) | Not::Protocol(_))), "{text}");
         }
         for text in [
             "udp",

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Found, Outcome, decimal_mark, fact_for, has_line, note, outcome, protocol, range, text};
-use crate::import::Read;
+use super::bindings::Bindings;
+use super::{
+    Found, Names, Outcome, decimal_mark, fact_for, has_line, note, outcome, protocol, range, spelt_out, text,
+};
 use crate::import::first::{Earlier, Taken};
 use crate::import::skipped::Skipped;
+use crate::import::{Caveat, Read};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 use carillon_wire::ip::Dscp;
@@ -19,12 +22,33 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
     let (mut read, mut found, mut wrong) = (Read::default(), Found::default(), Vec::new());
     let mut lists: Vec<(String, Vec<(usize, Entry)>)> = Vec::new();
     let (mut skipped, mut inside) = (Skipped::default(), false);
+    let (mut names, mut named) = (Names::new(), None);
+    let (mut bindings, mut role) = (Bindings::default(), None);
     for (number, line) in text(bytes)?.lines().enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["ip", "access-list", "session", name] => {
                 lists.push(((*name).to_owned(), Vec::new()));
-                inside = true;
+                (inside, named, role) = (true, None, None);
+            }
+            ["user-role", name, ..] => {
+                bindings.interface();
+                (inside, named, role) = (false, None, Some((*name).to_owned()));
+            }
+            ["access-list", "session", list, ..] | ["session-acl", list, ..] if role.is_some() => {
+                bindings.bind(list, role.as_deref().unwrap_or_default(), "role");
+            }
+            ["ip", "access-group", "session", list] | ["ip", "access-group", list, "session"] => {
+                bindings.bind(list, "an interface", "session");
+            }
+            ["netdestination" | "netdestination6", name] => {
+                (inside, named) = (false, Some((*name).to_owned()))
+            }
+            ["host", address] | ["network", address] if named.is_some() => {
+                destination(&mut names, named.as_deref(), (*address).to_owned());
+            }
+            ["network", address, mask] if named.is_some() => {
+                destination(&mut names, named.as_deref(), format!("{address} {mask}"));
             }
             [] | ["!", ..] => {}
             words if inside && line.starts_with(char::is_whitespace) => match Entry::from_words(words) {
@@ -35,12 +59,14 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
                 Err(error) if words.contains(&"tos") => wrong.push(note(number + 1, error)),
                 Err(_) => skipped.add(u32::try_from(number + 1).unwrap_or(u32::MAX), line),
             },
-            _ => inside = line.starts_with(char::is_whitespace) && inside,
+            _ if line.starts_with(char::is_whitespace) => {}
+            _ => (inside, named, role) = (false, None, None),
         }
     }
     read.notes = skipped.notes();
     for (name, lines) in lists {
-        list(&name, &lines, &mut found, &mut read);
+        let standing = bindings.caveat(&name, &format!("access-list session {name}"));
+        list(&name, &lines, (&names, &standing), (&mut found, &mut read));
     }
     read.facts = found.facts;
     outcome(read, wrong)
@@ -49,7 +75,16 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
 /// Most lines of a list.
 const MAX_LINES: usize = 5000;
 
-fn list(name: &str, lines: &[(usize, Entry)], found: &mut Found, read: &mut Read) {
+fn destination(names: &mut Names, name: Option<&str>, address: String) {
+    names.entry(name.unwrap_or_default().to_owned()).or_default().push(address);
+}
+
+fn list(
+    name: &str,
+    lines: &[(usize, Entry)],
+    (names, standing): (&Names, &Caveat),
+    (found, read): (&mut Found, &mut Read),
+) {
     let mut earlier = Earlier::default();
     for (entry, lines) in joined(lines).into_iter().take(MAX_LINES) {
         let line = lines.first().copied().unwrap_or_default();
@@ -60,10 +95,10 @@ fn list(name: &str, lines: &[(usize, Entry)], found: &mut Found, read: &mut Read
                 let text = format!("line {other} comes first and takes some of these packets");
                 read.notes.push(note(line, text));
             }
-            let ends = |end: &Option<String>| end.iter().cloned().collect::<Vec<_>>();
+            let ends = |end: &Option<String>| spelt_out(end.as_slice(), names);
             for rule in left.rules {
                 let mut fact = fact_for(&lines, rule, &ends(&entry.from), &ends(&entry.to));
-                fact.caveats.extend(left.caveats.iter().cloned());
+                fact.caveats.extend(left.caveats.iter().chain([standing]).cloned());
                 found.add(fact);
             }
         }

@@ -1,13 +1,16 @@
 //! Cisco IOS: access lists, class maps, policy maps and `mls qos` maps; dial peers and RTP ranges of a gateway.
 //!
-//! Lines are read here; what policies make of them is worked out in `policy_map`. Interfaces are passed over.
+//! Lines are read here; what policies make of them is worked out in `policy_map`. Of interfaces, only the policies that
+//! are bound to them are read.
 
 use super::access_list::{Entry, Not};
+use super::bindings::Bindings;
 use super::mls_qos::Maps;
 use super::policy_map::{ClassMap, Line, Policies, PolicyClass};
 use super::{Outcome, decimal_mark, has_line, note, outcome, range, text};
 use crate::class::TrafficClass;
-use crate::import::{Fact, Mark, Note, Read, What};
+use crate::dscp;
+use crate::import::{Caveat, Fact, Mark, Note, Read, What};
 use crate::role::Role;
 use carillon_wire::ip::Dscp;
 
@@ -39,6 +42,7 @@ pub(super) fn read(bytes: &[u8]) -> Outcome {
 struct Configuration {
     context: Context,
     policies: Policies,
+    bindings: Bindings,
     maps: Maps,
     gateway: Vec<Fact>,
     notes: Vec<Note>,
@@ -58,6 +62,10 @@ enum Context {
     Policy,
     PolicyClass,
     DialPeer,
+    /// What policies can be bound to, by its name.
+    Interface(String),
+    /// Where a policy guards the device itself.
+    ControlPlane,
 }
 
 impl Configuration {
@@ -72,12 +80,18 @@ impl Configuration {
                 self.policies.open(rest.last().unwrap_or(&""));
                 self.context = Context::Policy;
             }
+            ["interface", name @ ..] if !line.starts_with(char::is_whitespace) => {
+                self.bindings.interface();
+                self.context = Context::Interface(name.join(" "));
+            }
+            ["control-plane", ..] => self.context = Context::ControlPlane,
             ["mls", "qos", rest @ ..] | ["qos", rest @ ..] => self.map(number, rest),
             ["dial-peer", "voice", _, "voip"] => self.context = Context::DialPeer,
             ["rtp-port", "range", first, last] => self.rtp(number, first, last),
             words if self.inside(number, words) => {}
             _ if line.starts_with(char::is_whitespace) => {}
-            _ => self.context = Context::Other,
+            // Templates, VLANs, the whole system.
+            words => self.context = Context::Interface(words.join(" ")),
         }
     }
 
@@ -101,17 +115,69 @@ impl Configuration {
                 self.context = Context::PolicyClass;
             }
             (Context::PolicyClass, ["set", rest @ ..]) => self.set(number, rest),
+            (Context::PolicyClass, ["service-policy", child]) => self.policies.child(child),
+            (Context::PolicyClass, ["trust", ..]) => {
+                let text = "believes the marks that packets come with: what hosts do not mark stays unmarked";
+                self.notes.push(note(number, text));
+            }
+            (Context::Interface(name), ["no", "shutdown"]) => {
+                let name = name.clone();
+                self.bindings.set_down(&name, false);
+            }
+            (Context::Interface(name), ["shutdown"]) => {
+                let name = name.clone();
+                self.bindings.set_down(&name, true);
+            }
+            (Context::Interface(_), ["service-policy", rest @ ..]) => self.bind(rest, true),
+            (Context::Interface(_), ["no", "service-policy", rest @ ..]) => self.bind(rest, false),
             (Context::PolicyClass, ["priority" | "bandwidth" | "queue-limit" | "random-detect", ..]) => {
                 self.policies.queue();
             }
-            (Context::PolicyClass, words) if words.iter().any(|word| word.starts_with("set-dscp-")) => {
-                let text = "marks by the rate of packets: not read";
-                self.notes.push(note(number, text));
+            (Context::PolicyClass, [first, ..]) if *first == "police" || first.ends_with("-action") => {
+                self.police(number, words);
             }
             (Context::DialPeer, ["ip", "qos", "dscp", mark, what, ..]) => self.dial_peer(number, mark, what),
             _ => return false,
         }
         true
+    }
+
+    /// `input NAME`, `type qos input NAME`.
+    fn bind(&mut self, words: &[&str], bound: bool) {
+        let Context::Interface(interface) = &self.context else { return };
+        let words = match words {
+            ["type", _, rest @ ..] => rest,
+            words => words,
+        };
+        if let [direction @ ("input" | "output"), name, ..] = words {
+            match bound {
+                true => self.bindings.bind(name, interface, direction),
+                false => self.bindings.unbind(name, interface, direction),
+            }
+        }
+    }
+
+    /// What a policer does to marks: nothing where it transmits or drops.
+    fn police(&mut self, number: usize, words: &[&str]) {
+        let actions = words.windows(3).map(|three| (three.first(), three.get(1), three.get(2)));
+        for (rate, action, mark) in actions {
+            let (Some(rate), Some(action), Some(mark)) = (rate, action, mark) else { continue };
+            if !matches!(*action, "set-dscp-transmit" | "set-prec-transmit") {
+                continue;
+            }
+            let shift = if *action == "set-dscp-transmit" { 0 } else { 3 };
+            let first = stated(mark, shift).map(|marks| marks.first().map_or(Dscp::DEFAULT, |mark| mark.0));
+            match (first, *rate) {
+                (Err(error), _) => self.wrong.push(note(number, error)),
+                (Ok(mark), "conform-action") => self.policies.mark(number, mark),
+                (Ok(mark), _) => {
+                    let text =
+                        format!("but line {number} gives {} to what is above its rate", dscp::label(mark));
+                    let fix = "let what is above the rate keep its mark, or raise the rate";
+                    self.policies.doubt(mark, Caveat::part(text, fix));
+                }
+            }
+        }
     }
 
     fn open_list(&mut self, name: &str) {
@@ -138,10 +204,16 @@ impl Configuration {
         match Entry::from_words(rest) {
             Ok(entry) => entries.push(Line { number, permits, entry }),
             Err(Not::Readable(text)) => self.wrong.push(note(number, format!("access list {list}: {text}"))),
-            Err(Not::Ports(text)) if permits => {
+            Err(Not::Ports(text)) => {
+                let action = if permits { "" } else { "denies what " };
+                let text = format!("access list {list} {action}{text}: not read as a rule");
+                self.notes.push(note(number, text));
+                self.policies.unread.entry(list.to_owned()).or_default().push((number, permits));
+            }
+            Err(Not::Protocol(text)) if permits => {
                 self.notes.push(note(number, format!("access list {list} {text}: not read as a rule")));
             }
-            Err(Not::Ports(_)) => {}
+            Err(Not::Protocol(_)) => {}
         }
     }
 
@@ -167,6 +239,7 @@ impl Configuration {
             }
             ["dscp", marks @ ..] | ["ip", "dscp", marks @ ..] => (0, marks),
             ["precedence", marks @ ..] | ["ip", "precedence", marks @ ..] => (3, marks),
+            ["any"] => return class.any = true,
             _ => return class.others += 1,
         };
         for word in marks {
@@ -236,7 +309,7 @@ impl Configuration {
     }
 
     fn finish(mut self) -> Outcome {
-        let (mut facts, notes) = match self.policies.facts() {
+        let (mut facts, notes) = match self.policies.facts(&self.bindings) {
             Ok(found) => found,
             Err(error) => return Err(vec![error]),
         };

@@ -34,7 +34,12 @@ impl Node {
 /// Reads braces, or the lines that `display set` prints; what is done to a configuration beside is remarked.
 pub(super) fn read(text: &str) -> Result<(Node, Vec<Note>), Note> {
     let commands = text.lines().any(|line| line.trim_start().starts_with("set "));
-    if commands && !text.contains(';') { set_lines(text) } else { Ok((tree(text)?, Vec::new())) }
+    if commands && !text.contains(';') {
+        return set_lines(text);
+    }
+    let (mut root, mut notes) = (tree(text)?, Vec::new());
+    without_inactive(&mut root, &mut notes);
+    Ok((root, notes))
 }
 
 fn tree(text: &str) -> Result<Node, Note> {
@@ -128,7 +133,7 @@ const BLOCKS: [(&str, usize); 13] = [
 /// Each line is a path of blocks with a statement at its end.
 fn set_lines(text: &str) -> Result<(Node, Vec<Note>), Note> {
     let mut root = Node::default();
-    let mut skipped = Skipped::default();
+    let (mut skipped, mut notes) = (Skipped::default(), Vec::new());
     for (line, text) in (1..).zip(text.lines()) {
         let words: Vec<&str> = tokens(text)
             .map_err(|error| Note { place: format!("line {line}"), ..error })?
@@ -138,10 +143,46 @@ fn set_lines(text: &str) -> Result<(Node, Vec<Note>), Note> {
         match words.as_slice() {
             [] => {}
             ["set", path @ ..] => place(&mut root, line, path),
+            ["deactivate" | "delete", path @ ..] if remove(&mut root, path) => {
+                notes.push(note(line, format!("`{}` takes it out of force", text.trim())));
+            }
             _ => skipped.add(u32::try_from(line).unwrap_or(u32::MAX), text),
         }
     }
-    Ok((root, skipped.notes()))
+    notes.extend(skipped.notes());
+    Ok((root, notes))
+}
+
+/// Takes away what a path names, with all below it; whether there was any.
+fn remove(node: &mut Node, path: &[&str]) -> bool {
+    let names = |child: &Node, count: usize| {
+        child.words.iter().map(String::as_str).eq(path.iter().take(count).copied())
+    };
+    let before = node.children.len();
+    // A statement may be kept as a whole where the path goes on.
+    node.children
+        .retain(|child| child.words.len() < path.len() || !child.words.iter().zip(path).all(|(a, b)| a == b));
+    let gone = node.children.len() < before;
+    let mut below = false;
+    for child in &mut node.children {
+        let count = child.words.len();
+        if count > 0 && count < path.len() && names(child, count) {
+            below |= remove(child, path.get(count..).unwrap_or(&[]));
+        }
+    }
+    gone || below
+}
+
+/// What stands there and is not in force.
+fn without_inactive(node: &mut Node, notes: &mut Vec<Note>) {
+    for child in node.children.iter().filter(|child| child.word(0) == "inactive:") {
+        let text = child.words.get(1..).unwrap_or(&[]).join(" ");
+        notes.push(note(child.line, format!("`{text}` is not in force")));
+    }
+    node.children.retain(|child| child.word(0) != "inactive:");
+    for child in &mut node.children {
+        without_inactive(child, notes);
+    }
 }
 
 fn place(root: &mut Node, line: usize, path: &[&str]) {

@@ -3,6 +3,8 @@
 mod access_list;
 mod aruba;
 mod aruba_switch;
+mod behind;
+mod bindings;
 mod cisco;
 mod junos;
 mod junos_tree;
@@ -17,12 +19,11 @@ use super::{Caveat, Fact, Format, Note, Reach, Read, What};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 
+/// Its lines name no addresses.
+pub(super) const ARUBA_SWITCH: &str = "ArubaOS-Switch configuration";
+
 pub(super) const FORMATS: &[Format] = &[
-    Format {
-        name: "ArubaOS-Switch configuration",
-        recognise: aruba_switch::recognise,
-        read: aruba_switch::read,
-    },
+    Format { name: ARUBA_SWITCH, recognise: aruba_switch::recognise, read: aruba_switch::read },
     Format { name: "ArubaOS controller configuration", recognise: aruba::recognise, read: aruba::read },
     Format { name: "Cisco IOS configuration", recognise: cisco::recognise, read: cisco::read },
     Format { name: "Junos configuration", recognise: junos::recognise, read: junos::read },
@@ -65,12 +66,25 @@ impl Found {
             self.places.insert(rule.clone(), self.facts.len());
             return self.facts.push(fact);
         };
+        // What is said of one half holds for both, whichever comes first.
+        let tied = |caveat: &Caveat| matches!(caveat.reach, Reach::Sources | Reach::Destinations);
         let nothing = |fact: &Fact| fact.caveats.iter().any(|caveat| caveat.reach == Reach::Nothing);
         match (nothing(known), nothing(&fact)) {
             (_, true) => {}
             (true, false) => known.caveats = fact.caveats,
-            (false, false) if fact.caveats.is_empty() => known.caveats.clear(),
-            (false, false) => join(&mut known.caveats, fact.caveats),
+            (false, false) => {
+                let (mut ends, mut others): (Vec<Caveat>, Vec<Caveat>) =
+                    std::mem::take(&mut known.caveats).into_iter().partition(tied);
+                let (new_ends, new_others): (Vec<Caveat>, Vec<Caveat>) =
+                    fact.caveats.into_iter().partition(tied);
+                others.extend(new_others.into_iter().filter(|new| !others.contains(new)).collect::<Vec<_>>());
+                if new_ends.is_empty() {
+                    ends.clear();
+                } else {
+                    join(&mut ends, new_ends);
+                }
+                known.caveats = ends.into_iter().chain(others).collect();
+            }
         }
     }
 }
@@ -86,6 +100,21 @@ fn join(known: &mut [Caveat], others: Vec<Caveat>) {
             known.text = format!("{}, {names}", known.text);
         }
     }
+}
+
+/// Addresses by the name that a file gives them.
+type Names = BTreeMap<String, Vec<String>>;
+
+/// Addresses behind a name that a text spells out; more are told by their name alone.
+const MAX_ADDRESSES: usize = 64;
+
+/// The names with what the file says that they stand for.
+fn spelt_out(names: &[String], known: &Names) -> Vec<String> {
+    let of = |name: &String| match known.get(name) {
+        Some(addresses) if (1..=MAX_ADDRESSES).contains(&addresses.len()) => addresses.clone(),
+        _ => vec![name.clone()],
+    };
+    names.iter().flat_map(of).collect()
 }
 
 /// A range between two ports that are written down.

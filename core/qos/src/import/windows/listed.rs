@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use carillon_wire::ip::Dscp;
 
-use super::super::{Caveat, Fact, Note, Reach, Read, What};
-use super::{Errors, program};
+use super::super::contender::PRECEDENCE;
+use super::super::{Caveat, Contender, Fact, Note, Reach, Read, What};
+use super::{Errors, program, unread};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 
@@ -13,12 +14,19 @@ use crate::rule::{MarkingRule, Protocol};
 pub(super) struct Listed {
     line: u32,
     values: BTreeMap<String, (u32, String)>,
+    /// Why it may be otherwise, or not there at all.
+    unsure: Vec<String>,
 }
 
 impl Listed {
     /// A policy that begins in this line.
     pub(super) fn at(line: u32) -> Listed {
-        Listed { line, values: BTreeMap::new() }
+        Listed { line, values: BTreeMap::new(), unsure: Vec::new() }
+    }
+
+    /// Whether it is as it was read is not known, for this reason.
+    pub(super) fn doubt(&mut self, why: String) {
+        self.unsure.push(why);
     }
 
     /// Gives a property its value; the first of twins counts.
@@ -54,13 +62,12 @@ pub(super) fn short(name: &str) -> String {
     }
 }
 
-/// The rules of all policies, or everything that is wrong with them.
-pub(super) fn rules(policies: &[Listed], notes: Vec<Note>, mut errors: Errors) -> Result<Read, Vec<Note>> {
+/// The rules of all policies, and what is wrong with a policy where it stands; or everything that is wrong with the file.
+pub(super) fn rules(policies: &[Listed], notes: Vec<Note>, errors: Errors) -> Result<Read, Vec<Note>> {
     let mut read = Read { facts: Vec::new(), notes };
     for listed in policies {
-        let mut reading = Reading { listed, notes: &mut read.notes, errors: &mut errors };
-        let facts = reading.facts();
-        read.facts.extend(facts);
+        let reading = Reading { listed, notes: &mut read.notes, errors: Errors::default() };
+        read.facts.extend(reading.facts());
     }
     if errors.0.is_empty() { Ok(read) } else { Err(errors.0) }
 }
@@ -68,18 +75,19 @@ pub(super) fn rules(policies: &[Listed], notes: Vec<Note>, mut errors: Errors) -
 struct Reading<'r> {
     listed: &'r Listed,
     notes: &'r mut Vec<Note>,
-    errors: &'r mut Errors,
+    /// What is wrong with it.
+    errors: Errors,
 }
 
 impl Reading<'_> {
-    /// One rule, none if the policy does not mark by what packets look like, two where a port counts on either side.
-    fn facts(&mut self) -> Vec<Fact> {
-        let Some(name) = self.value("name").map(str::to_owned) else {
-            let text = "a policy without a `Name`";
-            self.errors.add(format!("line {}", self.listed.line), text);
-            return Vec::new();
-        };
-        let before = self.errors.0.len();
+    /// One rule, none if the policy does not mark by what packets look like, two where a port counts on either side; and
+    /// how it stands among others. Or what could not be read.
+    fn facts(mut self) -> Vec<Fact> {
+        let place = format!("line {}", self.listed.line);
+        let name = self.value("name").unwrap_or_default().to_owned();
+        if name.is_empty() {
+            self.errors.add(place.clone(), "a policy without a `Name`");
+        }
         let (source, destination) = (self.ports("ipsrcport"), self.ports("ipdstport"));
         let either = self.port("ipport").and_then(|port| PortRange::from_count(port, 1));
         let (protocol, mark) = (self.protocol(), self.mark());
@@ -87,7 +95,12 @@ impl Reading<'_> {
             self.note(&name, reason);
             return Vec::new();
         }
-        let Some(mark) = mark.filter(|_| self.errors.0.len() == before) else { return Vec::new() };
+        for why in &self.listed.unsure {
+            self.errors.add(place.clone(), why);
+        }
+        if !self.errors.0.is_empty() {
+            return vec![unread(&place, &name, &self.errors)];
+        }
         let application = self.value("apppathname").filter(|name| *name != "*").map(str::to_owned);
         let rule = |source_ports, destination_ports| MarkingRule {
             name: name.clone(),
@@ -95,15 +108,49 @@ impl Reading<'_> {
             protocol,
             source_ports,
             destination_ports,
-            mark,
+            mark: mark.unwrap_or_default(),
         };
         let rules = match either {
             Some(port) => vec![rule(Some(port), None), rule(None, Some(port))],
             None => vec![rule(source, destination)],
         };
-        let (place, caveats) = (format!("line {}", self.listed.line), self.caveats());
+        if mark.is_none() {
+            self.note(&name, "sets no mark".to_owned());
+        }
+        let caveats = self.caveats();
+        let skipped = caveats.iter().any(|caveat| caveat.reach == Reach::Nothing);
+        let contenders = rules.iter().filter(|_| !skipped).map(|rule| self.contender(rule.clone(), mark));
+        let contenders = contenders.map(What::Policy).map(|what| Fact::new(place.clone(), what)).collect();
         let fact = |rule| Fact { caveats: caveats.clone(), ..Fact::new(place.clone(), What::Rule(rule)) };
-        rules.into_iter().map(fact).collect()
+        let facts: Vec<Fact> = rules.into_iter().filter(|_| mark.is_some()).map(fact).collect();
+        [facts, contenders].concat()
+    }
+
+    fn contender(&self, fits: MarkingRule, mark: Option<Dscp>) -> Contender {
+        let prefix = |key: &str| {
+            let address = self.value(key)?;
+            let length = address.split_once('/').and_then(|(_, length)| length.parse().ok());
+            Some(length.unwrap_or(128))
+        };
+        let precedence = self.value("precedence").and_then(|text| text.parse().ok());
+        Contender {
+            user: self.is_users(),
+            precedence: precedence.unwrap_or(PRECEDENCE),
+            source: prefix("ipsrcprefix"),
+            destination: prefix("ipdstprefix"),
+            narrowed: self.value("user").is_some() || self.profile().is_some(),
+            ..Contender::of(fits, mark)
+        }
+    }
+
+    /// `Owner : Group Policy (User)`.
+    fn is_users(&self) -> bool {
+        self.value("owner").is_some_and(|owner| owner.to_ascii_lowercase().contains("(user)"))
+    }
+
+    /// The kind of networks on which alone it holds.
+    fn profile(&self) -> Option<&str> {
+        self.value("networkprofile").filter(|profile| !profile.eq_ignore_ascii_case("all"))
     }
 
     fn reason_to_skip(&self) -> Option<String> {
@@ -113,10 +160,7 @@ impl Reading<'_> {
         if self.value("uri").is_some() {
             return Some("is about answers of a web server".to_owned());
         }
-        if self.number("netdirectport").is_some() {
-            return Some("is about network direct".to_owned());
-        }
-        self.value("dscpvalue").filter(|mark| *mark != "-1").is_none().then(|| "sets no mark".to_owned())
+        self.number("netdirectport").is_some().then(|| "is about network direct".to_owned())
     }
 
     /// Why Windows applies less of the policy than it says, the worst first.
@@ -140,15 +184,21 @@ impl Reading<'_> {
                 "take the condition on the user away",
             ));
         }
-        if let Some(profile) =
-            self.value("networkprofile").filter(|profile| !profile.eq_ignore_ascii_case("all"))
-        {
+        if self.is_users() {
+            caveats.push(Caveat::part("only for users", "make it a policy of the computer"));
+        }
+        if let Some(profile) = self.profile() {
             let text = format!("only on networks of the profile {profile}");
             caveats.push(Caveat::part(text, "set `-NetworkProfile All`"));
         }
         if let Some(rate) = self.value("throttlerate").filter(|rate| *rate != "0" && *rate != "-1") {
             let text = format!("throttled to {rate}");
             caveats.push(Caveat::part(text, "take the throttle away: what is above the rate waits"));
+        }
+        if self.value("policystore").is_some_and(|store| store.eq_ignore_ascii_case("activestore")) {
+            let (text, fix) =
+                ("in the active store: gone after a restart", "leave `-PolicyStore ActiveStore` away");
+            caveats.push(Caveat { reach: Reach::UntilRestart, text: text.to_owned(), fix: fix.to_owned() });
         }
         caveats
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use carillon_wire::ip::Dscp;
 
-use super::super::{Caveat, Fact, Note, Reach, Read, What};
-use super::{Errors, program};
+use super::super::{Caveat, Contender, Fact, Note, Reach, Read, What};
+use super::{Errors, program, unread};
 use crate::ports::PortRange;
 use crate::rule::{MarkingRule, Protocol};
 
@@ -66,15 +66,11 @@ struct Value {
     data: Data,
 }
 
-impl Value {
-    fn is_foreign(&self) -> bool {
-        !matches!(self.data, Data::Text(_))
-    }
-}
-
 struct Policy {
     place: String,
     name: String,
+    /// Whose: empty for the computer's.
+    user: String,
     /// By name in small letters: the registry ignores case.
     values: BTreeMap<String, Value>,
 }
@@ -84,10 +80,10 @@ struct Policy {
 pub(super) struct Policies {
     /// In the order of the file; `None` where it was removed again.
     policies: Vec<Option<Policy>>,
-    /// By hive and name in small letters.
-    by_name: BTreeMap<(bool, String), usize>,
-    /// Whether the keys that come now are those of a user, whose policies are policies of their own.
-    pub(super) user: bool,
+    /// By user and name in small letters.
+    by_name: BTreeMap<(String, String), usize>,
+    /// Whose keys come now: empty for the computer's. A user's policies are policies of their own.
+    pub(super) user: String,
     /// Settings of the system and of browsers.
     facts: Vec<Fact>,
     notes: Vec<Note>,
@@ -163,8 +159,10 @@ impl Policies {
     /// A value, or every one (`None`), of a key is removed.
     pub(super) fn unset(&mut self, path: &str, name: Option<&str>) {
         let Key::Policy(policy) = classify(path) else { return };
-        let Some(Some(policy)) =
-            self.by_name.get(&(self.user, policy.to_lowercase())).and_then(|at| self.policies.get_mut(*at))
+        let Some(Some(policy)) = self
+            .by_name
+            .get(&(self.user.clone(), policy.to_lowercase()))
+            .and_then(|at| self.policies.get_mut(*at))
         else {
             return;
         };
@@ -182,7 +180,7 @@ impl Policies {
             Key::Policy(name) => {
                 if let Some(slot) = self
                     .by_name
-                    .remove(&(self.user, name.to_lowercase()))
+                    .remove(&(self.user.clone(), name.to_lowercase()))
                     .and_then(|at| self.policies.get_mut(at))
                 {
                     *slot = None;
@@ -190,8 +188,11 @@ impl Policies {
                 self.note(place, format!("removes policy `{name}`"));
             }
             Key::Settings => {
-                self.policies.clear();
-                self.by_name.clear();
+                let user = &self.user;
+                let removed =
+                    |policy: &Option<Policy>| policy.as_ref().is_some_and(|policy| policy.user == *user);
+                self.policies.iter_mut().filter(|slot| removed(slot)).for_each(|slot| *slot = None);
+                self.by_name.retain(|(owner, _), _| owner != user);
                 self.note(place, "removes every policy".to_owned());
             }
             Key::System | Key::Browser | Key::Elsewhere => {}
@@ -204,22 +205,25 @@ impl Policies {
     }
 
     fn policy(&mut self, place: &str, name: &str) -> Option<&mut Policy> {
-        let policies = &mut self.policies;
-        let at = *self.by_name.entry((self.user, name.to_lowercase())).or_insert_with(|| {
-            let policy = Policy { place: place.to_owned(), name: name.to_owned(), values: BTreeMap::new() };
-            policies.push(Some(policy));
+        let (policies, user) = (&mut self.policies, &self.user);
+        let at = *self.by_name.entry((user.clone(), name.to_lowercase())).or_insert_with(|| {
+            policies.push(Some(Policy {
+                place: place.to_owned(),
+                name: name.to_owned(),
+                user: user.clone(),
+                values: BTreeMap::new(),
+            }));
             policies.len() - 1
         });
         self.policies.get_mut(at)?.as_mut()
     }
 
-    /// The rules, or everything that is wrong with them and with the file.
-    pub(super) fn read(self, mut errors: Errors) -> Result<Read, Vec<Note>> {
+    /// The rules, and what is wrong with policies where they stand; or everything that is wrong with the file.
+    pub(super) fn read(self, errors: Errors) -> Result<Read, Vec<Note>> {
         let mut read = Read { facts: self.facts, notes: self.notes };
         for policy in self.policies.into_iter().flatten() {
-            let mut reading = Reading { policy: &policy, notes: &mut read.notes, errors: &mut errors };
-            let fact = reading.fact();
-            read.facts.extend(fact);
+            let reading = Reading { policy: &policy, notes: &mut read.notes, errors: Errors::default() };
+            read.facts.extend(reading.facts());
         }
         if self.elsewhere > 0 {
             let text = format!("{} keys that are not about QoS were passed over", self.elsewhere);
@@ -241,10 +245,21 @@ fn classify(path: &str) -> Key<'_> {
         }
         _ => {}
     }
-    match small.as_str() {
+    match current(&small).as_str() {
         key if SYSTEM_KEYS.contains(&key) => Key::System,
         key if BROWSERS.contains(&key) => Key::Browser,
         _ => Key::Elsewhere,
+    }
+}
+
+/// The key below the control set in use, which a file may name by its number: `ControlSet001`.
+fn current(key: &str) -> String {
+    let numbered = key.strip_prefix(r"system\controlset").and_then(|rest| rest.split_once('\\'));
+    match numbered
+        .filter(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        Some((_, below)) => format!(r"system\currentcontrolset\{below}"),
+        None => key.to_owned(),
     }
 }
 
@@ -260,7 +275,8 @@ fn shown(data: &Data) -> String {
 struct Reading<'r> {
     policy: &'r Policy,
     notes: &'r mut Vec<Note>,
-    errors: &'r mut Errors,
+    /// What is wrong with it.
+    errors: Errors,
 }
 
 /// Values that a rule is made of, and those that are noted if they say something.
@@ -279,21 +295,15 @@ const KNOWN: [&str; 11] = [
 ];
 
 impl Reading<'_> {
-    /// `None` if it is no rule for marks, which is noted, or if something is wrong.
-    fn fact(&mut self) -> Option<Fact> {
+    /// The rule, if it is one for marks, and how it stands among others; or what could not be read.
+    fn facts(mut self) -> Vec<Fact> {
         if self.policy.values.is_empty() {
             return self.passed_over("has no values");
         }
         if self.policy.values.contains_key("url") {
             return self.passed_over("is about answers of a web server");
         }
-        if matches!(self.text("dscp value"), None | Some("-1"))
-            && !self.policy.values.values().any(Value::is_foreign)
-        {
-            return self.passed_over("sets no mark");
-        }
-        let before = self.errors.0.len();
-        let rule = MarkingRule {
+        let fits = MarkingRule {
             name: self.policy.name.clone(),
             application: self.text("application name").filter(|name| *name != "*").map(str::to_owned),
             protocol: self.protocol(),
@@ -302,11 +312,34 @@ impl Reading<'_> {
             mark: Dscp::DEFAULT,
         };
         let mark = self.mark();
-        self.note_the_rest();
-        let mark = mark.filter(|_| self.errors.0.len() == before)?;
-        let caveats = self.caveats();
-        let what = What::Rule(MarkingRule { mark, ..rule });
-        Some(Fact { caveats, ..Fact::new(self.policy.place.clone(), what) })
+        if !self.errors.0.is_empty() {
+            return vec![unread(&self.policy.place, &self.policy.name, &self.errors)];
+        }
+        let fits = MarkingRule { mark: mark.unwrap_or_default(), ..fits };
+        let fact = |what| Fact::new(self.policy.place.clone(), what);
+        let contender = self.skipped().is_none().then(|| self.contender(fits.clone(), mark));
+        let mut facts: Vec<Fact> = contender.map(What::Policy).map(fact).into_iter().collect();
+        if mark.is_some() {
+            facts.insert(0, Fact { caveats: self.caveats(), ..fact(What::Rule(fits)) });
+            self.note_the_rest();
+        } else {
+            self.note("sets no mark".to_owned());
+        }
+        facts
+    }
+
+    fn contender(&self, fits: MarkingRule, mark: Option<Dscp>) -> Contender {
+        let address = |name: &str| {
+            self.text(name).filter(|address| *address != "*")?;
+            let prefix = self.text(&format!("{name} prefix length"));
+            Some(prefix.and_then(|prefix| prefix.parse().ok()).unwrap_or(128))
+        };
+        Contender {
+            user: !self.policy.user.is_empty(),
+            source: address("local ip"),
+            destination: address("remote ip"),
+            ..Contender::of(fits, mark)
+        }
     }
 
     /// Why Windows applies less of the policy than it says, the worst first.
@@ -324,6 +357,12 @@ impl Reading<'_> {
                 );
                 caveats.push(Caveat { reach, text, fix });
             }
+        }
+        if !self.policy.user.is_empty() {
+            caveats.push(Caveat::part(
+                format!("only for {}", self.policy.user),
+                "write it below HKEY_LOCAL_MACHINE, for every user of the computer",
+            ));
         }
         if let Some(rate) = self.text("throttle rate").filter(|rate| *rate != "-1") {
             caveats.push(Caveat::part(
@@ -405,12 +444,15 @@ impl Reading<'_> {
     }
 
     fn mark(&mut self) -> Option<Dscp> {
-        if let Some(Data::Number(number)) = self.policy.values.get("dscp value").map(|value| &value.data) {
-            return u8::try_from(*number).ok().and_then(Dscp::new);
-        }
-        let text = self.text("dscp value").filter(|text| *text != "-1")?;
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let mark = text.parse().ok().filter(|_| digits).and_then(Dscp::new);
+        let mark = match &self.policy.values.get("dscp value")?.data {
+            Data::Number(number) => u8::try_from(*number).ok().and_then(Dscp::new),
+            Data::Text(text) if text.is_empty() || text == "-1" => return None,
+            Data::Text(text) => {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse().ok().filter(|_| digits).and_then(Dscp::new)
+            }
+            Data::Other(_) => None,
+        };
         if mark.is_none() {
             self.wrong("dscp value", "is no number from 0 to 63");
         }
@@ -436,8 +478,8 @@ impl Reading<'_> {
         self.notes.push(Note { place: self.policy.place.clone(), text });
     }
 
-    fn passed_over(&mut self, reason: &str) -> Option<Fact> {
+    fn passed_over(&mut self, reason: &str) -> Vec<Fact> {
         self.note(reason.to_owned());
-        None
+        Vec::new()
     }
 }

@@ -72,10 +72,8 @@ impl<'t> Reader<'t> {
             None => (false, path),
         };
         let Some((hive, below)) = path.split_once('\\') else { return };
-        self.policies.user = hive.eq_ignore_ascii_case("HKEY_CURRENT_USER");
-        if !self.policies.user && !hive.eq_ignore_ascii_case("HKEY_LOCAL_MACHINE") {
-            return self.policies.key(place, "");
-        }
+        let Some((user, below)) = owner(hive, below) else { return self.policies.key(place, "") };
+        self.policies.user = user;
         if removed {
             return self.policies.remove(place, below);
         }
@@ -193,6 +191,19 @@ impl<'t> Reader<'t> {
 
     fn place(&self) -> String {
         format!("line {}", self.line)
+    }
+}
+
+/// Whose registry a key is in, and the key there: nobody's for the computer's.
+fn owner<'k>(hive: &str, below: &'k str) -> Option<(String, &'k str)> {
+    match hive.to_ascii_uppercase().as_str() {
+        "HKEY_LOCAL_MACHINE" | "HKLM" => Some((String::new(), below)),
+        "HKEY_CURRENT_USER" | "HKCU" => Some(("the user whose registry this is".to_owned(), below)),
+        "HKEY_USERS" | "HKU" => {
+            let (user, below) = below.split_once('\\')?;
+            Some((format!("the user {user}"), below))
+        }
+        _ => None,
     }
 }
 

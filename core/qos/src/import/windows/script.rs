@@ -15,18 +15,8 @@ const REMOVE: &str = "remove-netqospolicy";
 /// Templates, which are switches.
 const TEMPLATES: [&str; 6] = ["default", "smb", "iscsi", "nfs", "livemigration", "cluster"];
 /// Parameters that say how a cmdlet works.
-const MANNERS: [&str; 10] = [
-    "policystore",
-    "confirm",
-    "whatif",
-    "verbose",
-    "erroraction",
-    "ea",
-    "cimsession",
-    "throttlelimit",
-    "asjob",
-    "precedence",
-];
+const MANNERS: [&str; 8] =
+    ["confirm", "whatif", "verbose", "erroraction", "ea", "cimsession", "throttlelimit", "asjob"];
 /// Cmdlets that change nothing.
 const HARMLESS: [&str; 7] =
     ["get-netqospolicy", "out-null", "write-host", "write-output", "gpupdate", "param", "exit"];
@@ -45,16 +35,21 @@ fn read(bytes: &[u8]) -> Result<Read, Vec<Note>> {
     let mut statement: Vec<Word> = Vec::new();
     loop {
         match tokens.next() {
-            Ok(Some(word)) if word.is_end() => script.statement(&std::mem::take(&mut statement)),
+            Ok(Some(word)) if word.is_end() => {
+                script.statement(&statement);
+                script.block(&word, &statement);
+                statement.clear();
+            }
             Ok(Some(word)) => statement.push(word),
             Ok(None) => break,
             Err(note) => return Err(vec![note]),
         }
-        if script.errors.full() {
+        if script.errors.full() || script.ended {
             break;
         }
     }
     script.statement(&statement);
+    script.left_out(&mut tokens);
     // A script that makes policies first takes away what an earlier one made.
     let only_removes = script.policies.is_empty();
     for (line, name, did) in std::mem::take(&mut script.removals) {
@@ -196,13 +191,40 @@ struct Script {
     notes: Vec<Note>,
     skipped: Skipped,
     errors: Errors,
+    /// What is wrong with the command that is being read.
+    wrong: Vec<String>,
+    /// What stands before the braces that are open, where it decides whether or how often their inside runs.
+    blocks: Vec<Option<String>>,
+    /// Whether the script ends here, whatever follows.
+    ended: bool,
 }
+
+/// Words before braces whose inside does not always run, or not once.
+const CONDITIONS: [&str; 14] = [
+    "if",
+    "elseif",
+    "else",
+    "switch",
+    "while",
+    "until",
+    "do",
+    "for",
+    "foreach",
+    "function",
+    "filter",
+    "catch",
+    "trap",
+    "foreach-object",
+];
+
+/// Words that end a script.
+const ENDS: [&str; 3] = ["exit", "return", "throw"];
 
 /// Most policies that a script makes.
 const MAX_POLICIES: usize = 10_000;
 
 /// Conditions and actions by their short names.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 19] = [
     "name",
     "apppathname",
     "ipprotocol",
@@ -220,6 +242,8 @@ const KNOWN: [&str; 17] = [
     "throttlerate",
     "dscpvalue",
     "priorityvalue",
+    "precedence",
+    "policystore",
 ];
 /// Conditions of policies that are not about media.
 const OTHERS: [&str; 4] = ["uri", "urirecursive", "netdirectport", "minbandwidthweight"];
@@ -228,6 +252,10 @@ impl Script {
     /// One line, or what stands between braces.
     fn statement(&mut self, words: &[Word]) {
         let Some(first) = words.first() else { return };
+        if self.blocks.is_empty() && ENDS.iter().any(|word| first.is(word)) {
+            self.ended = true;
+            return;
+        }
         if let Some(at) = words.iter().position(|word| word.is(NEW) || word.is(SET)) {
             return self.makes(words.get(at..).unwrap_or_default());
         }
@@ -239,6 +267,41 @@ impl Script {
         if !harmless && !words.iter().all(|word| word.text == "|") {
             let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
             self.skipped.add(first.line, &text.join(" "));
+        }
+    }
+
+    /// Braces open or close behind a statement.
+    fn block(&mut self, end: &Word, before: &[Word]) {
+        match end.text.as_str() {
+            "{" => {
+                let text: Vec<&str> = before.iter().map(|word| word.text.as_str()).collect();
+                let starts = |word: &Word| {
+                    let name = word.text.split('(').next().unwrap_or_default().to_ascii_lowercase();
+                    !word.quoted && (CONDITIONS.contains(&name.as_str()) || name == "%")
+                };
+                let decides = before.iter().any(starts);
+                self.blocks.push(decides.then(|| text.join(" ").chars().take(60).collect()));
+            }
+            "}" => {
+                self.blocks.pop();
+            }
+            _ => {}
+        }
+    }
+
+    /// Why what stands here may not run.
+    fn condition(&self) -> Option<String> {
+        let condition = self.blocks.iter().flatten().next()?;
+        Some(format!("it depends on `{condition}`, which is not worked out here"))
+    }
+
+    /// What stands behind the end of a script never runs.
+    fn left_out(&mut self, tokens: &mut Tokens<'_>) {
+        let line = tokens.line;
+        let mut rest = std::iter::from_fn(|| tokens.next().ok().flatten());
+        if self.ended && rest.any(|word| !word.is_end()) {
+            let text = "the script ends before this line: what follows never runs".to_owned();
+            self.notes.push(Note { place: format!("line {line}"), text });
         }
     }
 
@@ -256,12 +319,14 @@ impl Script {
         let Some((cmdlet, rest)) = words.split_first() else { return };
         let Some(set) = self.parameters(cmdlet, rest) else { return };
         let name = set.iter().find(|(_, name, _)| name == "name").map(|(_, _, value)| value.to_lowercase());
+        let doubts: Vec<String> =
+            std::mem::take(&mut self.wrong).into_iter().chain(self.condition()).collect();
         let known = self.policies.iter_mut().find(|policy| policy.name().map(str::to_lowercase) == name);
         if let (Some(policy), true) = (known, cmdlet.is(SET)) {
             for (line, name, value) in set.iter().filter(|(_, name, _)| name != "name") {
                 policy.replace(*line, name, value);
             }
-            return;
+            return doubts.into_iter().for_each(|why| policy.doubt(why));
         }
         if self.policies.len() >= MAX_POLICIES {
             return self
@@ -273,6 +338,12 @@ impl Script {
             policy.set(*line, name, value);
         }
         policy.set(cmdlet.line, "networkprofile", "All");
+        doubts.into_iter().for_each(|why| policy.doubt(why));
+        if cmdlet.is(SET) {
+            policy.doubt(
+                "the script changes it and does not make it: what else it has is not known".to_owned(),
+            );
+        }
         self.policies.push(policy);
     }
 
@@ -281,7 +352,6 @@ impl Script {
         let mut words = words.iter().take_while(|word| word.quoted || word.text != "|").peekable();
         let mut set = Vec::new();
         while let Some(word) = words.next() {
-            let place = format!("line {}", word.line);
             let Some(parameter) = word.parameter() else {
                 set.push((word.line, "name".to_owned(), self.value(word)));
                 continue;
@@ -299,37 +369,37 @@ impl Script {
             };
             match value {
                 _ if TEMPLATES.contains(&name.as_str()) => set.push((word.line, "template".to_owned(), name)),
-                Some(store) if name == "policystore" => self.store(place, &store),
                 Some(value) if KNOWN.contains(&name.as_str()) || OTHERS.contains(&name.as_str()) => {
                     set.push((word.line, name, value));
                 }
                 _ if MANNERS.contains(&name.as_str()) => {}
-                None => self.errors.add(place, format!("{} has no value", word.text)),
-                Some(_) => self.errors.add(place, format!("{} is no parameter of NetQosPolicy", word.text)),
+                None => self.wrong.push(format!("{} has no value", word.text)),
+                Some(_) => self.wrong.push(format!("{} is no parameter of NetQosPolicy", word.text)),
             }
         }
         Some(set)
     }
 
-    fn store(&mut self, place: String, store: &str) {
-        if store.eq_ignore_ascii_case("activestore") {
-            self.notes.push(Note { place, text: "is in the active store: gone after a restart".to_owned() });
-        }
-    }
-
-    /// What stands for itself; a variable is an error, for what it holds is not known.
+    /// What stands for itself; what a variable holds is not known.
     fn value(&mut self, word: &Word) -> String {
         if word.open {
-            let text = format!("`{}` is worked out when the script runs: write the value", word.text);
-            self.errors.add(format!("line {}", word.line), text);
+            self.wrong.push(format!("`{}` is worked out when the script runs: write the value", word.text));
         }
         word.text.clone()
     }
 
     /// Those of that name, or like the pattern before; all, if neither is said.
     fn removes(&mut self, line: u32, words: &[Word]) {
-        let name = words.iter().find(|word| word.parameter().is_none()).map(|word| word.text.clone());
+        let word = words.iter().find(|word| word.parameter().is_none());
+        let open = word.filter(|word| word.open).map(|word| {
+            format!("line {line} removes `{}`, which is worked out when the script runs", word.text)
+        });
+        let name = word.filter(|word| !word.open).map(|word| word.text.clone());
         let pattern = name.or(self.pattern.take()).unwrap_or_else(|| "*".to_owned());
+        if let Some(why) = open.or(self.condition()) {
+            let named = |policy: &&mut Listed| policy.name().is_some_and(|name| like(name, &pattern));
+            return self.policies.iter_mut().filter(named).for_each(|policy| policy.doubt(why.clone()));
+        }
         let before = self.policies.len();
         self.policies.retain(|policy| !policy.name().is_some_and(|name| like(name, &pattern)));
         self.removals.push((line, pattern, self.policies.len() < before));

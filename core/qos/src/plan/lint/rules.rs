@@ -10,7 +10,7 @@ use crate::class::TrafficClass;
 use crate::dscp;
 use crate::ports::PortRange;
 use crate::role::Role;
-use crate::rule::Protocol;
+use crate::rule::{MarkingRule, Protocol};
 
 const TURN: u16 = 3478;
 
@@ -55,7 +55,7 @@ impl Plan {
     }
 
     fn check_media_rule(&self, rule: &Rule, findings: &mut Findings) {
-        if rule.marking.protocol != Protocol::Both {
+        if rule.marking.protocol != Protocol::Both && !self.has_the_other_protocol(rule) {
             findings.add(
                 RULE_PROTOCOL,
                 format!("{}: covers {} only", rule.marking.name, rule.marking.protocol.name()),
@@ -74,6 +74,23 @@ impl Plan {
                 format!("{}: {set} on {ports}, plan {role} {class} {wanted}", rule.marking.name),
             );
         }
+    }
+
+    /// Whether another rule does the same for the other protocol.
+    fn has_the_other_protocol(&self, rule: &Rule) -> bool {
+        let other = match rule.marking.protocol {
+            Protocol::Udp => Protocol::Tcp,
+            _ => Protocol::Udp,
+        };
+        let wanted = MarkingRule { protocol: other, ..rule.marking.clone() };
+        let alike = |found: &Rule| {
+            let program = |rule: &MarkingRule| rule.application.as_deref().map(str::to_lowercase);
+            found.role == rule.role
+                && found.marking.mark == wanted.mark
+                && program(&found.marking) == program(&wanted)
+                && found.marking.holds_ports_of(&wanted)
+        };
+        self.rules().iter().any(alike)
     }
 
     /// The range of the plan that a rule means: the one with which it shares most ports. Destination

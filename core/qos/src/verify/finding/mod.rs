@@ -54,6 +54,7 @@ pub(super) fn findings(rows: &mut [Row], ground: &Ground, queues: Option<&QueueM
     traffic::ecn(&mut case);
     traffic::shared_queue(&mut case);
     traffic::loss(&mut case);
+    traffic::avoidable_relaying(&mut case);
     traffic::tcp_fallback(&mut case);
     let mut findings = case.findings;
     findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.cause, finding.flow));

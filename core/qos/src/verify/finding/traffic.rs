@@ -66,7 +66,10 @@ pub(super) fn rogue(case: &mut Case<'_>) {
             row.out.class.is_none() && !matches!(row.out.content, Content::Unconfirmed | Content::Stun);
         let marked: u64 = row.out.marks.iter().filter(|m| prized.contains(&m.dscp)).map(|m| m.packets).sum();
         // Fax and data that a call describes are of no class, but ours.
-        let ours = || known.contains(&conversation(row)) || case.ground.is_announced(row);
+        let ours = || {
+            let ground = case.ground;
+            known.contains(&conversation(row)) || ground.is_announced(row) || ground.is_sealed_with_relay(row)
+        };
         foreign && marked >= ROGUE_PACKETS && !ours()
     };
     let rows: Vec<usize> = case.rows.iter().filter(rogue).map(|row| row.out.id).collect();
@@ -156,6 +159,23 @@ pub(super) fn loss(case: &mut Case<'_>) {
     );
     let frame = Some(row.out.first_frame);
     case.add(Cause::LossWithoutMarkFault, &rows, frame, text);
+}
+
+/// Media over a relay between ends that have no NAT before them.
+pub(super) fn avoidable_relaying(case: &mut Case<'_>) {
+    let ends = |row: &Row| case.ground.direct_ends(row).filter(|_| row.is_media());
+    let rows: Vec<usize> = case.rows.iter().filter(|row| ends(row).is_some()).map(|row| row.out.id).collect();
+    let Some((&first, (near, far))) = rows.first().and_then(|first| Some((first, ends(&case.rows[*first])?)))
+    else {
+        return;
+    };
+    let text = format!(
+        "{} goes over a relay although no NAT is between {near} and {far} ({})",
+        case.rows[first].path(),
+        flows(rows.len())
+    );
+    let frame = Some(case.rows[first].out.first_frame);
+    case.add(Cause::AvoidableRelaying, &rows, frame, text);
 }
 
 /// Media inside TCP connections.

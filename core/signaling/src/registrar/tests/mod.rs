@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use carillon_wire::sip::{Flow, Message, Method, Transport};
 
-use super::{Registrar, Settings, destination};
+use super::{Asking, Registrar, Settings, destination};
 use crate::contract::{Binding, Change, Destination, Event, Failure, Listener, Output};
 use crate::digest::{Challenge, Login};
 use crate::reply::Reply;
@@ -49,7 +49,7 @@ fn settings() -> Settings {
 
 fn user(aor: &str) -> User {
     let ha1 = Ha1::of(aor, "example.com", &format!("secret of {aor}"));
-    User { aor: aor.into(), ha1, algorithms: None, site: None }
+    User { aor: aor.into(), ha1, algorithms: None, site: None, number: None }
 }
 
 fn users() -> Vec<User> {
@@ -88,7 +88,7 @@ impl World {
 
     fn send(&mut self, flow: Flow, text: &str) -> Reply {
         let message = Message::parse(text.as_bytes()).unwrap();
-        self.registrar.register(self.now, &flow, &self.listener, &message, &mut self.out)
+        self.registrar.register(self.now, [&flow, &flow], &self.listener, &message, &mut self.out)
     }
 
     /// What was saved, as `+key` and `-key`, and the events between.

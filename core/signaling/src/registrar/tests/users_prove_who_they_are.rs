@@ -122,7 +122,8 @@ fn a_method_of_another_request_is_not_proven() {
         alice.text("").replace("REGISTER", "MESSAGE").replace("Authorization", "Proxy-Authorization");
     let message = Message::parse(invite.as_bytes()).unwrap();
     let World { registrar, listener, now, out } = &mut world;
-    let reply = registrar.authenticate(*now, &tls(1), listener, &message, true, out).unwrap_err();
+    let reply =
+        registrar.authenticate(*now, &tls(1), listener, &message, Asking::alone(true), out).unwrap_err();
     assert_eq!(code(&reply), (407, "Proxy Authentication Required"));
     assert_eq!(reply.fields[0].0, "Proxy-Authenticate");
     assert_eq!(registrar.denied().get(&Failure::WrongPassword), Some(&1));

@@ -1,35 +1,103 @@
 //! Settings of a Front End.
 
-use super::{ADMIN, Kind, LOG, METRICS, ROLES, Section, Setting, Unset};
+use super::{ADMIN, Kind, LOG, METRICS, Occurs, ROLES, Section, Setting, Unset};
 
 /// Every section, in the order of the sample.
 pub(super) const SECTIONS: &[Section] = &[
-    Section { name: "", many: false, help: "", settings: TOP },
+    Section { name: "", occurs: Occurs::Once, help: "", settings: TOP },
     Section {
         name: "listeners",
-        many: true,
+        occurs: Occurs::Repeated,
         help: "Where SIP is spoken; one block for each place. Without any block: TLS on every address, port 5061.\n\
                Plain UDP and TCP are off until a block switches them on: whoever reads the network reads them too.",
         settings: LISTENERS,
     },
-    Section { name: "tls", many: false, help: "The certificate that phones see.", settings: TLS },
+    Section { name: "tls", occurs: Occurs::Once, help: "The certificate that phones see.", settings: TLS },
     Section {
         name: "registrations",
-        many: false,
+        occurs: Occurs::Once,
         help: "How long a phone stays signed in without a word, in seconds.",
         settings: REGISTRATIONS,
     },
     Section {
+        name: "presence",
+        occurs: Occurs::Once,
+        help: "Who sees whether somebody can be reached.",
+        settings: PRESENCE,
+    },
+    Section {
+        name: "records",
+        occurs: Occurs::Once,
+        help: "Call records: one for each leg of a call (`carillon records`). They say who spoke with whom.",
+        settings: RECORDS,
+    },
+    Section {
+        name: "calls",
+        occurs: Occurs::Once,
+        help: "Where calls go whose users have rules for that: `carillon user rules`.",
+        settings: CALLS,
+    },
+    Section {
+        name: "dialling",
+        occurs: Occurs::Repeated,
+        help: "What dialled numbers mean; one block for each rule, the first that fits counts. A number from its + on needs none.\n\
+               `carillon explain number` says what becomes of a number.",
+        settings: DIALLING,
+    },
+    Section {
         name: "limits",
-        many: false,
+        occurs: Occurs::Once,
         help: "What is refused beyond a number, so that memory is bounded. Calls and registrations beyond it are\n\
                answered 503 with Retry-After and counted.",
         settings: LIMITS,
     },
+    Section {
+        name: "relay",
+        occurs: Occurs::Once,
+        help: "The relays of the Edges. Users who have proven their password are given them, with a user name and password\n\
+               that end by themselves: in the document of the plan, by SERVICE, and at [https].",
+        settings: RELAY,
+    },
+    Section {
+        name: "https",
+        occurs: Occurs::Once,
+        help: "Relays for other clients: GET /turn in the manner of the TURN REST draft, for the user's own password (Digest).\n\
+               The certificate is that of [tls].",
+        settings: HTTPS,
+    },
+    Section {
+        name: "edge",
+        occurs: Occurs::Optional,
+        help: "The Edge that users outside and other domains come through. It is known by its certificate, which an authority\n\
+               of [tls] `trusted`, or our own, must have made; ours is shown to it.",
+        settings: EDGE,
+    },
+    Section {
+        name: "replicas",
+        occurs: Occurs::Repeated,
+        help: "Replicas of Edges that are sent every version of the plan; one block for each. This server proves itself with the\n\
+               certificate of [tls].",
+        settings: REPLICAS,
+    },
     ADMIN,
     METRICS,
     LOG,
-    Section { name: "service", many: false, help: "How the service stops.", settings: SERVICE },
+    Section { name: "service", occurs: Occurs::Once, help: "How the service stops.", settings: SERVICE },
+];
+
+const REPLICAS: &[Setting] = &[
+    Setting {
+        key: "name",
+        kind: Kind::Text,
+        unset: Unset::Required("\"edge.example.com\""),
+        help: "The name of the Edge, as in its certificate of [internal-tls], whose authority is in `tls.trusted`.",
+    },
+    Setting {
+        key: "address",
+        kind: Kind::Text,
+        unset: Unset::Required("\"10.0.0.5:4443\""),
+        help: "Address and port, as its section [replica] has them.",
+    },
 ];
 
 const TOP: &[Setting] = &[
@@ -72,12 +140,103 @@ const TOP: &[Setting] = &[
     },
 ];
 
+const EDGE: &[Setting] = &[
+    Setting {
+        key: "name",
+        kind: Kind::Text,
+        unset: Unset::Required("\"edge.example.com\""),
+        help: "The name in its certificate: that of the Edge, or of the pool, towards the inside.",
+    },
+    Setting {
+        key: "addresses",
+        kind: Kind::Texts,
+        unset: Unset::Required("[\"10.0.0.5:5061\"]"),
+        help: "Where its Access Edge listens towards the inside; requests for other domains go to the first.",
+    },
+];
+
+const PRESENCE: &[Setting] = &[Setting {
+    key: "watchers",
+    kind: Kind::Word(&["allow", "confirm", "block", "polite-block"]),
+    unset: Unset::Default("\"allow\""),
+    help: "What becomes of a watcher of whom the watched user has not said anything: allow; confirm, wait for the user to\n\
+           decide; block, refuse; polite-block, show somebody who is never there.",
+}];
+
+const RECORDS: &[Setting] = &[
+    Setting {
+        key: "file",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "`records.db` beside the store",
+            example: "\"/var/lib/carillon/records.db\"",
+        },
+        help: "The file. It may be deleted while the server does not run.",
+    },
+    Setting {
+        key: "days",
+        kind: Kind::Number(36_500),
+        unset: Unset::Default("90"),
+        help: "For how many days a record is kept.",
+    },
+    Setting {
+        key: "legs",
+        kind: Kind::Number(1_000_000_000),
+        unset: Unset::Default("1000000"),
+        help: "How many records are kept at most; the oldest go first. One needs about half a kilobyte.",
+    },
+    Setting {
+        key: "names",
+        kind: Kind::Word(&["whole", "cut", "hashed"]),
+        unset: Unset::Default("\"whole\""),
+        help: "How much of a name is in a record: all of it; cut, `xxx` for its last three characters; hashed, another name that\n\
+               is always the same for the same one. It holds for calls from then on.",
+    },
+];
+
+const CALLS: &[Setting] = &[Setting {
+    key: "voicemail",
+    kind: Kind::Text,
+    unset: Unset::Follows {
+        from: "none: rules that say voicemail are not followed",
+        example: "\"voicemail@example.com\"",
+    },
+    help: "The user as which the voicemail system signs in. It is told for whom and why (RFC 4458).",
+}];
+
+const DIALLING: &[Setting] = &[
+    Setting {
+        key: "site",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "callers of every site", example: "\"Berlin\"" },
+        help: "The site of the callers for whom it holds, as users have it.",
+    },
+    Setting {
+        key: "context",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "numbers that come without a context", example: "\"+4930\"" },
+        help: "Only for local numbers that say that they are of here (`phone-context`, RFC 3966).",
+    },
+    Setting {
+        key: "dialled",
+        kind: Kind::Text,
+        unset: Unset::Required("\"^0([1-9][0-9]+)$\""),
+        help: "A regular expression, from ^ to $. What is dialled comes without separators.",
+    },
+    Setting {
+        key: "number",
+        kind: Kind::Text,
+        unset: Unset::Required("\"+49$1\""),
+        help: "The number that is meant: +, digits, and what stood in the parentheses: $1, or ${1} before a digit.",
+    },
+];
+
 const LISTENERS: &[Setting] = &[
     Setting {
         key: "transport",
-        kind: Kind::Word(&["tls", "tcp", "udp"]),
+        kind: Kind::Word(&["tls", "tcp", "udp", "wss", "ws"]),
         unset: Unset::Required("\"tls\""),
-        help: "What is spoken there.",
+        help: "What is spoken there; `wss` and `ws` are for phones in browsers (WebSocket), from pages of `https.origins`.",
     },
     Setting {
         key: "address",
@@ -88,7 +247,10 @@ const LISTENERS: &[Setting] = &[
     Setting {
         key: "port",
         kind: Kind::Number(65535),
-        unset: Unset::Follows { from: "5061 for tls, 5060 for tcp and udp", example: "5061" },
+        unset: Unset::Follows {
+            from: "5061 for tls, 5060 for tcp and udp, 443 for wss, 80 for ws",
+            example: "5061",
+        },
         help: "The port.",
     },
     Setting {
@@ -198,6 +360,79 @@ const LIMITS: &[Setting] = &[
         kind: Kind::Number(67_108_864),
         unset: Unset::Default("1048576"),
         help: "Bytes of the body of a message; what is larger is answered 513 (Message Too Large).",
+    },
+];
+
+const RELAY: &[Setting] = &[
+    Setting {
+        key: "servers",
+        kind: Kind::Texts,
+        unset: Unset::Follows { from: "no relay", example: "[\"edge.example.com\"]" },
+        help: "Names or addresses of the Edges, as users reach them. Inside, a name may lead to the internal address.",
+    },
+    Setting {
+        key: "secret",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "no relay", example: "\"/etc/carillon/relay-secret\"" },
+        help: "File with the secret in one line, the same as on the Edges (`credentials.secrets`).",
+    },
+    Setting {
+        key: "lifetime",
+        kind: Kind::Number(604_800),
+        unset: Unset::Default("28800"),
+        help: "Seconds that a user name and password last. Clients come for new ones after half of it.",
+    },
+    Setting {
+        key: "udp",
+        kind: Kind::Number(65_535),
+        unset: Unset::Default("3478"),
+        help: "Port over UDP, for every class. It and those below are as on the Edges.",
+    },
+    Setting {
+        key: "audio",
+        kind: Kind::Number(65_535),
+        unset: Unset::Default("3479"),
+        help: "Port over UDP for audio.",
+    },
+    Setting {
+        key: "video",
+        kind: Kind::Number(65_535),
+        unset: Unset::Default("3480"),
+        help: "Port over UDP for video.",
+    },
+    Setting {
+        key: "sharing",
+        kind: Kind::Number(65_535),
+        unset: Unset::Default("3481"),
+        help: "Port over UDP for sharing.",
+    },
+    Setting { key: "tcp", kind: Kind::Number(65_535), unset: Unset::Default("443"), help: "Port over TCP." },
+    Setting {
+        key: "tls",
+        kind: Kind::Number(65_535),
+        unset: Unset::Follows { from: "nobody is told to use TLS", example: "5349" },
+        help: "Port over TLS, if the Edges have a certificate for it.",
+    },
+];
+
+const HTTPS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "nothing: it is off", example: "\"[::]:8443\"" },
+        help: "Address and port.",
+    },
+    Setting {
+        key: "origins",
+        kind: Kind::Texts,
+        unset: Unset::Follows { from: "none: no page may ask", example: "[\"https://example.com\"]" },
+        help: "Where web pages come from that may ask here for their users (CORS), and open WebSockets at listeners.",
+    },
+    Setting {
+        key: "administration",
+        kind: Kind::Word(&["off", "on"]),
+        unset: Unset::Default("\"off\""),
+        help: "Whether the admin API is here too, under /api, for the tokens of users: each may do what its role lets it.",
     },
 ];
 

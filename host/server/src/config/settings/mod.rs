@@ -20,12 +20,23 @@ pub enum ServerRole {
 pub struct Section {
     /// The name in brackets; empty for what stands above all brackets.
     pub name: &'static str,
-    /// Whether it may stand several times, in double brackets.
-    pub many: bool,
+    /// How often it stands in a file.
+    pub occurs: Occurs,
     /// What it is about.
     pub help: &'static str,
     /// Its keys.
     pub settings: &'static [Setting],
+}
+
+/// How often a section stands in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Occurs {
+    /// Once; without it, what its keys say without being there.
+    Once,
+    /// Once, or not at all: it switches on what it is about.
+    Optional,
+    /// As often as one likes, in double brackets.
+    Repeated,
 }
 
 /// A key.
@@ -98,7 +109,7 @@ const ROLES: Kind = Kind::Word(&["front-end", "edge"]);
 
 const ADMIN: Section = Section {
     name: "admin",
-    many: false,
+    occurs: Occurs::Once,
     help: "Where `carillon user`, `carillon status` and scripts reach the running server.",
     settings: &[Setting {
         key: "socket",
@@ -110,7 +121,7 @@ const ADMIN: Section = Section {
 
 const METRICS: Section = Section {
     name: "metrics",
-    many: false,
+    occurs: Occurs::Once,
     help: "Health for load balancers (/health) and numbers for Prometheus (/metrics), over plain HTTP.",
     settings: &[Setting {
         key: "listen",
@@ -122,7 +133,7 @@ const METRICS: Section = Section {
 
 const LOG: Section = Section {
     name: "log",
-    many: false,
+    occurs: Occurs::Once,
     help: "What is told while running, on standard error.",
     settings: &[
         Setting {

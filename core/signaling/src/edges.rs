@@ -1,0 +1,123 @@
+//! Our Edge, or a pool of them: what comes by their connections was sent by somebody outside, and what is for other domains
+//! goes to one of them, or to the next if that one can't take it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use carillon_wire::sip::{Flow, Transport};
+
+use crate::contract::{Destination, Output};
+use crate::front_end::FrontEnd;
+use crate::incoming::Incoming;
+use crate::proxy::Target;
+use crate::secret::usage;
+use crate::transaction::PATIENCE;
+
+/// Connections whose other end has proven to be an Edge.
+#[derive(Default, Debug)]
+pub(crate) struct Edges {
+    flows: BTreeMap<u64, Flow>,
+    /// When one could not be connected to; forgotten when it is there again.
+    failed: BTreeMap<SocketAddr, Duration>,
+}
+
+/// What speaks for asking one Edge before another: the least is the best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Standing {
+    Connected,
+    Untried,
+    Failed,
+}
+
+impl Edges {
+    /// Whether something came from the Edge.
+    pub(crate) fn are(&self, flow: &Flow) -> bool {
+        self.flows.get(&flow.id) == Some(flow)
+    }
+
+    pub(crate) fn closed(&mut self, flow: &Flow) {
+        self.flows.remove(&flow.id);
+    }
+
+    /// A connection with the Edge there. An Edge connects to us from the address that it is reached at.
+    fn at(&self, ip: IpAddr) -> Option<Flow> {
+        self.flows.values().find(|flow| flow.remote.ip().to_canonical() == ip).copied()
+    }
+}
+
+impl FrontEnd {
+    /// The names that a certificate may prove something by.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.config.edge.iter().map(|edge| edge.name.as_str())
+    }
+
+    /// A connection is up that we made, or whose other end has shown a certificate that holds; `names` are those among
+    /// [`FrontEnd::names`] for which it does.
+    pub fn handle_connected(&mut self, flow: Flow, names: &[&str]) {
+        if self.names().any(|name| names.contains(&name)) {
+            self.edges.flows.insert(flow.id, flow);
+            self.edges.failed.retain(|address, _| address.ip() != flow.remote.ip());
+            self.proxy.saw(flow);
+            self.proxy.out.push_back(Output::Trust(flow));
+        }
+    }
+
+    /// The Edges for something new to another domain, in the order in which they are asked; `None` if we have none. Calls are
+    /// spread over those that are equally good.
+    pub(crate) fn to_edges(&self, now: Duration, call_id: &[u8]) -> Option<Target> {
+        let addresses = &self.config.edge.as_ref()?.addresses;
+        let mut ways: Vec<_> =
+            addresses.iter().map(|address| (self.standing(now, address), self.to_edge(*address))).collect();
+        let turn = self.proxy.secret.hash(usage::EDGE, &[call_id]);
+        let turn = turn.checked_rem(ways.len() as u64)? as usize;
+        ways.rotate_left(turn);
+        ways.sort_by_key(|(standing, _)| *standing);
+        let mut ways = ways.into_iter().map(|(_, way)| way);
+        Some(Target::Edge(ways.next()?, ways.collect()))
+    }
+
+    /// The way to the Edge that a flow was with, which may be no more: a dialog stays with its Edge.
+    pub(crate) fn back_to_edge(&self, flow: &Flow) -> Option<Destination> {
+        let is = |address: &&SocketAddr| address.ip() == flow.remote.ip();
+        let address = self.config.edge.as_ref()?.addresses.iter().find(is)?;
+        Some(self.to_edge(*address))
+    }
+
+    /// A connection to an address could not be made.
+    pub(crate) fn edge_failed(&mut self, now: Duration, remote: SocketAddr) {
+        if self.config.edge.as_ref().is_some_and(|edge| edge.addresses.contains(&remote)) {
+            self.edges.failed.insert(remote, now);
+        }
+    }
+
+    /// A connection with an Edge that is up, or else a new one.
+    fn to_edge(&self, address: SocketAddr) -> Destination {
+        let new = Destination::Address { transport: Transport::Tls, remote: address, local: None };
+        self.edges.at(address.ip()).map_or(new, Destination::Flow)
+    }
+
+    fn standing(&self, now: Duration, address: &SocketAddr) -> Standing {
+        match self.edges.failed.get(address) {
+            _ if self.edges.at(address.ip()).is_some() => Standing::Connected,
+            Some(failed) if now < *failed + PATIENCE => Standing::Failed,
+            _ => Standing::Untried,
+        }
+    }
+
+    /// The flow of whoever sent a request: of what comes through our Edge, with the address that the Edge saw. What one of them
+    /// does is not the fault of all the others.
+    pub(crate) fn sender(&self, incoming: &Incoming<'_>) -> Flow {
+        let flow = incoming.flow;
+        match self.edges.are(&flow).then(|| seen_by_neighbour(incoming)).flatten() {
+            Some(ip) => Flow { remote: SocketAddr::new(ip, 0), ..flow },
+            None => flow,
+        }
+    }
+}
+
+/// Where the proxy before us has the request from (RFC 3261, 18.2.1).
+fn seen_by_neighbour(incoming: &Incoming<'_>) -> Option<IpAddr> {
+    let via = incoming.message.vias().nth(1)?.ok()?;
+    via.received_ip().or(via.host.ip())
+}

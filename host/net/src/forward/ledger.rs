@@ -1,0 +1,384 @@
+//! What relayed addresses have carried, and what they may: every packet is charged here once, whether a rule carries it or the
+//! caller sends it.
+//!
+//! What is charged is the packet towards the peer with its IP and UDP headers: many small packets cost as they should.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+use carillon_wire::ip::Dscp;
+use carillon_wire::stun::{Look, look};
+
+use super::PortId;
+
+/// What may come at once after a rest, in time of the budget.
+const BURST: Duration = Duration::from_millis(250);
+/// IP and UDP (RFC 791, RFC 8200, RFC 768).
+const HEADERS: [u64; 2] = [28, 48];
+/// Of a connection, in how many packets its bytes come.
+const SEGMENT: usize = 1400;
+
+/// Bytes a second in each direction, headers included; a quarter of a second of them may come at once.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Budgets {
+    /// Of one relayed address.
+    pub port: Option<NonZeroU64>,
+    /// Of all that one account has, see [`super::Forwarder::charge_to`].
+    pub account: Option<NonZeroU64>,
+    /// Of what leaves one relayed address with this mark (RFC 3246: what is expedited is policed).
+    pub policed: Option<(Dscp, NonZeroU64)>,
+}
+
+/// Whoever pays for some relayed addresses together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Account(pub u64);
+
+/// What has passed in one direction.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Passed {
+    /// Packets that were sent on.
+    pub packets: u64,
+    /// Bytes of their payload.
+    pub bytes: u64,
+    /// Those of them that are STUN: connectivity checks and consent (RFC 7675).
+    pub checks: u64,
+    /// Packets that were dropped: over the budget.
+    pub dropped: u64,
+}
+
+/// What has passed a relayed address.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Traffic {
+    /// From the client to peers.
+    pub to_peer: Passed,
+    /// From peers to the client.
+    pub to_client: Passed,
+}
+
+/// What is charged for a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Payload {
+    /// Its bytes, without what the relay puts around it.
+    pub len: usize,
+    /// It is STUN.
+    pub is_check: bool,
+}
+
+/// Where a packet goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Towards {
+    Peer,
+    Client,
+}
+
+/// All books.
+#[derive(Default)]
+pub(super) struct Ledger {
+    budgets: Budgets,
+    ports: HashMap<PortId, Book>,
+    /// By the place that books name; those of no port are used again.
+    accounts: Vec<Holder>,
+    places: HashMap<Account, usize>,
+    free: Vec<usize>,
+    /// Ports with news for the caller.
+    touched: Vec<PortId>,
+}
+
+/// Of one relayed address.
+struct Book {
+    headers: u64,
+    account: Option<usize>,
+    to_peer: Lane,
+    to_client: Lane,
+    /// Stands among those with news.
+    is_touched: bool,
+}
+
+/// One direction of it.
+#[derive(Default)]
+struct Lane {
+    all: Meter,
+    policed: Meter,
+    passed: Passed,
+}
+
+/// Of one account.
+struct Holder {
+    account: Account,
+    ports: usize,
+    to_peer: Meter,
+    to_client: Meter,
+}
+
+/// What is being spent: the moment at which what has passed would be paid for (GCRA, ITU-T I.371).
+#[derive(Clone, Copy, Default)]
+struct Meter(Option<Instant>);
+
+impl Payload {
+    /// Of these bytes.
+    pub fn of(data: &[u8]) -> Payload {
+        Payload { len: data.len(), is_check: look(data) == Look::Message }
+    }
+}
+
+impl Ledger {
+    /// What was spent stays spent.
+    pub(super) fn set_budgets(&mut self, budgets: Budgets) {
+        self.budgets = budgets;
+    }
+
+    /// Opens the book of a port.
+    pub(super) fn open(&mut self, port: PortId, is_v4: bool) {
+        let [v4, v6] = HEADERS;
+        let headers = if is_v4 { v4 } else { v6 };
+        let (to_peer, to_client) = (Lane::default(), Lane::default());
+        self.ports.insert(port, Book { headers, account: None, to_peer, to_client, is_touched: false });
+    }
+
+    /// From now on the port is one of that account's.
+    pub(super) fn charge_to(&mut self, port: PortId, account: Account) {
+        if !self.ports.contains_key(&port) {
+            return;
+        }
+        let place = self.place(account);
+        if let Some(holder) = self.accounts.get_mut(place) {
+            holder.ports += 1;
+        }
+        let before = self.ports.get_mut(&port).and_then(|book| book.account.replace(place));
+        self.release(before);
+    }
+
+    /// Closes a book; what has passed since it was last told.
+    pub(super) fn close(&mut self, port: PortId) -> Traffic {
+        let Some(book) = self.ports.remove(&port) else { return Traffic::default() };
+        self.release(book.account);
+        book.traffic()
+    }
+
+    /// Charges a packet with this mark; false, and it is counted as dropped: a budget is spent.
+    pub(super) fn charge(
+        &mut self,
+        port: PortId,
+        towards: Towards,
+        mark: Dscp,
+        payload: Payload,
+        now: Instant,
+    ) -> bool {
+        let Ledger { budgets, ports, accounts, touched, .. } = self;
+        let Some(book) = ports.get_mut(&port) else { return false };
+        if !std::mem::replace(&mut book.is_touched, true) {
+            touched.push(port);
+        }
+        let size = payload.len as u64 + book.headers;
+        let (passed, meters) = book.meters(*budgets, accounts, towards, mark);
+        let has_room = meters.iter().flatten().all(|(meter, _)| meter.has_room(now));
+        if has_room {
+            for (meter, rate) in meters.into_iter().flatten() {
+                meter.spend(size, rate, now);
+            }
+        }
+        passed.add(payload, has_room);
+        has_room
+    }
+
+    /// Charges what a connection has brought, which may not be dropped; until when nothing more should be brought, if a budget is
+    /// spent.
+    pub(super) fn charge_stream(
+        &mut self,
+        port: PortId,
+        towards: Towards,
+        mark: Dscp,
+        len: usize,
+        now: Instant,
+    ) -> Option<Instant> {
+        let Ledger { budgets, ports, accounts, touched, .. } = self;
+        let book = ports.get_mut(&port)?;
+        if !std::mem::replace(&mut book.is_touched, true) {
+            touched.push(port);
+        }
+        let size = len as u64 + book.headers * len.div_ceil(SEGMENT) as u64;
+        let (passed, meters) = book.meters(*budgets, accounts, towards, mark);
+        passed.add(Payload { len, is_check: false }, true);
+        let paid = meters.into_iter().flatten().map(|(meter, rate)| meter.spend(size, rate, now));
+        paid.max().map(|paid| paid - BURST).filter(|until| *until > now)
+    }
+
+    /// What has passed each port since the last time; those that carried nothing are not there.
+    pub(super) fn news(&mut self) -> Vec<(PortId, Traffic)> {
+        let Ledger { ports, touched, .. } = self;
+        let told = touched.drain(..).filter_map(|port| {
+            let book = ports.get_mut(&port)?;
+            book.is_touched = false;
+            let traffic = book.traffic();
+            (book.to_peer.passed, book.to_client.passed) = (Passed::default(), Passed::default());
+            Some((port, traffic))
+        });
+        told.collect()
+    }
+
+    fn place(&mut self, account: Account) -> usize {
+        if let Some(place) = self.places.get(&account) {
+            return *place;
+        }
+        let holder = Holder { account, ports: 0, to_peer: Meter::default(), to_client: Meter::default() };
+        let place = self.free.pop().unwrap_or(self.accounts.len());
+        match self.accounts.get_mut(place) {
+            Some(free) => *free = holder,
+            None => self.accounts.push(holder),
+        }
+        self.places.insert(account, place);
+        place
+    }
+
+    /// One port less.
+    fn release(&mut self, place: Option<usize>) {
+        let Some((place, holder)) = place.and_then(|place| Some((place, self.accounts.get_mut(place)?)))
+        else {
+            return;
+        };
+        holder.ports -= 1;
+        if holder.ports == 0 {
+            self.places.remove(&holder.account);
+            self.free.push(place);
+        }
+    }
+}
+
+impl Book {
+    /// Where a packet is written down, and what it is paid from.
+    fn meters<'a>(
+        &'a mut self,
+        budgets: Budgets,
+        accounts: &'a mut [Holder],
+        towards: Towards,
+        mark: Dscp,
+    ) -> (&'a mut Passed, [Option<(&'a mut Meter, NonZeroU64)>; 3]) {
+        let holder = self.account.and_then(|place| accounts.get_mut(place));
+        let (lane, of_account) = match towards {
+            Towards::Peer => (&mut self.to_peer, holder.map(|holder| &mut holder.to_peer)),
+            Towards::Client => (&mut self.to_client, holder.map(|holder| &mut holder.to_client)),
+        };
+        let policed = budgets.policed.filter(|(policed, _)| *policed == mark);
+        let meters = [
+            budgets.port.map(|rate| (&mut lane.all, rate)),
+            policed.map(|(_, rate)| (&mut lane.policed, rate)),
+            budgets.account.zip(of_account).map(|(rate, meter)| (meter, rate)),
+        ];
+        (&mut lane.passed, meters)
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { to_peer: self.to_peer.passed, to_client: self.to_client.passed }
+    }
+}
+
+impl Passed {
+    fn add(&mut self, payload: Payload, passes: bool) {
+        if !passes {
+            self.dropped += 1;
+            return;
+        }
+        self.packets += 1;
+        self.bytes += payload.len as u64;
+        self.checks += u64::from(payload.is_check);
+    }
+}
+
+impl Meter {
+    fn has_room(self, now: Instant) -> bool {
+        self.0.is_none_or(|paid| paid <= now + BURST)
+    }
+
+    /// When it is paid for.
+    fn spend(&mut self, bytes: u64, per_second: NonZeroU64, now: Instant) -> Instant {
+        let paid = self.0.map_or(now, |paid| paid.max(now));
+        // At most what a connection brings in a turn, 192 kB: no overflow.
+        let paid = paid + Duration::from_nanos(bytes * 1_000_000_000 / per_second);
+        self.0 = Some(paid);
+        paid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sockets::SocketId;
+    use super::*;
+
+    const EMPTY: Payload = Payload { len: 0, is_check: false };
+
+    fn rate(bytes: u64) -> Option<NonZeroU64> {
+        NonZeroU64::new(bytes)
+    }
+
+    fn port(place: u32) -> PortId {
+        PortId(SocketId { place, ..SocketId::default() })
+    }
+
+    fn ledger(budgets: Budgets) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.set_budgets(budgets);
+        (0..3).for_each(|place| ledger.open(port(place), place != 2));
+        ledger
+    }
+
+    fn passing(ledger: &mut Ledger, place: u32, mark: Dscp, now: Instant) -> usize {
+        (0..1000).filter(|_| ledger.charge(port(place), Towards::Peer, mark, EMPTY, now)).count()
+    }
+
+    /// A packet without payload is one of 28 or 48 bytes on the wire.
+    #[test]
+    fn an_empty_packet_costs_its_headers() {
+        let (mut ledger, now) =
+            (ledger(Budgets { port: rate(28 * 48), ..Budgets::default() }), Instant::now());
+        assert_eq!(passing(&mut ledger, 0, Dscp::DEFAULT, now), 48 / 4 + 1);
+        assert_eq!(passing(&mut ledger, 2, Dscp::DEFAULT, now), 28 / 4 + 1);
+        assert_eq!(passing(&mut ledger, 0, Dscp::DEFAULT, now + Duration::from_secs(9)), 48 / 4 + 1);
+    }
+
+    #[test]
+    fn of_what_has_the_policed_mark_less_passes() {
+        let budgets = Budgets {
+            policed: Some((Dscp::EF, NonZeroU64::MIN.saturating_add(28 * 40 - 1))),
+            ..Budgets::default()
+        };
+        let (mut ledger, now) = (ledger(budgets), Instant::now());
+        assert_eq!(passing(&mut ledger, 0, Dscp::EF, now), 11);
+        assert_eq!(passing(&mut ledger, 0, Dscp::DEFAULT, now), 1000);
+        assert!(
+            ledger.charge(port(0), Towards::Client, Dscp::EF, EMPTY, now),
+            "the other direction has its own"
+        );
+    }
+
+    #[test]
+    fn ports_of_an_account_share_its_budget_and_others_do_not() {
+        let (mut ledger, now) =
+            (ledger(Budgets { account: rate(28 * 40), ..Budgets::default() }), Instant::now());
+        ledger.charge_to(port(0), Account(7));
+        ledger.charge_to(port(1), Account(7));
+        assert_eq!(passing(&mut ledger, 0, Dscp::EF, now) + passing(&mut ledger, 1, Dscp::EF, now), 11);
+        assert_eq!(passing(&mut ledger, 2, Dscp::EF, now), 1000);
+        // Whoever has no port any more has no debts: the next with this place begins anew.
+        ledger.close(port(0));
+        ledger.close(port(1));
+        ledger.open(port(1), true);
+        ledger.charge_to(port(1), Account(8));
+        assert_eq!((ledger.accounts.len(), passing(&mut ledger, 1, Dscp::EF, now)), (1, 11));
+    }
+
+    #[test]
+    fn news_are_of_ports_that_carried_something_since_the_last_time() {
+        let (mut ledger, now) = (ledger(Budgets::default()), Instant::now());
+        passing(&mut ledger, 1, Dscp::EF, now);
+        let news = ledger.news();
+        assert_eq!(
+            news.iter().map(|(port, traffic)| (*port, traffic.to_peer.packets)).collect::<Vec<_>>(),
+            [(port(1), 1000)]
+        );
+        assert!(ledger.news().is_empty());
+        passing(&mut ledger, 1, Dscp::EF, now);
+        assert_eq!(ledger.close(port(1)).to_peer.packets, 1000);
+        assert!(ledger.news().is_empty());
+    }
+}

@@ -1,0 +1,130 @@
+//! The settings that the inside has sent: checked, kept on disk, and handed to every unit before the sender hears so.
+//!
+//! They come as one whole document with its version; what is older than what is held is refused.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use carillon_qos::Plan;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::supervisor::Edge;
+use crate::config::{ConfiguredPlan, EdgeConfig};
+
+/// The document.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// The version of the plan, from 1.
+    pub(crate) version: u64,
+    /// Since when it holds inside, in seconds since the Unix epoch.
+    pub(crate) time: f64,
+    /// The file of the plan.
+    pub(crate) plan: String,
+}
+
+/// A document that holds.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Held {
+    pub(crate) version: u64,
+    /// SHA-256 of the document, byte for byte.
+    pub(crate) digest: [u8; 32],
+    /// Seconds from the time when it held inside to the time when it held here, by both clocks; at least 0.
+    pub(crate) lag: Option<f64>,
+    pub(crate) plan: ConfiguredPlan,
+}
+
+/// Why a document is not taken.
+#[derive(Debug)]
+pub(crate) enum NotTaken {
+    /// This newer version is held.
+    Older(u64),
+    /// Another document of the same version is held.
+    Other(u64),
+    /// What is wrong with it, one a line.
+    Wrong(Vec<String>),
+    /// It can't be kept.
+    Store(io::Error),
+}
+
+impl Edge {
+    /// Has the document hold, from the next packet on. After an error nothing has changed.
+    pub(crate) fn take(&mut self, document: &[u8]) -> Result<Held, NotTaken> {
+        let mut new = read(document).map_err(NotTaken::Wrong)?;
+        match &self.held {
+            Some(held) if held.version > new.version => return Err(NotTaken::Older(held.version)),
+            Some(held) if held.version < new.version => {}
+            Some(held) if held.digest == new.digest => return Ok(held.clone()),
+            Some(held) => return Err(NotTaken::Other(held.version)),
+            None => {}
+        }
+        let config = EdgeConfig::clone(&self.config.borrow());
+        let Some(replica) = &config.replica else {
+            return Err(NotTaken::Wrong(vec!["this Edge has no section [replica]".to_owned()]));
+        };
+        keep(&replica.store, document).map_err(NotTaken::Store)?;
+        new.lag = new.lag.map(|sent| (self.clock.now().as_secs_f64() - sent).max(0.0));
+        self.held = Some(new.clone());
+        self.change_to(config);
+        tracing::info!(version = new.version, "other settings hold");
+        Ok(new)
+    }
+}
+
+/// What is kept since the last run; nothing if it can't be used, which the log says.
+pub(super) fn kept(config: &EdgeConfig) -> Option<Held> {
+    let file = &config.replica.as_ref()?.store;
+    let document = match fs::read(file) {
+        Ok(document) => document,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::error!("the settings in `{}` can't be read: {error}", file.display());
+            return None;
+        }
+    };
+    match read(&document) {
+        Ok(held) => Some(Held { lag: None, ..held }),
+        Err(reasons) => {
+            reasons.iter().for_each(|reason| tracing::error!("{reason}"));
+            tracing::error!("the settings in `{}` are not used", file.display());
+            None
+        }
+    }
+}
+
+/// The configuration with the plan that was sent, once one was.
+pub(super) fn with_held(config: EdgeConfig, held: Option<&Held>) -> EdgeConfig {
+    match held.filter(|_| config.replica.is_some()) {
+        Some(held) => EdgeConfig { plan: held.plan.clone(), ..config },
+        None => config,
+    }
+}
+
+/// Its meaning, with the time of the sender in the place of the lag.
+fn read(document: &[u8]) -> Result<Held, Vec<String>> {
+    let settings: Settings = serde_json::from_slice(document)
+        .map_err(|error| vec![format!("it is no settings document: {error}")])?;
+    let plan = Plan::from_toml(&settings.plan)
+        .map_err(|problems| problems.iter().map(|problem| format!("plan: {problem}")).collect::<Vec<_>>())?;
+    if plan.edge_ports().is_none() {
+        return Err(vec![format!(
+            "plan: {} has no relay ports (`ports` in its section [edge])",
+            plan.name()
+        )]);
+    }
+    let plan = ConfiguredPlan { toml: settings.plan, plan: Arc::new(plan) };
+    let digest = Sha256::digest(document).into();
+    Ok(Held { version: settings.version, digest, lag: Some(settings.time), plan })
+}
+
+/// The whole file or the one before, whenever the machine stops.
+fn keep(file: &Path, document: &[u8]) -> io::Result<()> {
+    let (directory, unborn) = (file.parent().unwrap_or(Path::new(".")), file.with_extension("new"));
+    let mut new = File::create(&unborn)?;
+    new.write_all(document)?;
+    new.sync_all()?;
+    fs::rename(&unborn, file)?;
+    File::open(directory)?.sync_all()
+}

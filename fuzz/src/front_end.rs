@@ -9,8 +9,8 @@ use carillon_qos::{Plan, TrafficClass};
 use carillon_signaling::digest::{Challenge, Login};
 use carillon_signaling::provisioning;
 use carillon_signaling::{
-    Algorithms, Binding, Change, Config, Destination, Expires, FrontEnd, Ha1, Handling, Limits, Listener,
-    Output, Request, Saved, User,
+    Algorithms, Binding, BridgeWish, Bridging, Change, Config, Destination, Expires, FrontEnd, Ha1, Handling,
+    Limits, Listener, NotBridged, Output, Request, Saved, User,
 };
 use carillon_wire::sip::{self, Answer, Flow, Message, Name, Transport};
 
@@ -65,6 +65,7 @@ pub fn front_end(data: &[u8]) {
     assert_eq!((counts.calls, counts.registrations, counts.subscriptions + counts.watchers), (0, 0, 0));
     assert!(world.saved.is_empty() && world.published.is_empty(), "{:?} {:?}", world.saved, world.published);
     assert!(world.kept.is_empty(), "{:?}", world.kept);
+    assert!(counts.bridges == 0 && world.bridges.is_empty(), "{:?}", world.bridges);
 }
 
 struct World {
@@ -77,6 +78,8 @@ struct World {
     published: BTreeSet<(Arc<str>, String)>,
     /// Whose messages wait, and which.
     kept: BTreeSet<(Arc<str>, String)>,
+    /// Bridges that were opened and not closed.
+    bridges: BTreeSet<u64>,
     /// Credentials used: no two with the same count.
     proofs: u32,
 }
@@ -103,6 +106,7 @@ impl World {
             saved: Vec::new(),
             published: BTreeSet::new(),
             kept: BTreeSet::new(),
+            bridges: BTreeSet::new(),
             proofs: 0,
         }
     }
@@ -179,6 +183,20 @@ impl World {
     }
 
     fn drain(&mut self) {
+        while let Some(BridgeWish { bridge, what }) = self.front.poll_bridge() {
+            match what {
+                Bridging::Offer { opening, .. } => {
+                    self.bridges.extend(opening.map(|_| bridge));
+                    let made =
+                        if bridge % 3 == 0 { Err(NotBridged::NoPorts) } else { Ok("v=0\r\n".to_owned()) };
+                    self.front.handle_bridged(self.now, bridge, made);
+                }
+                Bridging::Answer { .. } => {
+                    self.front.handle_bridged(self.now, bridge, Ok("v=0\r\n".to_owned()));
+                }
+                Bridging::Close => assert!(self.bridges.remove(&bridge), "it was not open"),
+            }
+        }
         while let Some(output) = self.front.poll_output() {
             match output {
                 Output::Transmit(transmit) => {

@@ -132,10 +132,12 @@ impl Calls {
         self.table.schedule(id, Some(now + REPEATED));
     }
 
-    /// Forgets calls that were silent for too long, or that ended a while ago.
-    pub(crate) fn lapse(&mut self, now: Duration, out: &mut VecDeque<Output>) {
+    /// Forgets calls that were silent for too long, or that ended a while ago, and says which.
+    pub(crate) fn lapse(&mut self, now: Duration, out: &mut VecDeque<Output>) -> Vec<u128> {
+        let mut forgotten = Vec::new();
         while let Some(call) = self.table.due(now).and_then(|id| self.table.remove(id)) {
             self.places.remove(&call.key);
+            forgotten.push(call.key);
             if !call.has_ended {
                 self.up -= 1;
                 let end = End::alone(now, Ending::WentSilent);
@@ -143,6 +145,7 @@ impl Calls {
                 out.push_back(Output::Event(Event::CallEnded { call_id: call.call_id.into() }));
             }
         }
+        forgotten
     }
 
     fn open(&mut self, key: u128) -> Option<&mut OpenCall> {

@@ -22,6 +22,8 @@ pub struct Counts {
     pub letters: usize,
     /// Calls that are up, now.
     pub calls: usize,
+    /// Bridges between browsers and phones, of calls that are up or being set up, now.
+    pub bridges: usize,
     /// Server transactions, now.
     pub server_transactions: usize,
     /// Client transactions, now.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carillon_wire::sip::{Answer, Fault, Flow, Garbage, Message, Method, StartLine, Transport};
 
+use crate::bridging::{BridgeWish, NotBridged};
 use crate::config::Config;
 use crate::contract::{Binding, Letter, Output, Publication, Request};
 use crate::counts::Counts;
@@ -185,6 +186,18 @@ impl FrontEnd {
     /// What is to be done next; call until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.proxy.out.pop_front()
+    }
+
+    /// What a bridge between a browser and a phone is to do; to be called until there is nothing left, before anything else
+    /// is handled.
+    pub fn poll_bridge(&mut self) -> Option<BridgeWish> {
+        self.proxy.bridges.poll_wish()
+    }
+
+    /// What a bridge was asked for last.
+    pub fn handle_bridged(&mut self, now: Duration, bridge: u64, made: Result<String, NotBridged>) {
+        self.proxy.bridged(now, bridge, made);
+        self.notify(now);
     }
 
     /// When to call [`FrontEnd::handle_timeout`], at the latest.

@@ -3,7 +3,7 @@
 //!
 //! Drive [`FrontEnd`] with `handle_input`, `handle_request` and `handle_timeout`; after each of them take `poll_output`
 //! until it is empty, and come back no later than `poll_timeout` says. `now` is the time since the Unix epoch and never
-//! goes back.
+//! goes back. Where calls may need media legs of the server's own, `poll_bridge` is emptied before the next call, too.
 #![forbid(unsafe_code)]
 
 pub mod access;
@@ -11,6 +11,7 @@ mod address;
 mod admission;
 pub mod agent;
 mod bearer;
+mod bridging;
 mod calls;
 mod config;
 mod contract;
@@ -39,6 +40,7 @@ mod transaction;
 mod user;
 mod xml;
 
+pub use bridging::{BridgeWish, Bridging, NotBridged, Opening};
 pub use config::{Config, Edge, Expires, Limits};
 pub use contract::{
     Binding, Change, Destination, Event, Failure, Letter, Listener, Output, Publication, Request, Transmit,

@@ -110,6 +110,7 @@ impl Server {
     pub(crate) fn obey(&mut self, plan: Arc<Plan>, version: u64) {
         self.policy = policy(&plan);
         self.leases.set_policy(&self.policy);
+        self.bridges.mark = self.policy.mark(TrafficClass::Audio);
         let management = self.policy.mark(TrafficClass::Management);
         self.management.send_if_modified(|mark| std::mem::replace(mark, management) != management);
         (self.estate.plan, self.estate.plan_version) = (plan.clone(), version);

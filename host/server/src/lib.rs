@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod bridges;
 pub mod call_rules;
 pub mod calls;
 mod certificate;

@@ -67,6 +67,9 @@ impl Server {
             "Documents of presence that devices have published.",
             counts.publications,
         );
+        page.one("bridges", "gauge", "Calls between browsers and phones.", counts.bridges);
+        let talking = self.bridges.talking();
+        page.one("bridges_talking", "gauge", "Of these, those with media legs of ours.", talking);
         let transactions = [("server", counts.server_transactions), ("client", counts.client_transactions)];
         page.many("transactions", "gauge", "SIP transactions.", "side", transactions);
         page.one("outputs_waiting", "gauge", "Wishes of the core that were not taken yet.", counts.queued);

@@ -16,6 +16,7 @@ use carillon_wire::sip::{Flow, Transport};
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
+use crate::bridges::Bridges;
 use crate::call_rules::CallRulesFile;
 use crate::certificate::{CertificateError, client_tls, server_tls};
 use crate::clock::Clock;
@@ -89,10 +90,12 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
     let management = watch::Sender::new(policy.mark(TrafficClass::Management));
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
+    let bridges = Bridges::new(leases.clone(), policy.mark(TrafficClass::Audio), clock);
     let edges = crate::replication::rows(&estate.config);
     let server = Server {
         transports,
         leases,
+        bridges,
         front_end,
         policy,
         store,

@@ -37,6 +37,9 @@ pub struct Status {
     pub registrations: usize,
     /// Calls that are up.
     pub calls: usize,
+    /// Of these and of those being set up, calls between a browser and a phone, with media legs of the server between them.
+    #[serde(default)]
+    pub bridges: usize,
     /// Connections over TCP and TLS.
     pub connections: usize,
     /// The plan that holds.
@@ -122,6 +125,7 @@ impl Server {
             users: counts.users,
             registrations: counts.registrations,
             calls: counts.calls,
+            bridges: counts.bridges,
             connections: self.transports.counts().connections,
             plan: self.plan_status(now)?,
             listeners: self.transports.listening().iter().map(|l| self.listener_status(l)).collect(),

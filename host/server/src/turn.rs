@@ -9,7 +9,7 @@
 //! ```
 //!
 //! There is one thread, and it owns everything below outright: no locks, nothing that waits but the one `poll` in
-//! `receive` and the disk in `save`. Media never takes a turn.
+//! `receive` and the disk in `save`. Media never takes a turn: only ports are opened in one, and threads begun.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,6 +26,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
+use crate::bridges::Bridges;
 use crate::certificate::is_ours;
 use crate::clock::Clock;
 use crate::desk::{Health, Orders};
@@ -46,6 +47,8 @@ pub struct Server {
     pub(crate) policy: RolePolicy,
     /// Media ports, for whatever in this server has media.
     pub(crate) leases: Leases,
+    /// Calls between browsers and phones, each on a thread of its own.
+    pub(crate) bridges: Bridges,
     /// What must outlive the process.
     pub(crate) store: Store,
     /// Records of calls, which nothing waits for.
@@ -112,6 +115,7 @@ impl Server {
     ///    that are there. Each is whole, and is shown to the core where it lies in the receive buffer: nothing is copied.
     fn receive(&mut self) -> io::Result<()> {
         let (clock, core, counts) = (&self.clock, &mut self.front_end, &mut self.counts);
+        let bridges = &mut self.bridges;
         let next = [core.poll_timeout(), self.until, Some(self.records.next())].into_iter().flatten().min();
         let wait = next.map(|at| at.saturating_sub(clock.now()));
         let wait = if self.orders.are_waiting() { Some(Duration::ZERO) } else { wait };
@@ -133,6 +137,7 @@ impl Server {
                 Incoming::Failed { transport, remote } => core.handle_failed(now, transport, remote),
                 Incoming::Woken => {}
             }
+            bridges.serve(core);
         })
     }
 
@@ -147,6 +152,7 @@ impl Server {
         if self.front_end.poll_timeout().is_some_and(|at| at <= now) {
             self.front_end.handle_timeout(now);
         }
+        self.bridges.serve(&mut self.front_end);
         while let Some(output) = self.front_end.poll_output() {
             match output {
                 Output::Save(change) => self.changes.push(change),

@@ -89,6 +89,11 @@ impl Relaying {
 }
 
 impl Candidate {
+    /// That of an end with one address and one port, which nothing stands before.
+    pub(crate) fn only(address: SocketAddr) -> Candidate {
+        Candidate::own(Component::Rtp, Kind::Host, address, None, None, 0)
+    }
+
     /// One of our own, of the address with this rank. `relaying` makes UDP better than TCP, and TCP better than TLS.
     pub(super) fn own(
         component: Component,

@@ -383,8 +383,10 @@ impl Leg {
             Some(sender) => sender.protect_rtp(&mut bytes),
             None => Ok(()),
         };
-        // What cannot be encrypted stays here; a peer on hold by the address 0.0.0.0 has no place to send to.
-        if protected.is_err() || to.ip().is_unspecified() || to.port() == 0 {
+        // What cannot be encrypted stays here; a peer on hold by the address 0.0.0.0 has no place to send to. Where the peers
+        // of ICE are, descriptions don't say.
+        let nowhere = self.agreed.ice.is_none() && (to.ip().is_unspecified() || to.port() == 0);
+        if protected.is_err() || nowhere {
             return;
         }
         self.sent[usize::from(is_rtcp)] += 1;

@@ -17,7 +17,11 @@ pub(super) fn offer(ours: &Negotiation, direction: Direction) -> String {
     clocks.sort_unstable();
     clocks.dedup();
     let events: Vec<(u8, u32)> = clocks.iter().map(|clock| (event_number(ours, *clock), *clock)).collect();
-    let protocol = if ours.wishes.encryption == Encryption::Required { "RTP/SAVP" } else { "RTP/AVP" };
+    let protocol = match ours.wishes.encryption {
+        _ if ours.identity.is_some() => "UDP/TLS/RTP/SAVPF",
+        Encryption::Required => "RTP/SAVP",
+        Encryption::Optional | Encryption::Off => "RTP/AVP",
+    };
     let mut text = session(ours);
     refuse(&mut text, &ours.shape.before);
     section(&mut text, ours, protocol, &formats, &events);
@@ -28,6 +32,8 @@ pub(super) fn offer(ours: &Negotiation, direction: Direction) -> String {
     }
     rtcp(&mut text, ours, ours.wishes.mux);
     ice(&mut text, ours, true);
+    // Whoever answers chooses who begins (RFC 8842, 5.2).
+    identity(&mut text, ours, "actpass");
     line(&mut text, format_args!("a={}", direction_name(direction)));
     refuse(&mut text, &ours.shape.behind);
     text
@@ -65,6 +71,9 @@ fn accept(text: &mut String, ours: &Negotiation, selected: &Selected<'_>, agreed
     } else if selected.mismatch && ours.ice.is_some() {
         line(text, format_args!("a=ice-mismatch"));
     }
+    if let Some(dtls) = agreed.dtls {
+        identity(text, ours, if dtls.active { "active" } else { "passive" });
+    }
     if let Some(mid) = media.mid() {
         line(text, format_args!("a=mid:{mid}"));
     }
@@ -83,6 +92,9 @@ fn session(ours: &Negotiation) -> String {
     line(&mut text, format_args!("s=-"));
     line(&mut text, format_args!("c=IN {family} {ip}"));
     line(&mut text, format_args!("t=0 0"));
+    if ours.ice.as_ref().is_some_and(|own| own.lite) {
+        line(&mut text, format_args!("a=ice-lite"));
+    }
     text
 }
 
@@ -130,6 +142,14 @@ fn ice(text: &mut String, ours: &Negotiation, rtcp: bool) {
     line(text, format_args!("a=ice-options:ice2"));
     let lines = own.lines(|candidate| rtcp || candidate.component == Component::Rtp);
     lines.for_each(|content| line(text, format_args!("{content}")));
+}
+
+/// Who we are to DTLS, and that pages may treat what they hear as a stream (RFC 8830).
+fn identity(text: &mut String, ours: &Negotiation, setup: &str) {
+    let Some(own) = &ours.identity else { return };
+    line(text, format_args!("a=fingerprint:{own}"));
+    line(text, format_args!("a=setup:{setup}"));
+    line(text, format_args!("a=msid:carillon audio"));
 }
 
 fn direction_name(direction: Direction) -> &'static str {

@@ -2,9 +2,11 @@
 //!
 //! A [`Negotiation`] lives as long as its dialog: it makes offers, answers offers, reads answers, and keeps keys and the
 //! session's number through re-INVITEs. Where both ends speak ICE, it says with whom to check what; the checks are
-//! [`crate::ice`]'s. DTLS-SRTP is not spoken; sections that need it are refused with port 0.
+//! [`crate::ice`]'s. Who speaks DTLS-SRTP speaks nothing else: other sections are refused with port 0, and the other way
+//! round.
 
 mod describe;
+mod dtls;
 mod select;
 mod session;
 
@@ -16,6 +18,7 @@ use crate::codec::Codec;
 use crate::ice;
 use crate::random::Random;
 use crate::srtp::{Key, Suite};
+pub use dtls::{Dtls, Fingerprint};
 use select::Selected;
 use session::Shape;
 
@@ -120,6 +123,8 @@ pub struct Agreed {
     pub voip_metrics: bool,
     /// The session of ICE that finds the way, if both speak it; then the addresses above are only where it begins.
     pub ice: Option<ice::Session>,
+    /// Who the peer is to DTLS, which then agrees on the keys; what the host hands to a leg is in the clear.
+    pub dtls: Option<Dtls>,
 }
 
 impl Agreed {
@@ -151,6 +156,8 @@ pub enum Refusal {
     EncryptionMissing,
     /// Encryption is required of us, and we don't want it or know none of the suites.
     EncryptionRefused,
+    /// DTLS-SRTP is spoken here, and the section lacks a fingerprint by SHA-256, ICE, or one port for RTP and RTCP.
+    Identity,
     /// An answer came without an offer of ours.
     NothingOffered,
 }
@@ -160,11 +167,14 @@ impl std::fmt::Display for Refusal {
         f.write_str(match self {
             Refusal::Unreadable => "the body is no session description",
             Refusal::NoAudio => "there is no audio section",
-            Refusal::Transport => "audio is neither RTP nor SRTP with keys in the description",
+            Refusal::Transport => "audio is carried in a way that is not spoken here",
             Refusal::Address => "audio has no address that can be reached from here",
             Refusal::Codec => "no codec is common",
             Refusal::EncryptionMissing => "encryption is required here and was not offered",
             Refusal::EncryptionRefused => "encryption is required there and no suite is common",
+            Refusal::Identity => {
+                "audio lacks what DTLS-SRTP needs: a fingerprint by SHA-256, ICE, and RTCP on the port of RTP"
+            }
             Refusal::NothingOffered => "an answer came without an offer",
         })
     }
@@ -172,8 +182,9 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Offers and answers of one dialog.
-#[derive(Debug)]
+/// Offers and answers of one dialog. A copy goes on from the same point, so that an offer may be answered twice (early media,
+/// then the call); only one of them is to be kept.
+#[derive(Clone, Debug)]
 pub struct Negotiation {
     wishes: Wishes,
     local: Local,
@@ -192,6 +203,8 @@ pub struct Negotiation {
     ice: Option<ice::Description>,
     /// The peer's, as of the last offer or answer.
     peer: Option<ice::Credentials>,
+    /// Our certificate, if we speak DTLS-SRTP.
+    identity: Option<Fingerprint>,
 }
 
 impl Negotiation {
@@ -212,12 +225,19 @@ impl Negotiation {
             offered: None,
             ice: None,
             peer: None,
+            identity: None,
         }
     }
 
     /// From now on ICE is spoken with whoever speaks it, from these candidates.
     pub fn speak_ice(&mut self, description: ice::Description) {
         self.ice = Some(description);
+    }
+
+    /// From now on DTLS-SRTP is spoken, and nothing else, by who has this certificate. ICE has to be spoken too: the addresses
+    /// of descriptions mean nothing any more (RFC 8839, 4.2.5 is for those who fall back on them).
+    pub fn speak_dtls(&mut self, own: Fingerprint) {
+        self.identity = Some(own);
     }
 
     /// A new offer. Media flows in `direction` as we see it: `SendOnly` puts the peer on hold, `SendRecv` takes it back.
@@ -264,7 +284,7 @@ impl Negotiation {
         if !offered && before.is_some_and(|before| before != remote.credentials) {
             own.credentials = ice::Credentials::new(&mut self.random);
         }
-        let controlling = offered || remote.lite;
+        let controlling = offered && !own.lite || remote.lite;
         Some(ice::Session { local: own.credentials.clone(), remote, controlling })
     }
 

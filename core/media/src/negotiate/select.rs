@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use carillon_wire::sdp::{Attribute, Direction, Media};
 
 use super::describe::{event_number, own_format};
-use super::{Agreed, Encryption, Events, Format, Keys, Negotiation, Refusal};
+use super::{Agreed, Dtls, Encryption, Events, Format, Keys, Negotiation, Refusal};
 use crate::codec::Codec;
 use crate::ice::{Candidate, Description, is_mismatched, tells_mismatch};
 use crate::srtp::{Offered, parse};
@@ -32,7 +32,7 @@ impl Selected<'_> {
 
 /// Our choice from an offer: the codec that we like best, in the offer's payload types, both ways (RFC 3264, 6.1).
 pub(super) fn from_offer<'a>(ours: &Negotiation, media: &Media<'a>) -> Result<Selected<'a>, Refusal> {
-    check_transport(media)?;
+    check_transport(ours, media)?;
     let send = ours.wishes.codecs.iter().find_map(|codec| format_of(media, *codec)).ok_or(Refusal::Codec)?;
     let crypto = crypto_of_offer(ours, media)?;
     let events = events_of(media, send.codec).map(|(payload_type, clock)| Events {
@@ -47,7 +47,7 @@ pub(super) fn from_offer<'a>(ours: &Negotiation, media: &Media<'a>) -> Result<Se
 /// The peer's choice from our offer: we send the first codec of its answer, and it may send any of them in the payload
 /// types of our offer.
 pub(super) fn from_answer<'a>(ours: &Negotiation, media: &Media<'a>) -> Result<Selected<'a>, Refusal> {
-    check_transport(media)?;
+    check_transport(ours, media)?;
     let offered = |codec: &Codec| ours.wishes.codecs.contains(codec);
     let formats: Vec<Format> = media
         .codecs()
@@ -75,7 +75,10 @@ fn select<'a>(
     crypto: Option<Offered>,
 ) -> Result<Selected<'a>, Refusal> {
     let address = |ip: Option<IpAddr>| ip.map(|ip| ip.to_canonical()).filter(|ip| is_reachable(ours, *ip));
-    let ip = address(media.connection().and_then(|connection| connection.ip)).ok_or(Refusal::Address)?;
+    let named = media.connection().and_then(|connection| connection.ip);
+    let web = ours.identity.is_some();
+    // Browsers write names or nothing there: checks find out where they are.
+    let ip = if web { ours.address() } else { address(named).ok_or(Refusal::Address)? };
     let (rtcp_port, rtcp_ip) = if mux { (media.port, None) } else { media.rtcp() };
     let keys = crypto.as_ref().and_then(|offered| {
         Some(Keys { send: ours.key(offered.key.suite())?.clone(), receive: offered.key.clone() })
@@ -93,12 +96,16 @@ fn select<'a>(
         ptime_ms: ptime(media),
         voip_metrics: asks_for_voip_metrics(media),
         ice: None,
+        dtls: if web { Some(Dtls::read(media).filter(|_| mux).ok_or(Refusal::Identity)?) } else { None },
     };
-    let reachable = |candidate: &Candidate| is_reachable(ours, candidate.address.ip());
+    let reachable = |candidate: &Candidate| web || is_reachable(ours, candidate.address.ip());
     let ice = Description::read(media, reachable).filter(|_| !tells_mismatch(media));
     // Who holds by the address zero means no place (RFC 3264, 8.4).
-    let mismatch = ice.as_ref().is_some_and(|ice| !ip.is_unspecified() && is_mismatched(media, ice));
+    let mismatch = !web && ice.as_ref().is_some_and(|ice| !ip.is_unspecified() && is_mismatched(media, ice));
     let ice = ice.filter(|_| !mismatch);
+    if web && ice.is_none() {
+        return Err(Refusal::Identity);
+    }
     Ok(Selected { media: *media, agreed, tag: crypto.map(|offered| offered.tag), ice, mismatch })
 }
 
@@ -113,8 +120,11 @@ fn is_reachable(ours: &Negotiation, ip: IpAddr) -> bool {
     same_family && one && !ip.is_multicast() && (!ip.is_loopback() || ours.address().is_loopback())
 }
 
-fn check_transport(media: &Media<'_>) -> Result<(), Refusal> {
-    let known = matches!(media.protocol, "RTP/AVP" | "RTP/AVPF" | "RTP/SAVP" | "RTP/SAVPF");
+fn check_transport(ours: &Negotiation, media: &Media<'_>) -> Result<(), Refusal> {
+    let known = match ours.identity {
+        Some(_) => media.is_dtls(),
+        None => matches!(media.protocol, "RTP/AVP" | "RTP/AVPF" | "RTP/SAVP" | "RTP/SAVPF"),
+    };
     if known { Ok(()) } else { Err(Refusal::Transport) }
 }
 

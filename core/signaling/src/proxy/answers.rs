@@ -7,7 +7,7 @@ use carillon_wire::sip::{Answer, Method};
 
 use super::branch::Branch;
 use super::forward;
-use super::{Attempt, Proxy, Target};
+use super::{Attempt, Crossing, Proxy, Target};
 use crate::calls;
 use crate::contract::Output;
 use crate::incoming::Incoming;
@@ -22,8 +22,9 @@ impl Proxy {
         self.counts.response(code);
         let Some(asked) = self.asked(incoming) else { return self.counts.drop("sip_stray_response") };
         let Some((id, client)) = asked.and_then(|id| Some((id, self.clients.get_mut(id)?))) else { return };
-        let (heard, owner) = (client.hear(now, code), client.owner.clone());
-        let tried = client.tried.take_if(|tried| tried.target.has_failed(code));
+        let (heard, owner, crossing) = (client.hear(now, code), client.owner.clone(), client.crossing);
+        let wants_keys = code == 488 && crossing.is_some_and(Crossing::may_want_keys);
+        let tried = client.tried.take_if(|tried| wants_keys && !tried.keys || tried.target.has_failed(code));
         match heard {
             Heard::Pass | Heard::Refused => {
                 if heard == Heard::Refused {
@@ -32,7 +33,7 @@ impl Proxy {
                 self.settle_client(now, id);
                 self.wanted(now, id);
                 if !tried.is_some_and(|tried| self.went_elsewhere(now, &owner, &tried, code)) {
-                    self.report(now, owner, incoming, code);
+                    self.report(now, owner, incoming, (code, crossing));
                 }
             }
             Heard::AckAgain => {
@@ -63,10 +64,12 @@ impl Proxy {
     /// Acknowledges a final answer other than 2xx to an INVITE.
     fn refused(&mut self, id: Id, incoming: &Incoming<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
+        let crossing = client.crossing;
         let Some(ack) = forward::ack(client.sent(), incoming.message) else { return };
         client.acknowledged(&ack);
         let to = client.to;
         self.transmit(to, ack);
+        self.bridges.branch_ended(crossing);
     }
 
     /// A CANCEL that had to wait for a sign that the INVITE arrived.
@@ -83,14 +86,26 @@ impl Proxy {
         {
             self.unbound.push_back(Arc::clone(binding));
         }
-        matches!(owner, Owner::Request(owner) if self.try_other(now, *owner, tried))
+        let Owner::Request(owner) = owner else { return false };
+        match code {
+            // Only a phone behind a bridge is kept for that: RTP with keys beside it was not what it wanted.
+            488 => self.try_again(now, *owner, &Attempt { keys: true, ..tried.clone() }),
+            _ => self.try_other(now, *owner, tried),
+        }
     }
 
-    fn report(&mut self, now: Duration, owner: Owner, incoming: &Incoming<'_>, code: u16) {
+    fn report(
+        &mut self,
+        now: Duration,
+        owner: Owner,
+        incoming: &Incoming<'_>,
+        (code, crossing): (u16, Option<Crossing>),
+    ) {
+        let news = (code, crossing);
         match owner {
             Owner::Nobody => {}
-            Owner::Request(owner) => self.news(now, owner, incoming, code),
-            Owner::Former(owner) if (200..300).contains(&code) => self.news(now, owner, incoming, code),
+            Owner::Request(owner) => self.news(now, owner, incoming, news),
+            Owner::Former(owner) if (200..300).contains(&code) => self.news(now, owner, incoming, news),
             Owner::Former(_) => {}
             Owner::Subscription(_) if code < 200 => {}
             Owner::Subscription(subscription) => self.notified.push_back((subscription, code)),
@@ -98,7 +113,13 @@ impl Proxy {
     }
 
     /// What an answer means for the request that it is for (RFC 3261, 16.7).
-    fn news(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
+    fn news(
+        &mut self,
+        now: Duration,
+        owner: Id,
+        incoming: &Incoming<'_>,
+        (code, crossing): (u16, Option<Crossing>),
+    ) {
         let Some(server) = self.servers.get_mut(owner) else { return };
         match code {
             100 => {}
@@ -106,29 +127,37 @@ impl Proxy {
             101..200 => {
                 let call = server.work.as_mut().and_then(|fork| fork.call.as_mut());
                 call.into_iter().for_each(|call| call.progresses(now, code, incoming.message));
-                self.relay(now, owner, incoming, code);
+                self.relay(now, owner, incoming, (code, crossing));
             }
-            200..300 => self.accepted(now, owner, incoming, code),
+            200..300 => self.accepted(now, owner, incoming, (code, crossing)),
             _ => self.rejected(now, owner, incoming, code),
         }
     }
 
-    fn relay(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
+    fn relay(
+        &mut self,
+        now: Duration,
+        owner: Id,
+        incoming: &Incoming<'_>,
+        (code, crossing): (u16, Option<Crossing>),
+    ) {
         let Some(bytes) = forward::response(incoming.message) else { return };
         self.counts.forwarded += 1;
         let fork = self.servers.get_mut(owner).and_then(|server| server.work.as_mut());
         fork.into_iter().for_each(|fork| fork.rang = true);
-        self.give(now, owner, code, bytes);
+        if !self.answer_crosses(owner, incoming, (code, &bytes), crossing) {
+            self.give(now, owner, code, bytes);
+        }
     }
 
     /// A 2xx: the first one ends the search; to an INVITE each further one is passed on too.
-    fn accepted(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, code: u16) {
+    fn accepted(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, news: (u16, Option<Crossing>)) {
         let Some(server) = self.servers.get_mut(owner) else { return };
         let (answered, mut work, caller) = (server.is_answered(), server.work.take(), server.flow);
         if answered && !incoming.is_invite() {
             return;
         }
-        self.relay(now, owner, incoming, code);
+        self.relay(now, owner, incoming, news);
         // One INVITE makes one call: a phone that answers with ever new tags must not fill the table.
         if incoming.is_invite() && !answered {
             let mut call = work.as_mut().and_then(|fork| fork.call.take());
@@ -208,7 +237,10 @@ impl Proxy {
     pub(crate) fn in_call(&mut self, now: Duration, incoming: &Incoming<'_>) {
         let key = calls::key(&self.secret, &incoming.routing);
         match incoming.method() {
-            Method::Bye => self.calls.ended(now, key, incoming, &mut self.out),
+            Method::Bye => {
+                self.calls.ended(now, key, incoming, &mut self.out);
+                self.bridges.call_ended(key);
+            }
             _ => self.calls.heard(now, key, incoming, &mut self.out),
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Attempt {
     pub(crate) told: Option<Arc<Told>>,
     /// Its share of the breadth (RFC 5393).
     pub(crate) breadth: Option<u32>,
+    /// Its phone has refused media without keys: over a bridge it is offered nothing else.
+    pub(crate) keys: bool,
 }
 
 /// What is known of a request that is on its way.
@@ -175,7 +177,7 @@ impl Outcome {
 
 impl Attempt {
     pub(crate) fn new(target: Target) -> Attempt {
-        Attempt { target, told: None, breadth: None }
+        Attempt { target, told: None, breadth: None, keys: false }
     }
 
     /// The next way to the same, when this one has failed.

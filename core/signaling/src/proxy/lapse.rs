@@ -20,7 +20,9 @@ impl Proxy {
         while let Some(id) = self.clients.due(now) {
             self.client_due(now, id);
         }
-        self.calls.lapse(now, &mut self.out);
+        for call in self.calls.lapse(now, &mut self.out) {
+            self.bridges.call_ended(call);
+        }
     }
 
     /// When [`Proxy::lapse`] is to be called.

@@ -4,6 +4,7 @@
 
 mod answers;
 mod branch;
+mod bridges;
 mod divert;
 mod ends;
 mod fork;
@@ -34,6 +35,7 @@ use crate::secret::{Secret, usage};
 use crate::transaction::{Client, Id, Key, Plain, Server, Table};
 
 pub(crate) use branch::{is_loop, path};
+pub(crate) use bridges::Crossing;
 pub(crate) use ends::{Ends, reach};
 pub(crate) use fork::{Attempt, Fork, Target};
 pub(crate) use forward::{Hop, request, response};
@@ -45,6 +47,7 @@ pub(crate) struct Proxy {
     pub(crate) ends: Ends,
     pub(crate) calls: Calls,
     pub(crate) records: Records,
+    pub(crate) bridges: bridges::Bridges,
     pub(crate) counts: Counts,
     pub(crate) out: VecDeque<Output>,
     /// Answers to NOTIFYs of our own.
@@ -84,6 +87,7 @@ impl Proxy {
             ends: Ends::new(config.listeners.clone(), &config.domains),
             calls: Calls::new(now, config.limits.calls, config.limits.silence),
             records: Records::new(edges(config), &config.plan),
+            bridges: bridges::Bridges::default(),
             counts: Counts::default(),
             out: VecDeque::new(),
             notified: VecDeque::new(),
@@ -195,13 +199,14 @@ impl Proxy {
         }
         self.waiting.remove(&(Path::of(&client.to), id.place()));
         match client.due() {
-            due if due <= now => _ = self.clients.remove(id),
+            due if due <= now => _ = self.end_client(id),
             due => self.clients.schedule(id, Some(due)),
         }
     }
 
     fn end_client(&mut self, id: Id) -> Option<Client> {
         let client = self.clients.remove(id)?;
+        self.bridges.branch_ended(client.crossing);
         self.waiting.remove(&(Path::of(&client.to), id.place()));
         Some(client)
     }
@@ -219,6 +224,7 @@ impl Proxy {
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             calls: self.calls.len(),
+            bridges: self.bridges.len(),
             server_transactions: self.servers.len(),
             unanswered: self.held,
             client_transactions: self.clients.len(),

@@ -22,7 +22,7 @@ use crate::transaction::{Client, Id, Key, Kind, Owner, Repeat, Server, key};
 const LARGE: usize = 1300;
 /// What fits into a datagram of either family, with room to spare. More would be refused by the kernel, and that looks
 /// as if the phone were gone.
-const DATAGRAM: usize = 65_000;
+pub(super) const DATAGRAM: usize = 65_000;
 /// Breadth of a request that does not say (RFC 5393, 5.3.1).
 const BREADTH: u32 = 60;
 
@@ -31,8 +31,8 @@ const INTERNAL: Answer = Answer { code: 500, reason: "Server Internal Error" };
 
 /// A request that is sent on, and which way.
 #[derive(Clone, Copy)]
-struct Passing<'a> {
-    incoming: &'a Incoming<'a>,
+pub(super) struct Passing<'a> {
+    pub(super) incoming: &'a Incoming<'a>,
     way: &'a Route<'a>,
 }
 
@@ -122,7 +122,11 @@ impl Proxy {
 
     /// A way has failed: the next one to the same, if there is one and somebody still waits. Whether it was taken.
     pub(super) fn try_other(&mut self, now: Duration, id: Id, tried: &Attempt) -> bool {
-        let Some(other) = tried.other() else { return false };
+        tried.other().is_some_and(|other| self.try_again(now, id, &other))
+    }
+
+    /// A branch has failed: another one stands for it, if somebody still waits. Whether it was begun.
+    pub(super) fn try_again(&mut self, now: Duration, id: Id, other: &Attempt) -> bool {
         let mut taken = false;
         self.resume(id, |proxy, mut fork, incoming, way| {
             if !fork.cancelled {
@@ -248,7 +252,9 @@ impl Proxy {
             return Err(Answer::TOO_LARGE);
         }
         self.counts.forwarded += 1;
-        self.dispatch(now, id, bytes);
+        if !self.crosses(id, request, attempt, &to, &bytes) {
+            self.dispatch(now, id, bytes);
+        }
         Ok(id)
     }
 
@@ -270,7 +276,7 @@ impl Proxy {
     }
 
     /// The bytes of a client transaction leave.
-    fn dispatch(&mut self, now: Duration, id: Id, bytes: Vec<u8>) {
+    pub(super) fn dispatch(&mut self, now: Duration, id: Id, bytes: Vec<u8>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.send(&bytes);
         let to = client.to;
@@ -295,7 +301,9 @@ impl Proxy {
         let attempt = Attempt::new(target.clone());
         if let Some(bytes) = self.leaving(Passing { incoming, way }, &attempt, &to, branch, None) {
             self.counts.forwarded += 1;
-            self.transmit(to, bytes);
+            if !self.ack_crosses(incoming, to, &bytes) {
+                self.transmit(to, bytes);
+            }
         }
     }
 
@@ -308,7 +316,7 @@ impl Proxy {
         branch: Branch,
         record: Option<[String; 2]>,
     ) -> Option<Vec<u8>> {
-        let Attempt { target, told, breadth } = attempt;
+        let Attempt { target, told, breadth, .. } = attempt;
         let uri = target.uri(told.as_deref());
         let path = if let Target::Contact(binding, _) = target { binding.path.as_slice() } else { &[] };
         let history = told.as_ref().map_or(&[][..], |told| &told.history);

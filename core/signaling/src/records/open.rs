@@ -130,6 +130,11 @@ impl Records {
         open.described(Side::Callee, answer.message);
     }
 
+    /// Whether a flow leads to an Edge of ours.
+    pub(crate) fn comes_by_edge(&self, flow: &Flow) -> bool {
+        self.edges.contains(&flow.remote.ip().to_canonical())
+    }
+
     /// Whoever is behind a flow; nobody knows where one is that was called through an Edge of ours.
     fn party(&self, user: Arc<str>, flow: Flow, address: Option<IpAddr>) -> Party {
         let site = address.and_then(|address| self.sites.site(address)).map(Arc::clone);

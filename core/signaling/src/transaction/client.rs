@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Id, PATIENCE, T1, T2, T4, TIMER_C};
 use crate::contract::Destination;
-use crate::proxy::Attempt;
+use crate::proxy::{Attempt, Crossing};
 
 /// One request that was sent, and what is known of it.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) cancel: Cancel,
     /// Whom it was sent to, if another way may be tried.
     pub(crate) tried: Option<Box<Attempt>>,
+    /// The bridge that it goes over.
+    pub(crate) crossing: Option<Crossing>,
     invite: bool,
     state: State,
     /// What was sent: for retransmissions, and to make a CANCEL and an ACK from. Later the ACK, to send it again.
@@ -92,6 +94,7 @@ impl Client {
             owner: Owner::Nobody,
             cancel: Cancel::No,
             tried: None,
+            crossing: None,
             invite,
             state,
             sent: Box::default(),

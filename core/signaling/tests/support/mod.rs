@@ -9,8 +9,8 @@ use carillon_qos::Plan;
 use carillon_signaling::digest::{Challenge, Login};
 use carillon_signaling::records::Record;
 use carillon_signaling::{
-    Change, Config, Destination, Edge, Event, Expires, FrontEnd, Ha1, Handling, Limits, Listener, Output,
-    Saved, User,
+    BridgeWish, Bridging, Change, Config, Destination, Edge, Event, Expires, FrontEnd, Ha1, Handling, Limits,
+    Listener, NotBridged, Output, Saved, User,
 };
 use carillon_wire::sip::{Flow, Message, Method, Transport};
 
@@ -32,6 +32,10 @@ pub struct House {
     pub saved: Vec<Change>,
     /// What was recorded of calls.
     pub records: Vec<Record>,
+    /// What bridges were to do.
+    pub wishes: Vec<BridgeWish>,
+    /// What becomes of descriptions on them: of each, who has written it and its first audio section is left.
+    pub bridge: fn(&Bridging) -> Result<String, NotBridged>,
     /// Registrations so far: the CSeq of the next ones.
     registered: u32,
 }
@@ -100,6 +104,8 @@ impl House {
             trusted: Vec::new(),
             saved: Vec::new(),
             records: Vec::new(),
+            wishes: Vec::new(),
+            bridge: turned,
             registered: 0,
         }
     }
@@ -129,6 +135,14 @@ impl House {
     }
 
     pub fn drain(&mut self) -> Vec<Sent> {
+        while let Some(wish) = self.front.poll_bridge() {
+            let (bridge, made) = (wish.bridge, (self.bridge)(&wish.what));
+            let answers = wish.what != Bridging::Close;
+            self.wishes.push(wish);
+            if answers {
+                self.front.handle_bridged(self.now, bridge, made);
+            }
+        }
         let mut sent = Vec::new();
         while let Some(output) = self.front.poll_output() {
             match output {
@@ -173,6 +187,15 @@ impl House {
     pub fn assert_quiet(&self) {
         let counts = self.front.counts();
         assert_eq!((counts.server_transactions, counts.client_transactions, counts.queued), (0, 0, 0));
+    }
+}
+
+/// What a bridge makes of a description, as far as these tests care.
+fn turned(what: &Bridging) -> Result<String, NotBridged> {
+    match what {
+        Bridging::Offer { from, .. } => Ok(format!("v=0\r\ns=offer from {from:?}\r\n")),
+        Bridging::Answer { from, .. } => Ok(format!("v=0\r\ns=answer from {from:?}\r\n")),
+        Bridging::Close => Err(NotBridged::Unacceptable),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod attribute;
 pub mod codec;
+mod profile;
 
 use std::net::IpAddr;
 
@@ -12,6 +13,7 @@ pub use attribute::{
     Attribute, Candidate, CandidateKind, Crypto, Direction, Feedback, Fingerprint, Group, RtcpPort, Rtpmap,
     Ssrc,
 };
+pub use profile::Profile;
 
 use codec::Codec;
 
@@ -235,6 +237,31 @@ impl<'a> Media<'a> {
         self.session
             .attributes()
             .any(|attribute| matches!(attribute, Attribute::Other { name: b"ice-lite", .. }))
+    }
+
+    /// Whether keys are agreed on by DTLS, beside the media (RFC 5764).
+    pub fn is_dtls(&self) -> bool {
+        matches!(self.protocol, "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF")
+    }
+
+    /// Hashes of the certificate that DTLS will show, of the section or else of the session (RFC 8122, 5).
+    pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint<'a>> + use<'a> {
+        let fingerprint = |attribute| match attribute {
+            Attribute::Fingerprint(fingerprint) => Some(fingerprint),
+            _ => None,
+        };
+        let own = self.attributes().filter_map(fingerprint);
+        let common = self.session.attributes().filter_map(fingerprint);
+        let has_own = self.attributes().filter_map(fingerprint).next().is_some();
+        own.chain(common.filter(move |_| !has_own))
+    }
+
+    /// Who begins with DTLS, of the section or else of the session (RFC 4145, 4).
+    pub fn setup(&self) -> Option<&'a str> {
+        self.attributes().chain(self.session.attributes()).find_map(|attribute| match attribute {
+            Attribute::Setup(setup) => Some(setup),
+            _ => None,
+        })
     }
 
     /// Sources announced (RFC 5576), as often as they are written.

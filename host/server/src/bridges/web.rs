@@ -1,0 +1,209 @@
+//! The browser's side of a bridge: ICE, DTLS and SRTP by str0m, without its sockets and descriptions. RTP in the clear goes in
+//! and comes out.
+//!
+//! str0m draws its own random numbers, which is why it is here and not in a core.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use carillon_media::negotiate::{Agreed, Dtls, Fingerprint};
+use carillon_wire::payload::{Kind, classify};
+use carillon_wire::rtp;
+use sha2::{Digest, Sha256};
+use str0m::config::DtlsCert;
+use str0m::format::{Codec, FormatParams};
+use str0m::ice::IceCreds;
+use str0m::media::{Frequency, MediaKind, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
+
+/// Sources of one browser that are listened to: a page that is reloaded begins anew, and nobody may fill the table.
+const SOURCES: usize = 8;
+
+/// Our certificate.
+pub(super) struct Identity {
+    certificate: DtlsCert,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// A connection with a browser.
+pub(super) struct Web {
+    rtc: Rtc,
+    mid: Mid,
+    connected: bool,
+    sources: Vec<u32>,
+    /// What we send: the source, and the last number with how often it has gone round.
+    sent: Option<(u32, u64)>,
+    leaving: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl Identity {
+    /// `None` only if the cipher library makes no keys.
+    pub(super) fn new() -> Option<Identity> {
+        let provider = str0m::crypto::from_feature_flags();
+        let certificate = provider.dtls_provider.generate_certificate()?;
+        let fingerprint = Fingerprint(Sha256::digest(&certificate.certificate).into());
+        Some(Identity { certificate, fingerprint })
+    }
+}
+
+impl Web {
+    /// With a browser that is described so, at this address of ours. It makes the checks, we answer them (RFC 8445, 2.5).
+    pub(super) fn new(
+        identity: &Identity,
+        agreed: &Agreed,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Result<Web, RtcError> {
+        let mut config = RtcConfig::new()
+            .set_dtls_cert(identity.certificate.clone())
+            .set_ice_lite(true)
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .clear_extension_map();
+        let events = agreed.events.into_iter().flat_map(|events| [events.send, events.receive]);
+        let numbers = agreed.receive.iter().map(|format| format.payload_type);
+        for number in numbers.chain([agreed.send.payload_type]).chain(events) {
+            // Which codec it is matters to our leg only; str0m wants to know the number and a clock.
+            let (codec, clock) = (Codec::Opus, Frequency::FORTY_EIGHT_KHZ);
+            config.codec_config().add_config(
+                Pt::new_with_value(number),
+                None,
+                codec,
+                clock,
+                Some(2),
+                FormatParams::default(),
+            );
+        }
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(Candidate::host(address, Protocol::Udp)?);
+        let mid = Mid::from("audio");
+        rtc.direct_api().declare_media(mid, MediaKind::Audio);
+        let mut web =
+            Web { rtc, mid, connected: false, sources: Vec::new(), sent: None, leaving: Vec::new() };
+        web.agree(agreed);
+        if let Some(Dtls { peer, active }) = agreed.dtls {
+            let mut direct = web.rtc.direct_api();
+            direct.set_remote_fingerprint(str0m::config::Fingerprint {
+                hash_func: "sha-256".to_owned(),
+                bytes: peer.0.to_vec(),
+            });
+            direct.start_dtls(active)?;
+        }
+        Ok(web)
+    }
+
+    /// Who checks, and who is checked, from now on.
+    pub(super) fn agree(&mut self, agreed: &Agreed) {
+        let Some(session) = &agreed.ice else { return };
+        let creds = |of: &carillon_media::ice::Credentials| IceCreds {
+            ufrag: of.ufrag.clone(),
+            pass: of.password.clone(),
+        };
+        let mut direct = self.rtc.direct_api();
+        direct.set_local_ice_credentials(creds(&session.local));
+        direct.set_remote_ice_credentials(creds(&session.remote.credentials));
+    }
+
+    /// Whether the browser may still be heard: a wrong certificate or its goodbye ends that.
+    pub(super) fn is_alive(&self) -> bool {
+        self.rtc.is_alive()
+    }
+
+    /// Takes a packet; what it brings of media is shown in the clear. Whether it was one of this browser.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+        see: &mut dyn FnMut(&mut [u8]),
+    ) -> bool {
+        let Ok(received) = Receive::new(Protocol::Udp, from, to, bytes) else { return false };
+        let input = Input::Receive(now, received);
+        if !self.rtc.accepts(&input) {
+            return false;
+        }
+        self.expect(bytes);
+        // What is wrong with a packet is no reason to end: only what cannot go on is not alive afterwards.
+        let _ = self.rtc.handle_input(input);
+        self.drain(see);
+        true
+    }
+
+    /// Sends a packet that our leg has made; its reports are not for here.
+    pub(super) fn send(&mut self, now: Instant, packet: &[u8]) {
+        let Some(packet) = rtp::Packet::parse(packet, packet.len() as u32) else { return };
+        let Some(payload) = packet.unpadded().filter(|_| self.connected) else { return };
+        let number = match self.sent {
+            Some((ssrc, last)) if ssrc == packet.ssrc => {
+                last + u64::from(packet.sequence.wrapping_sub(last as u16))
+            }
+            _ => {
+                self.rtc.direct_api().declare_stream_tx(packet.ssrc.into(), None, self.mid, None);
+                u64::from(packet.sequence)
+            }
+        };
+        self.sent = Some((packet.ssrc, number));
+        let format = Pt::new_with_value(packet.payload_type);
+        let write = RtpWrite::new(format, number.into(), packet.timestamp, now, payload);
+        let mut direct = self.rtc.direct_api();
+        if let Some(stream) = direct.stream_tx(&Ssrc::from(packet.ssrc)) {
+            stream.write_rtp(write.marker(packet.marker));
+        }
+    }
+
+    /// What the time has come for.
+    pub(super) fn turn(&mut self, now: Instant) {
+        let _ = self.rtc.handle_input(Input::Timeout(now));
+        self.drain(&mut |_| {});
+    }
+
+    /// Packets to send.
+    pub(super) fn take(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        std::mem::take(&mut self.leaving)
+    }
+
+    /// A new source of the browser, as its packets say in the clear: whether it is really its own, SRTP finds out.
+    fn expect(&mut self, bytes: &[u8]) {
+        let len = bytes.len() as u32;
+        let packet = rtp::Packet::parse(bytes, len).filter(|_| classify(bytes, len) == Kind::Rtp);
+        let Some(packet) = packet.filter(|packet| !self.sources.contains(&packet.ssrc)) else { return };
+        if self.connected && self.sources.len() < SOURCES {
+            self.sources.push(packet.ssrc);
+            self.rtc.direct_api().expect_stream_rx(packet.ssrc.into(), None, self.mid, None);
+        }
+    }
+
+    fn drain(&mut self, see: &mut dyn FnMut(&mut [u8])) {
+        // An error ends the connection, see `is_alive`.
+        while let Ok(output) = self.rtc.poll_output() {
+            match output {
+                Output::Timeout(_) => return,
+                Output::Transmit(transmit) => {
+                    self.leaving.push((transmit.destination, transmit.contents.to_vec()));
+                }
+                Output::Event(Event::Connected) => self.connected = true,
+                Output::Event(Event::RtpPacket(packet)) => see(&mut plain(&packet)),
+                Output::Event(_) => {}
+            }
+        }
+    }
+}
+
+/// The packet as it would have come without ciphers.
+fn plain(packet: &RtpPacket) -> Vec<u8> {
+    let header = &packet.header;
+    let builder = rtp::Builder {
+        marker: header.marker,
+        payload_type: *header.payload_type,
+        sequence: header.sequence_number,
+        timestamp: header.timestamp,
+        ssrc: *header.ssrc,
+        ..rtp::Builder::default()
+    };
+    let mut bytes = Vec::with_capacity(packet.payload.len() + 12);
+    builder.write(&packet.payload, &mut bytes);
+    bytes
+}

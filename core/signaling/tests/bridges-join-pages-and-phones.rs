@@ -75,7 +75,7 @@ fn a_page_calls_a_phone_and_each_is_told_what_it_understands() {
 #[test]
 fn a_phone_calls_a_page() {
     for phone in [udp(7), ann(Transport::Tcp)] {
-        let (mut house, page) = (House::new(), bob(Transport::Ws));
+        let (mut house, page) = (House::new(), bob(Transport::Wss));
         let (asked, answered) = up(&mut house, phone, page, PHONE, PAGE);
         assert_eq!(body(&asked), "v=0\r\ns=offer from Phone\r\n");
         assert_eq!(body(&answered), "v=0\r\ns=answer from Web\r\n");
@@ -85,7 +85,7 @@ fn a_phone_calls_a_page() {
 #[test]
 fn ends_of_one_kind_are_left_alone() {
     for (from, to, offer) in [
-        (ann(Transport::Wss), bob(Transport::Ws), PAGE),
+        (ann(Transport::Wss), bob(Transport::Wss), PAGE),
         (udp(7), bob(Transport::Tls), PHONE),
         (ann(Transport::Tls), bob(Transport::Tls), PAGE),
     ] {

@@ -326,7 +326,8 @@ fn user(name: &str) -> User {
 
 /// Two phones on each transport.
 fn flow(at: usize) -> Flow {
-    let transport = Transport::ALL[at % 3];
+    // The last is a page.
+    let transport = if at == 5 { Transport::Wss } else { Transport::ALL[at % 3] };
     let id = if transport.is_stream() { 10 + at as u64 } else { 1 };
     let remote = ([198, 51, 100, at as u8], 5060).into();
     Flow { transport, id, local: ([192, 0, 2, 1], transport.default_port()).into(), remote }

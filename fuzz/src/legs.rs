@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use carillon_media::ice::{Credentials, Description};
+use carillon_media::bridge::{self, Bridge};
 use carillon_media::jitter::{Buffer, MOST_DELAY_MS, Packet, Popped, Pushed};
 use carillon_media::leg::{Config, Leg, TICK};
-use carillon_media::negotiate::{Agreed, Encryption, Local, Negotiation, Wishes};
+use carillon_media::negotiate::{Agreed, Encryption, Fingerprint, Local, Negotiation, Wishes};
 use carillon_media::random::Random;
 use carillon_media::srtp::{self, Error, Key, Receiver, Sender, Suite};
 use carillon_qos::TrafficClass;
 use carillon_wire::ip::Dscp;
-use carillon_wire::sdp::{Attribute, Direction, Session};
+use carillon_wire::sdp::{Attribute, Direction, Profile, Session};
 
 /// A byte of choices and a packet. What is sealed opens once and gives the same; changed, it does not open.
 pub fn srtp(data: &[u8]) {
@@ -85,6 +86,27 @@ fn answers(offer: &[u8], answer: &str, agreed: &Agreed) {
     assert_eq!(numbers.first(), Some(&agreed.send.payload_type));
     let is_crypto = |attribute| matches!(attribute, Attribute::Crypto(_));
     assert!(numbers.len() <= 2 && agreed.keys.is_some() == media.attributes().any(is_crypto));
+}
+
+/// A byte of choices, an offer and, behind a 0x1e, an answer: what becomes of them on a bridge. What is passed on is of the other end's
+/// kind, and the same answer again comes to the same.
+pub fn bridge(data: &[u8]) {
+    let Some((choice, rest)) = data.split_first() else { return };
+    let mut parts = rest.splitn(2, |byte| *byte == 0x1e);
+    let (offer, answer) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let from = if choice & 1 == 0 { Profile::Web } else { Profile::Phone };
+    let (place, keys) = (|port| SocketAddr::from(([192, 0, 2, 1], port)), choice & 2 != 0);
+    let phone = Local { rtp: place(50_002), rtcp: Some(50_003) };
+    let identity = Fingerprint([7; 32]);
+    let mut bridge = Bridge::new(&bridge::Config { web: place(50_000), identity, phone, keys, seed: [2; 32] });
+    let profile = |text: &str| Session::parse(text.as_bytes()).and_then(|session| session.profile());
+    let Ok(offered) = bridge.offer(from, offer) else { return };
+    assert_eq!(profile(&offered), Some(from.other()), "{offered}");
+    let Ok((answered, agreement)) = bridge.answer(from.other(), answer) else { return };
+    assert_eq!(profile(&answered), Some(from), "{answered}");
+    assert!(agreement.web.dtls.is_some() && agreement.web.ice.is_some() && agreement.web.mux);
+    assert!(agreement.phone.dtls.is_none() && (!keys || agreement.phone.keys.is_some()));
+    assert_eq!(bridge.answer(from.other(), answer), Ok((answered, agreement)));
 }
 
 /// A script for the jitter buffer, three bytes a step. It never plays backwards, and what it holds is bounded.

@@ -31,7 +31,7 @@ pub use files::{configuration, user_list};
 pub use front_end::{front_end, presence, provisioning};
 pub use ice::ice;
 pub use imports::import;
-pub use legs::{crypto, jitter, leg, negotiate, srtp};
+pub use legs::{bridge, crypto, jitter, leg, negotiate, srtp};
 pub use media::{payload, rtcp, rtp, stun, stun_stream};
 pub use packets::{frame, icmp};
 pub use plans::{plan, queues};
@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     ("access_edge", access_edge),
     ("agent", agent),
     ("authentication", authentication),
+    ("bridge", bridge),
     ("capture", capture),
     ("configuration", configuration),
     ("crypto", crypto),

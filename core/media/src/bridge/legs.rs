@@ -27,6 +27,8 @@ pub struct Legs {
     phone: Leg,
     /// What the phone has said last: the browser hears it with the next tick.
     to_web: Frame,
+    /// Who has begun to speak: the browser, the phone.
+    begun: [bool; 2],
 }
 
 impl Legs {
@@ -39,7 +41,7 @@ impl Legs {
             Leg::new(LegConfig { agreed, class, mark, cname: format!("{name:08x}"), seed })
         };
         let web = leg(agreement.web, *b"web-leg0")?;
-        Some(Legs { web, phone: leg(agreement.phone, *b"phone-00")?, to_web: SILENCE })
+        Some(Legs { web, phone: leg(agreement.phone, *b"phone-00")?, to_web: SILENCE, begun: [false; 2] })
     }
 
     /// A re-INVITE, or the call after early media, came to this. `None` as with [`Legs::new`].
@@ -56,11 +58,12 @@ impl Legs {
         }
     }
 
-    /// To be called every 20 ms. Each end is always sent something unless it is on hold: a path that carries nothing closes in
-    /// firewalls.
+    /// To be called every 20 ms. Once the other has begun, each end is sent something unless it is on hold: pauses are heard, and
+    /// a path that carries nothing closes in firewalls.
     pub fn tick(&mut self, now: Duration) {
-        let from_web = self.web.tick(now, Some(&self.to_web));
-        self.to_web = self.phone.tick(now, Some(&from_web));
+        let [web, phone] = self.begun;
+        let from_web = self.web.tick(now, phone.then_some(&self.to_web));
+        self.to_web = self.phone.tick(now, web.then_some(&from_web));
     }
 
     /// When [`Legs::tick`] is due.
@@ -78,6 +81,7 @@ impl Legs {
             match output {
                 Output::Transmit(transmit) => return Some((from, transmit)),
                 // An end that knows no keys hears them as the tones that they are, if they came so.
+                Output::Event(Event::Started) => self.begun[usize::from(from == Profile::Phone)] = true,
                 Output::Event(Event::Key(key)) => _ = self.leg(from.other()).press(key),
                 Output::Event(_) => {}
             }

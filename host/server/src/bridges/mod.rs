@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use carillon_media::bridge::{Agreement, Bridge, Config};
-use carillon_media::negotiate::Local;
+use carillon_media::negotiate::{Local, Refusal};
 use carillon_net::lease::{Lease, Leases};
 use carillon_qos::TrafficClass;
 use carillon_signaling::{BridgeWish, Bridging, FrontEnd, NotBridged, Opening};
@@ -89,12 +89,15 @@ impl Bridges {
         sdp: &[u8],
         opening: Option<Opening>,
     ) -> Result<String, NotBridged> {
+        let refused = |refusal| unacceptable("an offer", &refusal);
         if let Some(opening) = opening {
-            let open = self.begin(&opening)?;
+            let mut open = self.begin(&opening)?;
+            let text = open.bridge.offer(from, sdp).map_err(refused)?;
             self.open.insert(bridge, open);
+            return Ok(text);
         }
         let open = self.open.get_mut(&bridge).ok_or(NotBridged::Unacceptable)?;
-        open.bridge.offer(from, sdp).map_err(|refusal| unacceptable("an offer", &refusal))
+        open.bridge.offer(from, sdp).map_err(refused)
     }
 
     fn answer(&mut self, bridge: u64, from: Profile, sdp: &[u8]) -> Result<String, NotBridged> {
@@ -156,7 +159,10 @@ impl Open {
     }
 }
 
-fn unacceptable(what: &str, refusal: &carillon_media::negotiate::Refusal) -> NotBridged {
+fn unacceptable(what: &str, refusal: &Refusal) -> NotBridged {
     tracing::debug!("{what} cannot be turned round between a browser and a phone: {refusal}");
     NotBridged::Unacceptable
 }
+
+#[cfg(test)]
+mod tests;

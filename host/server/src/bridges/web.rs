@@ -3,6 +3,7 @@
 //!
 //! str0m draws its own random numbers, which is why it is here and not in a core.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use carillon_media::negotiate::{Agreed, Dtls, Fingerprint};
 use carillon_wire::payload::{Kind, classify};
 use carillon_wire::rtp;
 use sha2::{Digest, Sha256};
-use str0m::config::DtlsCert;
+use str0m::config::{self, DtlsCert};
 use str0m::format::{Codec, FormatParams};
 use str0m::ice::IceCreds;
 use str0m::media::{Frequency, MediaKind, Mid, Pt};
@@ -56,41 +57,38 @@ impl Web {
         address: SocketAddr,
         now: Instant,
     ) -> Result<Web, RtcError> {
-        let mut config = RtcConfig::new()
-            .set_dtls_cert(identity.certificate.clone())
-            .set_ice_lite(true)
-            .set_rtp_mode(true)
-            .clear_codecs()
-            .clear_extension_map();
-        let events = agreed.events.into_iter().flat_map(|events| [events.send, events.receive]);
-        let numbers = agreed.receive.iter().map(|format| format.payload_type);
-        for number in numbers.chain([agreed.send.payload_type]).chain(events) {
-            // Which codec it is matters to our leg only; str0m wants to know the number and a clock.
-            let (codec, clock) = (Codec::Opus, Frequency::FORTY_EIGHT_KHZ);
-            config.codec_config().add_config(
-                Pt::new_with_value(number),
-                None,
-                codec,
-                clock,
-                Some(2),
-                FormatParams::default(),
-            );
+        Web::with(configuration(identity, agreed).set_ice_lite(true).build(now), agreed, address)
+    }
+
+    /// The other end, for tests: it makes the checks.
+    #[cfg(test)]
+    pub(super) fn calling(
+        identity: &Identity,
+        agreed: &Agreed,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Result<Web, RtcError> {
+        let mut rtc = configuration(identity, agreed).build(now);
+        rtc.direct_api().set_ice_controlling(true);
+        for candidate in agreed.ice.iter().flat_map(|ice| &ice.remote.candidates) {
+            rtc.add_remote_candidate(Candidate::host(candidate.address, Protocol::Udp)?);
         }
-        let mut rtc = config.build(now);
+        Web::with(rtc, agreed, address)
+    }
+
+    fn with(mut rtc: Rtc, agreed: &Agreed, address: SocketAddr) -> Result<Web, RtcError> {
         rtc.add_local_candidate(Candidate::host(address, Protocol::Udp)?);
         let mid = Mid::from("audio");
-        rtc.direct_api().declare_media(mid, MediaKind::Audio);
-        let mut web =
-            Web { rtc, mid, connected: false, sources: Vec::new(), sent: None, leaving: Vec::new() };
-        web.agree(agreed);
+        let mut direct = rtc.direct_api();
+        direct.declare_media(mid, MediaKind::Audio);
         if let Some(Dtls { peer, active }) = agreed.dtls {
-            let mut direct = web.rtc.direct_api();
-            direct.set_remote_fingerprint(str0m::config::Fingerprint {
-                hash_func: "sha-256".to_owned(),
-                bytes: peer.0.to_vec(),
-            });
+            let (hash_func, bytes) = ("sha-256".to_owned(), peer.0.to_vec());
+            direct.set_remote_fingerprint(config::Fingerprint { hash_func, bytes });
             direct.start_dtls(active)?;
         }
+        let (sources, leaving) = (Vec::new(), Vec::new());
+        let mut web = Web { rtc, mid, connected: false, sources, sent: None, leaving };
+        web.agree(agreed);
         Ok(web)
     }
 
@@ -190,6 +188,24 @@ impl Web {
             }
         }
     }
+}
+
+/// What an end of ours and of a test have in common.
+fn configuration(identity: &Identity, agreed: &Agreed) -> RtcConfig {
+    let mut config = RtcConfig::new()
+        .set_dtls_cert(identity.certificate.clone())
+        .set_rtp_mode(true)
+        .clear_codecs()
+        .clear_extension_map();
+    let events = agreed.events.into_iter().flat_map(|events| [events.send, events.receive]);
+    let numbers = agreed.receive.iter().chain([&agreed.send]).map(|format| format.payload_type);
+    // Which codec a number means matters to our leg only; str0m wants to know the number, and a clock for its reports.
+    let (codec, clock) = (Codec::Opus, Frequency::FORTY_EIGHT_KHZ);
+    for number in numbers.chain(events).collect::<BTreeSet<u8>>() {
+        let number = Pt::new_with_value(number);
+        config.codec_config().add_config(number, None, codec, clock, Some(2), FormatParams::default());
+    }
+    config
 }
 
 /// The packet as it would have come without ciphers.

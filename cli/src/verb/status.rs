@@ -50,9 +50,13 @@ fn print(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(trouble) = &status.trouble {
         writeln!(out, "{BAD}{}{BAD:#}", clean(trouble))?;
     }
+    let bridged = match status.bridges {
+        0 => String::new(),
+        bridges => format!(" ({bridges} between browser and phone)"),
+    };
     writeln!(
         out,
-        "{} of {} signed in, {}, {}\n",
+        "{} of {} signed in, {}{bridged}, {}\n",
         some(status.registrations as u64, "contact", "contacts"),
         some(status.users as u64, "user", "users"),
         some(status.calls as u64, "call", "calls"),

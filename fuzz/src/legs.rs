@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_media::ice::{Credentials, Description};
 use carillon_media::bridge::{self, Bridge};
+use carillon_media::ice::{Credentials, Description};
 use carillon_media::jitter::{Buffer, MOST_DELAY_MS, Packet, Popped, Pushed};
 use carillon_media::leg::{Config, Leg, TICK};
 use carillon_media::negotiate::{Agreed, Encryption, Fingerprint, Local, Negotiation, Wishes};
@@ -98,7 +98,8 @@ pub fn bridge(data: &[u8]) {
     let (place, keys) = (|port| SocketAddr::from(([192, 0, 2, 1], port)), choice & 2 != 0);
     let phone = Local { rtp: place(50_002), rtcp: Some(50_003) };
     let identity = Fingerprint([7; 32]);
-    let mut bridge = Bridge::new(&bridge::Config { web: place(50_000), identity, phone, keys, seed: [2; 32] });
+    let mut bridge =
+        Bridge::new(&bridge::Config { web: place(50_000), identity, phone, keys, seed: [2; 32] });
     let profile = |text: &str| Session::parse(text.as_bytes()).and_then(|session| session.profile());
     let Ok(offered) = bridge.offer(from, offer) else { return };
     assert_eq!(profile(&offered), Some(from.other()), "{offered}");

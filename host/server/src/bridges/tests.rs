@@ -15,6 +15,7 @@ use carillon_wire::payload::{Kind, classify};
 use carillon_wire::rtp;
 use carillon_wire::sdp::Direction;
 
+use super::web::Web;
 use super::*;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -41,7 +42,7 @@ struct Stage {
 
 fn leases(first: u16) -> Leases {
     let any = ClassPorts { range: None, mark: Dscp::DEFAULT };
-    let audio = ClassPorts { range: PortRange::new(first, first + 9).ok(), mark: Dscp::EF };
+    let audio = ClassPorts { range: PortRange::from_ends(first, first + 9), mark: Dscp::EF };
     Leases::new(Policy { audio, video: any, sharing: any, file_transfer: any }, HERE, 7)
 }
 

@@ -96,6 +96,9 @@ impl Running {
         }
         self.legs.end(self.clock.now());
         self.send();
+        for profile in [Profile::Web, Profile::Phone] {
+            tracing::debug!("the leg of a bridge towards {profile:?}: {:?}", self.legs.leg(profile).report());
+        }
     }
 
     fn agree(&mut self, agreement: Agreement) {

@@ -12,8 +12,8 @@ use carillon_net::lease::{ClassPorts, Policy};
 use carillon_net::udp::{Batch, Datagram, UdpPort};
 use carillon_qos::PortRange;
 use carillon_wire::payload::{Kind, classify};
-use carillon_wire::rtp;
 use carillon_wire::sdp::Direction;
+use carillon_wire::{rtcp, rtp};
 
 use super::web::Web;
 use super::*;
@@ -89,6 +89,9 @@ impl Stage {
         while self.phone.receive(&mut self.batch).unwrap() > 0 {
             heard[0].extend(self.batch.iter().map(|one| (one.remote, one.mark, kind(one.bytes))));
         }
+        // What a leg reports between its packets ends nothing.
+        let report = rtcp::Builder::default().receiver_report(77, &[]).cname(77, "page").finish();
+        page.web.send(now, &report);
         page.web.send(now, &packet(111, self.sent, 960, &[0xf8, 0xff, 0xfe]));
         page.web.turn(now);
         for (to, bytes) in page.web.take() {

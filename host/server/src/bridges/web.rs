@@ -130,9 +130,9 @@ impl Web {
         true
     }
 
-    /// Sends a packet that our leg has made; its reports are not for here.
+    /// Sends a packet that our leg has made. Its reports stay here: str0m makes its own.
     pub(super) fn send(&mut self, now: Instant, packet: &[u8]) {
-        let Some(packet) = rtp::Packet::parse(packet, packet.len() as u32) else { return };
+        let Some(packet) = media(packet) else { return };
         let Some(payload) = packet.unpadded().filter(|_| self.connected) else { return };
         let number = match self.sent {
             Some((ssrc, last)) if ssrc == packet.ssrc => {
@@ -165,9 +165,7 @@ impl Web {
 
     /// A new source of the browser, as its packets say in the clear: whether it is really its own, SRTP finds out.
     fn expect(&mut self, bytes: &[u8]) {
-        let len = bytes.len() as u32;
-        let packet = rtp::Packet::parse(bytes, len).filter(|_| classify(bytes, len) == Kind::Rtp);
-        let Some(packet) = packet.filter(|packet| !self.sources.contains(&packet.ssrc)) else { return };
+        let Some(packet) = media(bytes).filter(|packet| !self.sources.contains(&packet.ssrc)) else { return };
         if self.connected && self.sources.len() < SOURCES {
             self.sources.push(packet.ssrc);
             self.rtc.direct_api().expect_stream_rx(packet.ssrc.into(), None, self.mid, None);
@@ -206,6 +204,12 @@ fn configuration(identity: &Identity, agreed: &Agreed) -> RtcConfig {
         config.codec_config().add_config(number, None, codec, clock, Some(2), FormatParams::default());
     }
     config
+}
+
+/// RTP, and nothing that shares its port: reports look like it to who does not look twice.
+fn media(bytes: &[u8]) -> Option<rtp::Packet<'_>> {
+    let len = bytes.len() as u32;
+    rtp::Packet::parse(bytes, len).filter(|_| classify(bytes, len) == Kind::Rtp)
 }
 
 /// The packet as it would have come without ciphers.

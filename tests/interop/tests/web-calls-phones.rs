@@ -9,7 +9,7 @@ use carillon_interop::Result;
 use carillon_interop::capture::Capture;
 use carillon_interop::network::Host;
 use carillon_interop::phones::web::{ORIGIN, Proof, Web};
-use carillon_interop::phones::{Account, assert_heard, baresip::Baresip};
+use carillon_interop::phones::{Account, assert_heard, assert_heard_by_page, baresip::Baresip};
 use carillon_interop::process::wait_until;
 use carillon_interop::recording::{Point, captures_dir};
 use carillon_interop::scenario::possible;
@@ -84,7 +84,7 @@ impl Stage {
 
     /// The call has ended: both have heard each other, everything was given back, and every packet of the server's was as planned.
     fn judge(self, mut page: Web, phone: &Baresip) -> Result<()> {
-        assert_heard("alice", &page.heard()?, &self.bob)?;
+        assert_heard_by_page("alice", &page.heard()?, &self.bob)?;
         assert_heard("bob", &phone.heard()?, &self.alice)?;
         wait_until("the end of the legs", LIMIT, || Ok(self.leased()? == 0))?;
         assert_eq!(self.server.counted("bridges")?, 0);

@@ -74,8 +74,18 @@ impl Account {
 
 /// Fails unless the recording is, to nine tenths, what the other one said.
 pub fn assert_heard(listener: &str, heard: &Path, speaker: &Account) -> Result<()> {
+    assert_heard_to(0.9, listener, heard, speaker)
+}
+
+/// The same for a browser that listens to somebody who is none: it stretches what it hears to the pace of its own clock, which
+/// costs some likeness. Another voice stays below a half.
+pub fn assert_heard_by_page(listener: &str, heard: &Path, speaker: &Account) -> Result<()> {
+    assert_heard_to(0.8, listener, heard, speaker)
+}
+
+fn assert_heard_to(least: f64, listener: &str, heard: &Path, speaker: &Account) -> Result<()> {
     let similarity = similarity(&speaker.voice(), heard)?;
-    if similarity > 0.9 {
+    if similarity > least {
         return Ok(());
     }
     let size = std::fs::metadata(heard)?.len();

@@ -10,6 +10,7 @@ pub mod access;
 mod address;
 mod admission;
 pub mod agent;
+mod bandwidth;
 mod bearer;
 mod calls;
 mod config;
@@ -39,6 +40,7 @@ mod transaction;
 mod user;
 mod xml;
 
+pub use bandwidth::{ClassUse, LinkUse};
 pub use config::{Config, Edge, Expires, Limits};
 pub use contract::{
     Binding, Change, Destination, Event, Failure, Letter, Listener, Output, Publication, Request, Transmit,

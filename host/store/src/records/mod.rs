@@ -111,9 +111,12 @@ fn apply(connection: &Connection, report: &QualityReport) -> rusqlite::Result<us
     connection.prepare_cached(&sql)?.execute(params_from_iter(values))
 }
 
+/// What files of before don't have.
+const ADDED: &str = "over_budget";
+
 fn tables() -> Tables {
-    let columns: Vec<String> =
-        COLUMNS.iter().map(|column| format!("{} {}", column.name, column.kind)).collect();
+    let first = COLUMNS.iter().filter(|column| column.name != ADDED);
+    let columns: Vec<String> = first.map(|column| format!("{} {}", column.name, column.kind)).collect();
     let step = format!(
         "CREATE TABLE legs (id INTEGER PRIMARY KEY, {}, UNIQUE (call, side));
          CREATE INDEX legs_by_call_id ON legs (call_id);
@@ -122,7 +125,8 @@ fn tables() -> Tables {
          INSERT INTO alive VALUES (0);",
         columns.join(", ")
     );
-    Tables { application: APPLICATION, steps: vec![step.into()] }
+    let added = format!("ALTER TABLE legs ADD COLUMN {ADDED} TEXT");
+    Tables { application: APPLICATION, steps: vec![step.into(), added.into()] }
 }
 
 /// A leg that is written again keeps its row, and what phones have reported.

@@ -156,7 +156,7 @@ mod tests {
         let wanted = with(SDP, |message| Wanted::of(message).unwrap());
         assert_eq!(wanted.video, Some(Some(768)));
         let costs = [None, Some(159), Some(95), Some(70), Some(63)].map(|session| wanted.audio(session));
-        assert_eq!(costs, [Some(160), Some(156), Some(100), Some(64), None]);
+        assert_eq!(costs, [Some(160), Some(156), Some(92), Some(64), None]);
         let refused = with(&SDP.replace("audio 5000", "audio 0"), |message| Wanted::of(message).unwrap());
         assert_eq!(refused.audio(Some(1)), Some(0));
         assert_eq!(Wanted::unsaid().audio(None), Some(160));

@@ -86,6 +86,10 @@ fn headline(out: &mut Vec<u8>, media: &Media<'_>, line: &[u8], port: Option<u16>
 
 fn said(out: &mut Vec<u8>, limit: Option<u32>, like: &[u8]) {
     if let Some(limit) = limit {
+        // The last line of a description may have no end.
+        if !out.ends_with(b"\n") {
+            out.extend_from_slice(b"\r\n");
+        }
         out.extend_from_slice(format!("b=AS:{limit}").as_bytes());
         out.extend_from_slice(ending(like));
     }
@@ -194,5 +198,8 @@ mod tests {
         let bare = Session::parse(b"v=0\nm=video 1 RTP/AVP 97\n").unwrap();
         let limited = bare.restricted(|_| Restriction { bandwidth: Some(1), ..Restriction::default() });
         assert_eq!(limited, b"v=0\nm=video 1 RTP/AVP 97\nb=AS:1\n");
+        let open = Session::parse(b"v=0\r\nm=video 1 RTP/AVP 97").unwrap();
+        let limited = open.restricted(|_| Restriction { bandwidth: Some(1), ..Restriction::default() });
+        assert_eq!(limited, b"v=0\r\nm=video 1 RTP/AVP 97\r\nb=AS:1\r\n");
     }
 }

@@ -146,3 +146,25 @@ fn insert() -> String {
         sets.join(", ")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_before_keeps_its_records_and_gets_the_new_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.db");
+        let Tables { application, mut steps } = tables();
+        steps.truncate(1);
+        let before = schema::open_as(&path, &Tables { application, steps }).unwrap();
+        before.execute("INSERT INTO legs (call, side) VALUES (1, 'caller')", []).unwrap();
+        drop(before);
+        drop(CallRecords::open(&path).unwrap());
+        let page =
+            CallReader::open(&path).unwrap().page(&CallQuery { limit: 9, ..CallQuery::default() }).unwrap();
+        let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+        let at = names.iter().position(|name| *name == ADDED).unwrap();
+        assert_eq!(page.rows.iter().map(|row| row.0[at].clone()).collect::<Vec<_>>(), [Value::Null]);
+    }
+}

@@ -38,7 +38,7 @@ fn restricted(session: &Session<'_>) {
     let limited = session.restricted(limit);
     let Some(copy) = Session::parse(&limited) else { panic!("no description any more") };
     assert_eq!(copy.media().count(), session.media().count());
-    assert!(copy.media().all(|media| media.bandwidth() == Some(64)));
+    assert!(copy.media().all(|media| media.bandwidth() == Some(64)), "{}", String::from_utf8_lossy(&limited));
 }
 
 fn section(inside: &Inside<'_>, media: &Media<'_>) {

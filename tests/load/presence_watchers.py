@@ -170,6 +170,12 @@ class Watchers:
             self.etags[request[2]] = field(b"SIP-ETag: ").decode()
 
 
+def dropped(port):
+    """Datagrams for which the socket at this port had no room, since it was opened."""
+    rows = (line.split() for line in open("/proc/net/udp", encoding="ascii"))
+    return sum(int(row[-1]) for row in rows if row[1].endswith(f":{port:04X}"))
+
+
 def name(n):
     return f"u{n:06}"
 

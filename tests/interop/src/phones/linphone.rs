@@ -21,6 +21,7 @@ pub struct Linphone {
     pub process: Process,
     input: ChildStdin,
     home: PathBuf,
+    heard: PathBuf,
 }
 
 impl Linphone {
@@ -35,6 +36,13 @@ impl Linphone {
             configuration(host, account).replace("publish=0", "publish=1\npublish_expires=600");
         let friend = format!("[friend_0]\nurl=<{whom}>\npol=accept\nsubscribe=1\n");
         Linphone::start_with(host, account, &(configuration + &friend), work)?.signed_in(account)
+    }
+
+    /// The same for one that asks for receipts of its messages, and gives them.
+    pub fn sign_in_with_receipts(host: &Host, account: &Account, work: &Path) -> Result<Linphone> {
+        let configuration = configuration(host, account)
+            .replace("publish=0", "publish=0\ncpim_in_basic_chat_rooms_enabled=1");
+        Linphone::start_with(host, account, &configuration, work)?.signed_in(account)
     }
 
     fn signed_in(self, account: &Account) -> Result<Linphone> {
@@ -65,18 +73,25 @@ impl Linphone {
         let mut command = host.command("linphonec");
         command.env("HOME", &home).arg("-a").arg("-c").arg(home.join("linphonerc"));
         let (process, input) = Process::start_with_input(&mut command, &home.with_extension("log"))?;
-        let mut phone = Linphone { process, input, home };
+        let heard = home.join("heard.wav");
+        let mut phone = Linphone { process, input, home, heard };
         phone.process.wait_for("linphonec>", PATIENCE)?;
         phone.say("soundcard use files")?;
         phone.say(&format!("play {}", phone.home.join("voice.wav").display()))?;
-        phone.say(&format!("record {}", phone.home.join("heard.wav").display()))?;
+        phone.record("heard.wav")?;
         Ok(phone)
     }
 
     /// Calls, and waits until somebody has answered.
     pub fn call(&mut self, address: &str) -> Result<()> {
+        let before = self.streams();
         self.say(&format!("call {address}"))?;
-        self.process.wait_for("Media streams established", PATIENCE)
+        wait_until("an answer", PATIENCE, || Ok(self.streams() > before))
+    }
+
+    /// How often media has begun so far: with each call, and when one is taken up again.
+    pub fn streams(&self) -> usize {
+        self.process.printed().matches("Media streams established").count()
     }
 
     /// A line as typed by its user.
@@ -89,9 +104,15 @@ impl Linphone {
         self.say("terminate")
     }
 
+    /// What it hears in calls from now on goes to a file of this name.
+    pub fn record(&mut self, name: &str) -> Result<()> {
+        self.heard = self.home.join(name);
+        self.say(&format!("record {}", self.heard.display()))
+    }
+
     /// What it has heard.
     pub fn heard(&self) -> Result<PathBuf> {
-        Ok(self.home.join("heard.wav"))
+        Ok(self.heard.clone())
     }
 }
 

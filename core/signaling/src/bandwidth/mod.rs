@@ -47,7 +47,6 @@ struct Reservation {
     agreed: Option<Leg>,
     /// What was offered and is not answered, by the transactions that ask.
     offers: Vec<(Id, Leg)>,
-    call: Option<u128>,
 }
 
 /// Media between two sites.
@@ -189,7 +188,6 @@ impl Bandwidth {
         let full = leg.full.take();
         self.charge(number, |reservation| {
             reservation.offers.retain(|(of, _)| *of != id);
-            reservation.call = Some(call);
             reservation.agreed = Some(leg);
         });
         self.up.insert(call, number);
@@ -215,7 +213,7 @@ impl Bandwidth {
         let leg = Leg { to, cost: cost(&way), way, granted, said: true, full: None };
         self.last += 1;
         let number = self.last;
-        self.reservations.insert(number, Reservation { from, call: Some(call), ..Reservation::default() });
+        self.reservations.insert(number, Reservation { from, ..Reservation::default() });
         self.up.insert(call, number);
         self.charge(number, |reservation| reservation.agreed = Some(leg));
     }
@@ -234,7 +232,7 @@ impl Bandwidth {
     /// A call has ended.
     pub(crate) fn hung_up(&mut self, call: u128) {
         let Some(number) = self.up.remove(&call) else { return };
-        self.charge(number, |reservation| (reservation.agreed, reservation.call) = (None, None));
+        self.charge(number, |reservation| reservation.agreed = None);
     }
 
     /// A call was refused because of this link.

@@ -66,6 +66,7 @@ pub fn front_end(data: &[u8]) {
     assert!(world.saved.is_empty() && world.published.is_empty(), "{:?} {:?}", world.saved, world.published);
     assert!(world.kept.is_empty(), "{:?}", world.kept);
     assert!(counts.bridges == 0 && world.bridges.is_empty(), "{:?}", world.bridges);
+    assert!(world.reserved().all(|(reserved, _)| reserved == 0), "{:?}", world.front.links());
 }
 
 struct World {
@@ -91,7 +92,7 @@ impl World {
             strangers: true,
             realm: "a.b".into(),
             listeners: Transport::ALL.map(listener).to_vec(),
-            plan: plan("lync"),
+            plan: linked(),
             plan_version: 1,
             expires: Expires::default(),
             watchers: Handling::Allow,
@@ -162,7 +163,7 @@ impl World {
     fn administer(&mut self, choice: usize) {
         let user = USERS[choice / 4 % 2];
         let request = match choice % 4 {
-            0 => Request::SetPlan { plan: plan("teams"), version: 2 },
+            0 => Request::SetPlan { plan: preset("teams"), version: 2 },
             1 => Request::RemoveUser(format!("{user}@a.b")),
             2 => Request::PutUser(User { algorithms: Some(Algorithms::Sha256), ..self::user(user) }),
             _ => Request::SetListeners(Transport::ALL.map(listener).to_vec()),
@@ -242,7 +243,17 @@ impl World {
         }
     }
 
+    /// What is reserved of links, and what there is.
+    fn reserved(&self) -> impl Iterator<Item = (u64, Option<u32>)> {
+        let links = self.front.links().into_iter().flat_map(|link| [link.audio, link.video]);
+        links.map(|class| (class.reserved, class.capacity))
+    }
+
     fn assert_bounded(&self) {
+        let fits = |(reserved, capacity): (u64, Option<u32>)| {
+            capacity.is_none_or(|most| reserved <= u64::from(most))
+        };
+        assert!(self.reserved().all(fits), "{:?}", self.front.links());
         let counts = self.front.counts();
         let subscriptions = 10 * USERS.len();
         // In calls that are up, a quarter more; each with its branches and their CANCELs; and the NOTIFYs.
@@ -310,7 +321,25 @@ fn answer(heard: &[u8], choice: usize, lines: &[u8]) -> Vec<u8> {
     [text.as_slice(), lines, if lines.is_empty() { END } else { MORE_AND_END }].concat()
 }
 
-fn plan(name: &str) -> Arc<Plan> {
+/// The first two phones are behind a link for two calls.
+const LINKED: &str = r#"
+    base = "lync"
+    [management.NetworkConfiguration.Global]
+    EnableBandwidthPolicyCheck = true
+    [management.NetworkBandwidthPolicyProfile.Thin]
+    BWPolicy = ["BWLimit=320;BWPolicyModality=Audio", "BWLimit=350;BWSessionLimit=350;BWPolicyModality=Video"]
+    [management.NetworkSite.Oslo]
+    BWPolicyProfileID = "Thin"
+    [management.NetworkSubnet."198.51.100.0"]
+    MaskBits = 31
+    NetworkSiteID = "Oslo"
+"#;
+
+fn linked() -> Arc<Plan> {
+    Arc::new(Plan::from_toml(LINKED).unwrap_or_else(|problems| panic!("{problems:?}")))
+}
+
+fn preset(name: &str) -> Arc<Plan> {
     Arc::new(Plan::preset(name).unwrap_or_else(|| panic!("no preset {name}")))
 }
 

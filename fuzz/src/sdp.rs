@@ -1,6 +1,6 @@
 //! Session descriptions.
 
-use carillon_wire::sdp::{Attribute, CandidateKind, Media, Session};
+use carillon_wire::sdp::{Attribute, CandidateKind, Media, Restriction, Session};
 
 /// A description. Every text handed out lies inside it; what is repeated is bounded by its length.
 pub fn sdp(data: &[u8]) {
@@ -23,6 +23,22 @@ pub fn sdp(data: &[u8]) {
         section(&inside, &media);
     }
     assert!(session.media().count() <= 128);
+    restricted(&session);
+}
+
+/// A copy has what was asked for, where it was, and is read again.
+fn restricted(session: &Session<'_>) {
+    assert_eq!(session.restricted(|_| Restriction::default()), session.raw);
+    let refused = session.restricted(|_| Restriction { refused: true, ..Restriction::default() });
+    let copy =
+        Session::parse(&refused).map(|copy| copy.media().map(|media| media.is_refused()).collect::<Vec<_>>());
+    assert_eq!(copy, Some(vec![true; session.media().count()]));
+    let limit =
+        |_: &Media<'_>| Restriction { without: vec![0, 96], bandwidth: Some(64), ..Restriction::default() };
+    let limited = session.restricted(limit);
+    let Some(copy) = Session::parse(&limited) else { panic!("no description any more") };
+    assert_eq!(copy.media().count(), session.media().count());
+    assert!(copy.media().all(|media| media.bandwidth() == Some(64)), "{}", String::from_utf8_lossy(&limited));
 }
 
 fn section(inside: &Inside<'_>, media: &Media<'_>) {

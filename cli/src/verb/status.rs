@@ -6,7 +6,7 @@ use std::io::Write;
 
 use carillon_qos::dscp;
 use carillon_server::admin::AnyStatus;
-use carillon_server::status::{ListenerStatus, Status};
+use carillon_server::status::{LinkClass, ListenerStatus, Status};
 use carillon_wire::ip::Dscp;
 
 use super::print_json;
@@ -70,6 +70,7 @@ fn print(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
     leases(status, out)?;
     writeln!(out)?;
     plan(status, out)?;
+    links(status, out)?;
     edges(status, out)
 }
 
@@ -148,6 +149,47 @@ fn plan(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "  {} {FAINT}version {version}{FAINT:#}", clean(user))?;
     }
     Ok(())
+}
+
+/// What calls have reserved of the links between sites.
+fn links(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
+    if status.links.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new([
+        Column::left("LINK"),
+        Column::right("AUDIO"),
+        Column::right("CALLS"),
+        Column::right("REFUSED"),
+        Column::right("VIDEO"),
+        Column::right("CALLS"),
+        Column::right("WITHOUT"),
+    ]);
+    for link in &status.links {
+        let mut cells = vec![Cell::from(clean(&link.name))];
+        for class in [&link.audio, &link.video] {
+            cells.extend([reserved(class), class.calls.to_string().into(), turned_away(class.refused)]);
+        }
+        table.row(cells);
+    }
+    writeln!(out)?;
+    table.print(out, terminal_width())?;
+    writeln!(out, "{FAINT}kbit/s reserved of what calls may take, each way{FAINT:#}")?;
+    Ok(())
+}
+
+fn reserved(class: &LinkClass) -> Cell {
+    let Some(capacity) = class.capacity else { return "any".into() };
+    let style = match class.reserved * 10 {
+        tenths if tenths > u64::from(capacity) * 10 => BAD,
+        tenths if tenths > u64::from(capacity) * 8 => DOUBT,
+        _ => crate::style::PLAIN,
+    };
+    Cell::styled(format!("{} of {capacity}", class.reserved), style)
+}
+
+fn turned_away(calls: u64) -> Cell {
+    Cell::styled(calls.to_string(), if calls > 0 { DOUBT } else { crate::style::PLAIN })
 }
 
 /// What Edges have of the plan.

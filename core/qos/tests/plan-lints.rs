@@ -55,7 +55,33 @@ fn step(from: &str, to: &str) -> String {
 type Step = (&'static str, String, &'static str);
 
 fn steps() -> Vec<Step> {
-    [port_steps(), mark_steps(), phone_steps(), rule_steps()].concat()
+    [port_steps(), mark_steps(), phone_steps(), rule_steps(), link_steps()].concat()
+}
+
+fn link_steps() -> Vec<Step> {
+    let site = "[management.NetworkSite.Reno]\nBWPolicyProfileID = \"Thin\"\n";
+    let profile = "[management.NetworkBandwidthPolicyProfile.Thin]\nBWPolicy = [\"BWLimit=100;BWPolicyModality=Audio\"]\n";
+    let checked = "[management.NetworkConfiguration.Global]\nEnableBandwidthPolicyCheck = true\n";
+    vec![
+        (
+            "bandwidth-profile-unknown",
+            format!("{CLEAN}{site}{checked}"),
+            "Reno has the profile Thin, which is not there",
+        ),
+        ("links-not-checked", format!("{CLEAN}{site}{profile}"), "EnableBandwidthPolicyCheck is not on"),
+        (
+            "link-unreachable",
+            format!("{CLEAN}{site}{profile}{checked}"),
+            "Reno: no subnet is at an end of it",
+        ),
+    ]
+}
+
+#[test]
+fn a_link_with_a_subnet_at_one_end_and_a_budget_that_is_checked_has_no_finding() {
+    let (_, unreachable, _) = link_steps().pop().unwrap();
+    let subnet = "[management.NetworkSubnet.\"10.1.0.0\"]\nMaskBits = 16\nNetworkSiteID = \"reno\"\n";
+    assert_eq!(lints(&format!("{unreachable}{subnet}")), vec![]);
 }
 
 fn port_steps() -> Vec<Step> {

@@ -64,7 +64,7 @@ impl NotBridged {
     /// What an offer is answered for it.
     pub(crate) const fn answer(self) -> Answer {
         match self {
-            NotBridged::Unacceptable => Answer { code: 488, reason: "Not Acceptable Here" },
+            NotBridged::Unacceptable => Answer { code: 488, reason: "Media Cannot Be Bridged" },
             NotBridged::NoPorts => Answer { code: 503, reason: "Service Unavailable" },
         }
     }

@@ -1,11 +1,13 @@
 //! Calls that are up: counted, bounded, and forgotten when their phones have fallen silent.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_wire::sip::{Message, Method, Name, Routing};
 use hashbrown::HashMap;
 
+use crate::bandwidth::Bandwidth;
 use crate::contract::{Event, Output};
 use crate::incoming::Incoming;
 use crate::records::{End, Ending, OpenCall};
@@ -20,6 +22,8 @@ pub(crate) struct Calls {
     /// How many fit.
     most: usize,
     silence: Duration,
+    /// What they have reserved of the links between sites.
+    pub(crate) bandwidth: Bandwidth,
 }
 
 struct Call {
@@ -36,8 +40,8 @@ struct Call {
 const REPEATED: Duration = Duration::from_secs(32);
 
 impl Calls {
-    pub(crate) fn new(now: Duration, most: usize, silence: Duration) -> Calls {
-        Calls { table: Table::new(now), places: HashMap::default(), up: 0, most, silence }
+    pub(crate) fn new(now: Duration, most: usize, silence: Duration, bandwidth: Bandwidth) -> Calls {
+        Calls { table: Table::new(now), places: HashMap::default(), up: 0, most, silence, bandwidth }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -86,6 +90,11 @@ impl Calls {
         record(open, None, out);
     }
 
+    /// A link had no room for something of a call that is up.
+    pub(crate) fn found_full(&mut self, key: u128, link: &Arc<str>) {
+        self.open(key).into_iter().for_each(|open| open.over_budget = Some(Arc::clone(link)));
+    }
+
     /// Whether a call is known to be up.
     pub(crate) fn is_up(&self, key: u128) -> bool {
         let call = self.places.get(&key).and_then(|id| self.table.get(*id));
@@ -123,6 +132,7 @@ impl Calls {
         let Some(call) = self.table.get_mut(id).filter(|call| !call.has_ended) else { return };
         call.has_ended = true;
         self.up -= 1;
+        self.bandwidth.hung_up(key);
         if let Some(open) = call.open.take() {
             let by = open.speaker(&bye.routing);
             record(&open, Some(End::by(by, now, bye.message)), out);
@@ -140,6 +150,7 @@ impl Calls {
             forgotten.push(call.key);
             if !call.has_ended {
                 self.up -= 1;
+                self.bandwidth.hung_up(call.key);
                 let end = End::alone(now, Ending::WentSilent);
                 call.open.iter().for_each(|open| record(open, Some(end), out));
                 out.push_back(Output::Event(Event::CallEnded { call_id: call.call_id.into() }));

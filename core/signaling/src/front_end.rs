@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use carillon_wire::sip::{Answer, Fault, Flow, Garbage, Message, Method, StartLine, Transport};
 
+use crate::bandwidth::LinkUse;
 use crate::bridging::{BridgeWish, NotBridged};
 use crate::config::Config;
 use crate::contract::{Binding, Letter, Output, Publication, Request};
@@ -162,6 +163,7 @@ impl FrontEnd {
             }
             Request::SetPlan { plan, version } => {
                 self.proxy.records.set_plan(&plan);
+                self.proxy.calls.bandwidth.set_plan(&plan);
                 self.provisioning.plan_changed(now, plan, version);
             }
             Request::SetRoster { aor, roster } => {
@@ -227,6 +229,11 @@ impl FrontEnd {
         let (watchers, publications) = self.presence.counts();
         let (letters, proxy) = (self.letters.len(), self.proxy.counts());
         Counts { users, registrations, subscriptions, watchers, publications, letters, denied, ..proxy }
+    }
+
+    /// The links between sites that have budgets, and what calls have reserved of them.
+    pub fn links(&self) -> Vec<LinkUse> {
+        self.proxy.calls.bandwidth.links().collect()
     }
 
     /// Sends what the packages have to tell, and tells them and the registrar what came of what was sent.

@@ -10,6 +10,7 @@ pub mod access;
 mod address;
 mod admission;
 pub mod agent;
+mod bandwidth;
 mod bearer;
 mod bridging;
 mod calls;
@@ -40,6 +41,7 @@ mod transaction;
 mod user;
 mod xml;
 
+pub use bandwidth::{ClassUse, LinkUse};
 pub use bridging::{BridgeWish, Bridging, NotBridged, Opening};
 pub use config::{Config, Edge, Expires, Limits};
 pub use contract::{

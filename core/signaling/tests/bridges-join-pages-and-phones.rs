@@ -177,7 +177,7 @@ fn a_phone_that_wants_keys_is_offered_them() {
 #[test]
 fn what_the_server_cannot_bridge_is_refused_and_leaves_nothing() {
     for (why, start) in [
-        (NotBridged::Unacceptable, "SIP/2.0 488 Not Acceptable Here"),
+        (NotBridged::Unacceptable, "SIP/2.0 488 Media Cannot Be Bridged"),
         (NotBridged::NoPorts, "SIP/2.0 503 Service Unavailable"),
     ] {
         let mut house = House::new();

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use crate::certificate_facts::CertificateFacts;
+use crate::status::LinkClass;
 use crate::turn::Server;
 
 /// The page under construction.
@@ -32,6 +33,11 @@ impl Page {
             };
         }
     }
+}
+
+/// A value of a label, as the format wants it.
+fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 impl Server {
@@ -66,6 +72,7 @@ impl Server {
         self.turn_metrics(&mut page);
         self.record_metrics(&mut page);
         self.lease_metrics(&mut page);
+        self.link_metrics(&mut page);
         page.0
     }
 
@@ -163,6 +170,36 @@ impl Server {
         );
         page.one("records_lost_total", "counter", "Call records that could not be written.", counts.lost);
         page.one("records_unknown_total", "counter", "Reports of calls that are not known.", counts.unknown);
+    }
+
+    /// Names of links are an administrator's: they are escaped.
+    fn link_metrics(&self, page: &mut Page) {
+        let links = self.link_status();
+        let of = |number: fn(&LinkClass) -> Option<u64>| {
+            let classes =
+                links.iter().flat_map(|link| [(link, "audio", &link.audio), (link, "video", &link.video)]);
+            classes.filter_map(move |(link, class, of)| {
+                Some((format!("{}\",class=\"{class}", escaped(&link.name)), number(of)?))
+            })
+        };
+        let capacity = of(|class| class.capacity.map(u64::from));
+        page.many(
+            "link_capacity_kbps",
+            "gauge",
+            "What calls may take of a link, each way.",
+            "link",
+            capacity,
+        );
+        let reserved = of(|class| Some(class.reserved));
+        page.many("link_reserved_kbps", "gauge", "What calls have reserved of it.", "link", reserved);
+        let refused = of(|class| Some(class.refused));
+        page.many(
+            "link_refused_total",
+            "counter",
+            "Calls refused for want of audio, or left without their video.",
+            "link",
+            refused,
+        );
     }
 
     fn lease_metrics(&self, page: &mut Page) {

@@ -92,6 +92,7 @@ mod tests {
         for (method, route, own, of, role) in [
             (Method::GET, "/health", false, None, User),
             (Method::GET, "/status", false, None, HelpDesk),
+            (Method::GET, "/links", false, None, HelpDesk),
             (Method::GET, "/audit", false, None, HelpDesk),
             (Method::GET, "/plan", false, None, HelpDesk),
             (Method::PUT, "/plan", false, None, Administrator),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use carillon_net::transports::Listening;
 use carillon_qos::TrafficClass;
+use carillon_signaling::ClassUse;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate_facts::CertificateFacts;
@@ -54,6 +55,9 @@ pub struct Status {
     /// Edges, and what they have of the plan.
     #[serde(default)]
     pub edges: Vec<EdgeRow>,
+    /// Links between sites that have budgets, and what calls have reserved of them.
+    #[serde(default)]
+    pub links: Vec<LinkStatus>,
     /// What phones see over TLS; none where nothing speaks it.
     #[serde(default)]
     pub certificate: Option<CertificateFacts>,
@@ -107,6 +111,37 @@ pub struct LeaseStatus {
     pub refused: u64,
 }
 
+/// A link between sites.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// As administrators know it: of a site, its name; of others the name of their policy.
+    pub name: String,
+    /// Of audio.
+    pub audio: LinkClass,
+    /// Of video.
+    pub video: LinkClass,
+}
+
+/// One class on a link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LinkClass {
+    /// What all calls together may take, in kilobits per second and direction; none if anything may pass.
+    pub capacity: Option<u32>,
+    /// What they have reserved of it.
+    pub reserved: u64,
+    /// How many have.
+    pub calls: u32,
+    /// Calls that found no room, since the start: for want of audio they were refused, for want of video they went on without.
+    pub refused: u64,
+}
+
+impl From<ClassUse> for LinkClass {
+    fn from(of: ClassUse) -> LinkClass {
+        let ClassUse { capacity, reserved, calls, refused } = of;
+        LinkClass { capacity, reserved, calls, refused }
+    }
+}
+
 impl ListenerStatus {
     /// Whether every packet leaves as planned.
     pub fn is_as_planned(&self) -> bool {
@@ -138,9 +173,17 @@ impl Server {
             listeners: self.transports.listening().iter().map(|l| self.listener_status(l)).collect(),
             leases: self.lease_status(),
             edges: self.edges.clone(),
+            links: self.link_status(),
             certificate: self.estate.certificate.clone(),
             certificate_uses: self.estate.config.certificate_uses().into_iter().map(str::to_owned).collect(),
         })
+    }
+
+    pub(crate) fn link_status(&self) -> Vec<LinkStatus> {
+        let links = self.front_end.links().into_iter();
+        links
+            .map(|link| LinkStatus { name: link.name, audio: link.audio.into(), video: link.video.into() })
+            .collect()
     }
 
     fn plan_status(&self, now: Duration) -> Result<PlanStatus, carillon_store::Error> {

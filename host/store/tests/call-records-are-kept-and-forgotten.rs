@@ -29,6 +29,7 @@ fn leg(call: u64, side: Side, ending: Option<Ending>) -> CallLeg {
         rung: None,
         answered: Some(begun),
         end: ending.map(end),
+        over_budget: None,
         audio: Some(Stream {
             address: Some("10.1.0.1:50000".parse().unwrap()),
             codec: Some("G722".to_owned()),

@@ -2,7 +2,7 @@
 //! its like write it. In force while `NetworkConfiguration` has `EnableBandwidthPolicyCheck`.
 //!
 //! A site has a link to its region, regions have links to each other, and two sites may have one of their own. Who uses how much
-//! is not counted here.
+//! is counted by the server.
 
 use std::collections::BTreeMap;
 
@@ -39,19 +39,30 @@ pub struct Links {
     direct: BTreeMap<[String; 2], usize>,
     /// Between two regions: the links of the way.
     regions: BTreeMap<[String; 2], Vec<usize>>,
+    /// Of one video stream at most.
+    video: u32,
 }
 
 impl Links {
     /// Those of a plan; none while calls are not checked.
     pub fn of(plan: &Plan) -> Links {
         let mut links = Links::default();
-        let checked = objects(plan, "NetworkConfiguration").any(|(_, object)| {
-            matches!(object.get("EnableBandwidthPolicyCheck"), Some(ManagedValue::Boolean(true)))
-        });
-        if checked {
+        if Links::are_checked(plan) {
             links.read(plan);
         }
         links
+    }
+
+    /// Whether budgets hold.
+    pub(super) fn are_checked(plan: &Plan) -> bool {
+        objects(plan, "NetworkConfiguration").any(|(_, object)| {
+            matches!(object.get("EnableBandwidthPolicyCheck"), Some(ManagedValue::Boolean(true)))
+        })
+    }
+
+    /// What one video stream may take, in kilobits per second: `MaxVideoRateAllowed`.
+    pub fn video(&self) -> u32 {
+        self.video
     }
 
     /// All links, in the order by which routes name them.
@@ -78,6 +89,7 @@ impl Links {
     }
 
     fn read(&mut self, plan: &Plan) {
+        self.video = video(plan);
         for (name, object) in objects(plan, "NetworkSite") {
             let link = self.link(plan, name, object);
             let region = text(object, "NetworkRegionID").unwrap_or_default();
@@ -125,6 +137,17 @@ fn budget(policy: &str, modality: &str) -> Option<Budget> {
     part("BWPolicyModality").filter(|own| own.eq_ignore_ascii_case(modality))?;
     let session = part("BWSessionLimit").and_then(|limit| limit.parse().ok());
     Some(Budget { total: part("BWLimit")?.parse().ok()?, session })
+}
+
+/// Hd720p, VGA and CIF, as `Set-CsMediaConfiguration` names them.
+fn video(plan: &Plan) -> u32 {
+    let allowed = kind("MediaConfiguration")
+        .and_then(|kind| plan.management().value(kind, "Global", "MaxVideoRateAllowed"));
+    match allowed {
+        Some(ManagedValue::Text(rate)) if rate == "Hd720p15M" => 1500,
+        Some(ManagedValue::Text(rate)) if rate == "CIF250K" => 250,
+        _ => 600,
+    }
 }
 
 fn kind(name: &str) -> Option<&'static ManagedKind> {

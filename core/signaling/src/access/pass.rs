@@ -167,8 +167,17 @@ impl AccessEdge {
         let path = (incoming.method() == Method::Register && inward)
             .then(|| format!("<sip:{}{};ob>", token.seal(&self.secret, PATH, PATH), end.uri));
         let record = self.record(incoming, &token, (near, to), other).ok_or_else(unfit)?;
-        let hop =
-            Hop { via, uri: None, path: &[], record, crossed: path, breadth: None, history: &[], realm: "" };
+        let hop = Hop {
+            via,
+            uri: None,
+            path: &[],
+            record,
+            crossed: path,
+            breadth: None,
+            history: &[],
+            realm: "",
+            body: None,
+        };
         request(incoming, way, &hop).map_err(|malformed| Reply::new(400, malformed.0))
     }
 

@@ -134,22 +134,6 @@ impl Proxy {
         }
     }
 
-    fn relay(
-        &mut self,
-        now: Duration,
-        owner: Id,
-        incoming: &Incoming<'_>,
-        (code, crossing): (u16, Option<Crossing>),
-    ) {
-        let Some(bytes) = forward::response(incoming.message) else { return };
-        self.counts.forwarded += 1;
-        let fork = self.servers.get_mut(owner).and_then(|server| server.work.as_mut());
-        fork.into_iter().for_each(|fork| fork.rang = true);
-        if !self.answer_crosses(owner, incoming, (code, &bytes), crossing) {
-            self.give(now, owner, code, bytes);
-        }
-    }
-
     /// A 2xx: the first one ends the search; to an INVITE each further one is passed on too.
     fn accepted(&mut self, now: Duration, owner: Id, incoming: &Incoming<'_>, news: (u16, Option<Crossing>)) {
         let Some(server) = self.servers.get_mut(owner) else { return };
@@ -167,6 +151,11 @@ impl Proxy {
             self.call_answered(now, incoming, call);
             // A caller from elsewhere proves nothing, but one of our users talks with it.
             self.out.extend(caller.transport.is_stream().then_some(Output::Trust(caller)));
+        }
+        if matches!(incoming.method(), Method::Invite | Method::Update)
+            && let Some(link) = self.settle(owner, incoming)
+        {
+            self.calls.found_full(calls::key(&self.secret, &incoming.routing), &link);
         }
         if incoming.method() == Method::Update {
             let key = calls::key(&self.secret, &incoming.routing);

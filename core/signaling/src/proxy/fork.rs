@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use carillon_wire::sip::{Answer, Flow, Message, Name};
 
+use super::budget::OVER_BUDGET;
 use crate::contract::{Binding, Destination};
 use crate::records::OpenCall;
 use crate::registrar;
@@ -59,6 +60,8 @@ pub(crate) struct Fork {
     pub(crate) hunt: Option<Box<Hunt>>,
     /// Whether a phone has rung.
     pub(crate) rang: bool,
+    /// A link that had no room for one of them.
+    pub(crate) full: Option<Arc<str>>,
     /// Not tried yet, the best first.
     waiting: Vec<Attempt>,
     best: Option<(u16, Outcome)>,
@@ -91,6 +94,7 @@ impl Fork {
             open: 0,
             hunt,
             rang: false,
+            full: None,
             waiting: attempts,
             best: None,
             challenges: Vec::new(),
@@ -120,7 +124,10 @@ impl Fork {
     /// Why rules may send it elsewhere now that nobody has taken it.
     pub(crate) fn cause(&self) -> Option<Cause> {
         let (_, outcome) = self.best.as_ref().filter(|_| self.hunt.is_some() && !self.cancelled)?;
-        Cause::of(outcome.code(), self.rang)
+        match outcome {
+            Outcome::Failed(OVER_BUDGET) => Some(Cause::Unreachable),
+            outcome => Cause::of(outcome.code(), self.rang),
+        }
     }
 
     /// Nobody else is tried.
@@ -130,7 +137,9 @@ impl Fork {
 
     /// A branch ended without an answer.
     pub(crate) fn failed(&mut self, answer: Answer) {
-        self.consider(answer.code, || Outcome::Failed(answer));
+        // That no link had room for one phone says less than what another one has answered.
+        let rank = if answer == OVER_BUDGET { 43 } else { rank(answer.code, self.cancelled) };
+        self.consider(rank, || Outcome::Failed(answer));
     }
 
     /// A branch was refused by `response`; `forwarded` makes of it what would be sent on.
@@ -145,7 +154,7 @@ impl Fork {
                 self.challenges.extend(response.all(name).map(|value| (name, value.to_vec())));
             }
         }
-        self.consider(code, || Outcome::Answered(code, forwarded()));
+        self.consider(rank(code, self.cancelled), || Outcome::Answered(code, forwarded()));
     }
 
     /// The best that came, and the challenges of all others if it is one (RFC 3261, 16.7, step 7).
@@ -158,8 +167,7 @@ impl Fork {
         }
     }
 
-    fn consider(&mut self, code: u16, outcome: impl FnOnce() -> Outcome) {
-        let rank = rank(code, self.cancelled);
+    fn consider(&mut self, rank: u16, outcome: impl FnOnce() -> Outcome) {
         if self.best.as_ref().is_none_or(|(best, _)| rank < *best) {
             self.best = Some((rank, outcome()));
         }

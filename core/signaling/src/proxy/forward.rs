@@ -2,6 +2,7 @@
 
 use carillon_wire::sip::{Builder, Credentials, Edits, Malformed, Message, Method, Name, Uri};
 
+use super::budget::Amended;
 use super::route::Route;
 use crate::bearer;
 use crate::incoming::{Incoming, stamped};
@@ -24,6 +25,8 @@ pub(crate) struct Hop<'a> {
     pub(crate) history: &'a [String],
     /// Our realm: credentials for it are not handed on.
     pub(crate) realm: &'a str,
+    /// Its body, if not all of it goes on.
+    pub(crate) body: Option<&'a [u8]>,
 }
 
 /// The request as it goes on (RFC 3261, 16.6).
@@ -69,16 +72,30 @@ pub(crate) fn request(
     for entry in hop.history {
         edits.append(b"History-Info", entry.as_bytes())?;
     }
-    close(&mut edits, message)?;
+    match hop.body {
+        Some(body) => _ = edits.body(body)?,
+        None => close(&mut edits, message)?,
+    }
     edits.finish()
 }
 
 /// A response without our Via, for the one before us.
 pub(crate) fn response(message: &Message<&[u8]>) -> Option<Vec<u8>> {
+    amended(message, &Amended::default())
+}
+
+/// The same, where not all of it goes on.
+pub(super) fn amended(message: &Message<&[u8]>, amended: &Amended) -> Option<Vec<u8>> {
     let mut edits = Edits::new(message);
     edits.pop(Name::Via).ok()?;
     strip_assertions(&mut edits);
-    close(&mut edits, message).ok()?;
+    match &amended.body {
+        Some(body) => _ = edits.body(body).ok()?,
+        None => close(&mut edits, message).ok()?,
+    }
+    if let Some(warning) = &amended.warning {
+        edits.append(b"Warning", warning.as_bytes()).ok()?;
+    }
     edits.finish().ok()
 }
 

@@ -5,6 +5,7 @@
 mod answers;
 mod branch;
 mod bridges;
+mod budget;
 mod divert;
 mod ends;
 mod fork;
@@ -23,6 +24,7 @@ use carillon_qos::TrafficClass;
 use carillon_wire::sip::{Flow, Message, Transport};
 use hashbrown::HashMap;
 
+use crate::bandwidth::Bandwidth;
 use crate::calls::Calls;
 use crate::config::{Config, Limits};
 use crate::contract::{Binding, Destination, Output, Transmit};
@@ -85,7 +87,7 @@ impl Proxy {
         Proxy {
             secret: Secret::new(seed),
             ends: Ends::new(config.listeners.clone(), &config.domains),
-            calls: Calls::new(now, config.limits.calls, config.limits.silence),
+            calls: Calls::new(now, config.limits.calls, config.limits.silence, Bandwidth::new(&config.plan)),
             records: Records::new(edges(config), &config.plan),
             bridges: bridges::Bridges::default(),
             counts: Counts::default(),
@@ -169,6 +171,9 @@ impl Proxy {
             self.held -= std::mem::take(&mut server.weight);
             self.asking.remove(&(flow.id, id.place()));
         }
+        if code >= 300 {
+            self.calls.bandwidth.over(id);
+        }
         self.settle_server(now, id);
         if self.is_up(&flow) {
             self.transmit(Destination::Flow(flow), bytes);
@@ -185,6 +190,7 @@ impl Proxy {
     fn end_server(&mut self, id: Id) {
         let Some(server) = self.servers.remove(id) else { return };
         self.held -= server.weight;
+        self.calls.bandwidth.over(id);
         self.asking.remove(&(server.flow.id, id.place()));
         if self.keys.get(&server.key) == Some(&id) {
             self.keys.remove(&server.key);

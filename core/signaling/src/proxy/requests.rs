@@ -6,6 +6,7 @@ use std::time::Duration;
 use carillon_wire::sip::{Answer, Flow, Message, Method, Name};
 
 use super::branch::{Branch, path};
+use super::budget::OVER_BUDGET;
 use super::fork::{Attempt, Fork, Outcome, Target};
 use super::forward::{self, Hop};
 use super::route::{Route, route};
@@ -140,7 +141,7 @@ impl Proxy {
         self.resume(id, |proxy, mut fork, incoming, way| {
             if !fork.cancelled {
                 let request = Passing { incoming, way };
-                let sent = proxy.send_first(now, id, &fork, request, other.clone());
+                let sent = proxy.send_first(now, id, &mut fork, request, other.clone());
                 taken = sent.is_ok();
                 // It stands for the one that has failed, which is open no longer.
                 fork.branches.extend(sent);
@@ -199,7 +200,7 @@ impl Proxy {
             };
             for attempt in group {
                 let attempt = Attempt { breadth, ..attempt };
-                match self.send_first(now, id, &fork, Passing { incoming, way }, attempt) {
+                match self.send_first(now, id, &mut fork, Passing { incoming, way }, attempt) {
                     Ok(client) => {
                         fork.branches.push(client);
                         fork.open += 1;
@@ -218,7 +219,7 @@ impl Proxy {
         &mut self,
         now: Duration,
         owner: Id,
-        fork: &Fork,
+        fork: &mut Fork,
         request: Passing<'_>,
         mut attempt: Attempt,
     ) -> Result<Id, Answer> {
@@ -236,7 +237,7 @@ impl Proxy {
         &mut self,
         now: Duration,
         owner: Id,
-        fork: &Fork,
+        fork: &mut Fork,
         request: Passing<'_>,
         attempt: &Attempt,
     ) -> Result<Id, Answer> {
@@ -245,6 +246,7 @@ impl Proxy {
         if !self.has_room(true) {
             return Err(Answer { code: 503, reason: "Service Unavailable" });
         }
+        let body = self.reserve(owner, fork, request.incoming, target)?;
         let nonce = self.nonce();
         let mut client = Client::new(now, nonce, to, request.incoming.is_invite());
         client.owner = Owner::Request(owner);
@@ -252,7 +254,7 @@ impl Proxy {
         let id = self.clients.insert(client);
         let branch = Branch { place: Some(id.place()), nonce, path: fork.path };
         let record = self.records(now, request.incoming, &fork.caller, target);
-        let Some(bytes) = self.leaving(request, attempt, &to, branch, record) else {
+        let Some(bytes) = self.leaving(request, attempt, &to, branch, record, body.as_deref()) else {
             self.clients.remove(id);
             return Err(INTERNAL);
         };
@@ -308,7 +310,7 @@ impl Proxy {
         let nonce = self.secret.hash(usage::ACK, &[incoming.routing.via.raw, incoming.routing.call_id]);
         let branch = Branch { place: None, nonce, path: path(&self.secret, incoming) };
         let attempt = Attempt::new(target.clone());
-        if let Some(bytes) = self.leaving(Passing { incoming, way }, &attempt, &to, branch, None) {
+        if let Some(bytes) = self.leaving(Passing { incoming, way }, &attempt, &to, branch, None, None) {
             self.counts.forwarded += 1;
             if !self.ack_crosses(incoming, to, &bytes) {
                 self.transmit(to, bytes);
@@ -324,14 +326,24 @@ impl Proxy {
         to: &Destination,
         branch: Branch,
         record: Option<[String; 2]>,
+        body: Option<&[u8]>,
     ) -> Option<Vec<u8>> {
         let Attempt { target, told, breadth, .. } = attempt;
         let uri = target.uri(told.as_deref());
         let path = if let Target::Contact(binding, _) = target { binding.path.as_slice() } else { &[] };
         let history = told.as_ref().map_or(&[][..], |told| &told.history);
         let (via, uri) = (self.via(to, branch)?, uri.as_deref().map(str::as_bytes));
-        let hop =
-            Hop { via, uri, path, record, crossed: None, breadth: *breadth, history, realm: &self.realm };
+        let hop = Hop {
+            via,
+            uri,
+            path,
+            record,
+            crossed: None,
+            breadth: *breadth,
+            history,
+            realm: &self.realm,
+            body,
+        };
         forward::request(request.incoming, request.way, &hop).ok()
     }
 
@@ -384,6 +396,9 @@ impl Proxy {
     fn finish(&mut self, now: Duration, id: Id, mut fork: Box<Fork>, incoming: &Incoming<'_>) {
         let outcome = fork.outcome();
         let is_own = !matches!(outcome, Some((Outcome::Answered(..), _)));
+        if let (Some((Outcome::Failed(OVER_BUDGET), _)), Some(link)) = (&outcome, fork.full.take()) {
+            self.refused_for(&link, &mut fork, incoming);
+        }
         let (code, bytes) = match outcome {
             Some((Outcome::Answered(code, bytes), challenges)) => (code, with(bytes, &challenges)),
             // Nobody is told that a request other than INVITE timed out: the one who asked knows (RFC 4320, 4.2).
@@ -406,7 +421,10 @@ impl Proxy {
             false => answer,
         };
         let tag = crate::incoming::tag(&self.secret, incoming.message);
-        let reply = Reply::new(answer.code, answer.reason);
+        let reply = match answer {
+            OVER_BUDGET => self.over_budget(incoming),
+            answer => Reply::new(answer.code, answer.reason),
+        };
         self.counts.answer(answer.code);
         (answer.code, crate::incoming::answer(incoming.message, &incoming.flow, &tag, &reply))
     }

@@ -142,7 +142,7 @@ fn path(media: &Media<'_>, ip: Option<IpAddr>) -> (bool, Option<Path>) {
 }
 
 /// What is no speech itself.
-fn goes_along(codec: &Codec<'_>) -> bool {
+pub(crate) fn goes_along(codec: &Codec<'_>) -> bool {
     ["telephone-event", "CN", "red", "rtx", "ulpfec"].iter().any(|name| codec.is(name))
 }
 

@@ -15,6 +15,7 @@ use carillon_wire::sip::Transport;
 
 pub use ending::Ending;
 pub(crate) use ending::Refused;
+pub(crate) use media::goes_along;
 pub use media::{Path, Stream};
 pub(crate) use open::{Caller, OpenCall, Records};
 pub use report::{DOCUMENT, EVENT, Quality, QualityReport};
@@ -85,6 +86,8 @@ pub struct CallLeg {
     pub answered: Option<Duration>,
     /// How it ended; `None` while it is open.
     pub end: Option<End>,
+    /// The link between sites that had no room: for the call, if it was refused, or for its video.
+    pub over_budget: Option<Arc<str>>,
     /// Its end of the audio.
     pub audio: Option<Stream>,
     /// Its end of the video.

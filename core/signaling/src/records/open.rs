@@ -1,7 +1,7 @@
 //! A call while it is open: what is learned of it, message by message.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub(crate) struct OpenCall {
     media: Agreed,
     /// The caller's connection was lost.
     pub(crate) caller_lost: bool,
+    /// The link that had no room for it, or for its video.
+    pub(crate) over_budget: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -117,15 +119,14 @@ impl Records {
             offer: described(invite.message).map(|offer| (Side::Caller, offer)),
             media: Agreed::default(),
             caller_lost: false,
+            over_budget: None,
         })
     }
 
     /// A phone has answered.
     pub(crate) fn answered(&self, now: Duration, open: &mut OpenCall, answer: &Incoming<'_>) {
         let user = open.meant.as_ref().unwrap_or(&open.asked);
-        let ip = answer.flow.remote.ip().to_canonical();
-        let address = (!self.edges.contains(&ip)).then_some(ip);
-        open.callee = Some(self.party(Arc::clone(user), answer.flow, address));
+        open.callee = Some(self.party(Arc::clone(user), answer.flow, self.address(answer.flow.remote)));
         open.answered = Some(now);
         open.described(Side::Callee, answer.message);
     }
@@ -133,6 +134,16 @@ impl Records {
     /// Whether a flow leads to an Edge of ours.
     pub(crate) fn comes_by_edge(&self, flow: &Flow) -> bool {
         self.edges.contains(&flow.remote.ip().to_canonical())
+    }
+
+    /// The site of whoever is at the other end of a flow.
+    pub(crate) fn site(&self, remote: SocketAddr) -> Option<Arc<str>> {
+        self.address(remote).and_then(|address| self.sites.site(address)).cloned()
+    }
+
+    fn address(&self, remote: SocketAddr) -> Option<IpAddr> {
+        let ip = remote.ip().to_canonical();
+        (!self.edges.contains(&ip)).then_some(ip)
     }
 
     /// Whoever is behind a flow; nobody knows where one is that was called through an Edge of ours.
@@ -173,6 +184,11 @@ impl OpenCall {
             Some((offerer, offer)) if offerer != by => self.media = Agreed::of(offerer, &offer, &described),
             _ => self.offer = Some((by, described)),
         }
+    }
+
+    /// The site of the caller.
+    pub(crate) fn caller_site(&self) -> Option<Arc<str>> {
+        self.caller.site.clone()
     }
 
     /// Which side sends a request within the call.
@@ -228,6 +244,7 @@ impl OpenCall {
             rung: self.rung,
             answered: self.answered,
             end,
+            over_budget: self.over_budget.clone(),
             audio: party.judged(TrafficClass::Audio, self.media.audio[side as usize].as_ref()),
             video: party.judged(TrafficClass::Video, self.media.video[side as usize].as_ref()),
         }

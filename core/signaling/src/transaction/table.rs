@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::timer::Wheel;
 
 /// Names an entry for as long as it is there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Id {
     place: u32,
     generation: u32,

@@ -6,6 +6,7 @@
 mod attribute;
 pub mod codec;
 mod profile;
+mod restrict;
 
 use std::net::IpAddr;
 
@@ -16,6 +17,7 @@ pub use attribute::{
 pub use profile::Profile;
 
 use codec::Codec;
+pub use restrict::Restriction;
 
 /// Most media sections, and most formats of one, that are read: the work that a description can ask for is the
 /// product of these and its length.
@@ -144,6 +146,21 @@ impl<'a> Media<'a> {
             format_list: format_list.trim(),
             session,
         }
+    }
+
+    /// What the writer wants to receive at most, in kilobits per second: `b=AS`, or `b=TIAS` without headers (RFC 3890).
+    pub fn bandwidth(&self) -> Option<u32> {
+        let limits = self.lines().filter(|line| line.kind == b'b').filter_map(|line| text(line.value));
+        let kilobits = |limit: &str| {
+            let (kind, value) = limit.split_once(':')?;
+            let value: u32 = value.trim().parse().ok()?;
+            match kind {
+                "AS" => Some(value),
+                "TIAS" => Some(value.div_ceil(1000)),
+                _ => None,
+            }
+        };
+        limits.filter_map(kilobits).max()
     }
 
     /// Lines of the section after the `m=` line.

@@ -192,6 +192,7 @@ fn resources() -> Vec<(String, MethodRouter<Desk>)> {
     let user = |name: &str| format!("/users/{{name}}{name}");
     vec![
         ("/status".to_owned(), get(status)),
+        ("/links".to_owned(), get(links)),
         ("/health".to_owned(), get(health::<Server>)),
         ("/openapi.json".to_owned(), get(openapi::show)),
         ("/reload".to_owned(), post(reload)),
@@ -217,6 +218,10 @@ fn document<T: UserDocument>() -> (String, MethodRouter<Desk>) {
 
 async fn status(State(desk): State<Desk>) -> Result<Response, Refusal> {
     Ok(axum::Json(desk.ask(|server| server.status()).await??).into_response())
+}
+
+async fn links(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    Ok(axum::Json(desk.ask(|server| server.link_status()).await?).into_response())
 }
 
 /// 200 while phones are served, or 503 and what is the matter, in full.

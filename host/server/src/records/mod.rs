@@ -185,6 +185,7 @@ mod tests {
             rung: None,
             answered: None,
             end: None,
+            over_budget: None,
             audio: None,
             video: None,
         })

@@ -29,7 +29,7 @@ const fn real(name: &'static str, about: &'static str) -> Column {
 }
 
 /// How many of the columns are the call's own; those behind them are what phones report.
-pub(super) const OF_CALL: usize = 28;
+pub(super) const OF_CALL: usize = 29;
 
 /// All of them, in the order of exports.
 pub const COLUMNS: &[Column] = &[
@@ -67,6 +67,10 @@ pub const COLUMNS: &[Column] = &[
     number("video_in_range", "The same of the video."),
     number("video_mark", "The same of the video."),
     text("video_path", "The same of the video."),
+    text(
+        "over_budget",
+        "The link between sites that had no room: for the call if it was refused, else for its video.",
+    ),
     number("packets_sent", "RTP packets that the phone reports to have sent."),
     number("packets_received", "RTP packets that arrived at it."),
     number("packets_lost", "RTP packets that did not."),
@@ -124,6 +128,7 @@ pub(super) fn of_leg(leg: &CallLeg) -> [Value; OF_CALL] {
         video_in_range,
         video_mark,
         video_path,
+        words(leg.over_budget.as_ref()),
     ]
 }
 

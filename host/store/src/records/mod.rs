@@ -111,9 +111,12 @@ fn apply(connection: &Connection, report: &QualityReport) -> rusqlite::Result<us
     connection.prepare_cached(&sql)?.execute(params_from_iter(values))
 }
 
+/// What files of before don't have.
+const ADDED: &str = "over_budget";
+
 fn tables() -> Tables {
-    let columns: Vec<String> =
-        COLUMNS.iter().map(|column| format!("{} {}", column.name, column.kind)).collect();
+    let first = COLUMNS.iter().filter(|column| column.name != ADDED);
+    let columns: Vec<String> = first.map(|column| format!("{} {}", column.name, column.kind)).collect();
     let step = format!(
         "CREATE TABLE legs (id INTEGER PRIMARY KEY, {}, UNIQUE (call, side));
          CREATE INDEX legs_by_call_id ON legs (call_id);
@@ -122,7 +125,8 @@ fn tables() -> Tables {
          INSERT INTO alive VALUES (0);",
         columns.join(", ")
     );
-    Tables { application: APPLICATION, steps: vec![step.into()] }
+    let added = format!("ALTER TABLE legs ADD COLUMN {ADDED} TEXT");
+    Tables { application: APPLICATION, steps: vec![step.into(), added.into()] }
 }
 
 /// A leg that is written again keeps its row, and what phones have reported.
@@ -141,4 +145,26 @@ fn insert() -> String {
         places.join(", "),
         sets.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_before_keeps_its_records_and_gets_the_new_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.db");
+        let Tables { application, mut steps } = tables();
+        steps.truncate(1);
+        let before = schema::open_as(&path, &Tables { application, steps }).unwrap();
+        before.execute("INSERT INTO legs (call, side) VALUES (1, 'caller')", []).unwrap();
+        drop(before);
+        drop(CallRecords::open(&path).unwrap());
+        let page =
+            CallReader::open(&path).unwrap().page(&CallQuery { limit: 9, ..CallQuery::default() }).unwrap();
+        let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+        let at = names.iter().position(|name| *name == ADDED).unwrap();
+        assert_eq!(page.rows.iter().map(|row| row.0[at].clone()).collect::<Vec<_>>(), [Value::Null]);
+    }
 }

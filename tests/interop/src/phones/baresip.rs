@@ -38,10 +38,21 @@ impl Baresip {
         Baresip::start_with(host, account, &Extras { own: &own, ..Extras::default() }, work)?.signed_in()
     }
 
+    /// The same for one that shows a picture that moves, and wants to see one.
+    pub fn sign_in_seeing(host: &Host, account: &Account, work: &Path) -> Result<Baresip> {
+        let extras =
+            Extras { own: ";video_codecs=VP8", modules: SEEING, config: CAMERA, ..Extras::default() };
+        Baresip::start_with(host, account, &extras, work)?.signed_in()
+    }
+
     /// The same for one that publishes its presence and watches somebody's.
     pub fn sign_in_watching(host: &Host, account: &Account, whom: &str, work: &Path) -> Result<Baresip> {
-        let extras =
-            Extras { own: ";pubint=600", contact: &format!("<{whom}>;presence=p2p\n"), modules: WATCHING };
+        let extras = Extras {
+            own: ";pubint=600",
+            contact: &format!("<{whom}>;presence=p2p\n"),
+            modules: WATCHING,
+            config: "",
+        };
         Baresip::start_with(host, account, &extras, work)?.signed_in()
     }
 
@@ -64,7 +75,10 @@ impl Baresip {
         account.write_voice(&dir.join("voice.wav"))?;
         // Flows are told apart by the phone that they are of.
         let instance = if extras.own.contains("sipnat=outbound") { "module_tmp uuid.so\n" } else { "" };
-        fs::write(dir.join("config"), configuration(account, &dir, extras.modules) + instance)?;
+        fs::write(
+            dir.join("config"),
+            configuration(account, &dir, extras.modules) + instance + extras.config,
+        )?;
         fs::write(dir.join("accounts"), accounts(account, extras.own))?;
         fs::write(dir.join("contacts"), extras.contact)?;
         let mut command = host.command("baresip");
@@ -114,7 +128,13 @@ struct Extras<'a> {
     own: &'a str,
     contact: &'a str,
     modules: &'a [&'a str],
+    /// Further lines of the configuration.
+    config: &'a str,
 }
+
+/// What video needs.
+const SEEING: &[&str] = &["vp8", "fakevideo"];
+const CAMERA: &str = "video_source fakevideo,nil\nvideo_display fakevideo,nil\nvideo_size 176x144\n";
 
 /// What presence needs; in this order.
 const WATCHING: &[&str] = &["contact", "presence"];

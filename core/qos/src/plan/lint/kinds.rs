@@ -120,6 +120,12 @@ kinds! {
         "A class has a mark in the plan and no deployed rule implements it.";
     OUTDATED: "outdated-executable", Warning, [210],
         "Only the program name of an older client generation is listed.";
+    PROFILE_UNKNOWN: "bandwidth-profile-unknown", Warning, [44],
+        "A link names a bandwidth profile that is not there, and so bears anything. Make the profile, or name another.";
+    LINKS_UNCHECKED: "links-not-checked", Advice, [44],
+        "Links have bandwidth profiles and nobody checks them: no call is refused. Set EnableBandwidthPolicyCheck.";
+    LINK_UNREACHABLE: "link-unreachable", Warning, [44],
+        "No call can be counted on the link: no subnet of the plan is at an end of it. Give its sites their subnets.";
     WAITS: "waits", Warning, [26],
         "Asked for in the management shell, and kept until the ranges beside it allow it to hold. The plan goes by what held before.";
 }

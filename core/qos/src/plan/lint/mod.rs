@@ -3,6 +3,7 @@
 //! Only what a plan alone can show; packets are judged by `verify`.
 
 mod kinds;
+mod links;
 mod marks;
 mod phones;
 mod ports;
@@ -111,6 +112,7 @@ impl Plan {
         self.check_queues(&mut findings);
         self.check_phones(&mut findings);
         self.check_rules(&mut findings);
+        self.check_links(&mut findings);
         self.check_waiting(&mut findings);
         let mut lints: Vec<Lint> = findings.pending.into_iter().map(Pending::lint).collect();
         lints.sort_by_key(|lint| lint.level);

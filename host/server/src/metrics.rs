@@ -80,6 +80,8 @@ impl Server {
         page.one("overload_total", "counter", "Requests answered 503.", counts.overload);
         let denied = counts.denied.iter().map(|(why, number)| (why.name(), number));
         page.many("denied_total", "counter", "Credentials refused.", "reason", denied);
+        let locked = self.front_end.count_locks(self.clock.now());
+        page.one("locked", "gauge", "Sources that are locked out of a user.", locked);
         page.one("large_total", "counter", "Requests over UDP beyond 1300 bytes.", counts.large);
         page.many("dropped_total", "counter", "Messages dropped.", "reason", counts.dropped);
     }

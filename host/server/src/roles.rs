@@ -76,7 +76,7 @@ pub(crate) fn needed(deed: &Deed<'_>) -> UserRole {
         "/users/{name}" if *deed.method == Method::PUT && deed.of == Some(UserRole::User) => {
             UserRole::HelpDesk
         }
-        "/users/{name}/number" if deed.of == Some(UserRole::User) => UserRole::HelpDesk,
+        "/users/{name}/number" | "/users/{name}/lock" if deed.of == Some(UserRole::User) => UserRole::HelpDesk,
         _ if of_user && deed.of == Some(UserRole::User) => UserRole::HelpDesk,
         _ => UserRole::Administrator,
     }
@@ -111,6 +111,9 @@ mod tests {
             (Method::PUT, "/users/{name}/roster", true, Some(HelpDesk), User),
             (Method::PUT, "/users/{name}/call-rules", false, Some(User), HelpDesk),
             (Method::PUT, "/users/{name}/call-rules", false, Some(Administrator), Administrator),
+            (Method::GET, "/users/{name}/lock", true, Some(User), HelpDesk),
+            (Method::DELETE, "/users/{name}/lock", false, Some(User), HelpDesk),
+            (Method::DELETE, "/users/{name}/lock", true, Some(HelpDesk), Administrator),
             (Method::GET, "/users/{name}/role", true, Some(User), User),
             (Method::PUT, "/users/{name}/role", true, Some(User), Administrator),
             (Method::PUT, "/users/{name}/role", true, Some(HelpDesk), Administrator),

@@ -183,6 +183,7 @@ fn front_end(
     let mut front_end = FrontEnd::new(config, store.load_users()?, saved, seed(store)?, now);
     front_end.handle_request(now, Request::SetRelays(estate.relays()));
     front_end.handle_request(now, estate.config.calls.request());
+    front_end.handle_request(now, estate.config.passwords.request());
     for record in store.load_documents(Document::Roster)? {
         set_roster(&mut front_end, now, record);
     }

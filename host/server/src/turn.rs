@@ -209,6 +209,9 @@ impl Server {
     /// Names and addresses are told to those who look for a fault (debug), never to everybody's log.
     fn note(&mut self, event: &Event) {
         tracing::debug!(?event);
+        if matches!(event, Event::LockedOut { .. }) {
+            tracing::warn!("somebody has given too many wrong passwords for a user and is locked out of it");
+        }
         *self.counts.events.entry(name(event)).or_default() += 1;
     }
 
@@ -239,6 +242,7 @@ fn name(event: &Event) -> &'static str {
         Event::Registered { .. } => "registered",
         Event::Unregistered { .. } => "unregistered",
         Event::Denied { .. } => "denied",
+        Event::LockedOut { .. } => "locked_out",
         Event::Provisioned { .. } => "provisioned",
         Event::CallStarted { .. } => "call_started",
         Event::CallEnded { .. } => "call_ended",

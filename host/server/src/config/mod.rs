@@ -9,6 +9,7 @@ mod calls;
 mod edge;
 mod limits;
 mod listening;
+mod passwords;
 mod raw;
 mod records;
 mod relays;
@@ -34,6 +35,7 @@ pub use calls::Calls;
 pub use edge::{Addresses, EdgeConfig, Relay, RelayUser};
 pub use limits::Limits;
 pub use listening::Listening;
+pub use passwords::Passwords;
 pub use records::{CallRecordsConfig, Names};
 pub use relays::{Secret, UserRelays};
 pub(crate) use resolve::is_host;
@@ -72,6 +74,8 @@ pub struct Config {
     pub trusted: Vec<PathBuf>,
     /// How long registrations last, in seconds.
     pub registrations: Registrations,
+    /// What passwords must be.
+    pub passwords: Passwords,
     /// What becomes of watchers of whom a user has not said anything.
     pub watchers: Handling,
     /// How call records are kept.
@@ -246,8 +250,8 @@ impl Config {
 
     /// This one with what a reload changes; the rest waits for a restart.
     pub(crate) fn reloaded(self, new: Config) -> Config {
-        let Config { name, plan, listeners, certificate, trusted, relays, calls, drain, .. } = new;
-        Config { name, plan, listeners, certificate, trusted, relays, calls, drain, ..self }
+        let Config { name, plan, listeners, certificate, trusted, relays, calls, passwords, drain, .. } = new;
+        Config { name, plan, listeners, certificate, trusted, relays, calls, passwords, drain, ..self }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.

@@ -71,6 +71,7 @@ impl Resolver<'_> {
         let certificate = self.certificate(&raw.block("tls"));
         let trusted = self.trusted(&raw.block("tls"));
         let registrations = self.registrations(&raw.block("registrations"));
+        let passwords = self.passwords(&raw.block("passwords"));
         let relays = self.user_relays(&raw.block("relay"));
         let origins = self.origins(&raw.block("https"));
         let administration = raw.block("https").text("administration").is_some_and(|word| word.value == "on");
@@ -91,6 +92,7 @@ impl Resolver<'_> {
             certificate: certificate?,
             trusted,
             registrations: registrations?,
+            passwords: passwords?,
             watchers: watchers(&raw.block("presence"))?,
             records: self.records(&raw.block("records"), &top)?,
             calls: calls?,

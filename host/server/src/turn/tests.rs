@@ -59,7 +59,7 @@ fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, Clien
 fn user(number: usize) -> NewUser {
     NewUser {
         name: format!("u{number}"),
-        password: "sesame".to_owned(),
+        password: "open-sesame".to_owned(),
         site: None,
         number: None,
         digest: None,

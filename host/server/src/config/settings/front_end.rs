@@ -20,6 +20,13 @@ pub(super) const SECTIONS: &[Section] = &[
         settings: REGISTRATIONS,
     },
     Section {
+        name: "passwords",
+        occurs: Occurs::Once,
+        help: "What passwords must be when they are set, and what becomes of who gives wrong ones. What everybody tries first,\n\
+               the user's own name and that of the domain are refused whatever their length.",
+        settings: PASSWORDS,
+    },
+    Section {
         name: "presence",
         occurs: Occurs::Once,
         help: "Who sees whether somebody can be reached.",
@@ -320,6 +327,37 @@ const REGISTRATIONS: &[Setting] = &[
         kind: Kind::Number(604_800),
         unset: Unset::Default("86400"),
         help: "Who asks for more gets this.",
+    },
+];
+
+const PASSWORDS: &[Setting] = &[
+    Setting {
+        key: "length",
+        kind: Kind::Number(64),
+        unset: Unset::Default("8"),
+        help: "Characters at least.",
+    },
+    Setting {
+        key: "denied",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "the most common ones only, which are always refused",
+            example: "\"/etc/carillon/denied-passwords\"",
+        },
+        help: "File with more passwords that nobody may have, one in each line.",
+    },
+    Setting {
+        key: "attempts",
+        kind: Kind::Number(1000),
+        unset: Unset::Default("10"),
+        help: "Wrong passwords for a user after which who gave them is locked out of that user: an IPv4 address, or 64 bits of an\n\
+               IPv6 one. From the fifth on each takes longer; a right one, or a quarter of an hour, makes good.",
+    },
+    Setting {
+        key: "locked",
+        kind: Kind::Number(86_400),
+        unset: Unset::Default("900"),
+        help: "For how many seconds, if nobody unlocks the user.",
     },
 ];
 

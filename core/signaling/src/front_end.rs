@@ -196,6 +196,11 @@ impl FrontEnd {
         events.into_iter().chain(others).flatten().min()
     }
 
+    /// How many contacts of a user are registered.
+    pub fn contacts(&self, aor: &str) -> u64 {
+        self.registrar.bindings(aor) as u64
+    }
+
     /// Who is locked out of a user.
     pub fn locks(&self, now: Duration, aor: &str) -> Vec<Lock> {
         self.registrar.locks(now, aor)

@@ -111,6 +111,7 @@ fn config(options: &Options) -> Config {
         trusted: Vec::new(),
         registrations: Registrations { min: 60, default: 3600, max: 86_400 },
         passwords: Passwords::default(),
+        directory: None,
         watchers: Handling::Allow,
         records: CallRecordsConfig {
             file: directory.join("records.db"),

@@ -13,6 +13,7 @@ mod clock;
 pub mod config;
 mod desk;
 pub mod dev;
+pub mod directory;
 pub mod documents;
 pub mod edge;
 mod estate;

@@ -21,6 +21,7 @@ use crate::certificate::{CertificateError, client_tls, server_tls};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerConfig};
 use crate::desk::{Desk, Health};
+use crate::directory::{Directory, DirectoryStatus};
 use crate::documents::UserDocument;
 use crate::estate::{Bound, Estate, choose_plan, policy, signaling_mark};
 use crate::records::RecordBook;
@@ -88,6 +89,8 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
     let management = watch::Sender::new(policy.mark(TrafficClass::Management));
+    let directory = estate.config.directory.as_ref();
+    let directory = directory.map(|config| Directory::new(config, management.subscribe())).transpose()?;
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
     let edges = crate::replication::rows(&estate.config);
     let server = Server {
@@ -101,6 +104,8 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         management,
         versions: watch::Sender::new(plan_version),
         edges,
+        directory: directory.map(Arc::new),
+        directory_status: DirectoryStatus::default(),
         greeting,
         clock,
         health,

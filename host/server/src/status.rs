@@ -8,6 +8,7 @@ use carillon_qos::TrafficClass;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate_facts::CertificateFacts;
+use crate::directory::DirectoryStatus;
 use crate::replication::EdgeRow;
 use crate::turn::Server;
 
@@ -48,6 +49,9 @@ pub struct Status {
     /// Edges, and what they have of the plan.
     #[serde(default)]
     pub edges: Vec<EdgeRow>,
+    /// What is known of the directory that names users, if there is one.
+    #[serde(default)]
+    pub directory: Option<DirectoryStatus>,
     /// What phones see over TLS; none where nothing speaks it.
     #[serde(default)]
     pub certificate: Option<CertificateFacts>,
@@ -127,6 +131,7 @@ impl Server {
             listeners: self.transports.listening().iter().map(|l| self.listener_status(l)).collect(),
             leases: self.lease_status(),
             edges: self.edges.clone(),
+            directory: self.directory.is_some().then(|| self.directory_status.clone()),
             certificate: self.estate.certificate.clone(),
         })
     }

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use crate::certificate::is_ours;
 use crate::clock::Clock;
 use crate::desk::{Health, Orders};
+use crate::directory::{Directory, DirectoryStatus};
 use crate::estate::Estate;
 use crate::records::RecordBook;
 use crate::replication::EdgeRow;
@@ -58,6 +59,10 @@ pub struct Server {
     pub(crate) versions: watch::Sender<u64>,
     /// What Edges have of it.
     pub(crate) edges: Vec<EdgeRow>,
+    /// The directory that names users, for the threads that ask it.
+    pub(crate) directory: Option<Arc<Directory>>,
+    /// What came of that.
+    pub(crate) directory_status: DirectoryStatus,
     /// What connections over HTTPS are greeted with, for the same thread.
     pub(crate) greeting: watch::Sender<Option<Arc<ServerConfig>>>,
     pub(crate) clock: Clock,

@@ -213,6 +213,11 @@ impl Registrar {
         self.book.counts()
     }
 
+    /// How many bindings a user has.
+    pub(crate) fn bindings(&self, aor: &str) -> usize {
+        self.book.bindings(aor).len()
+    }
+
     /// From now on who gives wrong passwords is locked out by this rule.
     pub(crate) fn set_lock_out(&mut self, lock_out: LockOut) {
         self.throttle.set_lock_out(lock_out);

@@ -9,6 +9,8 @@ mod documents;
 mod door;
 mod edge;
 mod guard;
+mod lock;
+mod login;
 mod openapi;
 mod plan;
 mod public;
@@ -41,6 +43,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use calls::{CallsAsked, page_json, summary_json};
 pub use client::{AnyStatus, Client, ClientError, PlanFile, PlanRow, RelayCredential};
+pub use lock::LockRow;
 pub use users::{Imported, UserRow, Wrong};
 
 use crate::call_rules::CallRulesFile;
@@ -96,6 +99,7 @@ pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Resu
             greeting,
             config.origins.clone(),
             api,
+            server.directory.clone(),
             desk.clone(),
         ))
     });
@@ -201,6 +205,7 @@ fn resources() -> Vec<(String, MethodRouter<Desk>)> {
         ("/users".to_owned(), get(users::list).post(users::import)),
         (user(""), get(users::show).put(users::put).delete(users::remove)),
         (user("/number"), put(users::put_number)),
+        (user("/lock"), get(lock::show).delete(lock::remove)),
         document::<RosterFile>(),
         document::<CallRulesFile>(),
         document::<RoleFile>(),

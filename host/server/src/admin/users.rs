@@ -33,6 +33,18 @@ pub struct UserRow {
     pub version: u64,
     /// Phones that are signed in now.
     pub contacts: u64,
+    /// What people call the user, if a directory says it.
+    #[serde(default)]
+    pub display: Option<String>,
+    /// Whether a directory names the user.
+    #[serde(default)]
+    pub directory: bool,
+    /// Whether the directory says that the user may not sign in.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Sources that are locked out of this user for too many wrong passwords.
+    #[serde(default)]
+    pub locked: u64,
 }
 
 /// What an import has done.
@@ -45,8 +57,8 @@ pub struct Imported {
 }
 
 impl UserRow {
-    /// A record with the number of its contacts.
-    pub fn new(record: &UserRecord, contacts: u64) -> UserRow {
+    /// A record with the numbers of its contacts and of who is locked out.
+    pub fn new(record: &UserRecord, contacts: u64, locked: u64) -> UserRow {
         UserRow {
             name: record.user.aor.clone(),
             site: record.user.site.clone(),
@@ -55,6 +67,10 @@ impl UserRow {
             created: super::seconds(record.created),
             version: record.version,
             contacts,
+            display: record.entry.as_ref().and_then(|entry| entry.name.clone()),
+            directory: record.entry.is_some(),
+            disabled: record.is_disabled(),
+            locked,
         }
     }
 }
@@ -88,18 +104,27 @@ pub(super) struct After {
 
 pub(super) async fn list(State(desk): State<Desk>, Query(page): Query<After>) -> Result<Response, Refusal> {
     let limit = page.limit.unwrap_or(PAGE).min(PAGE);
-    let records = desk
-        .ask(move |server| server.store.users_with_contacts(&page.after, limit, server.clock.now()))
-        .await??;
-    let rows: Vec<UserRow> =
-        records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect();
-    Ok(Json(rows).into_response())
+    let rows = desk.ask(move |server| {
+        let records = server.store.users_with_contacts(&page.after, limit, server.clock.now())?;
+        Ok::<_, Refusal>(records.iter().map(|(record, contacts)| server.row(record, *contacts)).collect::<Vec<_>>())
+    });
+    Ok(Json(rows.await??).into_response())
 }
 
 pub(super) async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Response, Refusal> {
-    let found = desk.ask(move |server| Ok::<_, Refusal>(server.store.user(&aor(server, &name)?)?)).await??;
-    let record = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
-    Ok(([(header::ETAG, etag(record.version))], Json(UserRow::new(&record, 0))).into_response())
+    let found = desk.ask(move |server| {
+        let found = server.store.user(&aor(server, &name)?)?;
+        Ok::<_, Refusal>(found.map(|record| server.row(&record, server.front_end.contacts(&record.user.aor))))
+    });
+    let row = found.await??.ok_or_else(|| Refusal::unknown("there is no such user"))?;
+    Ok(([(header::ETAG, etag(row.version))], Json(row)).into_response())
+}
+
+impl crate::turn::Server {
+    fn row(&self, record: &UserRecord, contacts: u64) -> UserRow {
+        let locks = self.front_end.locks(self.clock.now(), &record.user.aor);
+        UserRow::new(record, contacts, locks.len() as u64)
+    }
 }
 
 /// What can be set of one user; the name stands in the path.

@@ -6,6 +6,7 @@
 mod access;
 mod authentication;
 mod calls;
+mod directory;
 mod edge;
 mod limits;
 mod listening;
@@ -32,6 +33,7 @@ use carillon_wire::sip::Transport;
 pub use access::{AccessConfig, AccessPorts};
 pub use authentication::Authentication;
 pub use calls::Calls;
+pub use directory::{DirectoryAttributes, DirectoryConfig};
 pub use edge::{Addresses, EdgeConfig, Relay, RelayUser};
 pub use limits::Limits;
 pub use listening::Listening;
@@ -76,6 +78,8 @@ pub struct Config {
     pub registrations: Registrations,
     /// What passwords must be.
     pub passwords: Passwords,
+    /// The directory that names users beside those of the administrator.
+    pub directory: Option<DirectoryConfig>,
     /// What becomes of watchers of whom a user has not said anything.
     pub watchers: Handling,
     /// How call records are kept.
@@ -270,6 +274,7 @@ impl Config {
                     != (other.https, &other.origins, other.administration),
             ),
             ("edge", self.edge != other.edge),
+            ("directory", self.directory != other.directory),
             ("admin.socket", self.admin_socket != other.admin_socket),
             ("metrics.listen", self.metrics != other.metrics),
             ("log", self.log != other.log),

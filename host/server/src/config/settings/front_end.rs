@@ -27,6 +27,13 @@ pub(super) const SECTIONS: &[Section] = &[
         settings: PASSWORDS,
     },
     Section {
+        name: "directory",
+        occurs: Occurs::Optional,
+        help: "An LDAP directory or Active Directory that names users. It is read, never written, and judges their passwords:\n\
+               they get tokens at [https] by it, and a password of their own for phones.",
+        settings: DIRECTORY,
+    },
+    Section {
         name: "presence",
         occurs: Occurs::Once,
         help: "Who sees whether somebody can be reached.",
@@ -358,6 +365,118 @@ const PASSWORDS: &[Setting] = &[
         kind: Kind::Number(86_400),
         unset: Unset::Default("900"),
         help: "For how many seconds, if nobody unlocks the user.",
+    },
+];
+
+const DIRECTORY: &[Setting] = &[
+    Setting {
+        key: "name",
+        kind: Kind::Text,
+        unset: Unset::Required("\"dc.example.com\""),
+        help: "The name in the certificate of its servers.",
+    },
+    Setting {
+        key: "addresses",
+        kind: Kind::Texts,
+        unset: Unset::Required("[\"10.0.0.9:636\"]"),
+        help: "Address and port of each, in the order in which they are tried.",
+    },
+    Setting {
+        key: "security",
+        kind: Kind::Word(&["tls", "start-tls"]),
+        unset: Unset::Default("\"tls\""),
+        help: "TLS from the first byte on (ldaps), or asked for on a connection in clear. Nothing is said without TLS.",
+    },
+    Setting {
+        key: "authorities",
+        kind: Kind::Texts,
+        unset: Unset::Required("[\"/etc/carillon/directory-ca.pem\"]"),
+        help: "Files with the authorities of its certificate, as PEM.",
+    },
+    Setting {
+        key: "bind",
+        kind: Kind::Text,
+        unset: Unset::Required("\"cn=carillon,ou=services,dc=example,dc=com\""),
+        help: "Who reads: the distinguished name of an account that may read users and nothing else.",
+    },
+    Setting {
+        key: "secret",
+        kind: Kind::Text,
+        unset: Unset::Required("\"/etc/carillon/directory-secret\""),
+        help: "File with its password in one line.",
+    },
+    Setting {
+        key: "base",
+        kind: Kind::Text,
+        unset: Unset::Required("\"dc=example,dc=com\""),
+        help: "The entry below which users are.",
+    },
+    Setting {
+        key: "kind",
+        kind: Kind::Word(&["active-directory", "inetorgperson"]),
+        unset: Unset::Default("\"active-directory\""),
+        help: "What the keys below follow.",
+    },
+    Setting {
+        key: "filter",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "everybody with an address", example: "\"(&(objectClass=person)(mail=*))\"" },
+        help: "Which entries are users (RFC 4515).",
+    },
+    Setting {
+        key: "id",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "objectGUID, or entryUUID", example: "\"entryUUID\"" },
+        help: "The attribute that an entry keeps for ever.",
+    },
+    Setting {
+        key: "address",
+        kind: Kind::Texts,
+        unset: Unset::Follows {
+            from: "msRTCSIP-PrimaryUserAddress, proxyAddresses, mail; or mail",
+            example: "[\"mail\"]",
+        },
+        help: "Attributes with addresses: the first one in a domain of ours is the user.",
+    },
+    Setting {
+        key: "number",
+        kind: Kind::Texts,
+        unset: Unset::Follows {
+            from: "msRTCSIP-Line, telephoneNumber; or telephoneNumber",
+            example: "[\"telephoneNumber\"]",
+        },
+        help: "Attributes with numbers: the first one that begins with + and is nobody else's.",
+    },
+    Setting {
+        key: "display",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "displayName", example: "\"cn\"" },
+        help: "The attribute with what people call the user.",
+    },
+    Setting {
+        key: "administrators",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "roles are given here: `carillon user role`",
+            example: "\"cn=carillon-admins,ou=groups,dc=example,dc=com\"",
+        },
+        help: "The group whose members (`member`) are administrators. Where a group is named, groups alone give the roles of\n\
+               the directory's users.",
+    },
+    Setting {
+        key: "help-desk",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "roles are given here",
+            example: "\"cn=carillon-help,ou=groups,dc=example,dc=com\"",
+        },
+        help: "The group whose members are of the help desk.",
+    },
+    Setting {
+        key: "interval",
+        kind: Kind::Number(86_400),
+        unset: Unset::Default("300"),
+        help: "Seconds from one reading to the next.",
     },
 ];
 

@@ -24,9 +24,9 @@ line 5: site `Prag` is not in the plan: it has no sites
     assert!(
         refused.out().contains("line 7: `carol` stands in line 2 already\nline 8: has 2 fields, not 3\n")
     );
-    assert!(
-        refused.out().contains("line 9: the password has 6 characters; it takes 8\nline 10: the password is one of those")
-    );
+    assert!(refused.out().contains(
+        "line 9: the password has 6 characters; it takes 8\nline 10: the password is one of those"
+    ));
     assert!(refused.out().ends_with("8 rows are wrong; nothing was imported (--skip-bad leaves them out)\n"));
     assert_eq!(server.status()["users"], 2);
     let imported = server.carillon(&["user", "import", &file, "--skip-bad"], "");
@@ -110,7 +110,8 @@ fn a_plan_is_replaced_only_by_who_has_seen_it() {
 #[test]
 fn a_user_is_changed_only_by_who_has_seen_it() {
     let server = Server::dev();
-    let put = |head: &str| server.http(head, "{\"password\":\"open-sesame\"}").lines().next().unwrap().to_owned();
+    let put =
+        |head: &str| server.http(head, "{\"password\":\"open-sesame\"}").lines().next().unwrap().to_owned();
     let json = "\nContent-Type: application/json";
     assert_eq!(put(&format!("PUT /users/carol{json}\nIf-None-Match: *")), "HTTP/1.1 201 Created");
     assert_eq!(put(&format!("PUT /users/carol{json}\nIf-None-Match: *")), "HTTP/1.1 412 Precondition Failed");

@@ -277,9 +277,11 @@ impl Failure {
         match self {
             Failure::UnknownUser | Failure::WrongPassword | Failure::WrongUser | Failure::Unfit => true,
             // A token has too many bits to be found by trying.
-            Failure::ForeignNonce | Failure::Replay | Failure::TooSoon | Failure::Locked | Failure::WrongToken => {
-                false
-            }
+            Failure::ForeignNonce
+            | Failure::Replay
+            | Failure::TooSoon
+            | Failure::Locked
+            | Failure::WrongToken => false,
         }
     }
 

@@ -11,6 +11,7 @@ use carillon_wire::ip::Dscp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -20,6 +21,9 @@ use crate::mark;
 
 /// After so long without a packet it is asked whether the other end is still there.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// The longest answer to what asks for TLS, in bytes.
+const LONGEST_ANSWER: usize = 4096;
 
 /// A connection that somebody opened to us.
 pub type Accepted = server::TlsStream<TcpStream>;

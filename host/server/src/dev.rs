@@ -112,6 +112,7 @@ fn config(options: &Options) -> Config {
         registrations: Registrations { min: 60, default: 3600, max: 86_400 },
         passwords: Passwords::default(),
         directory: None,
+        openid: None,
         watchers: Handling::Allow,
         records: CallRecordsConfig {
             file: directory.join("records.db"),

@@ -20,6 +20,7 @@ mod estate;
 mod log;
 mod metrics;
 pub mod offline;
+mod openid;
 mod records;
 mod reload;
 mod replication;

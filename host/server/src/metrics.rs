@@ -136,11 +136,17 @@ impl Server {
             return;
         }
         let status = &self.directory_status;
-        let (works, read) = (u8::from(status.error.is_none() && status.read.is_some()), status.read.unwrap_or(0.0));
+        let (works, read) =
+            (u8::from(status.error.is_none() && status.read.is_some()), status.read.unwrap_or(0.0));
         page.one("directory_up", "gauge", "1 while the directory could be read the last time.", works);
         page.one("directory_read_time_seconds", "gauge", "When it was last read to the end.", read);
         page.one("directory_users", "gauge", "Users that it named then.", status.users);
-        page.one("directory_users_disabled", "gauge", "Of these, those who may not sign in.", status.disabled);
+        page.one(
+            "directory_users_disabled",
+            "gauge",
+            "Of these, those who may not sign in.",
+            status.disabled,
+        );
         let skipped = status.skipped.values().sum::<u64>();
         page.one("directory_skipped", "gauge", "Entries and numbers that were left out.", skipped);
     }

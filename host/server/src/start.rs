@@ -24,6 +24,7 @@ use crate::desk::{Desk, Health};
 use crate::directory::{Directory, DirectoryStatus};
 use crate::documents::UserDocument;
 use crate::estate::{Bound, Estate, choose_plan, policy, signaling_mark};
+use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::rosters::RosterFile;
 use crate::turn::{Server, TurnCounts};
@@ -91,6 +92,8 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let management = watch::Sender::new(policy.mark(TrafficClass::Management));
     let directory = estate.config.directory.as_ref();
     let directory = directory.map(|config| Directory::new(config, management.subscribe())).transpose()?;
+    let openid = estate.config.openid.as_ref();
+    let openid = openid.map(|config| OpenId::new(config, management.subscribe())).transpose()?;
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
     let edges = crate::replication::rows(&estate.config);
     let server = Server {
@@ -105,6 +108,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         versions: watch::Sender::new(plan_version),
         edges,
         directory: directory.map(Arc::new),
+        openid: openid.map(Arc::new),
         directory_status: DirectoryStatus::default(),
         greeting,
         clock,

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::desk::{Health, Orders};
 use crate::directory::{Directory, DirectoryStatus};
 use crate::estate::Estate;
+use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::replication::EdgeRow;
 
@@ -61,7 +62,9 @@ pub struct Server {
     pub(crate) edges: Vec<EdgeRow>,
     /// The directory that names users, for the threads that ask it.
     pub(crate) directory: Option<Arc<Directory>>,
-    /// What came of that.
+    /// The OpenID provider, for the thread that asks it.
+    pub(crate) openid: Option<Arc<OpenId>>,
+    /// What came of reading the directory.
     pub(crate) directory_status: DirectoryStatus,
     /// What connections over HTTPS are greeted with, for the same thread.
     pub(crate) greeting: watch::Sender<Option<Arc<ServerConfig>>>,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use carillon_signaling::User;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
+use crate::Store;
 use crate::audit::{Author, note};
 use crate::error::{Error, doing};
-use crate::users::{UserRecord, put_all, record, SELECT};
-use crate::Store;
+use crate::users::{SELECT, UserRecord, put_all, record};
 
 /// An entry of a directory, and the user that it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,8 +84,10 @@ impl UserReader {
     /// At most so many of whom this is the beginning of the address, the number, or a word of the name.
     pub fn search(&self, beginning: &str, limit: usize) -> Result<Vec<Listed>, Error> {
         let attempt = doing("search users");
-        let literal: String =
-            beginning.chars().flat_map(|c| "\\%_".contains(c).then_some('\\').into_iter().chain([c])).collect();
+        let literal: String = beginning
+            .chars()
+            .flat_map(|c| "\\%_".contains(c).then_some('\\').into_iter().chain([c]))
+            .collect();
         let mut statement = self.0.prepare(SEARCH).map_err(&attempt)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let listed = |row: &Row<'_>| Ok(Listed { aor: row.get(0)?, name: row.get(1)?, number: row.get(2)? });

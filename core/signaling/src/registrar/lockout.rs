@@ -116,7 +116,10 @@ mod tests {
             locks.lock(NOW, user, source, at(10 + user));
         }
         assert_eq!(locks.len(NOW), REMEMBERED);
-        assert_eq!((locks.left(NOW, 1, source), locks.left(NOW, 2, source)), (None, Some(Duration::from_secs(12))));
+        assert_eq!(
+            (locks.left(NOW, 1, source), locks.left(NOW, 2, source)),
+            (None, Some(Duration::from_secs(12)))
+        );
         locks.lock(at(30), u64::MAX, source, at(60));
         assert!(locks.0.len() < REMEMBERED, "what is over goes at once");
     }

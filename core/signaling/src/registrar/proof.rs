@@ -237,7 +237,13 @@ impl Registrar {
     }
 
     /// Somebody has given a wrong password.
-    fn guessed(&mut self, now: Duration, attempt: Attempt<'_>, remote: SocketAddr, out: &mut VecDeque<Output>) {
+    fn guessed(
+        &mut self,
+        now: Duration,
+        attempt: Attempt<'_>,
+        remote: SocketAddr,
+        out: &mut VecDeque<Output>,
+    ) {
         if self.throttle.wrong_password(now, attempt) {
             out.push_back(Output::Event(Event::LockedOut { aor: attempt.aor.to_owned(), remote }));
         }

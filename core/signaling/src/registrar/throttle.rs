@@ -198,7 +198,9 @@ mod tests {
     fn a_right_password_and_a_quarter_of_an_hour_make_good() {
         let mut throttle = throttle();
         let spoiled = |throttle: &mut Throttle| {
-            (0..20).for_each(|_| throttle.wrong_password(NOW, from(1, "alice")));
+            for _ in 0..20 {
+                throttle.wrong_password(NOW, from(1, "alice"));
+            }
             assert_eq!(throttle.wait(NOW, from(1, "alice")), Some(LONGEST));
         };
         spoiled(&mut throttle);
@@ -227,7 +229,9 @@ mod tests {
     #[test]
     fn a_user_who_is_guessed_at_from_everywhere_is_not_kept_out() {
         let mut throttle = throttle();
-        (0..1000).for_each(|host| throttle.wrong_password(NOW, from(host, "alice")));
+        for host in 0..1000 {
+            throttle.wrong_password(NOW, from(host, "alice"));
+        }
         let alice = from(2000, "alice");
         assert_eq!(throttle.wait(NOW, alice), None);
         throttle.wrong_password(NOW, alice);

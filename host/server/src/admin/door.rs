@@ -30,6 +30,7 @@ use super::public::marked;
 use super::refusal::Refusal;
 use crate::desk::Desk;
 use crate::directory::Directory;
+use crate::openid::OpenId;
 use crate::tls_door::{Greeting, TlsDoor};
 
 /// Requests of one source in a second; more are answered 429.
@@ -42,10 +43,10 @@ pub(super) async fn serve(
     greeting: Greeting,
     origins: Vec<String>,
     api: Option<Router>,
-    directory: Option<Arc<Directory>>,
+    judges: Judges,
     desk: Desk,
 ) {
-    let routes = routes(desk, origins, api, directory).into_make_service_with_connect_info::<Remote>();
+    let routes = routes(desk, origins, api, judges).into_make_service_with_connect_info::<Remote>();
     marked(listener, marks, "HTTPS", |accepting, mut changed| {
         let until = async move { drop(changed.changed().await) };
         let door = TlsDoor::new(accepting, greeting.clone());
@@ -55,26 +56,28 @@ pub(super) async fn serve(
     .await;
 }
 
-fn routes(
-    desk: Desk,
-    origins: Vec<String>,
-    api: Option<Router>,
-    directory: Option<Arc<Directory>>,
-) -> Router {
-    let public = Arc::new(Public { desk, directory, origins, pace: Pace::new() });
+fn routes(desk: Desk, origins: Vec<String>, api: Option<Router>, (directory, openid): Judges) -> Router {
+    let public = Arc::new(Public { desk, directory, openid, origins, pace: Pace::new() });
     let api = api.map(|api| guarded(api, &public));
     Router::new()
         .route("/turn", get(turn).options(preflight))
         .route("/token", get(token).options(preflight))
+        .route("/openid/begin", get(super::openid::begin))
+        .route("/openid/return", get(super::openid::come_back))
         .with_state(public)
         .merge(api.unwrap_or_default())
 }
+
+/// Others who say who somebody is: a directory, and an OpenID provider.
+pub(super) type Judges = (Option<Arc<Directory>>, Option<Arc<OpenId>>);
 
 /// What all that is given here needs.
 pub(super) struct Public {
     pub(super) desk: Desk,
     /// Who judges passwords that are shown as they are (Basic).
     pub(super) directory: Option<Arc<Directory>>,
+    /// Who vouches for whom browsers are sent to.
+    pub(super) openid: Option<Arc<OpenId>>,
     origins: Vec<String>,
     pace: Pace,
 }
@@ -154,7 +157,8 @@ async fn token_of(public: &Public, asked: &Asked, wanted: Wanted) -> Result<Resp
 
 /// A token, and for how long it holds.
 pub(super) fn token_json((token, lasts): &(String, Duration)) -> Response {
-    Json(json!({ "access_token": token, "token_type": "Bearer", "expires_in": lasts.as_secs() })).into_response()
+    Json(json!({ "access_token": token, "token_type": "Bearer", "expires_in": lasts.as_secs() }))
+        .into_response()
 }
 
 fn refused(refusal: DoorRefusal, nothing: &str) -> Result<Response, Refusal> {
@@ -193,7 +197,7 @@ impl Asked {
     }
 
     /// The answer, if it is not too early for one: nobody keeps it, and a page of a listed origin may read it.
-    async fn answered(
+    pub(super) async fn answered(
         &self,
         public: &Public,
         answer: impl Future<Output = Result<Response, Refusal>>,
@@ -240,6 +244,11 @@ pub(super) fn too_soon(left: Duration) -> Response {
 }
 
 impl Public {
+    /// Pages that may ask are of these.
+    pub(super) fn origins(&self) -> &[String] {
+        &self.origins
+    }
+
     pub(super) fn admits(&self, remote: SocketAddr) -> bool {
         self.pace.admits(Instant::now(), remote)
     }

@@ -54,7 +54,8 @@ pub(super) async fn token(public: &Public, asked: &Asked, login: Login) -> Resul
         Judgement::TooMany => return Ok(too_soon(Duration::from_secs(1))),
         Judgement::Silent(why) => {
             tracing::warn!("nobody can sign in by the directory: {why}");
-            let reason = "the directory does not answer; by Digest, who has a password for phones can sign in";
+            let reason =
+                "the directory does not answer; by Digest, who has a password for phones can sign in";
             return Err(Refusal::unavailable(reason));
         }
     };

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use carillon_signaling::User;
+use carillon_signaling::{Ha1, User};
 use carillon_store::UserRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -106,7 +106,9 @@ pub(super) async fn list(State(desk): State<Desk>, Query(page): Query<After>) ->
     let limit = page.limit.unwrap_or(PAGE).min(PAGE);
     let rows = desk.ask(move |server| {
         let records = server.store.users_with_contacts(&page.after, limit, server.clock.now())?;
-        Ok::<_, Refusal>(records.iter().map(|(record, contacts)| server.row(record, *contacts)).collect::<Vec<_>>())
+        Ok::<_, Refusal>(
+            records.iter().map(|(record, contacts)| server.row(record, *contacts)).collect::<Vec<_>>(),
+        )
     });
     Ok(Json(rows.await??).into_response())
 }
@@ -192,6 +194,37 @@ pub(super) async fn put_number(
     let versions = versions.await??;
     let version = versions.first().copied().unwrap_or_default();
     Ok(([(header::ETAG, etag(version))], Json(Imported::from_versions(&versions))).into_response())
+}
+
+/// A password for phones that is made up here, for a user of a directory: the directory's own cannot be proven by Digest.
+#[derive(Serialize)]
+struct DevicePassword {
+    username: String,
+    password: String,
+}
+
+/// Makes one, in place of the last: what phones proved with that is void, tokens as well.
+pub(super) async fn device_password(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let found = desk.ask(move |server| {
+        let found = server.store.user(&aor(server, &name)?)?;
+        Ok::<_, Refusal>((found, server.estate.config.realm.clone()))
+    });
+    let (found, realm) = found.await??;
+    let found = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
+    if found.entry.is_none() {
+        return Err(Refusal::wrong(vec![
+            "the user is none of a directory and has a password already".to_owned(),
+        ]));
+    }
+    let password = crate::dev::password().map_err(|error| Refusal::failed(error.to_string()))?;
+    let user = User { ha1: Ha1::of(&found.user.aor, &realm, &password), ..found.user };
+    let username = user.aor.split('@').next().unwrap_or_default().to_owned();
+    desk.ask(move |server| server.put_users(vec![user], &who)).await??;
+    Ok(Json(DevicePassword { username, password }).into_response())
 }
 
 pub(super) async fn remove(

@@ -84,9 +84,10 @@ impl Resolver<'_> {
         let (name, addresses) = (self.directory_name(block), self.directory_addresses(block));
         let (secret, filter) = (self.password(block), self.filter(block));
         let authorities = block.texts("authorities")?;
-        let files = authorities.value.into_iter().filter_map(|value| {
-            self.readable(block, "authorities", &At { value, line: authorities.line })
-        });
+        let files = authorities
+            .value
+            .into_iter()
+            .filter_map(|value| self.readable(block, "authorities", &At { value, line: authorities.line }));
         let authorities = files.collect();
         let text = |key| block.text(key).map(|at| at.value);
         Some(Some(DirectoryConfig {
@@ -109,7 +110,12 @@ impl Resolver<'_> {
         let At { value, line } = block.text("name")?;
         match is_host(&value) || value.parse::<std::net::IpAddr>().is_ok() {
             true => Some(value),
-            false => self.refuse(block, line, "name", format!("{value:?} is neither a host name nor an IP address")),
+            false => self.refuse(
+                block,
+                line,
+                "name",
+                format!("{value:?} is neither a host name nor an IP address"),
+            ),
         }
     }
 
@@ -126,14 +132,16 @@ impl Resolver<'_> {
     }
 
     /// One line; how long it must be is the directory's business.
-    fn password(&mut self, block: &Block) -> Option<Secret> {
+    pub(super) fn password(&mut self, block: &Block) -> Option<Secret> {
         let at = block.text("secret")?;
         let path = self.readable(block, "secret", &at)?;
         let text = String::from_utf8(self.read(&path).unwrap_or_default()).unwrap_or_default();
         let secret = text.trim_end_matches(['\r', '\n']).to_owned();
         match secret.is_empty() || secret.contains('\n') {
             false => Some(Secret(secret)),
-            true => self.refuse(block, at.line, "secret", format!("`{}` holds no line of text", path.display())),
+            true => {
+                self.refuse(block, at.line, "secret", format!("`{}` holds no line of text", path.display()))
+            }
         }
     }
 
@@ -150,7 +158,8 @@ impl Resolver<'_> {
         match parsed.and_then(|text| parse_ldap_filter_str(text).ok()) {
             Some(filter) => Some(filter),
             None => {
-                let text = format!("{value:?} is no filter such as \"(&(objectClass=person)(mail=*))\" (RFC 4515)");
+                let text =
+                    format!("{value:?} is no filter such as \"(&(objectClass=person)(mail=*))\" (RFC 4515)");
                 self.refuse(block, line, "filter", text)
             }
         }

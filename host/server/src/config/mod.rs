@@ -10,6 +10,7 @@ mod directory;
 mod edge;
 mod limits;
 mod listening;
+mod openid;
 mod passwords;
 mod raw;
 mod records;
@@ -37,6 +38,7 @@ pub use directory::{DirectoryAttributes, DirectoryConfig};
 pub use edge::{Addresses, EdgeConfig, Relay, RelayUser};
 pub use limits::Limits;
 pub use listening::Listening;
+pub use openid::OpenIdConfig;
 pub use passwords::Passwords;
 pub use records::{CallRecordsConfig, Names};
 pub use relays::{Secret, UserRelays};
@@ -80,6 +82,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// The directory that names users beside those of the administrator.
     pub directory: Option<DirectoryConfig>,
+    /// The OpenID provider that vouches for users.
+    pub openid: Option<OpenIdConfig>,
     /// What becomes of watchers of whom a user has not said anything.
     pub watchers: Handling,
     /// How call records are kept.
@@ -275,6 +279,7 @@ impl Config {
             ),
             ("edge", self.edge != other.edge),
             ("directory", self.directory != other.directory),
+            ("openid", self.openid != other.openid),
             ("admin.socket", self.admin_socket != other.admin_socket),
             ("metrics.listen", self.metrics != other.metrics),
             ("log", self.log != other.log),

@@ -72,11 +72,12 @@ impl Resolver<'_> {
         let trusted = self.trusted(&raw.block("tls"));
         let registrations = self.registrations(&raw.block("registrations"));
         let passwords = self.passwords(&raw.block("passwords"));
-        let directory = self.directory(raw);
+        let (directory, openid) = (self.directory(raw), self.openid(raw, name.as_deref()));
         let relays = self.user_relays(&raw.block("relay"));
         let origins = self.origins(&raw.block("https"));
         let administration = raw.block("https").text("administration").is_some_and(|word| word.value == "on");
-        let gives = administration || relays != Some(None) || speaks_web(&listeners) || directory != Some(None);
+        let gives = administration || relays != Some(None) || speaks_web(&listeners);
+        let gives = gives || directory != Some(None) || openid != Some(None);
         let https = self.https(&raw.block("https"), gives);
         let edge = self.own_edge(raw);
         let metrics = self.metrics(&raw.block("metrics"));
@@ -95,6 +96,7 @@ impl Resolver<'_> {
             registrations: registrations?,
             passwords: passwords?,
             directory: directory?,
+            openid: openid?,
             watchers: watchers(&raw.block("presence"))?,
             records: self.records(&raw.block("records"), &top)?,
             calls: calls?,

@@ -201,9 +201,9 @@ fn broken(error: io::Error) -> String {
 fn proves(said: &LdapResult) -> Result<bool, String> {
     match said.code {
         LdapResultCode::Success => Ok(true),
-        LdapResultCode::InvalidCredentials | LdapResultCode::NoSuchObject | LdapResultCode::InvalidDNSyntax => {
-            Ok(false)
-        }
+        LdapResultCode::InvalidCredentials
+        | LdapResultCode::NoSuchObject
+        | LdapResultCode::InvalidDNSyntax => Ok(false),
         _ => Err(refused("a bind", said)),
     }
 }

@@ -124,9 +124,9 @@ fn address(value: &str) -> Option<String> {
 
 /// `+49 30 1234`, and `tel:+49301234;ext=7` as Lync writes it. What has no + is dialled and no number.
 fn number(value: &str) -> Option<String> {
-    let bare = value.split_once(':').map_or(value, |(scheme, rest)| {
-        if scheme.eq_ignore_ascii_case("tel") { rest } else { value }
-    });
+    let bare = value
+        .split_once(':')
+        .map_or(value, |(scheme, rest)| if scheme.eq_ignore_ascii_case("tel") { rest } else { value });
     let bare = bare.split(';').next().unwrap_or(bare).trim();
     bare.starts_with('+').then(|| bare.to_owned())
 }
@@ -202,7 +202,11 @@ mod tests {
         let found_bob = found(&hostile, &attributes).unwrap();
         assert_eq!(found_bob.addresses, ["bob@example.com"]);
         assert_eq!((found_bob.numbers, found_bob.name.as_deref()), (vec![], Some("Bob")));
-        assert_eq!(found(&entry(&[("mail", &[b"bob@example.com"])]), &attributes), None, "without an identifier");
+        assert_eq!(
+            found(&entry(&[("mail", &[b"bob@example.com"])]), &attributes),
+            None,
+            "without an identifier"
+        );
         let nameless = LdapSearchResultEntry { dn: String::new(), ..entry(&[("entryUUID", &[b"u-1"])]) };
         assert_eq!(found(&nameless, &attributes), None);
     }

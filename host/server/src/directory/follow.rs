@@ -66,7 +66,8 @@ impl Directory {
         let reading = self.read().await?;
         // Nobody at all is a mistyped filter or a right that was taken away, hardly ever a company without people.
         if reading.found.is_empty() {
-            return Err("the directory names nobody: is it the right base and filter, and may `bind` read?".to_owned());
+            return Err("the directory names nobody: is it the right base and filter, and may `bind` read?"
+                .to_owned());
         }
         let rules = desk.ask(|server| (server.estate.rules(), server.estate.config.store.clone()));
         let (rules, store) = rules.await.map_err(|busy| busy.to_string())?;

@@ -94,7 +94,8 @@ impl<U: FnMut() -> Ha1> Comparison<'_, U> {
                 User { aor: aor.clone(), ha1, algorithms: None, site: None, number }
             }
         };
-        let (id, dn, name, disabled) = (found.id.clone(), found.dn.clone(), found.name.clone(), found.disabled);
+        let (id, dn, name, disabled) =
+            (found.id.clone(), found.dn.clone(), found.name.clone(), found.disabled);
         self.changes.users += 1;
         self.changes.disabled += u64::from(disabled);
         self.changes.roles.extend(role(reading, &dn).map(|role| (aor.clone(), role)));
@@ -109,7 +110,8 @@ impl<U: FnMut() -> Ha1> Comparison<'_, U> {
         if let Some(number) = &number {
             self.numbers.insert(number.clone(), aor.to_owned());
         } else if !found.numbers.is_empty() {
-            *self.changes.skipped.entry("number that is none or somebody else's".to_owned()).or_default() += 1;
+            *self.changes.skipped.entry("number that is none or somebody else's".to_owned()).or_default() +=
+                1;
         }
         number
     }
@@ -205,7 +207,9 @@ mod tests {
         let mut all: BTreeMap<String, UserRecord> =
             known.iter().map(|record| (record.user.aor.clone(), record.clone())).collect();
         for (user, entry) in &changes.put {
-            let taken = all.values().any(|other| other.user.number.is_some() && other.user.number == user.number && other.user.aor != user.aor);
+            let taken = all.values().any(|other| {
+                other.user.number.is_some() && other.user.number == user.number && other.user.aor != user.aor
+            });
             assert!(!taken, "the store would refuse {user:?}");
             let (user, entry) = (user.clone(), Some(entry.clone()));
             let record = UserRecord { user, created: Duration::ZERO, version: 1, entry };
@@ -234,8 +238,10 @@ mod tests {
         let changes = compare(&there, &[]);
         assert_eq!((changes.users, changes.skipped["number that is none or somebody else's"]), (2, 1));
         let users = stored(&[], &changes);
-        let expected =
-            [("alice@example.com".to_owned(), Some("+49301".to_owned()), false), ("bob@example.com".to_owned(), None, false)];
+        let expected = [
+            ("alice@example.com".to_owned(), Some("+49301".to_owned()), false),
+            ("bob@example.com".to_owned(), None, false),
+        ];
         assert_eq!(shown(&users), expected);
         assert_ne!(users[0].user.ha1, users[1].user.ha1);
         assert!(compare(&there, &users).put.is_empty());
@@ -266,7 +272,8 @@ mod tests {
         let known = [local("alice", Some("+49301"))];
         let there = reading(vec![found("alice", None), found("bob", Some("+49301")), found("bob", None)]);
         let changes = compare(&there, &known);
-        let put: Vec<_> = changes.put.iter().map(|(user, _)| (user.aor.as_str(), user.number.clone())).collect();
+        let put: Vec<_> =
+            changes.put.iter().map(|(user, _)| (user.aor.as_str(), user.number.clone())).collect();
         assert_eq!(put, [("bob@example.com", None)]);
         assert_eq!(changes.skipped["an administrator has added a user of that address"], 1);
         assert_eq!(changes.skipped["another entry has that address"], 1);
@@ -288,7 +295,8 @@ mod tests {
         let mut there = reading(vec![found("alice", None), found("bob", None), found("carol", None)]);
         assert!(compare(&there, &[]).roles.is_empty(), "no group is named");
         there.administrators = Some([same_name("UID=Alice, DC=example,DC=com")].into());
-        there.help_desk = Some([same_name("uid=alice,dc=example,dc=com"), same_name("uid=bob,dc=example,dc=com")].into());
+        there.help_desk =
+            Some([same_name("uid=alice,dc=example,dc=com"), same_name("uid=bob,dc=example,dc=com")].into());
         let roles: Vec<UserRole> = compare(&there, &[]).roles.into_iter().map(|(_, role)| role).collect();
         assert_eq!(roles, [UserRole::Administrator, UserRole::HelpDesk, UserRole::User]);
     }

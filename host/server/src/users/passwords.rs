@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 /// What everybody tries first, in lower case; shorter ones are refused for their length.
-static COMMON: LazyLock<BTreeSet<&str>> = LazyLock::new(|| include_str!("common-passwords.txt").lines().collect());
+static COMMON: LazyLock<BTreeSet<&str>> =
+    LazyLock::new(|| include_str!("common-passwords.txt").lines().collect());
 /// The shortest that may be asked for is one; this is usual.
 const LENGTH: usize = 8;
 /// Longest password, in bytes; what is longer was pasted by mistake.
@@ -74,9 +75,14 @@ mod tests {
 
     #[test]
     fn a_password_is_long_and_not_what_is_tried_first() {
-        let rules = PasswordRules { denied: Arc::new(["hunter2hunter2".to_owned()].into()), ..PasswordRules::default() };
+        let rules = PasswordRules {
+            denied: Arc::new(["hunter2hunter2".to_owned()].into()),
+            ..PasswordRules::default()
+        };
         let check = |password: &str| rules.check(password, "alice.bell@example.com");
-        for good in ["wonderland-7", "correct horse", "ähnliches", "alice in chains", "x7x7x7x7", "\u{1f600}bcdefgh"] {
+        for good in
+            ["wonderland-7", "correct horse", "ähnliches", "alice in chains", "x7x7x7x7", "\u{1f600}bcdefgh"]
+        {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         for (bad, why) in [

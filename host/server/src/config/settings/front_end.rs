@@ -34,6 +34,13 @@ pub(super) const SECTIONS: &[Section] = &[
         settings: DIRECTORY,
     },
     Section {
+        name: "openid",
+        occurs: Occurs::Optional,
+        help: "An OpenID provider at which users sign in with a browser: GET /openid/begin at [https] sends them there, and they\n\
+               come back to a page of `https.origins` with a token.",
+        settings: OPENID,
+    },
+    Section {
         name: "presence",
         occurs: Occurs::Once,
         help: "Who sees whether somebody can be reached.",
@@ -420,7 +427,10 @@ const DIRECTORY: &[Setting] = &[
     Setting {
         key: "filter",
         kind: Kind::Text,
-        unset: Unset::Follows { from: "everybody with an address", example: "\"(&(objectClass=person)(mail=*))\"" },
+        unset: Unset::Follows {
+            from: "everybody with an address",
+            example: "\"(&(objectClass=person)(mail=*))\"",
+        },
         help: "Which entries are users (RFC 4515).",
     },
     Setting {
@@ -477,6 +487,63 @@ const DIRECTORY: &[Setting] = &[
         kind: Kind::Number(86_400),
         unset: Unset::Default("300"),
         help: "Seconds from one reading to the next.",
+    },
+];
+
+const OPENID: &[Setting] = &[
+    Setting {
+        key: "issuer",
+        kind: Kind::Text,
+        unset: Unset::Required("\"https://login.example.com\""),
+        help: "What the provider calls itself. What else is to be known of it, it says itself (Discovery).",
+    },
+    Setting {
+        key: "client",
+        kind: Kind::Text,
+        unset: Unset::Required("\"carillon\""),
+        help: "What it calls this server (client_id).",
+    },
+    Setting {
+        key: "secret",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "none: a public client, with PKCE",
+            example: "\"/etc/carillon/openid-secret\"",
+        },
+        help: "File with what this server proves itself with (client_secret_basic), in one line.",
+    },
+    Setting {
+        key: "redirect",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "`name` with the port of `https.listen`",
+            example: "\"https://sip.example.com:8443/openid/return\"",
+        },
+        help: "Where browsers come back to, as the provider knows it (redirect_uri). It ends in /openid/return.",
+    },
+    Setting {
+        key: "authorities",
+        kind: Kind::Text,
+        unset: Unset::Default("\"/etc/ssl/certs/ca-certificates.crt\""),
+        help: "File with the authorities of its certificate, as PEM.",
+    },
+    Setting {
+        key: "addresses",
+        kind: Kind::Texts,
+        unset: Unset::Follows { from: "where the DNS says", example: "[\"10.0.0.8:443\"]" },
+        help: "Addresses and ports of its servers.",
+    },
+    Setting {
+        key: "claim",
+        kind: Kind::Text,
+        unset: Unset::Default("\"preferred_username\""),
+        help: "Which claim names the user: `alice`, or an address in a domain of ours. Of `email` only a verified one counts.",
+    },
+    Setting {
+        key: "create",
+        kind: Kind::Word(&["off", "on"]),
+        unset: Unset::Default("\"off\""),
+        help: "Whether somebody for whom the provider vouches, and who is no user, becomes one.",
     },
 ];
 

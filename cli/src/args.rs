@@ -21,7 +21,7 @@ use carillon_wire::sip::{Transport, Uri};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub use self::cert::{Cert, CertCheck, CertPublish, CertRoots};
+pub use self::cert::{Cert, CertCheck, CertList, CertPublish, CertRoots};
 pub use self::edge::{Edge, EdgeCheck, EdgeCredential, EdgePorts, EdgeRestart};
 pub use self::path::{
     FlowEnd, PROBE_CONTROL, PROBE_TCP, PROBE_UDP, Probe, ProbeListen, ProbePlan, ProbeSend, Trace,

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use carillon_qos::trust::{Firmware, day};
 use clap::{Args, Subcommand, ValueHint};
 
+use super::Reach;
+
 /// `carillon cert`.
 #[derive(Subcommand, Debug)]
 pub enum Cert {
     /// Say which phones believe a certificate, before it is assigned: by the roots in their firmware.
     Check(CertCheck),
+    /// List the certificates that a running server shows, what each is used for, and until when it holds.
+    List(CertList),
     /// Write what publishes a chain in Active Directory, where phones that are signed in over USB fetch roots.
     Publish(CertPublish),
     /// List the roots that came with Lync Phone Edition, and which of them have expired.
@@ -47,6 +51,22 @@ pub struct CertCheck {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `carillon cert list`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Uses of a Front End are those of Get-CsCertificate: Default (SIP), WebServicesInternal and WebServicesExternal (HTTPS);
+OAuthTokenIssuer has no counterpart here. Uses of an Edge are its services.
+
+Exit status: 0 if each holds for another 30 days, 1 if not, 2 if the server can't be asked.")]
+pub struct CertList {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: Reach,
 }
 
 /// `carillon cert publish`.

@@ -50,6 +50,9 @@ fn print(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(trouble) = &status.trouble {
         writeln!(out, "{BAD}{}{BAD:#}", clean(trouble))?;
     }
+    for warning in &status.warnings {
+        writeln!(out, "{DOUBT}{}{DOUBT:#}", clean(warning))?;
+    }
     writeln!(
         out,
         "{} of {} signed in, {}, {}\n",

@@ -95,6 +95,8 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// SHA-1, hexadecimal.
     pub thumbprint: String,
+    /// What it is used for: `Default`, `WebServicesInternal`, ….
+    pub uses: Vec<String>,
 }
 
 /// Somebody who may sign in.

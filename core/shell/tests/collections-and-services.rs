@@ -156,6 +156,7 @@ fn the_certificate_of_the_server_is_shown() {
         serial: "0A".into(),
         names: vec!["fe.example.com".into()],
         thumbprint: "AB12".into(),
+        uses: vec!["Default".into(), "WebServicesExternal".into()],
     };
     estate.server = Some(Server {
         fqdn: "fe.example.com".into(),
@@ -163,9 +164,11 @@ fn the_certificate_of_the_server_is_shown() {
         program: "1".into(),
         certificates: vec![certificate],
     });
-    let shown = estate.done("Get-CsCertificate | fl Issuer,Use,Thumbprint").out;
+    let shown = estate.done("Get-CsCertificate -Type Default | fl Issuer,Use,Thumbprint").out;
     assert_eq!(shown, "Issuer     : CN=MyCa\nUse        : Default\nThumbprint : AB12");
+    assert_eq!(estate.done("(Get-CsCertificate).Use").out, "Default\nWebServicesExternal");
     assert_eq!(estate.done("Get-CsCertificate -Type WebServicesInternal").out, "");
+    assert_eq!(estate.done("(Get-CsCertificate -Type WebServicesExternal).Thumbprint").out, "AB12");
     assert_eq!(estate.done("Get-CsCertificate | Where-Object {$_.NotAfter -lt \"9/1/2018\"}").out, "");
     assert_eq!(
         estate.done("(Get-CsCertificate -Type Default | where {$_.NotAfter -lt '12/31/2027'}).Subject").out,

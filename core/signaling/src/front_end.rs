@@ -27,6 +27,9 @@ use crate::user::User;
 /// How long a nonce is good for.
 const NONCE: Duration = Duration::from_secs(300);
 
+/// After what time to try again what could not be kept.
+const UNKEPT: Duration = Duration::from_secs(30);
+
 /// What was saved before a restart.
 #[derive(Clone, Debug, Default)]
 pub struct Saved {
@@ -50,6 +53,8 @@ pub struct FrontEnd {
     /// Connections with our Edge.
     pub(crate) edges: Edges,
     pub(crate) drained: bool,
+    /// Whether what must be kept can be, see [`FrontEnd::set_keeping`].
+    pub(crate) keeping: bool,
 }
 
 impl FrontEnd {
@@ -81,6 +86,7 @@ impl FrontEnd {
             proxy,
             edges: Edges::default(),
             drained: false,
+            keeping: true,
         }
     }
 
@@ -172,6 +178,12 @@ impl FrontEnd {
             Request::Drain => self.drained = true,
         }
         self.notify(now);
+    }
+
+    /// Says whether what must be kept can be: not as long as saving fails. Meanwhile nothing is promised that would have to
+    /// be kept (registrations, publications, messages for who is not there: 503), and all else goes on.
+    pub fn set_keeping(&mut self, keeping: bool) {
+        self.keeping = keeping;
     }
 
     /// Time has passed.
@@ -282,6 +294,9 @@ impl FrontEnd {
         if incoming.method() == Method::Ack {
             return self.acknowledge(now, incoming);
         }
+        if !self.keeping && self.is_unkeepable(incoming) {
+            return;
+        }
         let Err(key) = self.proxy.repeat(incoming) else { return };
         if incoming.method() == Method::Cancel {
             return self.proxy.cancel(now, incoming, key);
@@ -289,6 +304,18 @@ impl FrontEnd {
         if let Err(reply) = self.begin(now, incoming, key) {
             self.proxy.refuse(incoming.flow, incoming.message, &reply);
         }
+    }
+
+    /// Deals with what would have to be kept while nothing can be: it is refused; if it came before, its answer may wait for
+    /// the disk, and is not given now.
+    fn is_unkeepable(&mut self, incoming: &Incoming<'_>) -> bool {
+        let method = incoming.method();
+        let kept = matches!(method, Method::Register | Method::Publish);
+        let again = (kept || method == Method::Message) && self.proxy.knows(incoming);
+        if kept && !again {
+            self.proxy.refuse(incoming.flow, incoming.message, &unkept());
+        }
+        kept || again
     }
 
     fn acknowledge(&mut self, now: Duration, incoming: &Incoming<'_>) {
@@ -364,6 +391,11 @@ impl FrontEnd {
         let address = self.sender(invite).remote.ip();
         self.proxy.records.begin(now, &Caller { aor, address, invite })
     }
+}
+
+/// The answer to what can't be kept now.
+pub(crate) fn unkept() -> Reply {
+    Reply::new(503, "Cannot Be Stored Now").field("Retry-After", UNKEPT.as_secs().to_string())
 }
 
 /// Whether an ACK is for an answer that was given without keeping anything: then its To tag is ours.

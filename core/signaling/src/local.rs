@@ -10,7 +10,7 @@ use crate::address;
 use crate::admission::{UNAVAILABLE, unsupported};
 use crate::contract::Output;
 use crate::events::{ALLOW_EVENTS, Asked, Package};
-use crate::front_end::FrontEnd;
+use crate::front_end::{FrontEnd, unkept};
 use crate::incoming::{Incoming, tag};
 use crate::provisioning::Subscribe;
 use crate::records::{self, QualityReport, Record};
@@ -98,6 +98,9 @@ impl FrontEnd {
         to: Option<Arc<str>>,
         key: Key,
     ) -> Result<(), Reply> {
+        if !self.keeping {
+            return Err(unkept());
+        }
         let kept = to.is_some_and(|to| self.letters.keep(now, &to, incoming.message, &mut self.proxy.out));
         if !kept {
             return Err(UNAVAILABLE);

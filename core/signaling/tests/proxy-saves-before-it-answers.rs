@@ -56,3 +56,46 @@ fn no_200_leaves_before_the_change_that_it_acknowledges_is_saved() {
         assert_eq!(registered(&mut house, flow, 5, none), ["-sip:bob@192.0.2.8", "200"]);
     }
 }
+
+/// A REGISTER of bob's that is proven, and what was answered to it.
+fn proven(house: &mut House, flow: Flow, cseq: u32) -> (String, Vec<Sent>) {
+    let register = |cseq: u32, more: &str| {
+        let fields = format!("Contact: <sip:bob@192.0.2.7>\r\n{more}");
+        request("REGISTER", "sip:example.com", flow, &format!("k{cseq}"), cseq, "", &fields)
+            .replace("sip:ann@other.org", "sip:bob@example.com")
+    };
+    let challenged = house.hear(flow, &register(cseq, "")).remove(0);
+    let proof = authorization("bob", &challenged.text, Method::Register, "sip:example.com");
+    let whole = register(cseq + 1, &proof);
+    let sent = house.hear(flow, &whole);
+    (whole, sent)
+}
+
+#[test]
+fn while_nothing_can_be_kept_nothing_is_promised_and_calls_go_on() {
+    let mut house = House::closed();
+    let (flow, ann) = (udp(2), udp(1));
+    let (first, answered) = proven(&mut house, flow, 1);
+    assert_eq!(answered[0].start(), "SIP/2.0 200 OK");
+    house.front.set_keeping(false);
+    // The 200 may wait for the disk: it is not given again.
+    assert!(house.hear(flow, &first).is_empty());
+    let other = first.replace("branch=z9hG4bK", "branch=z9hG4bKother");
+    for refused in
+        [other.clone(), other.replace("REGISTER", "PUBLISH").replace("branch=z9", "branch=z9hG4bKz9")]
+    {
+        let answer = house.hear(flow, &refused).remove(0);
+        assert_eq!((answer.start(), answer.get("Retry-After")), ("SIP/2.0 503 Cannot Be Stored Now", "30"));
+    }
+    house.front.set_keeping(true);
+    assert_ne!(house.hear(flow, &other)[0].start(), "SIP/2.0 503 Cannot Be Stored Now");
+
+    let mut house = House::new();
+    house.register("bob", flow, "");
+    house.front.set_keeping(false);
+    let ringing = house.hear(ann, &invite(ann, "call"));
+    assert!(ringing.iter().any(|sent| sent.start().starts_with("INVITE sip:bob@")), "{ringing:?}");
+    let letter = invite(ann, "letter").replace("INVITE", "MESSAGE").replace("sip:bob@", "sip:carol@");
+    let told = house.hear(ann, &letter);
+    assert_eq!(told[0].start(), "SIP/2.0 503 Cannot Be Stored Now");
+}

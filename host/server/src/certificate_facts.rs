@@ -52,14 +52,41 @@ impl CertificateFacts {
     pub fn ends(&self) -> Option<i64> {
         since_1970(&self.not_after)
     }
+
+    /// What is to be said of it at a time, in seconds since 1970: nothing, if it holds for another 30 days.
+    pub fn warning(&self, now: i64) -> Option<String> {
+        let remedy = "put a new one into its files and reload; `carillon cert check` says which phones would not believe it";
+        let (begins, ends, subject) = (self.begins()?, self.ends()?, &self.subject);
+        if now < begins {
+            return Some(format!(
+                "the certificate of {subject} holds from {} on: until then it is refused; the machine's clock may be wrong",
+                self.not_before
+            ));
+        }
+        let (until, days) = (&self.not_after, (ends - now).div_euclid(DAY));
+        match ends - now {
+            ..=0 => Some(format!(
+                "the certificate of {subject} has ended, {until}: whoever comes over TLS refuses it; {remedy}"
+            )),
+            1..SOON => Some(format!(
+                "the certificate of {subject} ends in {days} {}, {until}: {remedy}",
+                if days == 1 { "day" } else { "days" },
+            )),
+            _ => None,
+        }
+    }
 }
+
+/// How long before its end a certificate is warned of, in seconds.
+const SOON: i64 = 30 * DAY;
+const DAY: i64 = 86_400;
 
 /// `2026-11-21 18:05:59Z`.
 fn since_1970(text: &str) -> Option<i64> {
     let (date, clock) = text.strip_suffix('Z')?.split_once(' ')?;
     let mut clock = clock.split(':').map(|part| part.parse::<i64>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    Some(day(date)? * 86_400 + hour * 3600 + minute * 60 + second)
+    Some(day(date)? * DAY + hour * 3600 + minute * 60 + second)
 }
 
 /// The common name of a certificate that has no alternative names at all; of any other it says nothing (RFC 6125, 6.4.4).
@@ -254,6 +281,26 @@ mod tests {
         assert!(facts.not_before < facts.not_after && facts.not_after.ends_with('Z'), "{facts:?}");
         assert_eq!((facts.thumbprint.len(), facts.not_after.len()), (40, 20));
         assert!(!facts.serial.is_empty() && !facts.subject.is_empty(), "{facts:?}");
+    }
+
+    #[test]
+    fn a_certificate_is_warned_of_thirty_days_before_its_end_and_after_it() {
+        let facts = CertificateFacts {
+            subject: "CN=fe.example.com".to_owned(),
+            not_before: "2026-01-01 00:00:00Z".to_owned(),
+            not_after: "2026-12-31 12:00:00Z".to_owned(),
+            ..CertificateFacts::default()
+        };
+        let (begins, ends) = (facts.begins().unwrap(), facts.ends().unwrap());
+        let said = |now| facts.warning(now).unwrap_or_default();
+        assert_eq!(said(ends - SOON), "");
+        assert!(said(ends - SOON + 1).contains("ends in 29 days, 2026-12-31 12:00:00Z"));
+        assert!(said(ends - DAY).contains("ends in 1 day, "));
+        assert!(said(ends).contains("has ended"));
+        assert!(said(begins - 1).contains("holds from 2026-01-01"));
+        assert_eq!(said(begins), "");
+        // What can't be read is no reason to warn.
+        assert_eq!(CertificateFacts::default().warning(0), None);
     }
 
     #[test]

@@ -11,8 +11,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Clock { epoch, begun: Instant::now() }
+        Clock { epoch: wall(), begun: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -21,11 +20,31 @@ impl Clock {
 
     /// What the clock on the wall shows, which may have been set since: what people have agreed on is judged by it.
     pub(crate) fn wall(&self) -> Duration {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+        wall()
+    }
+
+    /// What the clock on the wall will show at a time of ours.
+    pub(crate) fn on_the_wall(&self, at: Duration) -> Duration {
+        self.wall() + at.saturating_sub(self.now())
+    }
+
+    /// By how many seconds the clock on the wall has been set since the start.
+    pub(crate) fn set(&self) -> i64 {
+        let (wall, ours) = (self.wall(), self.now());
+        if wall >= ours {
+            (wall - ours).as_secs().cast_signed()
+        } else {
+            -(ours - wall).as_secs().cast_signed()
+        }
     }
 
     /// When it was started.
     pub(crate) fn started(&self) -> Duration {
         self.epoch
     }
+}
+
+/// Time since the Unix epoch as the machine tells it.
+pub(crate) fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

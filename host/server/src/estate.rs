@@ -12,6 +12,7 @@ use carillon_store::{Error, Store};
 use carillon_wire::ip::Dscp;
 
 use crate::certificate_facts::CertificateFacts;
+use crate::clock::Clock;
 use crate::config::{Config, ConfiguredPlan, ListenerConfig, UserRelays};
 use crate::users::Rules;
 
@@ -44,8 +45,8 @@ impl Estate {
     }
 
     /// The relays of the users, as the Front End gives them.
-    pub(crate) fn relays(&self) -> Option<Relays> {
-        self.config.relays.as_ref().map(relays)
+    pub(crate) fn relays(&self, clock: Clock) -> Option<Relays> {
+        self.config.relays.as_ref().map(|config| relays(config, clock))
     }
 
     /// Who may be a user.
@@ -65,11 +66,11 @@ impl Bound {
     }
 }
 
-/// Relays with credentials made of a secret.
-fn relays(config: &UserRelays) -> Relays {
+/// Relays with credentials made of a secret; relays judge them by the clock on the wall.
+fn relays(config: &UserRelays, clock: Clock) -> Relays {
     let secret = config.secret.clone();
     let issue = move |user: &str, class, expires| {
-        let made = carillon_relay::issue(&secret.0, user, class, expires);
+        let made = carillon_relay::issue(&secret.0, user, class, clock.on_the_wall(expires));
         RelayCredential { class, username: made.username, password: made.password }
     };
     Relays { servers: config.servers.clone(), lifetime: config.lifetime, issuer: Issuer(Arc::new(issue)) }

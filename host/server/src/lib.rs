@@ -33,6 +33,7 @@ pub mod status;
 mod tls_door;
 pub mod turn;
 pub mod users;
+mod warnings;
 
 pub use certificate::CertificateError;
 pub use certificate_facts::CertificateFacts;

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 
+use crate::certificate_facts::CertificateFacts;
 use crate::turn::Server;
 
 /// The page under construction.
@@ -44,6 +45,20 @@ impl Server {
             "gauge",
             "When the server was started.",
             self.clock.started().as_secs(),
+        );
+        let ends = self.estate.certificate.as_ref().and_then(CertificateFacts::ends);
+        page.many(
+            "certificate_end_time_seconds",
+            "gauge",
+            "When the certificate shown over TLS ends.",
+            "",
+            ends.map(|ends| ("", ends)),
+        );
+        page.one(
+            "clock_set_seconds",
+            "gauge",
+            "By how much the machine's clock was set since the start.",
+            self.clock.set(),
         );
         page.one("plan_version", "gauge", "Version of the plan that holds.", self.estate.plan_version);
         self.front_end_metrics(&mut page);

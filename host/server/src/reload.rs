@@ -71,6 +71,7 @@ impl Server {
         let servers = ours.as_ref().map(|ours| ours.servers.clone());
         self.transports.set_servers(servers.unwrap_or_default());
         self.estate.certificate = ours.map(|ours| ours.facts);
+        self.warned.again();
         self.transports.set_client_tls(client_tls, None);
         let after_restart = self.estate.config.differs_until_restart(&config);
         let relays = self.estate.config.relays != config.relays;
@@ -89,7 +90,7 @@ impl Server {
             self.front_end.handle_request(self.clock.now(), request);
         }
         if relays {
-            let relays = self.estate.relays();
+            let relays = self.estate.relays(self.clock);
             self.front_end.handle_request(self.clock.now(), Request::SetRelays(relays));
         }
         if version != self.estate.plan_version {

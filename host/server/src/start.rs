@@ -28,6 +28,7 @@ use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::rosters::RosterFile;
 use crate::turn::{Server, TurnCounts};
+use crate::warnings::Warned;
 
 /// Media serves both families from one socket.
 const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -85,7 +86,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let estate = Estate { config, file, plan, plan_version, listeners, mark, certificate };
     let bindings = load_bindings(&store, clock.now())?;
     let counts = TurnCounts { unreadable: bindings.unreadable.len() as u64, ..TurnCounts::default() };
-    let front_end = front_end(&estate, &mut store, bindings.readable, &transports.listening(), clock.now())?;
+    let front_end = front_end(&estate, &mut store, bindings.readable, &transports.listening(), clock)?;
     let records = record_book(&estate, &store, clock.now())?;
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
@@ -118,6 +119,8 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         until: None,
         changes: Vec::new(),
         leaving: Vec::new(),
+        warned: Warned::default(),
+        unsaved: None,
     };
     Ok((server, desk))
 }
@@ -170,9 +173,9 @@ fn front_end(
     store: &mut Store,
     bindings: Vec<Binding>,
     listening: &[Listening],
-    now: Duration,
+    clock: Clock,
 ) -> Result<FrontEnd, StartError> {
-    let registrations = estate.config.registrations;
+    let (registrations, now) = (estate.config.registrations, clock.now());
     let config = carillon_signaling::Config {
         domains: estate.config.domains.clone(),
         strangers: false,
@@ -186,11 +189,17 @@ fn front_end(
         limits: estate.config.limits.front_end(),
     };
     let bindings = bindings.into_iter().enumerate();
-    let bindings = bindings.map(|(number, binding)| revived(binding, number as u64, listening)).collect();
+    // A clock that was ahead when they were saved makes them last no longer than any other.
+    let last = now + Duration::from_secs(u64::from(registrations.max));
+    let bindings = bindings.map(|(number, binding)| {
+        let expires = binding.expires.min(last);
+        Binding { expires, ..revived(binding, number as u64, listening) }
+    });
+    let bindings = bindings.collect();
     let (publications, letters) = (store.load_publications(now)?, store.load_letters(now)?);
     let saved = Saved { bindings, publications, letters };
     let mut front_end = FrontEnd::new(config, store.load_users()?, saved, seed(store)?, now);
-    front_end.handle_request(now, Request::SetRelays(estate.relays()));
+    front_end.handle_request(now, Request::SetRelays(estate.relays(clock)));
     front_end.handle_request(now, estate.config.calls.request());
     front_end.handle_request(now, estate.config.passwords.request());
     for record in store.load_documents(Document::Roster)? {

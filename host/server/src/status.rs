@@ -26,6 +26,9 @@ pub struct Status {
     pub uptime: u64,
     /// What is wrong, if something is.
     pub trouble: Option<String>,
+    /// What will be trouble if nobody does anything.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Whether it is being stopped.
     pub stopping: bool,
     /// How phones reach the server: a name, or an address.
@@ -55,6 +58,9 @@ pub struct Status {
     /// What phones see over TLS; none where nothing speaks it.
     #[serde(default)]
     pub certificate: Option<CertificateFacts>,
+    /// What it is used for: `Default` (SIP), `WebServicesInternal`, `WebServicesExternal`.
+    #[serde(default)]
+    pub certificate_uses: Vec<String>,
 }
 
 /// The plan that holds.
@@ -120,6 +126,7 @@ impl Server {
             started: started.as_secs(),
             uptime: now.saturating_sub(started).as_secs(),
             trouble: self.health.trouble(),
+            warnings: self.warnings(),
             stopping: self.until.is_some(),
             name: self.estate.config.name.clone(),
             domains: self.estate.config.domains.clone(),
@@ -133,6 +140,7 @@ impl Server {
             edges: self.edges.clone(),
             directory: self.directory.is_some().then(|| self.directory_status.clone()),
             certificate: self.estate.certificate.clone(),
+            certificate_uses: self.estate.config.certificate_uses().into_iter().map(str::to_owned).collect(),
         })
     }
 

@@ -34,6 +34,7 @@ use crate::estate::Estate;
 use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::replication::EdgeRow;
+use crate::warnings::Warned;
 
 /// How long to wait before a failed commit is tried again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -75,9 +76,23 @@ pub struct Server {
     pub(crate) counts: TurnCounts,
     /// Set when the service is being stopped: until when running calls are waited for.
     pub(crate) until: Option<Duration>,
-    /// What this turn has to save, and what may leave once it is saved.
+    /// What has to be saved, and what may leave once it is.
     pub(crate) changes: Vec<Change>,
     pub(crate) leaving: Vec<Output>,
+    /// What administrators have been warned of.
+    pub(crate) warned: Warned,
+    /// Set as long as saving fails.
+    pub(crate) unsaved: Option<Unsaved>,
+}
+
+/// What waits for the disk.
+pub(crate) struct Unsaved {
+    /// When to try again.
+    next: Duration,
+    /// How many of the changes have failed; those behind them are new.
+    changes: usize,
+    /// What was to leave in the turns that made them.
+    leaving: Vec<Output>,
 }
 
 /// What only the turn can count.
@@ -120,7 +135,12 @@ impl Server {
     ///    that are there. Each is whole, and is shown to the core where it lies in the receive buffer: nothing is copied.
     fn receive(&mut self) -> io::Result<()> {
         let (clock, core, counts) = (&self.clock, &mut self.front_end, &mut self.counts);
-        let next = [core.poll_timeout(), self.until, Some(self.records.next())].into_iter().flatten().min();
+        let disk = self.unsaved.as_ref().map(|unsaved| unsaved.next);
+        let next =
+            [core.poll_timeout(), self.until, Some(self.records.next()), Some(self.warned.next()), disk]
+                .into_iter()
+                .flatten()
+                .min();
         let wait = next.map(|at| at.saturating_sub(clock.now()));
         let wait = if self.orders.are_waiting() { Some(Duration::ZERO) } else { wait };
         counts.turns += 1;
@@ -178,22 +198,48 @@ impl Server {
     }
 
     /// 4. **Save.** Every change of the turn in one transaction: under load, hundreds of registrations share one commit.
-    ///    If it fails nothing leaves: a phone that hears no 200 asks again, one that was told a lie would not. Until it
-    ///    succeeds the service counts as unhealthy, and messages wait in the kernel.
+    ///    If it fails nothing of the turn leaves: a phone that hears no 200 asks again, one that was told a lie would not.
+    ///    Until it succeeds the service counts as unhealthy, and the core promises nothing more that would have to be
+    ///    kept; calls go on.
     fn save(&mut self) {
-        while let Err(error) = self.store.apply(&self.changes) {
-            let trouble = crate::chain(&error);
-            tracing::error!(changes = self.changes.len(), "nothing is answered until this works: {trouble}");
-            self.health.set_trouble(Some(trouble));
-            if self.health.is_stopping() {
-                return self.leaving.clear();
+        let now = self.clock.now();
+        if self.changes.is_empty() {
+            return;
+        }
+        if self.unsaved.as_ref().is_none_or(|unsaved| unsaved.next <= now) {
+            match self.store.apply(&self.changes) {
+                Ok(()) => return self.saved(),
+                Err(error) => self.failed(now, &crate::chain(&error)),
             }
-            std::thread::sleep(RETRY);
         }
-        if !self.changes.is_empty() {
-            self.changes.clear();
-            self.health.set_trouble(None);
+        if let Some(unsaved) = self.unsaved.as_mut().filter(|unsaved| unsaved.changes < self.changes.len()) {
+            unsaved.changes = self.changes.len();
+            unsaved.leaving.append(&mut self.leaving);
         }
+    }
+
+    fn saved(&mut self) {
+        self.changes.clear();
+        if let Some(unsaved) = self.unsaved.take() {
+            tracing::info!("what had waited for the disk is saved");
+            self.leaving.splice(..0, unsaved.leaving);
+            self.front_end.set_keeping(true);
+        }
+        self.health.set_trouble(None);
+    }
+
+    /// Says so once, not at every try.
+    fn failed(&mut self, now: Duration, trouble: &str) {
+        if self.unsaved.is_none() {
+            tracing::error!(
+                changes = self.changes.len(),
+                "cannot save: registrations, publications and messages that would have to wait are refused until this works: {trouble}"
+            );
+        }
+        self.health.set_trouble(Some(trouble.to_owned()));
+        self.front_end.set_keeping(false);
+        let unsaved = self.unsaved.get_or_insert(Unsaved { next: now, changes: 0, leaving: Vec::new() });
+        unsaved.next = now + RETRY;
     }
 
     /// 5. **Send.** Only now. What can't be delivered comes back as `Closed` or `Failed` with the next turn.
@@ -212,6 +258,7 @@ impl Server {
         self.transports.flush();
         // What has happened is recorded when nobody waits for it any more.
         self.records.settle(self.clock.now());
+        self.warn();
     }
 
     /// Names and addresses are told to those who look for a fault (debug), never to everybody's log.

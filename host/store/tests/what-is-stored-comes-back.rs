@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::Duration;
 
 use carillon_signaling::{Change, Number, Publication, User};
@@ -255,22 +256,41 @@ fn documents_come_back_with_their_versions_and_go_with_their_user() {
     assert_eq!(store.load_documents(Document::Role).unwrap(), []);
 }
 
-/// As a file of the version before is.
+/// What each version brought, newest first, taken away again: leaves a file as the version before wrote it.
+const TAKEN_AWAY: [&str; 3] = [
+    "DROP TABLE roles",
+    "DROP TABLE call_rules; DROP INDEX users_number; ALTER TABLE users DROP COLUMN number",
+    "DROP TABLE publications; DROP TABLE letters; DROP TABLE rosters",
+];
+
+fn version(path: &Path) -> usize {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap() as usize
+}
+
 #[test]
-fn a_store_of_before_numbers_keeps_all_that_is_in_it() {
-    let (folder, mut store) = fresh();
-    store.put_user(&user("alice"), &author()).unwrap();
-    store.apply(&[bind("alice", 1)]).unwrap();
-    let path = folder.path().join("carillon.db");
-    drop(store);
-    let before = "DROP TABLE roles; DROP TABLE call_rules; DROP INDEX users_number;
-        ALTER TABLE users DROP COLUMN number; PRAGMA user_version = 2";
-    rusqlite::Connection::open(&path).unwrap().execute_batch(before).unwrap();
-    let mut store = Store::open(&path).unwrap();
-    assert_eq!(store.load_users().unwrap(), [user("alice")]);
-    assert_eq!(store.load_bindings(NOW).unwrap().readable, [binding("alice", 1)]);
-    assert_eq!(
-        store.put_user(&User { number: Number::parse("+4930100"), ..user("alice") }, &author()).unwrap(),
-        2
-    );
+fn a_store_of_any_version_before_keeps_all_that_is_in_it() {
+    for steps in 1..=TAKEN_AWAY.len() {
+        let (folder, mut store) = fresh();
+        store.put_user(&user("alice"), &author()).unwrap();
+        store.apply(&[bind("alice", 1)]).unwrap();
+        let plan = store.put_plan("name = \"old\"", PlanSource::Admin, &author()).unwrap();
+        let path = folder.path().join("carillon.db");
+        drop(store);
+        let newest = version(&path);
+        assert_eq!(newest, TAKEN_AWAY.len() + 1, "every version is tried");
+        let before = TAKEN_AWAY[..steps].join(";");
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch(&format!("{before}; PRAGMA user_version = {}", newest - steps)).unwrap();
+        drop(connection);
+
+        let mut store = Store::open(&path).unwrap();
+        assert_eq!(version(&path), newest);
+        assert_eq!(store.load_users().unwrap(), [user("alice")]);
+        assert_eq!(store.load_bindings(NOW).unwrap().readable, [binding("alice", 1)]);
+        assert_eq!(store.plan_version(plan).unwrap().unwrap().toml, "name = \"old\"");
+        let numbered = User { number: Number::parse("+4930100"), ..user("alice") };
+        assert_eq!(store.put_user(&numbered, &author()).unwrap(), 2);
+        store.put_document(Document::Role, "alice@example.com", "{}", &author()).unwrap();
+    }
 }

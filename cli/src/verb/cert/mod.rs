@@ -1,7 +1,8 @@
-//! `carillon cert`: which phones believe a certificate, and how the others learn its root.
+//! `carillon cert`: which certificates are in use, which phones believe one, and how the others learn its root.
 
 mod chain;
 mod check;
+mod list;
 mod publish;
 mod roots;
 
@@ -15,6 +16,7 @@ use crate::args;
 pub fn run(what: &args::Cert, out: &mut dyn Write) -> Result<Answer, Failure> {
     match what {
         args::Cert::Check(args) => check::run(args, out),
+        args::Cert::List(args) => list::run(args, out),
         args::Cert::Publish(args) => publish::run(args, out),
         args::Cert::Roots(args) => roots::run(args, out),
     }

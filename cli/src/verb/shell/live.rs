@@ -64,6 +64,7 @@ impl Host for Live {
             serial: facts.serial,
             names: facts.names,
             thumbprint: facts.thumbprint,
+            uses: status.certificate_uses.clone(),
         };
         let certificates = status.certificate.into_iter().map(certificate).collect();
         Ok(Some(Server { fqdn: status.name, domains: status.domains, program: status.program, certificates }))

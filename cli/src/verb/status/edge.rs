@@ -31,7 +31,11 @@ pub(super) fn print(status: &EdgeStatus, out: &mut dyn Write) -> Result<(), Fail
     };
     let (name, uptime) = (clean(&status.name), duration(status.uptime));
     let program = &status.program;
-    writeln!(out, "{style}{word}{style:#} as {STRONG}{name}{STRONG:#} for {uptime} (carillon {program})\n")?;
+    writeln!(out, "{style}{word}{style:#} as {STRONG}{name}{STRONG:#} for {uptime} (carillon {program})")?;
+    for warning in &status.warnings {
+        writeln!(out, "{DOUBT}{}{DOUBT:#}", clean(warning))?;
+    }
+    writeln!(out)?;
     units(&status.units, out)?;
     writeln!(out)?;
     listeners(&status.listeners, out)?;

@@ -225,19 +225,14 @@ fn replication(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     Ok(vec![Value::Object(object)])
 }
 
-/// The uses of the one certificate that a server has, of those that the documents name.
-const USE: &str = "Default";
-
 fn certificates(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
     let Some(server) = call.shell.host.server()? else {
         return needs_a_server(call, "which certificates there are");
     };
     let types = call.bound.texts("Type");
     let types: Vec<&str> = types.iter().flat_map(|types| types.split(',')).map(str::trim).collect();
-    if !types.is_empty() && !types.iter().any(|wanted| wanted.eq_ignore_ascii_case(USE)) {
-        return Ok(Vec::new());
-    }
-    let shown = |certificate: &Certificate| {
+    let is_wanted = |of: &str| types.is_empty() || types.iter().any(|wanted| wanted.eq_ignore_ascii_case(of));
+    let shown = |certificate: &Certificate, of: &str| {
         let text = |text: &String| Value::from(text.as_str());
         let object = Object::new("CertificateReference")
             .with("Issuer", text(&certificate.issuer))
@@ -250,11 +245,15 @@ fn certificates(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {
             .with("EffectiveDate", Value::Null)
             .with("PreviousThumbprint", Value::Null)
             .with("UpdateTime", Value::Null)
-            .with("Use", USE)
+            .with("Use", of)
             .with("SourceScope", "Global");
         Value::Object(object)
     };
-    Ok(server.certificates.iter().map(shown).collect())
+    let each = |certificate: &Certificate| -> Vec<Value> {
+        let uses = certificate.uses.iter().filter(|of| is_wanted(of));
+        uses.map(|of| shown(certificate, of)).collect()
+    };
+    Ok(server.certificates.iter().flat_map(each).collect())
 }
 
 fn versions(call: &mut Call<'_, '_>) -> Result<Vec<Value>, Error> {

@@ -37,10 +37,14 @@ struct Passing<'a> {
 }
 
 impl Proxy {
+    /// Whether a request is of a transaction that is there.
+    pub(crate) fn knows(&self, incoming: &Incoming<'_>) -> bool {
+        self.keys.contains_key(&self.key_of(incoming))
+    }
+
     /// The transaction key of a request, and whether it was one of a transaction that is there: then it has been dealt with.
     pub(crate) fn repeat(&mut self, incoming: &Incoming<'_>) -> Result<(), Key> {
-        let kind = if incoming.is_invite() { Kind::Invite } else { Kind::Other(incoming.method()) };
-        let key = key(&self.secret, &incoming.routing, kind);
+        let key = self.key_of(incoming);
         let server = self.keys.get(&key).and_then(|id| self.servers.get(*id)).ok_or(key)?;
         let (flow, again) = (server.flow, server.repeat());
         let bytes = if let Repeat::Answer(reply) = again { Some(reply.to_vec()) } else { None };
@@ -49,6 +53,11 @@ impl Proxy {
             self.transmit(Destination::Flow(flow), bytes);
         }
         Ok(())
+    }
+
+    fn key_of(&self, incoming: &Incoming<'_>) -> Key {
+        let kind = if incoming.is_invite() { Kind::Invite } else { Kind::Other(incoming.method()) };
+        key(&self.secret, &incoming.routing, kind)
     }
 
     /// An ACK; `false` if no answer of ours is meant by it, so that it is to be sent on.

@@ -253,7 +253,16 @@ impl Config {
 
     /// Whether TLS is spoken anywhere.
     pub(crate) fn needs_certificate(&self) -> bool {
-        self.https.is_some() || self.listeners.iter().any(|listener| listener.transport.is_secured())
+        !self.certificate_uses().is_empty()
+    }
+
+    /// What the certificate is used for, in the words of the field: SIP (`Default`), and HTTPS for those inside and outside.
+    /// `OAuthTokenIssuer` has no counterpart: tokens are not signed by a certificate.
+    pub(crate) fn certificate_uses(&self) -> Vec<&'static str> {
+        let sip = self.listeners.iter().any(|listener| listener.transport.is_secured());
+        let web = self.https.is_some();
+        let uses = [(sip, "Default"), (web, "WebServicesInternal"), (web, "WebServicesExternal")];
+        uses.into_iter().filter(|(is_used, _)| *is_used).map(|(_, word)| word).collect()
     }
 
     /// This one with what a reload changes; the rest waits for a restart.

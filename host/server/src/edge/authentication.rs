@@ -50,14 +50,15 @@ pub(super) fn open(context: &Context) -> Result<Opened, StartError> {
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
-    let (outside, inside) = relays(&config);
+    let clock = Clock::start();
+    let (outside, inside) = relays(&config, clock);
     let (desk, orders) = Desk::new(transports.waker(), Arc::new(Health::default()));
     let edge = AuthenticationEdge {
         transports,
         service: Authentication::new(outside, inside, seed),
         listeners,
         shown: facts,
-        clock: Clock::start(),
+        clock,
         context: context.clone(),
         orders,
         stopped: false,
@@ -102,7 +103,7 @@ impl AuthenticationEdge {
         for listening in &self.listeners {
             self.transports.reload_tls(listening.address, tls.clone());
         }
-        let (outside, inside) = relays(config);
+        let (outside, inside) = relays(config, self.clock);
         self.service.set_relays(outside, inside);
         self.transports.set_mark(mark(config)).map_err(|error| error.to_string())
     }
@@ -150,7 +151,7 @@ fn mark(config: &EdgeConfig) -> Dscp {
 }
 
 /// The relay as clients outside reach it, with who makes credentials, and as clients inside do.
-fn relays(config: &EdgeConfig) -> (Relays, Vec<RelayServer>) {
+fn relays(config: &EdgeConfig, clock: Clock) -> (Relays, Vec<RelayServer>) {
     let at = |address: Option<IpAddr>| {
         let rows =
             config.listening(Unit::Av).into_iter().filter(move |row| Some(row.address.ip()) == address);
@@ -158,6 +159,7 @@ fn relays(config: &EdgeConfig) -> (Relays, Vec<RelayServer>) {
     };
     let secret = config.secrets.first().cloned();
     let issue = move |user: &str, class, expires| {
+        let expires = clock.on_the_wall(expires);
         let made = secret.as_ref().map(|secret| issue(&secret.0, user, class, expires));
         let (username, password) = made.map(|made| (made.username, made.password)).unwrap_or_default();
         RelayCredential { class, username, password }

@@ -15,6 +15,7 @@ use crate::certificate_facts::CertificateFacts;
 use crate::config::Listening;
 use crate::desk::{Busy, Desk, Watched};
 use crate::metrics::Page;
+use crate::{clock, warnings};
 
 /// A picture of the moment.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct EdgeStatus {
     pub program: String,
     /// Seconds since it was started.
     pub uptime: u64,
+    /// What will be trouble if nobody does anything.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Whether it is being stopped: no new allocations.
     pub stopping: bool,
     /// Its name, or its pool's, towards the inside.
@@ -215,6 +219,11 @@ pub(crate) async fn picture(desk: &Desk<Edge>) -> Result<EdgeStatus, Busy> {
             Err(Busy) => status.find(unit, UnitState::Stuck, "it does not answer".to_owned()),
         }
     }
+    let now = warnings::seconds(clock::wall());
+    let shown = status.listeners.iter().filter_map(|listener| listener.certificate.as_ref());
+    status.warnings = shown.filter_map(|facts| facts.warning(now)).collect();
+    status.warnings.sort_unstable();
+    status.warnings.dedup();
     Ok(status)
 }
 
@@ -286,6 +295,7 @@ impl Edge {
             role: "edge".to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: now.saturating_sub(self.clock.started()).as_secs(),
+            warnings: Vec::new(),
             stopping: self.is_stopping(),
             name: config.name.clone(),
             plan: config.plan.plan.name().to_owned(),

@@ -137,6 +137,19 @@ fn a_registration_that_cannot_be_read_does_not_stop_the_start() {
     assert!(server.metrics().contains("\ncarillon_bindings_unreadable 1\n"));
 }
 
+#[test]
+fn a_registration_saved_by_a_clock_that_was_ahead_lasts_no_longer_than_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ahead, _) = server(&folder);
+    wish(&mut ahead, TrafficClass::Signaling);
+    ahead.save();
+    drop(ahead);
+    let (server, _) = server(&folder);
+    assert_eq!(server.front_end.counts().registrations, 1);
+    let longest = Duration::from_secs(u64::from(server.estate.config.registrations.max));
+    assert!(server.front_end.poll_timeout().unwrap() <= server.clock.now() + longest);
+}
+
 /// A wish of the core to save a binding and to send a message, as after a REGISTER.
 fn wish(server: &mut Server, class: TrafficClass) {
     let remote = "127.0.0.1:9".parse().unwrap();
@@ -150,11 +163,17 @@ fn wish(server: &mut Server, class: TrafficClass) {
         call_id: "c".to_owned(),
         cseq: 1,
         q: 1000,
-        expires: server.clock.now() + NEVER,
+        expires: server.clock.now() + 1_000_000 * NEVER,
         user_agent: String::new(),
         plan_version: None,
     };
     server.changes.push(Change::Bind(Arc::new(binding)));
+    send(server, class);
+}
+
+/// A wish of the core to send a message.
+fn send(server: &mut Server, class: TrafficClass) {
+    let remote = "127.0.0.1:9".parse().unwrap();
     let to = Destination::Address { transport: Transport::Udp, remote, local: None };
     server.leaving.push(Output::Transmit(Transmit { to, class, bytes: b"SIP/2.0 200 OK\r\n\r\n".to_vec() }));
 }
@@ -169,22 +188,30 @@ fn full(folder: &tempfile::TempDir, table: &str) -> rusqlite::Connection {
 }
 
 #[test]
-fn nothing_leaves_that_was_not_saved() {
+fn nothing_leaves_that_was_not_saved_and_the_rest_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, desk) = server(&folder);
     let store = full(&folder, "bindings");
-    // Being stopped, the server tries only once.
-    desk.stop();
-    server.until = Some(server.clock.now() + NEVER);
+    let turn = |server: &mut Server| {
+        desk.leave(|_| ()).unwrap();
+        server.turn().unwrap();
+    };
     wish(&mut server, TrafficClass::Signaling);
-    server.turn().unwrap();
+    turn(&mut server);
     assert_eq!((server.counts.sent, server.store.commits().failures), (0, 1));
-    store.execute_batch("DROP TRIGGER full").unwrap();
+    assert!(server.health.trouble().unwrap().contains("disk full"));
+    // What depends on nothing new leaves.
+    send(&mut server, TrafficClass::Signaling);
+    turn(&mut server);
+    assert_eq!(server.counts.sent, 1);
     wish(&mut server, TrafficClass::Signaling);
-    desk.leave(|_| ()).unwrap();
-    server.turn().unwrap();
-    assert_eq!((server.counts.sent, server.health.trouble()), (1, None));
-    // What could not be saved before was not forgotten.
+    turn(&mut server);
+    assert_eq!(server.counts.sent, 1);
+    store.execute_batch("DROP TRIGGER full").unwrap();
+    std::thread::sleep(RETRY);
+    turn(&mut server);
+    // What could not be saved before was not forgotten, nor what waited for it.
+    assert_eq!((server.counts.sent, server.health.trouble()), (3, None));
     assert_eq!((server.store.commits().transactions, server.store.commits().changes), (1, 2));
 }
 

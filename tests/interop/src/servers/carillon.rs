@@ -39,11 +39,21 @@ pub struct Settings<'a> {
     pub more: &'a str,
 }
 
+/// In what it is started, beside the usual.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+    /// Files with its certificate and key; one of its own authority if there are none.
+    pub certificate: Option<(String, String)>,
+}
+
 /// A server that runs.
 pub struct Carillon {
     process: Process,
     config: PathBuf,
     work: PathBuf,
+    environment: Vec<(String, String)>,
 
     /// Whom phones must trust.
     pub ca: PathBuf,
@@ -53,13 +63,24 @@ pub struct Carillon {
 impl Carillon {
     /// Imports the users and starts it: UDP, TCP and TLS, on both families.
     pub fn start(site: &Site, settings: &Settings<'_>, work: &Path) -> Result<Carillon> {
+        Carillon::start_in(site, settings, work, Surroundings::default())
+    }
+
+    /// The same in other surroundings.
+    pub fn start_in(
+        site: &Site,
+        settings: &Settings<'_>,
+        work: &Path,
+        surroundings: Surroundings,
+    ) -> Result<Carillon> {
+        let Surroundings { environment, certificate } = surroundings;
         let config = work.join("carillon.toml");
-        fs::write(&config, configuration(settings, work)?)?;
+        fs::write(&config, configuration(settings, certificate, work)?)?;
         import(&config, settings.users, work)?;
 
-        let process = spawn(site, &config, work)?;
-        let ca = work.join("authority/ca.pem");
-        let mut server = Carillon { process, config, work: work.to_owned(), ca, v4: site.server.v4().into() };
+        let process = spawn(site, &config, work, &environment)?;
+        let (ca, work) = (work.join("authority/ca.pem"), work.to_owned());
+        let mut server = Carillon { process, config, work, environment, ca, v4: site.server.v4().into() };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -143,7 +164,7 @@ impl Carillon {
 
     /// Starts it anew on what was saved.
     pub fn restart(&mut self, site: &Site) -> Result<()> {
-        self.process = spawn(site, &self.config, &self.work)?;
+        self.process = spawn(site, &self.config, &self.work, &self.environment)?;
         self.wait_until_ready()
     }
 
@@ -180,12 +201,17 @@ impl Carillon {
 /// Plain HTTP without a program for it.
 const FETCH: &str = r#"exec 3<>/dev/tcp/127.0.0.1/$1; printf 'GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3; cat <&3"#;
 
-fn spawn(site: &Site, config: &Path, work: &Path) -> Result<Process> {
+fn spawn(site: &Site, config: &Path, work: &Path, environment: &[(String, String)]) -> Result<Process> {
     let mut command = site.server.command(&program()?.to_string_lossy());
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     Process::start(command.args(["serve", "--config"]).arg(config), &work.join("carillon.log"))
 }
 
-fn configuration(settings: &Settings<'_>, work: &Path) -> Result<String> {
+fn configuration(
+    settings: &Settings<'_>,
+    certificate: Option<(String, String)>,
+    work: &Path,
+) -> Result<String> {
     let plan = captures_dir().join("plans/phones.toml").canonicalize()?;
     let mut text = format!(
         "domains = [{DOMAIN:?}]\nname = {DOMAIN:?}\nplan = {plan:?}\nstore = {:?}\n{}\n",
@@ -196,7 +222,10 @@ fn configuration(settings: &Settings<'_>, work: &Path) -> Result<String> {
         writeln!(text, "[[listeners]]\ntransport = {transport:?}\naddress = \"::\"\nport = {port}")?;
         writeln!(text, "digest = {:?}", settings.digest)?;
     }
-    writeln!(text, "[tls]\nauthority = {:?}", work.join("authority"))?;
+    match certificate {
+        Some((chain, key)) => writeln!(text, "[tls]\ncertificate = {chain:?}\nkey = {key:?}")?,
+        None => writeln!(text, "[tls]\nauthority = {:?}", work.join("authority"))?,
+    }
     writeln!(text, "[admin]\nsocket = {:?}", work.join("admin.sock"))?;
     writeln!(text, "[metrics]\nlisten = \"127.0.0.1:{METRICS}\"")?;
     Ok(text)

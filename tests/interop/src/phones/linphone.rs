@@ -21,6 +21,7 @@ pub struct Linphone {
     pub process: Process,
     input: ChildStdin,
     home: PathBuf,
+    heard: PathBuf,
 }
 
 impl Linphone {
@@ -65,18 +66,25 @@ impl Linphone {
         let mut command = host.command("linphonec");
         command.env("HOME", &home).arg("-a").arg("-c").arg(home.join("linphonerc"));
         let (process, input) = Process::start_with_input(&mut command, &home.with_extension("log"))?;
-        let mut phone = Linphone { process, input, home };
+        let heard = home.join("heard.wav");
+        let mut phone = Linphone { process, input, home, heard };
         phone.process.wait_for("linphonec>", PATIENCE)?;
         phone.say("soundcard use files")?;
         phone.say(&format!("play {}", phone.home.join("voice.wav").display()))?;
-        phone.say(&format!("record {}", phone.home.join("heard.wav").display()))?;
+        phone.record("heard.wav")?;
         Ok(phone)
     }
 
     /// Calls, and waits until somebody has answered.
     pub fn call(&mut self, address: &str) -> Result<()> {
+        let before = self.streams();
         self.say(&format!("call {address}"))?;
-        self.process.wait_for("Media streams established", PATIENCE)
+        wait_until("an answer", PATIENCE, || Ok(self.streams() > before))
+    }
+
+    /// How often media has begun so far: with each call, and when one is taken up again.
+    pub fn streams(&self) -> usize {
+        self.process.printed().matches("Media streams established").count()
     }
 
     /// A line as typed by its user.
@@ -89,9 +97,15 @@ impl Linphone {
         self.say("terminate")
     }
 
+    /// What it hears in calls from now on goes to a file of this name.
+    pub fn record(&mut self, name: &str) -> Result<()> {
+        self.heard = self.home.join(name);
+        self.say(&format!("record {}", self.heard.display()))
+    }
+
     /// What it has heard.
     pub fn heard(&self) -> Result<PathBuf> {
-        Ok(self.home.join("heard.wav"))
+        Ok(self.heard.clone())
     }
 }
 

@@ -197,7 +197,7 @@ fn relays_that_nobody_could_use_are_refused() {
         (
             "[https]\nlisten = \"[::]:8443\"\n".to_owned(),
             "",
-            "line 5: https.listen: has nothing to give: [relay] names no `servers`, no listener speaks wss or ws, and `administration` is off",
+            "line 5: https.listen: has nothing to give: [relay] names no `servers`, no listener speaks wss or ws, there is no [directory] or [openid], and `administration` is off",
         ),
         (
             format!("[relay]\nservers = [\"e\"]\n{secret}[https]\nlisten = \"8443\"\n"),
@@ -274,7 +274,7 @@ fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
         (
             "x-y-z = 1\n",
-            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, presence, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
+            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
         ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),

@@ -258,6 +258,6 @@ mod tests {
         }
         assert!(agrees(&[&yes[..], b"x"].concat()).is_err(), "slipped in by somebody on the way");
         assert!(agrees(&answer(LdapResultCode::Unavailable)).is_err());
-        assert!(agrees(b"HTTP/1.1 400 Bad Request\r\n").is_err());
+        assert!(agrees(b"\x02\x01\x05").is_err(), "another protocol");
     }
 }

@@ -67,10 +67,10 @@ fn an_administrator_adds_a_user_and_the_phone_signs_in_at_once() {
     assert_eq!(server.carillon(&["user", "add", "carol"], "open-sesame\n").out(), "carol added\n");
     let phone = Phone::new(server.address("UDP"));
     assert_eq!(phone.register("carol", "open-sesame"), "SIP/2.0 200 OK");
-    let again = server.carillon(&["user", "add", "carol"], "other\n");
+    let again = server.carillon(&["user", "add", "carol"], "another-sesame\n");
     assert_eq!(again.status(), 2);
     assert!(again.err().contains("there is a user `carol` already"), "{}", again.err());
-    assert_eq!(server.carillon(&["user", "passwd", "carol"], "other\n").status(), 0);
+    assert_eq!(server.carillon(&["user", "passwd", "carol"], "another-sesame\n").status(), 0);
     let phone = Phone::new(server.address("UDP"));
     assert!(phone.register("carol", "open-sesame").starts_with("SIP/2.0 40"));
     assert_eq!(server.carillon(&["user", "remove", "carol", "dave"], "").status(), 1);

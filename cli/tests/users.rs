@@ -198,6 +198,21 @@ fn a_number_and_call_rules_are_set_shown_and_refused_with_the_reason() {
 }
 
 #[test]
+fn a_user_is_shown_and_unlocked_and_that_stands_in_the_audit() {
+    let server = Server::dev();
+    let shown = server.carillon(&["user", "show", "alice"], "").out();
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert!(words.join(" ").contains("address alice@localhost from this server phones signed in 0"), "{shown}");
+    let json = server.carillon(&["user", "show", "alice", "--json"], "").json();
+    assert_eq!((&json["user"]["name"], &json["locks"]), (&"alice@localhost".into(), &serde_json::json!([])));
+    assert_eq!(server.carillon(&["user", "show", "nobody"], "").status(), 2);
+    assert_eq!(server.carillon(&["user", "unlock", "alice"], "").out(), "alice unlocked\n");
+    assert_eq!(server.carillon(&["user", "unlock", "nobody"], "").status(), 2);
+    let audit = server.http("GET /audit?limit=1", "");
+    assert!(audit.contains("\"what\":\"user.unlock\"") && audit.contains("alice@localhost"), "{audit}");
+}
+
+#[test]
 fn what_is_dialled_is_explained_by_the_rules_of_the_configuration() {
     let folder = Folder::new("dialled");
     let rules = "[[dialling]]\nsite = \"Berlin\"\ndialled = \"^0([1-9][0-9]+)$\"\nnumber = \"+49$1\"\n";

@@ -280,8 +280,9 @@ fn users_of_a_directory_come_back_with_their_entries_are_found_and_go_with_them(
     assert_eq!(records.len(), 4);
     assert_eq!(records[2].entry, Some(entry("carol", "Carol Bauer", true)));
     assert!(records[2].is_disabled() && records[3].entry.is_none());
+    let path = store.path().unwrap().to_owned();
     let found = |beginning: &str, limit| -> Vec<String> {
-        let rows = UserReader::open(store.path().unwrap()).unwrap().search(beginning, limit).unwrap();
+        let rows = UserReader::open(&path).unwrap().search(beginning, limit).unwrap();
         rows.into_iter().map(|listed| listed.aor.split('@').next().unwrap().to_owned()).collect()
     };
     assert_eq!(found("bau", 9), ["bob"], "a word of the name, and nobody who may not sign in");

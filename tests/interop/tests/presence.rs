@@ -112,3 +112,42 @@ fn unhex(text: &str) -> Vec<u8> {
         |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap_or_default(), 16).unwrap_or(0);
     digits.chunks(2).map(byte).collect()
 }
+
+/// linphone asks for a receipt with each message (RFC 5438); the one who gets it gives one.
+#[test]
+fn a_message_is_receipted_by_its_reader() -> Result<()> {
+    if !possible("receipts", &["linphonec", "tshark"])? {
+        return Ok(());
+    }
+    let work = tempfile::tempdir()?;
+    let site = Site::with_phones(&["a", "b"])?;
+    let point = Point { interface: SWITCH.to_owned(), ..Point::link("switch") };
+    let capture = Capture::on(&site.switch, &point, work.path())?;
+    let settings = Settings { users: USERS, digest: "both", more: "" };
+    let server = Carillon::start(&site, &settings, work.path())?;
+    let [alice, bob] = [0, 1].map(|user| Account {
+        transport: "udp",
+        server: server.address("udp"),
+        ..account(&server, user)
+    });
+    let mut first = Linphone::sign_in_with_receipts(&site.phones[0], &alice, work.path())?;
+    let mut second = Linphone::sign_in_with_receipts(&site.phones[1], &bob, work.path())?;
+    first.say(&format!("chat {} \"{TEXT}\"", bob.address()))?;
+    second.process.wait_for(TEXT, LIMIT)?;
+    wait_until("a receipt", LIMIT, || Ok(server.metric(&site, "requests_total", "\"MESSAGE\"")? >= 4))?;
+    std::thread::sleep(Duration::from_secs(2));
+    server.assert_unharmed()?;
+    let file = capture.stop()?;
+    let to = site.phones[0].v4();
+    let filter = format!("sip.Method == \"MESSAGE\" && ip.dst == {to}");
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(&file).args(["-Y", &filter, "-T", "fields", "-e", "udp.payload"]);
+    let receipts: Vec<String> =
+        run(&mut tshark)?.lines().map(|hex| String::from_utf8_lossy(&unhex(hex)).into_owned()).collect();
+    // Compressed, as it came: what is inside is not for us to read.
+    let receipt = |text: &String| {
+        text.contains("From: <sip:bob@carillon.test>") && text.contains("Content-Type: message/imdn+xml")
+    };
+    assert!(receipts.iter().any(receipt), "{receipts:#?}");
+    Ok(())
+}

@@ -208,7 +208,7 @@ fn nothing_leaves_that_was_not_saved_and_the_rest_goes_on() {
     turn(&mut server);
     assert_eq!(server.counts.sent, 1);
     store.execute_batch("DROP TRIGGER full").unwrap();
-    std::thread::sleep(RETRY);
+    std::thread::sleep(super::RETRY);
     turn(&mut server);
     // What could not be saved before was not forgotten, nor what waited for it.
     assert_eq!((server.counts.sent, server.health.trouble()), (3, None));

@@ -38,6 +38,13 @@ impl Linphone {
         Linphone::start_with(host, account, &(configuration + &friend), work)?.signed_in(account)
     }
 
+    /// The same for one that asks for receipts of its messages, and gives them.
+    pub fn sign_in_with_receipts(host: &Host, account: &Account, work: &Path) -> Result<Linphone> {
+        let configuration = configuration(host, account)
+            .replace("publish=0", "publish=0\ncpim_in_basic_chat_rooms_enabled=1");
+        Linphone::start_with(host, account, &configuration, work)?.signed_in(account)
+    }
+
     fn signed_in(self, account: &Account) -> Result<Linphone> {
         let mut phone = self;
         // It does not say so by itself.

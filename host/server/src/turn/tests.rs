@@ -14,7 +14,7 @@ use carillon_signaling::{Binding, Change, Output, Transmit};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Destination, Flow, Transport};
 
-use super::{RETRY, Server};
+use super::Server;
 use crate::admin::{self, Client, ClientError};
 use crate::dev::{Options, prepare};
 use crate::users::NewUser;

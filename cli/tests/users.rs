@@ -202,7 +202,10 @@ fn a_user_is_shown_and_unlocked_and_that_stands_in_the_audit() {
     let server = Server::dev();
     let shown = server.carillon(&["user", "show", "alice"], "").out();
     let words: Vec<&str> = shown.split_whitespace().collect();
-    assert!(words.join(" ").contains("address alice@localhost from this server phones signed in 0"), "{shown}");
+    assert!(
+        words.join(" ").contains("address alice@localhost from this server phones signed in 0"),
+        "{shown}"
+    );
     let json = server.carillon(&["user", "show", "alice", "--json"], "").json();
     assert_eq!((&json["user"]["name"], &json["locks"]), (&"alice@localhost".into(), &serde_json::json!([])));
     assert_eq!(server.carillon(&["user", "show", "nobody"], "").status(), 2);

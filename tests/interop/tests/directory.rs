@@ -68,11 +68,26 @@ sn: Elsewhere
 mail: erin@elsewhere.test
 userPassword: out-of-reach
 
+dn: cn=frank,dc=example,dc=com
+objectClass: user
+cn: frank
+sn: Fern
+displayName: Frank Fern
+objectCategory: person
+objectGUID:: 3q2+7wABAgMEBQYHCAkKCw==
+proxyAddresses: SMTP:f.fern@elsewhere.test
+proxyAddresses: sip:Frank@carillon.test
+msRTCSIP-Line: tel:+493055;ext=55
+userAccountControl: 512
+
 dn: cn=admins,dc=example,dc=com
 objectClass: groupOfNames
 cn: admins
 member: UID=Alice,dc=example,dc=com
 ";
+
+/// People as most directories have them.
+const PERSONS: &str = "kind = \"inetorgperson\"\nfilter = \"(&(objectClass=inetOrgPerson)(mail=*))\"\n";
 
 /// A server that follows the directory.
 fn settings(ca: &str, more: &str, work: &Path) -> Result<String> {
@@ -81,7 +96,7 @@ fn settings(ca: &str, more: &str, work: &Path) -> Result<String> {
     Ok(format!(
         "https.listen = \"[::]:8443\"\nhttps.administration = \"on\"\npasswords.attempts = 3\n\
          [directory]\nname = {NAME:?}\nauthorities = [{ca:?}]\nbind = {:?}\nsecret = {secret:?}\nbase = {BASE:?}\n\
-         kind = \"inetorgperson\"\nfilter = \"(&(objectClass=inetOrgPerson)(mail=*))\"\ninterval = 1\n{more}",
+         interval = 1\n{more}",
         READER.0
     ))
 }
@@ -183,7 +198,7 @@ fn users_follow_the_directory_which_judges_their_passwords() -> Result<()> {
     let (site, work) = (Site::with_phones(&["a", "b"])?, tempfile::tempdir()?);
     let mut slapd = Slapd::start(&site, work.path(), &(PEOPLE.to_owned() + &crowd()))?;
     let group = "administrators = \"cn=admins,dc=example,dc=com\"\naddresses = [\"127.0.0.1:1\", \"127.0.0.1:636\"]\n";
-    let more = settings(&slapd.ca, group, work.path())?;
+    let more = settings(&slapd.ca, &format!("{PERSONS}{group}"), work.path())?;
     let server = Carillon::start(&site, &Settings { users: USERS, digest: "md5", more: &more }, work.path())?;
     let stage = Stage { site: &site, server, work: work.path() };
     let alice = |number, disabled| row("alice", number, Some("Alice Bell"), disabled);
@@ -319,7 +334,7 @@ fn a_directory_that_does_not_prove_itself_is_told_nothing() -> Result<()> {
     {
         let place = work.path().join(number.to_string());
         std::fs::create_dir_all(&place)?;
-        let more = settings(&ca, more, &place)?;
+        let more = settings(&ca, &format!("{PERSONS}{more}"), &place)?;
         let server = Carillon::start(&site, &Settings { users: USERS, digest: "md5", more: &more }, &place)?;
         let told = || -> Result<(u64, String)> {
             let status = server.status()?["directory"].clone();
@@ -334,4 +349,20 @@ fn a_directory_that_does_not_prove_itself_is_told_nothing() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// By slapd with Active Directory's attributes, which is all of it that is at hand.
+#[test]
+fn who_is_in_active_directory_is_found_by_what_is_usual_there() -> Result<()> {
+    if !possible("directory-kind", PROGRAMS)? {
+        return Ok(());
+    }
+    let (site, work) = (Site::with_phones(&["a"])?, tempfile::tempdir()?);
+    let slapd = Slapd::start(&site, work.path(), PEOPLE)?;
+    let more = settings(&slapd.ca, "addresses = [\"127.0.0.1:636\"]\n", work.path())?;
+    let server = Carillon::start(&site, &Settings { users: &[], digest: "md5", more: &more }, work.path())?;
+    let stage = Stage { site: &site, server, work: work.path() };
+    stage.wait_for("the one with a line", &[row("frank", Some("+493055"), Some("Frank Fern"), false)])?;
+    slapd.change("ldapmodify", &modify("cn=frank,dc=example,dc=com", "userAccountControl", "66050"))?;
+    stage.wait_for("disabled", &[row("frank", Some("+493055"), Some("Frank Fern"), true)])
 }

@@ -37,12 +37,15 @@ pub(crate) fn server(folder: &tempfile::TempDir) -> (Server, Desk) {
 
 /// Has the server take turns while an administrator imports users from u0 on; what he hears.
 fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, ClientError> {
+    import_these(server, desk, (0..users).map(user).collect())
+}
+
+fn import_these(server: &mut Server, desk: &Desk, users: Vec<NewUser>) -> Result<usize, ClientError> {
     let config = server.estate.config.clone();
     let _admin = admin::of_front_end(&config, server, desk.clone()).unwrap();
     let (told, heard) = channel();
     let desk = desk.clone();
     std::thread::spawn(move || {
-        let users: Vec<NewUser> = (0..users).map(user).collect();
         let imported = Client::connect(&config.admin_socket).unwrap().put_users(&users);
         told.send(imported.map(|imported| imported.stored())).unwrap();
         desk.leave(|_| ()).unwrap();
@@ -59,7 +62,7 @@ fn import(server: &mut Server, desk: &Desk, users: usize) -> Result<usize, Clien
 fn user(number: usize) -> NewUser {
     NewUser {
         name: format!("u{number}"),
-        password: "sesame".to_owned(),
+        password: "open-sesame".to_owned(),
         site: None,
         number: None,
         digest: None,
@@ -89,6 +92,22 @@ fn a_long_list_of_users_leaves_turns_for_calls() {
     assert_eq!(import(&mut server, &desk, 10_000).unwrap(), 10_000);
     assert!(server.counts.turns >= 10, "{} turns", server.counts.turns);
     assert_eq!(server.front_end.counts().users, 10_002);
+}
+
+#[test]
+fn a_password_that_is_tried_first_is_refused_whoever_sets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, desk) = server(&folder);
+    for (password, why) in [
+        ("sesame", "the password has 6 characters; it takes 8"),
+        ("Passw0rd", "the password is one of those that are tried first"),
+        ("u1-u1-u1", ""),
+        ("localhost1", "the password is the user's own name, or that of the domain or the server"),
+    ] {
+        let users = vec![user(0), NewUser { password: password.to_owned(), ..user(1) }];
+        let told = import_these(&mut server, &desk, users).err().map(|error| error.to_string());
+        assert_eq!(told.unwrap_or_default(), why, "{password}");
+    }
 }
 
 #[test]

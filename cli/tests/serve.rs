@@ -64,15 +64,15 @@ fn the_welcome_says_what_to_type_and_that_plain_sip_stays_on_this_machine() {
 #[test]
 fn an_administrator_adds_a_user_and_the_phone_signs_in_at_once() {
     let server = Server::dev();
-    assert_eq!(server.carillon(&["user", "add", "carol"], "sesame\n").out(), "carol added\n");
+    assert_eq!(server.carillon(&["user", "add", "carol"], "open-sesame\n").out(), "carol added\n");
     let phone = Phone::new(server.address("UDP"));
-    assert_eq!(phone.register("carol", "sesame"), "SIP/2.0 200 OK");
-    let again = server.carillon(&["user", "add", "carol"], "other\n");
+    assert_eq!(phone.register("carol", "open-sesame"), "SIP/2.0 200 OK");
+    let again = server.carillon(&["user", "add", "carol"], "another-sesame\n");
     assert_eq!(again.status(), 2);
     assert!(again.err().contains("there is a user `carol` already"), "{}", again.err());
-    assert_eq!(server.carillon(&["user", "passwd", "carol"], "other\n").status(), 0);
+    assert_eq!(server.carillon(&["user", "passwd", "carol"], "another-sesame\n").status(), 0);
     let phone = Phone::new(server.address("UDP"));
-    assert!(phone.register("carol", "sesame").starts_with("SIP/2.0 40"));
+    assert!(phone.register("carol", "open-sesame").starts_with("SIP/2.0 40"));
     assert_eq!(server.carillon(&["user", "remove", "carol", "dave"], "").status(), 1);
     assert_eq!(server.status()["registrations"], 0);
 }
@@ -84,7 +84,7 @@ fn users_of_a_server_that_does_not_run_are_there_when_it_does() {
     let text = config(free_port(), "");
     std::fs::write(&file, &text).unwrap();
     let file = file.to_str().unwrap().to_owned();
-    let added = support::carillon_with(&["user", "add", "alice", "--config", &file], b"sesame\n");
+    let added = support::carillon_with(&["user", "add", "alice", "--config", &file], b"open-sesame\n");
     assert_eq!(added.status(), 0, "{}", added.err());
     let made_up = carillon(&["user", "add", "bob", "--generate", "--config", &file]);
     assert!(made_up.out().contains("password: "), "{}", made_up.out());
@@ -160,9 +160,9 @@ fn nobody_is_named_in_a_log_that_is_not_for_debugging() {
     let phone = Phone::new(server.address("UDP"));
     phone.register("alice", &server.password("alice"));
     phone.register("mallory", "wrong");
-    server.carillon(&["user", "add", "carol"], "sesame\n");
+    server.carillon(&["user", "add", "carol"], "open-sesame\n");
     server.carillon(&["user", "remove", "carol"], "");
-    let secrets = [server.password("alice"), "sesame".to_owned()];
+    let secrets = [server.password("alice"), "open-sesame".to_owned()];
     server.signal("-TERM");
     let (_, log, _) = server.ended();
     assert!(log.contains("stopping"), "{log}");
@@ -179,7 +179,7 @@ fn another_realm_is_refused_while_there_are_users() {
     let file = folder.path().join("carillon.toml");
     std::fs::write(&file, config(free_port(), "")).unwrap();
     let path = file.to_str().unwrap().to_owned();
-    support::carillon_with(&["user", "add", "alice", "--config", &path], b"sesame\n");
+    support::carillon_with(&["user", "add", "alice", "--config", &path], b"open-sesame\n");
     std::fs::write(&file, config(free_port(), "realm = \"elsewhere\"")).unwrap();
     let refused = carillon(&["serve", "--config", &path]);
     assert_eq!(refused.status(), 2);

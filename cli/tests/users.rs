@@ -10,7 +10,7 @@ use support::{Folder, carillon};
 fn an_import_with_wrong_rows_names_them_all_and_imports_nothing() {
     let server = Server::dev();
     let folder = Folder::new("import");
-    let csv = "name,password,site\ncarol,sesame,\nda ve,x,\nerin,,\nfrank,x,Prag\ngrace@elsewhere.com,x,\ncarol,y,\nheidi,x\n";
+    let csv = "name,password,site\ncarol,open-sesame,\nda ve,x,\nerin,,\nfrank,x-marks-it,Prag\ngrace@elsewhere.com,x,\ncarol,y,\nheidi,x\nivan,sesame,\njudy,Password1,\n";
     let file = folder.file("users.csv", csv);
     let refused = server.carillon(&["user", "import", &file], "");
     assert_eq!(refused.status(), 1);
@@ -24,11 +24,14 @@ line 5: site `Prag` is not in the plan: it has no sites
     assert!(
         refused.out().contains("line 7: `carol` stands in line 2 already\nline 8: has 2 fields, not 3\n")
     );
-    assert!(refused.out().ends_with("6 rows are wrong; nothing was imported (--skip-bad leaves them out)\n"));
+    assert!(refused.out().contains(
+        "line 9: the password has 6 characters; it takes 8\nline 10: the password is one of those"
+    ));
+    assert!(refused.out().ends_with("8 rows are wrong; nothing was imported (--skip-bad leaves them out)\n"));
     assert_eq!(server.status()["users"], 2);
     let imported = server.carillon(&["user", "import", &file, "--skip-bad"], "");
     assert!(
-        imported.out().ends_with("6 rows are wrong and left out\n1 user added, 0 changed\n"),
+        imported.out().ends_with("8 rows are wrong and left out\n1 user added, 0 changed\n"),
         "{}",
         imported.out()
     );
@@ -38,7 +41,7 @@ line 5: site `Prag` is not in the plan: it has no sites
 #[test]
 fn a_hundred_thousand_users_are_imported_into_a_running_server() {
     let server = Server::dev();
-    let rows: String = (0..100_000).map(|n| format!("u{n:06},p{n}\n")).collect();
+    let rows: String = (0..100_000).map(|n| format!("u{n:06},passcode-{n}\n")).collect();
     let imported = server.carillon(&["user", "import", "-"], &format!("name,password\n{rows}"));
     assert_eq!(imported.out(), "100,000 users added, 0 changed\n", "{}", imported.err());
     assert_eq!(server.status()["users"], 100_002);
@@ -53,7 +56,7 @@ fn an_import_that_is_interrupted_says_what_is_stored_and_can_be_repeated() {
     let full = "CREATE TRIGGER full BEFORE INSERT ON users WHEN new.aor = 'u2500@localhost'
                 BEGIN SELECT RAISE(ABORT, 'disk full'); END";
     store.execute_batch(full).unwrap();
-    let rows: String = (0..5000).map(|n| format!("u{n},p{n}\n")).collect();
+    let rows: String = (0..5000).map(|n| format!("u{n},passcode-{n}\n")).collect();
     let file = format!("name,password\n{rows}");
     let interrupted = server.carillon(&["user", "import", "-"], &file);
     assert_eq!((interrupted.status(), interrupted.out().as_str()), (2, ""));
@@ -107,7 +110,8 @@ fn a_plan_is_replaced_only_by_who_has_seen_it() {
 #[test]
 fn a_user_is_changed_only_by_who_has_seen_it() {
     let server = Server::dev();
-    let put = |head: &str| server.http(head, "{\"password\":\"sesame\"}").lines().next().unwrap().to_owned();
+    let put =
+        |head: &str| server.http(head, "{\"password\":\"open-sesame\"}").lines().next().unwrap().to_owned();
     let json = "\nContent-Type: application/json";
     assert_eq!(put(&format!("PUT /users/carol{json}\nIf-None-Match: *")), "HTTP/1.1 201 Created");
     assert_eq!(put(&format!("PUT /users/carol{json}\nIf-None-Match: *")), "HTTP/1.1 412 Precondition Failed");
@@ -191,6 +195,24 @@ fn a_number_and_call_rules_are_set_shown_and_refused_with_the_reason() {
     assert_eq!(kept["busy"], "bob@localhost");
     let none = server.carillon(&["user", "rules", "bob"], "").out();
     assert_eq!(none, "calls go to the user's phones, and nowhere else\n");
+}
+
+#[test]
+fn a_user_is_shown_and_unlocked_and_that_stands_in_the_audit() {
+    let server = Server::dev();
+    let shown = server.carillon(&["user", "show", "alice"], "").out();
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert!(
+        words.join(" ").contains("address alice@localhost from this server phones signed in 0"),
+        "{shown}"
+    );
+    let json = server.carillon(&["user", "show", "alice", "--json"], "").json();
+    assert_eq!((&json["user"]["name"], &json["locks"]), (&"alice@localhost".into(), &serde_json::json!([])));
+    assert_eq!(server.carillon(&["user", "show", "nobody"], "").status(), 2);
+    assert_eq!(server.carillon(&["user", "unlock", "alice"], "").out(), "alice unlocked\n");
+    assert_eq!(server.carillon(&["user", "unlock", "nobody"], "").status(), 2);
+    let audit = server.http("GET /audit?limit=1", "");
+    assert!(audit.contains("\"what\":\"user.unlock\"") && audit.contains("alice@localhost"), "{audit}");
 }
 
 #[test]

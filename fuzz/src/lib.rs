@@ -6,6 +6,7 @@ mod access;
 mod agents;
 mod authentication;
 mod captures;
+mod directories;
 mod files;
 mod front_end;
 mod ice;
@@ -27,6 +28,7 @@ pub use access::access_edge;
 pub use agents::agent;
 pub use authentication::authentication;
 pub use captures::{capture, fragment, stream};
+pub use directories::directory;
 pub use files::{configuration, user_list};
 pub use front_end::{front_end, presence, provisioning};
 pub use ice::ice;
@@ -55,6 +57,7 @@ pub const TARGETS: &[Target] = &[
     ("capture", capture),
     ("configuration", configuration),
     ("crypto", crypto),
+    ("directory", directory),
     ("fragment", fragment),
     ("frame", frame),
     ("front_end", front_end),

@@ -50,6 +50,25 @@ pub enum User {
         #[command(flatten)]
         server: Reach,
     },
+    /// Show a user: where it belongs, how many phones it has signed in, who is locked out of it.
+    Show {
+        /// The user.
+        name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// Let those try again who gave too many wrong passwords for a user.
+    Unlock {
+        /// The user.
+        name: String,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
     /// List users.
     List {
         /// Print JSON.

@@ -6,6 +6,7 @@ mod import;
 mod password;
 pub(super) mod reach;
 mod rules;
+mod show;
 
 use std::io::Write;
 
@@ -32,6 +33,8 @@ pub fn run(what: args::User, out: &mut dyn Write) -> Result<Answer, Failure> {
             renumber(&name, number.as_deref(), &server, out)
         }
         args::User::Role { name, role, server } => self::role(&name, role.as_deref(), &server, out),
+        args::User::Show { name, json, server } => show::run(&name, json, &server, out),
+        args::User::Unlock { name, server } => unlock(&name, &server, out),
         args::User::List { json, server } => list(json, &server, out),
         args::User::Passwd { name, generate, server } => passwd(name, generate, &server, out),
         args::User::Remove { names, server } => remove(&names, &server, out),
@@ -121,6 +124,12 @@ fn role(
     Ok(Answer::Yes)
 }
 
+fn unlock(name: &str, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+    Users::open(server)?.unlock(name)?;
+    writeln!(out, "{NAME}{}{NAME:#} {GOOD}unlocked{GOOD:#}", clean(name))?;
+    Ok(Answer::Yes)
+}
+
 fn list(json: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
     let rows = Users::open(server)?.all()?;
     if json {
@@ -132,6 +141,7 @@ fn list(json: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer,
         Column::left("NUMBER"),
         Column::left("SITE"),
         Column::left("DIGEST"),
+        Column::left("STATE"),
         Column::left("ADDED").spare(1),
     ]);
     rows.iter().for_each(|row| table.row(cells(row)));
@@ -140,19 +150,23 @@ fn list(json: bool, server: &args::Reach, out: &mut dyn Write) -> Result<Answer,
     Ok(Answer::Yes)
 }
 
-fn cells(row: &UserRow) -> [Cell; 6] {
-    let digest = match row.digest {
-        None => "",
-        Some(Digest::Md5) => "md5",
-        Some(Digest::Sha256) => "sha-256",
-        Some(Digest::Both) => "both",
-    };
+/// What keeps somebody from signing in as this user.
+fn state(row: &UserRow) -> &'static str {
+    match (row.disabled, row.locked) {
+        (true, _) => "disabled",
+        (_, 1..) => "locked",
+        _ => "",
+    }
+}
+
+fn cells(row: &UserRow) -> [Cell; 7] {
     [
         Cell::styled(&row.name, NAME),
         row.contacts.to_string().into(),
         row.number.clone().unwrap_or_default().into(),
         row.site.clone().unwrap_or_default().into(),
-        digest.into(),
+        digest_word(row.digest).into(),
+        state(row).into(),
         date((row.created * 1e9) as i64).into(),
     ]
 }
@@ -170,6 +184,15 @@ fn remove(names: &[String], server: &args::Reach, out: &mut dyn Write) -> Result
         }
     }
     Ok(answer)
+}
+
+fn digest_word(digest: Option<Digest>) -> &'static str {
+    match digest {
+        None => "",
+        Some(Digest::Md5) => "md5",
+        Some(Digest::Sha256) => "sha-256",
+        Some(Digest::Both) => "both",
+    }
 }
 
 fn digest(word: &str) -> Digest {

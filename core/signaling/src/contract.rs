@@ -11,6 +11,7 @@ use carillon_wire::sip::{Flow, Transport};
 use crate::numbers::Dialling;
 use crate::presence::Roster;
 use crate::records::Record;
+use crate::registrar::LockOut;
 use crate::relays::Relays;
 use crate::rules::CallRules;
 use crate::user::{Algorithms, User};
@@ -187,6 +188,10 @@ pub enum Request {
     },
     /// The relays that users are given from now on; there are none before this is said.
     SetRelays(Option<Relays>),
+    /// When who gives wrong passwords is locked out, from now on.
+    SetLockOut(LockOut),
+    /// Wrong passwords for this user are forgiven, wherever they came from.
+    Unlock(String),
     /// The listeners from now on (reload).
     SetListeners(Vec<Listener>),
     /// Take on no new calls and registrations: they are answered 503 with Retry-After. What runs, goes on.
@@ -215,6 +220,13 @@ pub enum Event {
         remote: SocketAddr,
         /// Why.
         why: Failure,
+    },
+    /// Somebody has given so many wrong passwords for a user that nothing more is looked at from there for a while.
+    LockedOut {
+        /// For whom.
+        aor: String,
+        /// Where they came from.
+        remote: SocketAddr,
     },
     /// A user was given the document of the plan.
     Provisioned {
@@ -252,6 +264,8 @@ pub enum Failure {
     WrongToken,
     /// Not looked at: there were too many wrong ones before.
     TooSoon,
+    /// Not looked at: where they come from is locked out of this user.
+    Locked,
     /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered or is not taken
     /// from this user, for another request.
     Unfit,
@@ -263,7 +277,11 @@ impl Failure {
         match self {
             Failure::UnknownUser | Failure::WrongPassword | Failure::WrongUser | Failure::Unfit => true,
             // A token has too many bits to be found by trying.
-            Failure::ForeignNonce | Failure::Replay | Failure::TooSoon | Failure::WrongToken => false,
+            Failure::ForeignNonce
+            | Failure::Replay
+            | Failure::TooSoon
+            | Failure::Locked
+            | Failure::WrongToken => false,
         }
     }
 
@@ -277,6 +295,7 @@ impl Failure {
             Failure::WrongUser => "wrong-user",
             Failure::WrongToken => "wrong-token",
             Failure::TooSoon => "too-soon",
+            Failure::Locked => "locked",
             Failure::Unfit => "unfit",
         }
     }

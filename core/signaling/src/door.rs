@@ -59,6 +59,22 @@ impl FrontEnd {
         self.registrar.token_holder(now, token.as_bytes())
     }
 
+    /// Whether a password of this user that somebody else is to check may be tried now; else how long that is still to be
+    /// waited for. Say what came of it by [`FrontEnd::tried`].
+    pub fn may_try(&mut self, now: Duration, aor: &str, remote: SocketAddr) -> Result<(), Duration> {
+        self.registrar.may_try(now, aor, remote, &mut self.proxy.out)
+    }
+
+    /// Whether the password was right. Wrong ones count together with those in SIP.
+    pub fn tried(&mut self, now: Duration, aor: &str, remote: SocketAddr, right: bool) {
+        self.registrar.tried(now, aor, remote, right, &mut self.proxy.out);
+    }
+
+    /// A token for a user whom somebody else has proven, and for how long it holds; `None` if there is no such user.
+    pub fn token_for(&self, now: Duration, aor: &str) -> Option<(String, Duration)> {
+        self.registrar.issue_token(now, aor)
+    }
+
     /// Who asks.
     pub(crate) fn proven_at_door(
         &mut self,

@@ -19,7 +19,7 @@ use crate::presence::Presence;
 use crate::provisioning::Provisioning;
 use crate::proxy::{Ends, Fork, Proxy, Route, route};
 use crate::records::{Caller, OpenCall};
-use crate::registrar::{Registrar, Settings};
+use crate::registrar::{Lock, Registrar, Settings};
 use crate::reply::Reply;
 use crate::rules::{Course, Switchboard};
 use crate::secret::Secret;
@@ -175,6 +175,8 @@ impl FrontEnd {
                 self.switchboard.voicemail = voicemail.map(Arc::from);
             }
             Request::SetRelays(relays) => self.provisioning.relays_changed(now, relays),
+            Request::SetLockOut(lock_out) => self.registrar.set_lock_out(lock_out),
+            Request::Unlock(aor) => self.registrar.unlock(&aor),
             Request::SetListeners(listeners) => self.proxy.ends = Ends::new(listeners, &self.config.domains),
             Request::Drain => self.drained = true,
         }
@@ -219,6 +221,21 @@ impl FrontEnd {
         let events = [self.provisioning.poll_timeout(), self.presence.poll_timeout()];
         let others = [self.registrar.poll_timeout(), self.letters.poll_timeout(), self.proxy.next()];
         events.into_iter().chain(others).flatten().min()
+    }
+
+    /// How many contacts of a user are registered.
+    pub fn contacts(&self, aor: &str) -> u64 {
+        self.registrar.bindings(aor) as u64
+    }
+
+    /// Who is locked out of a user.
+    pub fn locks(&self, now: Duration, aor: &str) -> Vec<Lock> {
+        self.registrar.locks(now, aor)
+    }
+
+    /// How many sources are locked out of users.
+    pub fn count_locks(&self, now: Duration) -> usize {
+        self.registrar.count_locks(now)
     }
 
     /// What was counted.

@@ -52,6 +52,7 @@ pub use door::{DoorQuestion, DoorRefusal};
 pub use front_end::{FrontEnd, Saved};
 pub use numbers::{DialRule, Dialling, Number, Undialled};
 pub use presence::{Contact, Handling, Roster, Rule, presence_of};
+pub use registrar::{Lock, LockOut};
 pub use relays::{
     Authentication, AuthenticationCounts, Issuer, RelayAccess, RelayAnswer, RelayCredential, RelayServer,
     RelayService, Relays, read_relay_credential,

@@ -4,6 +4,7 @@
 mod support;
 
 use carillon_signaling::digest::{Challenge, Login};
+use carillon_signaling::{Event, Failure, LockOut, Request};
 use carillon_wire::sip::{Flow, Method, Transport};
 use support::*;
 
@@ -59,6 +60,49 @@ fn what_somebody_guesses_elsewhere_keeps_no_user_out() {
     }
     assert_eq!(tries(&mut house, udp(2), "alice", "secret"), "503 1");
     assert_eq!(tries(&mut house, udp(2), "bob", "secret"), "200");
+}
+
+/// Guesses of every kind count together; who goes on is not looked at any more, and only there.
+#[test]
+fn who_goes_on_guessing_is_locked_out_until_somebody_helps() {
+    let mut house = House::closed();
+    let (office, home) = (stream(Transport::Tls, 6, 2), stream(Transport::Tls, 7, 3));
+    house.register("bob", office, "");
+    let aor = "bob@example.com";
+    let locked = |house: &House| house.front.locks(house.now, aor).len();
+    for attempt in 0..10 {
+        assert_eq!(locked(&house), 0);
+        match attempt % 2 {
+            0 => assert_eq!(tries(&mut house, home, "bob", "wrong"), "401"),
+            // Where somebody else has checked the password.
+            _ => {
+                assert_eq!(house.front.may_try(house.now, aor, home.remote), Ok(()));
+                house.front.tried(house.now, aor, home.remote, false);
+            }
+        }
+        house.wait(SECOND * 120);
+    }
+    assert_eq!((locked(&house), house.front.count_locks(house.now)), (1, 1));
+    assert_eq!(tries(&mut house, home, "bob", "secret"), "503 780");
+    assert_eq!(house.front.may_try(house.now, aor, home.remote), Err(SECOND * 780));
+    assert_eq!(tries(&mut house, home, "alice", "secret"), "200", "another user");
+    assert_eq!(tries(&mut house, stream(Transport::Tls, 8, 4), "bob", "secret"), "200", "from elsewhere");
+    assert_eq!(tries(&mut house, office, "bob", "secret"), "200", "where bob is signed in");
+    assert_eq!(house.front.counts().denied[&Failure::Locked], 2);
+    let told = |event: &Event| matches!(event, Event::LockedOut { aor, .. } if aor == "bob@example.com");
+    assert_eq!(house.events.iter().filter(|event| told(event)).count(), 1);
+    house.front.handle_request(house.now, Request::Unlock(aor.to_owned()));
+    assert_eq!(tries(&mut house, home, "bob", "secret"), "200");
+    assert_eq!(locked(&house), 0);
+    // A rule of the administrator's own, and an end by itself.
+    let rule = LockOut { attempts: 2, lasts: SECOND * 60 };
+    house.front.handle_request(house.now, Request::SetLockOut(rule));
+    for _ in 0..2 {
+        tries(&mut house, udp(9), "carol", "wrong");
+    }
+    assert_eq!(tries(&mut house, udp(9), "carol", "secret"), "503 60");
+    house.wait(SECOND * 60);
+    assert_eq!(tries(&mut house, udp(9), "carol", "secret"), "200");
 }
 
 /// A guesser learns as little of who exists from the wait as from the answer.

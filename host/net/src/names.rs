@@ -109,6 +109,12 @@ impl Resolver {
         self.reach(vec![(Data::Server(own), u32::MAX)]).await
     }
 
+    /// The addresses of a host, with the port that is meant.
+    pub async fn host(&self, name: &str, port: u16) -> Result<Found, Unknown> {
+        let target = Target { priority: 0, weight: 0, port, name: name.to_owned() };
+        self.reach(vec![(Data::Server(target), u32::MAX)]).await
+    }
+
     /// The addresses of the servers in these records.
     async fn reach(&self, records: Vec<Record>) -> Result<Found, Unknown> {
         let mut ttl = records.iter().map(|(_, ttl)| *ttl).min().unwrap_or(0);

@@ -11,6 +11,7 @@ use carillon_wire::ip::Dscp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -20,6 +21,9 @@ use crate::mark;
 
 /// After so long without a packet it is asked whether the other end is still there.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// The longest answer to what asks for TLS, in bytes.
+const LONGEST_ANSWER: usize = 4096;
 
 /// A connection that somebody opened to us.
 pub type Accepted = server::TlsStream<TcpStream>;
@@ -85,6 +89,32 @@ pub async fn connect(
     config: Arc<ClientConfig>,
     mark: Dscp,
 ) -> io::Result<Connected> {
+    let stream = reach(from, to, mark).await?;
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+/// Connects in clear, asks for TLS in the words of another protocol, and goes on by TLS once `agreed` finds that the other end
+/// has agreed: it is shown what came so far, and an error ends it. Whatever came in clear is forgotten.
+pub async fn connect_asking(
+    to: SocketAddr,
+    name: ServerName<'static>,
+    config: Arc<ClientConfig>,
+    mark: Dscp,
+    request: &[u8],
+    mut agreed: impl FnMut(&[u8]) -> io::Result<bool>,
+) -> io::Result<Connected> {
+    let mut stream = reach(None, to, mark).await?;
+    stream.write_all(request).await?;
+    let mut answer = Vec::new();
+    while !agreed(&answer)? {
+        if answer.len() >= LONGEST_ANSWER || stream.read_buf(&mut answer).await? == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not say whether it speaks TLS"));
+        }
+    }
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+async fn reach(from: Option<IpAddr>, to: SocketAddr, mark: Dscp) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     mark::apply(&socket, mark)?;
@@ -93,7 +123,7 @@ pub async fn connect(
     }
     let stream = TcpSocket::from_std_stream(socket.into()).connect(to).await?;
     keep_asking(&stream)?;
-    TlsConnector::from(config).connect(name, stream).await
+    Ok(stream)
 }
 
 /// The certificate that the other end has proven itself with.

@@ -43,7 +43,12 @@ impl Server {
         let author = self.author(who);
         let versions = self.store.import_users(&users, &author)?;
         let now = self.clock.now();
-        users.into_iter().for_each(|user| self.front_end.handle_request(now, Request::PutUser(user)));
+        for user in users {
+            // Who is disabled is nobody to the Front End, whatever else changes.
+            if !self.store.user(&user.aor)?.is_some_and(|record| record.is_disabled()) {
+                self.front_end.handle_request(now, Request::PutUser(user));
+            }
+        }
         Ok(versions)
     }
 

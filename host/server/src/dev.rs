@@ -18,7 +18,7 @@ use carillon_wire::sip::Transport;
 
 use crate::config::{
     CallRecordsConfig, Calls, Certificate, Config, ConfiguredPlan, Limits, ListenerConfig, Log, Names,
-    Registrations,
+    Passwords, Registrations,
 };
 use crate::users::{NewUser, Rules};
 
@@ -110,6 +110,9 @@ fn config(options: &Options) -> Config {
         certificate: Certificate::Authority(directory.clone()),
         trusted: Vec::new(),
         registrations: Registrations { min: 60, default: 3600, max: 86_400 },
+        passwords: Passwords::default(),
+        directory: None,
+        openid: None,
         watchers: Handling::Allow,
         records: CallRecordsConfig {
             file: directory.join("records.db"),

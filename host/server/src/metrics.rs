@@ -70,6 +70,7 @@ impl Server {
         self.front_end_metrics(&mut page);
         self.transport_metrics(&mut page);
         self.turn_metrics(&mut page);
+        self.directory_metrics(&mut page);
         self.record_metrics(&mut page);
         self.lease_metrics(&mut page);
         self.link_metrics(&mut page);
@@ -105,6 +106,8 @@ impl Server {
         page.one("overload_total", "counter", "Requests answered 503.", counts.overload);
         let denied = counts.denied.iter().map(|(why, number)| (why.name(), number));
         page.many("denied_total", "counter", "Credentials refused.", "reason", denied);
+        let locked = self.front_end.count_locks(self.clock.now());
+        page.one("locked", "gauge", "Sources that are locked out of a user.", locked);
         page.one("large_total", "counter", "Requests over UDP beyond 1300 bytes.", counts.large);
         page.many("dropped_total", "counter", "Messages dropped.", "reason", counts.dropped);
     }
@@ -151,6 +154,26 @@ impl Server {
         page.one("commits_total", "counter", "Transactions of the store.", commits.transactions);
         page.one("commit_changes_total", "counter", "Changes saved in them.", commits.changes);
         page.one("commit_failures_total", "counter", "Transactions that failed.", commits.failures);
+    }
+
+    fn directory_metrics(&self, page: &mut Page) {
+        if self.directory.is_none() {
+            return;
+        }
+        let status = &self.directory_status;
+        let (works, read) =
+            (u8::from(status.error.is_none() && status.read.is_some()), status.read.unwrap_or(0.0));
+        page.one("directory_up", "gauge", "1 while the directory could be read the last time.", works);
+        page.one("directory_read_time_seconds", "gauge", "When it was last read to the end.", read);
+        page.one("directory_users", "gauge", "Users that it named then.", status.users);
+        page.one(
+            "directory_users_disabled",
+            "gauge",
+            "Of these, those who may not sign in.",
+            status.disabled,
+        );
+        let skipped = status.skipped.values().sum::<u64>();
+        page.one("directory_skipped", "gauge", "Entries and numbers that were left out.", skipped);
     }
 
     fn record_metrics(&self, page: &mut Page) {

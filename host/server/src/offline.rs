@@ -33,14 +33,14 @@ impl Offline {
     /// At most 1000 users behind that name.
     pub fn users_after(&self, name: &str) -> Result<Vec<UserRow>, carillon_store::Error> {
         let records = self.store.users_with_contacts(name, 1000, self.author.time)?;
-        Ok(records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect())
+        Ok(records.iter().map(|(record, contacts)| UserRow::new(record, *contacts, 0)).collect())
     }
 
     /// A user, if there is one of that name.
     pub fn user(&self, name: &str) -> Result<Option<UserRow>, OfflineError> {
         let aor = self.rules.aor(name).map_err(OfflineError::Refused)?;
         let record = self.store.user(&aor).map_err(OfflineError::Store)?;
-        Ok(record.map(|record| UserRow::new(&record, 0)))
+        Ok(record.map(|record| UserRow::new(&record, 0, 0)))
     }
 
     /// What is wrong with each of these, by its place.

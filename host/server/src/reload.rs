@@ -76,12 +76,17 @@ impl Server {
         let after_restart = self.estate.config.differs_until_restart(&config);
         let relays = self.estate.config.relays != config.relays;
         let calls = self.estate.config.calls != config.calls;
+        let lock_out = self.estate.config.passwords.lock_out != config.passwords.lock_out;
         self.estate.config = self.estate.config.clone().reloaded(config);
         self.estate.listeners = listeners;
         let listeners = self.estate.front_end_listeners();
         self.front_end.handle_request(self.clock.now(), Request::SetListeners(listeners));
         if calls {
             let request = self.estate.config.calls.request();
+            self.front_end.handle_request(self.clock.now(), request);
+        }
+        if lock_out {
+            let request = self.estate.config.passwords.request();
             self.front_end.handle_request(self.clock.now(), request);
         }
         if relays {

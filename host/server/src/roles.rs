@@ -68,7 +68,8 @@ pub(crate) fn needed(deed: &Deed<'_>) -> UserRole {
     let reads = [Method::GET, Method::HEAD].contains(deed.method);
     let of_user = ["/users/{name}/roster", "/users/{name}/call-rules"].contains(&deed.route);
     match deed.route {
-        "/health" | "/openapi.json" => UserRole::User,
+        "/health" | "/openapi.json" | "/directory" => UserRole::User,
+        "/users/{name}/device-password" if deed.own => UserRole::User,
         _ if deed.own && of_user => UserRole::User,
         "/users/{name}" | "/users/{name}/role" if deed.own && reads => UserRole::User,
         _ if reads => UserRole::HelpDesk,
@@ -76,7 +77,11 @@ pub(crate) fn needed(deed: &Deed<'_>) -> UserRole {
         "/users/{name}" if *deed.method == Method::PUT && deed.of == Some(UserRole::User) => {
             UserRole::HelpDesk
         }
-        "/users/{name}/number" if deed.of == Some(UserRole::User) => UserRole::HelpDesk,
+        "/users/{name}/number" | "/users/{name}/lock" | "/users/{name}/device-password"
+            if deed.of == Some(UserRole::User) =>
+        {
+            UserRole::HelpDesk
+        }
         _ if of_user && deed.of == Some(UserRole::User) => UserRole::HelpDesk,
         _ => UserRole::Administrator,
     }
@@ -112,6 +117,13 @@ mod tests {
             (Method::PUT, "/users/{name}/roster", true, Some(HelpDesk), User),
             (Method::PUT, "/users/{name}/call-rules", false, Some(User), HelpDesk),
             (Method::PUT, "/users/{name}/call-rules", false, Some(Administrator), Administrator),
+            (Method::GET, "/directory", false, None, User),
+            (Method::POST, "/users/{name}/device-password", true, Some(HelpDesk), User),
+            (Method::POST, "/users/{name}/device-password", false, Some(User), HelpDesk),
+            (Method::POST, "/users/{name}/device-password", false, Some(HelpDesk), Administrator),
+            (Method::GET, "/users/{name}/lock", true, Some(User), HelpDesk),
+            (Method::DELETE, "/users/{name}/lock", false, Some(User), HelpDesk),
+            (Method::DELETE, "/users/{name}/lock", true, Some(HelpDesk), Administrator),
             (Method::GET, "/users/{name}/role", true, Some(User), User),
             (Method::PUT, "/users/{name}/role", true, Some(User), Administrator),
             (Method::PUT, "/users/{name}/role", true, Some(HelpDesk), Administrator),

@@ -10,7 +10,7 @@ use carillon_wire::sip::Transport;
 use crate::admin;
 use crate::config::Config;
 use crate::start::{StartError, start};
-use crate::{log, replication, signals};
+use crate::{directory, log, replication, signals};
 
 /// Where a running server is reached.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +41,7 @@ pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) ->
     let (server, desk) = start(config.clone(), file.map(Path::to_owned)).map_err(ServiceError::Start)?;
     let admin = admin::of_front_end(&config, &server, desk.clone()).map_err(ServiceError::Admin)?;
     let replication = replication::start(&server, &desk).map_err(ServiceError::Kernel)?;
+    let directory = directory::start(&server, &desk).map_err(ServiceError::Kernel)?;
     let _signals = signals::listen(desk).map_err(ServiceError::Kernel)?;
     let listeners =
         server.estate.listeners.iter().map(|bound| (bound.config.transport, bound.address)).collect();
@@ -49,7 +50,7 @@ pub fn serve(config: Config, file: Option<&Path>, ready: impl FnOnce(&Ready)) ->
     tell("READY=1");
     let over = server.run();
     tell("STOPPING=1");
-    drop((admin, replication));
+    drop((admin, replication, directory));
     tracing::info!("stopped");
     over.map_err(ServiceError::Kernel)
 }

@@ -22,8 +22,10 @@ use crate::certificate::{CertificateError, client_tls, server_tls};
 use crate::clock::Clock;
 use crate::config::{Config, ListenerConfig};
 use crate::desk::{Desk, Health};
+use crate::directory::{Directory, DirectoryStatus};
 use crate::documents::UserDocument;
 use crate::estate::{Bound, Estate, choose_plan, policy, signaling_mark};
+use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::rosters::RosterFile;
 use crate::turn::{Server, TurnCounts};
@@ -90,6 +92,10 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     let health = Arc::new(Health::default());
     let (desk, orders) = Desk::new(transports.waker(), health.clone());
     let management = watch::Sender::new(policy.mark(TrafficClass::Management));
+    let directory = estate.config.directory.as_ref();
+    let directory = directory.map(|config| Directory::new(config, management.subscribe())).transpose()?;
+    let openid = estate.config.openid.as_ref();
+    let openid = openid.map(|config| OpenId::new(config, management.subscribe())).transpose()?;
     let leases = Leases::new(&policy, UNSPECIFIED, clock.now().as_nanos() as u64);
     let bridges = Bridges::new(leases.clone(), policy.mark(TrafficClass::Audio), clock);
     let edges = crate::replication::rows(&estate.config);
@@ -105,6 +111,9 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         management,
         versions: watch::Sender::new(plan_version),
         edges,
+        directory: directory.map(Arc::new),
+        openid: openid.map(Arc::new),
+        directory_status: DirectoryStatus::default(),
         greeting,
         clock,
         health,
@@ -195,6 +204,7 @@ fn front_end(
     let mut front_end = FrontEnd::new(config, store.load_users()?, saved, seed(store)?, now);
     front_end.handle_request(now, Request::SetRelays(estate.relays(clock)));
     front_end.handle_request(now, estate.config.calls.request());
+    front_end.handle_request(now, estate.config.passwords.request());
     for record in store.load_documents(Document::Roster)? {
         set_roster(&mut front_end, now, record);
     }

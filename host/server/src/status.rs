@@ -9,6 +9,7 @@ use carillon_signaling::ClassUse;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate_facts::CertificateFacts;
+use crate::directory::DirectoryStatus;
 use crate::replication::EdgeRow;
 use crate::turn::Server;
 
@@ -58,6 +59,9 @@ pub struct Status {
     /// Links between sites that have budgets, and what calls have reserved of them.
     #[serde(default)]
     pub links: Vec<LinkStatus>,
+    /// What is known of the directory that names users, if there is one.
+    #[serde(default)]
+    pub directory: Option<DirectoryStatus>,
     /// What phones see over TLS; none where nothing speaks it.
     #[serde(default)]
     pub certificate: Option<CertificateFacts>,
@@ -174,6 +178,7 @@ impl Server {
             leases: self.lease_status(),
             edges: self.edges.clone(),
             links: self.link_status(),
+            directory: self.directory.is_some().then(|| self.directory_status.clone()),
             certificate: self.estate.certificate.clone(),
             certificate_uses: self.estate.config.certificate_uses().into_iter().map(str::to_owned).collect(),
         })

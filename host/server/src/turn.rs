@@ -30,7 +30,9 @@ use crate::bridges::Bridges;
 use crate::certificate::is_ours;
 use crate::clock::Clock;
 use crate::desk::{Health, Orders};
+use crate::directory::{Directory, DirectoryStatus};
 use crate::estate::Estate;
+use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::replication::EdgeRow;
 use crate::warnings::Warned;
@@ -62,6 +64,12 @@ pub struct Server {
     pub(crate) versions: watch::Sender<u64>,
     /// What Edges have of it.
     pub(crate) edges: Vec<EdgeRow>,
+    /// The directory that names users, for the threads that ask it.
+    pub(crate) directory: Option<Arc<Directory>>,
+    /// The OpenID provider, for the thread that asks it.
+    pub(crate) openid: Option<Arc<OpenId>>,
+    /// What came of reading the directory.
+    pub(crate) directory_status: DirectoryStatus,
     /// What connections over HTTPS are greeted with, for the same thread.
     pub(crate) greeting: watch::Sender<Option<Arc<ServerConfig>>>,
     pub(crate) clock: Clock,
@@ -262,6 +270,9 @@ impl Server {
     /// Names and addresses are told to those who look for a fault (debug), never to everybody's log.
     fn note(&mut self, event: &Event) {
         tracing::debug!(?event);
+        if matches!(event, Event::LockedOut { .. }) {
+            tracing::warn!("somebody has given too many wrong passwords for a user and is locked out of it");
+        }
         *self.counts.events.entry(name(event)).or_default() += 1;
     }
 
@@ -292,6 +303,7 @@ fn name(event: &Event) -> &'static str {
         Event::Registered { .. } => "registered",
         Event::Unregistered { .. } => "unregistered",
         Event::Denied { .. } => "denied",
+        Event::LockedOut { .. } => "locked_out",
         Event::Provisioned { .. } => "provisioned",
         Event::CallStarted { .. } => "call_started",
         Event::CallEnded { .. } => "call_ended",

@@ -4,6 +4,7 @@
 
 pub mod csv;
 mod list;
+mod passwords;
 
 use std::collections::BTreeMap;
 
@@ -13,11 +14,9 @@ use carillon_signaling::{Algorithms, Ha1, Number, User};
 use serde::{Deserialize, Serialize};
 
 pub use list::UserList;
+pub use passwords::PasswordRules;
 
 use crate::config::Config;
-
-/// Longest password, in bytes; what is longer was pasted by mistake.
-const LONGEST_PASSWORD: usize = 256;
 
 /// A user as an administrator types it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +56,7 @@ pub struct Rules {
     domains: Vec<String>,
     realm: String,
     sites: Vec<String>,
+    passwords: PasswordRules,
 }
 
 impl Rules {
@@ -66,6 +66,7 @@ impl Rules {
             domains: config.domains.clone(),
             realm: config.realm.clone(),
             sites: plan.sites().map(str::to_owned).collect(),
+            passwords: config.passwords.rules.clone(),
         }
     }
 
@@ -89,13 +90,7 @@ impl Rules {
     /// The address of record of a user with whom nothing is wrong.
     pub fn check(&self, new: &NewUser) -> Result<String, String> {
         let aor = self.aor(&new.name)?;
-        if new.password.is_empty() || new.password.len() > LONGEST_PASSWORD {
-            let length = new.password.len();
-            return Err(format!("the password has {length} bytes; 1 to {LONGEST_PASSWORD} are allowed"));
-        }
-        if new.password.chars().any(char::is_control) {
-            return Err("the password holds a control character".to_owned());
-        }
+        self.passwords.check(&new.password, &aor)?;
         new.number.as_deref().map(number_of).transpose()?;
         match new.site.as_deref().filter(|site| !self.sites.iter().any(|known| known == site)) {
             Some(site) => Err(self.unknown_site(site)),

@@ -99,6 +99,77 @@ fn relays_are_told_by_place_and_port_with_what_opens_them() {
     assert_eq!(read(GOOD).unwrap().differs_until_restart(&config), ["https"], "relays change by a reload");
 }
 
+const DIRECTORY: &str = "[directory]\nname = \"dc.example.com\"\naddresses = [\"10.0.0.9:636\", \"10.0.0.10:636\"]\n\
+    authorities = [\"ca\"]\nbind = \"cn=c\"\nsecret = \"s\"\nbase = \"dc=x\"\n";
+const OPENID: &str = "[https]\nlisten = \"[::]:8443\"\norigins = [\"https://p\"]\n\
+    [openid]\nissuer = \"https://login.example.com\"\nclient = \"c\"\nauthorities = \"ca\"\n";
+
+#[test]
+fn a_directory_and_a_provider_are_as_they_are_written() {
+    let config = read_with(&format!("{GOOD}{DIRECTORY}{OPENID}"), "hush\n").unwrap();
+    let directory = config.directory.clone().unwrap();
+    assert_eq!(
+        (directory.addresses.len(), directory.secret.0.as_str(), directory.start_tls),
+        (2, "hush", false)
+    );
+    assert_eq!(
+        (directory.attributes.id.as_str(), directory.interval),
+        ("objectGUID", Duration::from_secs(300))
+    );
+    let openid = config.openid.clone().unwrap();
+    assert_eq!(openid.redirect, "https://sip.example.com:8443/openid/return");
+    assert_eq!((openid.claim.as_str(), openid.create, openid.secret), ("preferred_username", false, None));
+    assert!(!format!("{config:?}").contains("hush"), "no secret in a debug text");
+    assert_eq!(read(GOOD).unwrap().differs_until_restart(&config), ["https", "directory", "openid"]);
+    let person = format!(
+        "{GOOD}{DIRECTORY}kind = \"inetorgperson\"\nnumber = [\"mobile\"]\nsecurity = \"start-tls\"\n"
+    );
+    let directory = read_with(&person, "hush\n").unwrap().directory.unwrap();
+    assert_eq!((directory.attributes.id.as_str(), directory.start_tls), ("entryUUID", true));
+    assert_eq!(directory.attributes.number, ["mobile"]);
+    let passwords =
+        read(&format!("{GOOD}[passwords]\nlength = 12\nattempts = 3\nlocked = 60\n")).unwrap().passwords;
+    assert_eq!((passwords.rules.length, passwords.lock_out.attempts), (12, 3));
+    assert_eq!(passwords.lock_out.lasts, Duration::from_secs(60));
+}
+
+#[test]
+fn a_directory_or_a_provider_that_could_not_be_asked_is_refused() {
+    for (from, to, expected) in [
+        (
+            "10.0.0.9:636",
+            "10.0.0.9",
+            "line 6: directory.addresses: \"10.0.0.9\" is no ADDRESS:PORT, such as 10.0.0.9:636",
+        ),
+        ("dc.example.com", "d c", "line 5: directory.name: \"d c\" is neither a host name nor an IP address"),
+        (
+            "base = \"dc=x\"",
+            "base = \"dc=x\"\nfilter = \"(mail=*\"",
+            "line 11: directory.filter: \"(mail=*\" is no filter such as \"(&(objectClass=person)(mail=*))\" (RFC 4515)",
+        ),
+        (
+            "bind = \"cn=c\"\n",
+            "",
+            "line 4: directory.bind: is missing; for example bind = \"cn=carillon,ou=services,dc=example,dc=com\"",
+        ),
+        (
+            "https://login",
+            "http://login",
+            "line 15: openid.issuer: \"http://login.example.com\" is no https:// URL without query",
+        ),
+        (
+            "origins = [\"https://p\"]\n",
+            "",
+            "line 13: openid: needs `https.origins`: pages at which sign-ins end",
+        ),
+    ] {
+        let text = format!("{GOOD}{DIRECTORY}{OPENID}").replace(from, to);
+        assert_eq!(read_with(&text, "hush\n").unwrap_err(), expected);
+    }
+    let empty = read_with(&format!("{GOOD}{DIRECTORY}"), "\n").unwrap_err();
+    assert_eq!(empty, "line 9: directory.secret: `/etc/carillon/s` holds no line of text");
+}
+
 #[test]
 fn relays_that_nobody_could_use_are_refused() {
     let secret = "secret = \"s\"\n";
@@ -126,7 +197,7 @@ fn relays_that_nobody_could_use_are_refused() {
         (
             "[https]\nlisten = \"[::]:8443\"\n".to_owned(),
             "",
-            "line 5: https.listen: has nothing to give: [relay] names no `servers`, no listener speaks wss or ws, and `administration` is off",
+            "line 5: https.listen: has nothing to give: [relay] names no `servers`, no listener speaks wss or ws, there is no [directory] or [openid], and `administration` is off",
         ),
         (
             format!("[relay]\nservers = [\"e\"]\n{secret}[https]\nlisten = \"8443\"\n"),
@@ -203,7 +274,7 @@ fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
         (
             "x-y-z = 1\n",
-            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, presence, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
+            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
         ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),

@@ -25,7 +25,8 @@ pub struct AuditEntry {
     pub time: Duration,
     /// Who.
     pub who: String,
-    /// `user.put`, `user.remove`, `roster.put`, `call-rules.put`, `role.put`, `plan.put`; `refused` if nothing was changed.
+    /// `user.put`, `user.remove`, `user.enable`, `user.disable`, `user.unlock`, `roster.put`, `call-rules.put`, `role.put`,
+    /// `plan.put`; `refused` if nothing was changed.
     pub what: String,
     /// Of which user; `plan` for the plan; if it was refused, what was asked for: `PUT /plan`.
     pub object: String,
@@ -49,6 +50,11 @@ impl Store {
 }
 
 impl Store {
+    /// Writes down that somebody forgave wrong passwords for a user.
+    pub fn note_unlock(&mut self, aor: &str, author: &Author) -> Result<(), Error> {
+        note(&self.connection, author, "user.unlock", aor, None, None).map_err(doing("note an unlock"))
+    }
+
     /// Writes down that somebody asked for what he may not have.
     pub fn note_refusal(&mut self, asked: &str, author: &Author) -> Result<(), Error> {
         note(&self.connection, author, "refused", asked, None, None).map_err(doing("note a refusal"))

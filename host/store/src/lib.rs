@@ -8,6 +8,7 @@ mod audit;
 mod bindings;
 mod changes;
 mod documents;
+mod entries;
 mod error;
 mod letters;
 mod plans;
@@ -24,6 +25,7 @@ use rusqlite::Connection;
 pub use audit::{AuditEntry, Author};
 pub use bindings::Bindings;
 pub use documents::{Document, DocumentRecord};
+pub use entries::{Entry, Listed, UserReader};
 pub use error::Error;
 pub use plans::{PlanSource, PlanVersion};
 pub use records::{

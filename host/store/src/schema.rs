@@ -15,7 +15,7 @@ use crate::error::{Error, doing};
 const APPLICATION: i64 = 0x4352_4c4e;
 
 /// One step per version of the tables, applied in order; a step that was released is never changed.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
     CREATE TABLE users (
@@ -100,6 +100,15 @@ const STEPS: [&str; 4] = [
         aor TEXT PRIMARY KEY,
         document TEXT NOT NULL,
         version INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE entries (
+        aor TEXT PRIMARY KEY,
+        id TEXT NOT NULL,
+        dn TEXT NOT NULL,
+        name TEXT,
+        disabled INTEGER NOT NULL
     ) WITHOUT ROWID;
 ",
 ];

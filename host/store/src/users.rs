@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::audit::{Author, note};
 use crate::documents::Document;
+use crate::entries::{Entry, entry};
 use crate::error::{Error, doing};
 use crate::{Store, millis, time};
 
@@ -14,6 +15,10 @@ const PUT: &str = "INSERT INTO users (aor, md5, sha256, algorithms, site, number
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1) ON CONFLICT (aor) DO UPDATE SET
     md5 = excluded.md5, sha256 = excluded.sha256, algorithms = excluded.algorithms, site = excluded.site,
     number = excluded.number, version = version + 1 RETURNING version";
+
+/// Users with the entry of the directory that they are.
+pub(crate) const SELECT: &str = "SELECT users.*, entries.id AS entry_id, entries.dn AS entry_dn,
+    entries.name AS entry_name, entries.disabled AS entry_disabled FROM users LEFT JOIN entries USING (aor)";
 
 /// A user with what only administrators need.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,20 +29,29 @@ pub struct UserRecord {
     pub created: Duration,
     /// Counts the changes, from 1.
     pub version: u64,
+    /// The entry that it is, if a directory names it.
+    pub entry: Option<Entry>,
+}
+
+impl UserRecord {
+    /// Whether the directory says that this user may not sign in.
+    pub fn is_disabled(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.disabled)
+    }
 }
 
 impl Store {
-    /// All users.
+    /// All users who may sign in.
     pub fn load_users(&self) -> Result<Vec<User>, Error> {
-        let records = self.users_after("", usize::MAX)?;
-        Ok(records.into_iter().map(|record| record.user).collect())
+        let records = self.users_after("", usize::MAX)?.into_iter();
+        Ok(records.filter(|record| !record.is_disabled()).map(|record| record.user).collect())
     }
 
     /// At most `limit` users behind this name, in the order of the alphabet.
     pub fn users_after(&self, aor: &str, limit: usize) -> Result<Vec<UserRecord>, Error> {
         let attempt = doing("read users");
-        let sql = "SELECT * FROM users WHERE aor > ?1 ORDER BY aor LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(sql).map_err(&attempt)?;
+        let sql = format!("{SELECT} WHERE aor > ?1 ORDER BY aor LIMIT ?2");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(&attempt)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![aor, limit], record).map_err(&attempt)?;
         rows.collect::<Result<_, _>>().map_err(attempt)
@@ -51,9 +65,11 @@ impl Store {
         now: Duration,
     ) -> Result<Vec<(UserRecord, u64)>, Error> {
         let attempt = doing("read users");
-        let sql = "SELECT *, (SELECT count(*) FROM bindings WHERE bindings.aor = users.aor AND expires > ?3) AS contacts
-            FROM users WHERE aor > ?1 ORDER BY aor LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(sql).map_err(&attempt)?;
+        let sql = format!(
+            "SELECT *, (SELECT count(*) FROM bindings WHERE bindings.aor = found.aor AND expires > ?3) AS contacts
+             FROM ({SELECT} WHERE aor > ?1 ORDER BY aor LIMIT ?2) AS found ORDER BY aor"
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(&attempt)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let with_contacts =
             |row: &Row<'_>| Ok((record(row)?, row.get::<_, i64>("contacts")?.cast_unsigned()));
@@ -64,8 +80,8 @@ impl Store {
     /// One user.
     pub fn user(&self, aor: &str) -> Result<Option<UserRecord>, Error> {
         let attempt = doing("read a user");
-        let mut statement =
-            self.connection.prepare_cached("SELECT * FROM users WHERE aor = ?1").map_err(&attempt)?;
+        let sql = format!("{SELECT} WHERE aor = ?1");
+        let mut statement = self.connection.prepare_cached(&sql).map_err(&attempt)?;
         statement.query_row([aor], record).optional().map_err(attempt)
     }
 
@@ -89,14 +105,7 @@ impl Store {
     ) -> Result<Vec<u64>, Error> {
         let attempt = doing("save users");
         let transaction = self.connection.transaction().map_err(&attempt)?;
-        let mut versions = Vec::new();
-        for user in users {
-            if let Some(owner) = other_owner(&transaction, user).map_err(&attempt)? {
-                let number = user.number.as_ref().map_or(String::new(), Number::to_string);
-                return Err(Error::NumberTaken { number, owner });
-            }
-            versions.push(put(&transaction, user, author).map_err(&attempt)?);
-        }
+        let versions = put_all(&transaction, users, author)?;
         transaction.commit().map_err(attempt)?;
         Ok(versions)
     }
@@ -109,6 +118,24 @@ impl Store {
         transaction.commit().map_err(attempt)?;
         Ok(version)
     }
+}
+
+/// Puts them one by one; a number that somebody else has is an error.
+pub(crate) fn put_all<'a>(
+    connection: &Connection,
+    users: impl IntoIterator<Item = &'a User>,
+    author: &Author,
+) -> Result<Vec<u64>, Error> {
+    let attempt = doing("save users");
+    let mut versions = Vec::new();
+    for user in users {
+        if let Some(owner) = other_owner(connection, user).map_err(&attempt)? {
+            let number = user.number.as_ref().map_or(String::new(), Number::to_string);
+            return Err(Error::NumberTaken { number, owner });
+        }
+        versions.push(put(connection, user, author).map_err(&attempt)?);
+    }
+    Ok(versions)
 }
 
 /// Who has the number of a user already.
@@ -144,7 +171,7 @@ fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Resul
 
 fn remove(connection: &Connection, aor: &str, author: &Author) -> rusqlite::Result<Option<u64>> {
     let documents = Document::ALL.map(Document::table);
-    for table in ["bindings", "publications", "letters"].into_iter().chain(documents) {
+    for table in ["bindings", "publications", "letters", "entries"].into_iter().chain(documents) {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE aor = ?1"))?.execute([aor])?;
     }
     let version: Option<i64> = connection
@@ -158,7 +185,7 @@ fn remove(connection: &Connection, aor: &str, author: &Author) -> rusqlite::Resu
     Ok(version)
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
+pub(crate) fn record(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
     let ha1 = Ha1 { md5: row.get("md5")?, sha256: row.get("sha256")? };
     let algorithms: Option<String> = row.get("algorithms")?;
     let algorithms = algorithms.as_deref().and_then(algorithms_of);
@@ -169,6 +196,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<UserRecord> {
         user,
         created: time(row.get("created")?),
         version: row.get::<_, i64>("version")?.cast_unsigned(),
+        entry: entry(row)?,
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use carillon_signaling::{Change, Number, Publication, User};
-use carillon_store::{Document, PlanSource, Store};
+use carillon_store::{Document, Entry, PlanSource, Store, UserReader};
 use support::{NOW, author, bind, binding, user};
 
 /// Another one on the same file, as after a restart.
@@ -256,8 +256,54 @@ fn documents_come_back_with_their_versions_and_go_with_their_user() {
     assert_eq!(store.load_documents(Document::Role).unwrap(), []);
 }
 
+#[test]
+fn users_of_a_directory_come_back_with_their_entries_are_found_and_go_with_them() {
+    let (_folder, mut store) = fresh();
+    let entry = |name: &str, display: &str, disabled| Entry {
+        aor: format!("{name}@example.com"),
+        id: format!("id of {name}"),
+        dn: format!("uid={name}"),
+        name: Some(display.to_owned()),
+        disabled,
+    };
+    let bob = User { number: Number::parse("+4930200"), ..user("bob") };
+    let there = [
+        (user("alice"), entry("alice", "Alice Bell", false)),
+        (bob.clone(), entry("bob", "Bob 100% Bauer", false)),
+        (user("carol"), entry("carol", "Carol Bauer", true)),
+    ];
+    store.put_entries(&there, &author()).unwrap();
+    store.put_user(&user("dave"), &author()).unwrap();
+    let again = reopened(&store);
+    assert_eq!(again.load_users().unwrap(), [user("alice"), bob, user("dave")], "carol may not sign in");
+    let records = UserReader::open(store.path().unwrap()).unwrap().all().unwrap();
+    assert_eq!(records.len(), 4);
+    assert_eq!(records[2].entry, Some(entry("carol", "Carol Bauer", true)));
+    assert!(records[2].is_disabled() && records[3].entry.is_none());
+    let path = store.path().unwrap().to_owned();
+    let found = |beginning: &str, limit| -> Vec<String> {
+        let rows = UserReader::open(&path).unwrap().search(beginning, limit).unwrap();
+        rows.into_iter().map(|listed| listed.aor.split('@').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(found("bau", 9), ["bob"], "a word of the name, and nobody who may not sign in");
+    assert_eq!(found("+49302", 9), ["bob"]);
+    assert_eq!(found("ALI", 9), ["alice"]);
+    assert_eq!((found("100%", 9), found("%", 9), found("_", 9)), (vec!["bob".to_owned()], vec![], vec![]));
+    assert_eq!(found("' OR 1", 9), Vec::<String>::new());
+    store.put_entries(&[(user("carol"), entry("carol", "Carol Bauer", false))], &author()).unwrap();
+    assert_eq!(found("bau", 1), ["bob"]);
+    assert_eq!(found("bau", 9), ["bob", "carol"]);
+    let what: Vec<String> = store.audit(None, 9).unwrap().into_iter().map(|entry| entry.what).collect();
+    assert_eq!(what[..2], ["user.enable", "user.put"]);
+    assert_eq!(what.iter().filter(|what| *what == "user.disable").count(), 1);
+    store.remove_user("bob@example.com", &author()).unwrap();
+    store.put_user(&user("bob"), &author()).unwrap();
+    assert_eq!(store.user("bob@example.com").unwrap().unwrap().entry, None);
+}
+
 /// What each version brought, newest first, taken away again: leaves a file as the version before wrote it.
-const TAKEN_AWAY: [&str; 3] = [
+const TAKEN_AWAY: [&str; 4] = [
+    "DROP TABLE entries",
     "DROP TABLE roles",
     "DROP TABLE call_rules; DROP INDEX users_number; ALTER TABLE users DROP COLUMN number",
     "DROP TABLE publications; DROP TABLE letters; DROP TABLE rosters",

@@ -179,7 +179,7 @@ impl Border {
 
     fn phone(&self, host: &Host, user: &str, port: u16, more: &[&str], work: &Path) -> Result<Process> {
         let password = work.join("password");
-        fs::write(&password, "secret")?;
+        fs::write(&password, "a-secret-of-ours")?;
         let expected = if user == "alice" { "bob" } else { "alice" };
         let mut command: Command = host.command(&program()?.to_string_lossy());
         match self.secrecy {
@@ -296,7 +296,7 @@ fn start_front_end(site: &Site, secrecy: Secrecy, work: &Path) -> Result<Carillo
          [[listeners]]\ntransport = \"{transport}\"\naddress = \"0.0.0.0\"\nport = 443\ndigest = \"both\"\n",
         work.join("shared-secret")
     );
-    let users = [("alice", "secret"), ("bob", "secret")];
+    let users = [("alice", "a-secret-of-ours"), ("bob", "a-secret-of-ours")];
     let dir = work.join("front-end");
     fs::create_dir_all(&dir)?;
     Carillon::start(site, &Settings { users: &users, digest: "both", more: &more }, &dir)

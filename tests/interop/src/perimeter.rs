@@ -22,12 +22,12 @@ const PLAN: &str = "base = \"lync-kloud\"\n[edge]\nmark-internal = true\n";
 
 /// Who may sign in: names and passwords.
 pub const USERS: [(&str, &str); 6] = [
-    ("alice", "sesame"),
-    ("bob", "melon"),
-    ("carol", "barley"),
-    ("dave", "millet"),
-    ("erin", "quinoa"),
-    ("frank", "sorghum"),
+    ("alice", "open-sesame"),
+    ("bob", "water-melon"),
+    ("carol", "barley-corn"),
+    ("dave", "millet-seed"),
+    ("erin", "quinoa-salad"),
+    ("frank", "sorghum-syrup"),
 ];
 
 /// The hosts and servers.

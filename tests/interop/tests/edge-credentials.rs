@@ -218,7 +218,7 @@ fn sipp_is_given_by_service_what_opens_the_edge_and_not_for_somebody_else() -> R
     let sipp = |port| Sipp { host: &stage.network.alice, server, transport: "udp", port, work: stage.work() };
     let log = stage.path("given.log");
     let logged = ["-trace_logs", "-log_file", &log.to_string_lossy()];
-    sipp(6001).run("service", &[("alice", "sesame", "alice")], 1, &logged)?;
+    sipp(6001).run("service", &[("alice", "open-sesame", "alice")], 1, &logged)?;
     let line = fs::read_to_string(&log)?;
     let given: Vec<String> = line.split_whitespace().skip(1).map(plain).collect::<Result<_>>()?;
     let [name, password] = &given[..] else { return Err(format!("{line:?}").into()) };
@@ -226,7 +226,7 @@ fn sipp_is_given_by_service_what_opens_the_edge_and_not_for_somebody_else() -> R
     let echo = ["-y", "-m", "1", "-n", "5", "-c"];
     let outcome = uclient(&stage.network.alice, stage.edge.external, (name, password), &echo)?;
     assert_eq!(outcome.sent, outcome.received, "{}", outcome.printed);
-    let other = sipp(6002).run("service", &[("alice", "sesame", "bob")], 1, &[]);
+    let other = sipp(6002).run("service", &[("alice", "open-sesame", "bob")], 1, &[]);
     let refused = other.err().ok_or("alice was given what is bob's")?.to_string();
     assert!(refused.contains("403 Not Your Identity"), "{refused}");
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use carillon_server::admin::{Client, ClientError, Imported, UserRow};
+use carillon_server::admin::{Client, ClientError, Imported, LockRow, UserRow};
 use carillon_server::config::{Config, Configuration, Refusal};
 use carillon_server::documents::UserDocument;
 use carillon_server::offline::Offline;
@@ -111,6 +111,25 @@ impl Users {
                 client.put_number(name, number.map(str::to_owned)).map(drop).map_err(failed)
             }
             Users::Stopped(offline) => offline.put_number(name, number).map_err(failed),
+        }
+    }
+
+    /// Who is locked out of a user; nobody where no server runs that would remember.
+    pub(super) fn locks(&mut self, name: &str) -> Result<Vec<LockRow>, Failure> {
+        match self {
+            Users::Running(client) => client.locks(name).map_err(failed),
+            Users::Stopped(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Nobody is locked out of a user any more.
+    pub(super) fn unlock(&mut self, name: &str) -> Result<(), Failure> {
+        match self {
+            Users::Running(client) => client.unlock(name).map_err(failed),
+            Users::Stopped(_) => Err(Failure::new(
+                "nobody is locked out of a server that does not run",
+                "a start forgets all wrong passwords",
+            )),
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod book;
 mod contact;
+mod lockout;
 mod proof;
 mod request;
 mod route;
@@ -33,6 +34,7 @@ use crate::reply::Reply;
 use crate::user::{User, user_part};
 use book::Book;
 pub(crate) use contact::is_same_phone;
+pub use lockout::{Lock, LockOut};
 pub(crate) use proof::{Asking, Proof, Unproven};
 use request::Asked;
 pub(crate) use route::destination;
@@ -209,6 +211,31 @@ impl Registrar {
     /// Users, and bindings of all of them.
     pub(crate) fn counts(&self) -> (usize, usize) {
         self.book.counts()
+    }
+
+    /// How many bindings a user has.
+    pub(crate) fn bindings(&self, aor: &str) -> usize {
+        self.book.bindings(aor).len()
+    }
+
+    /// From now on who gives wrong passwords is locked out by this rule.
+    pub(crate) fn set_lock_out(&mut self, lock_out: LockOut) {
+        self.throttle.set_lock_out(lock_out);
+    }
+
+    /// Wrong passwords for this user are forgiven.
+    pub(crate) fn unlock(&mut self, aor: &str) {
+        self.throttle.unlock(aor);
+    }
+
+    /// Who is locked out of this user.
+    pub(crate) fn locks(&self, now: Duration, aor: &str) -> Vec<Lock> {
+        self.throttle.locks(now, aor)
+    }
+
+    /// How many are locked out of any user.
+    pub(crate) fn count_locks(&self, now: Duration) -> usize {
+        self.throttle.count_locks(now)
     }
 
     /// How often credentials were refused, and why.

@@ -160,8 +160,8 @@ impl Registrar {
         proof: &Proof<'_>,
         out: &mut VecDeque<Output>,
     ) -> Result<Arc<str>, Unproven> {
-        if let Some(left) = self.wait(now, proof) {
-            self.deny(proof, Failure::TooSoon, out);
+        if let Some((left, why)) = self.wait(now, proof) {
+            self.deny(proof, why, out);
             return Err(Unproven::TooSoon(left));
         }
         let claim = Claim {
@@ -181,7 +181,7 @@ impl Registrar {
             }
             (Verdict::Refused { stale, why }, _) => {
                 if why.is_some_and(Failure::is_guess) {
-                    self.throttle.wrong_password(now, attempt);
+                    self.guessed(now, attempt, proof.remote, out);
                 }
                 why.into_iter().for_each(|why| self.deny(proof, why, out));
                 Err(Unproven::Wrong { stale })
@@ -206,23 +206,78 @@ impl Registrar {
         self.verifier.is_for_us(credentials)
     }
 
-    /// How long credentials are still not looked at. Where a phone is signed in nobody has to guess.
-    fn wait(&self, now: Duration, proof: &Proof<'_>) -> Option<Duration> {
+    /// Whether a password that somebody else is to check may be tried now; else how long that is still to be waited for.
+    pub(crate) fn may_try(
+        &mut self,
+        now: Duration,
+        aor: &str,
+        remote: SocketAddr,
+        out: &mut VecDeque<Output>,
+    ) -> Result<(), Duration> {
+        let Some((left, why)) = self.kept_waiting(now, self.attempt_of(aor, remote)) else { return Ok(()) };
+        self.note_denied(aor, remote, why, out);
+        Err(left)
+    }
+
+    /// What came of it: the same as if it had been checked here.
+    pub(crate) fn tried(
+        &mut self,
+        now: Duration,
+        aor: &str,
+        remote: SocketAddr,
+        right: bool,
+        out: &mut VecDeque<Output>,
+    ) {
+        let attempt = self.attempt_of(aor, remote);
+        if right {
+            return self.throttle.proven(attempt);
+        }
+        self.guessed(now, attempt, remote, out);
+        self.note_denied(aor, remote, Failure::WrongPassword, out);
+    }
+
+    /// Somebody has given a wrong password.
+    fn guessed(
+        &mut self,
+        now: Duration,
+        attempt: Attempt<'_>,
+        remote: SocketAddr,
+        out: &mut VecDeque<Output>,
+    ) {
+        if self.throttle.wrong_password(now, attempt) {
+            out.push_back(Output::Event(Event::LockedOut { aor: attempt.aor.to_owned(), remote }));
+        }
+    }
+
+    /// How long credentials are still not looked at, and why. Where a phone is signed in nobody has to guess.
+    fn wait(&self, now: Duration, proof: &Proof<'_>) -> Option<(Duration, Failure)> {
         let here = |flow: &Flow| self.book.bindings(proof.aor).iter().any(|binding| binding.flow == *flow);
         let here = proof.flow.is_some_and(here);
-        self.throttle.wait(now, self.attempt(proof)).filter(|_| !here)
+        self.kept_waiting(now, self.attempt(proof)).filter(|_| !here)
+    }
+
+    fn kept_waiting(&self, now: Duration, attempt: Attempt<'_>) -> Option<(Duration, Failure)> {
+        let locked = self.throttle.locked(now, attempt).map(|left| (left, Failure::Locked));
+        locked.or_else(|| self.throttle.wait(now, attempt).map(|left| (left, Failure::TooSoon)))
     }
 
     fn attempt<'a>(&self, proof: &Proof<'a>) -> Attempt<'a> {
-        let (from, aor) = (source(proof.remote), proof.aor);
+        self.attempt_of(proof.aor, proof.remote)
+    }
+
+    fn attempt_of<'a>(&self, aor: &'a str, remote: SocketAddr) -> Attempt<'a> {
+        let from = source(remote);
         let mut bindings = self.book.bindings(aor).iter();
         Attempt { source: from, aor, known: bindings.any(|binding| source(binding.flow.remote) == from) }
     }
 
     fn deny(&mut self, proof: &Proof<'_>, why: Failure, out: &mut VecDeque<Output>) {
+        self.note_denied(proof.aor, proof.remote, why, out);
+    }
+
+    fn note_denied(&mut self, aor: &str, remote: SocketAddr, why: Failure, out: &mut VecDeque<Output>) {
         *self.denied.entry(why).or_default() += 1;
-        let (aor, remote) = (proof.aor.to_owned(), proof.remote);
-        out.push_back(Output::Event(Event::Denied { aor, remote, why }));
+        out.push_back(Output::Event(Event::Denied { aor: aor.to_owned(), remote, why }));
     }
 
     fn challenge(

@@ -3,11 +3,13 @@
 //! Nobody is kept out by what others do elsewhere. A source that has given no wrong password is always heard; that a user is
 //! guessed at from everywhere only shortens the patience with sources from which that user is not signed in. Only who has
 //! answered a challenge sent to its own address is counted (see `digest::nonce`), so that nobody counts for somebody else.
+//! Who goes on all the same is locked out (see `lockout`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::lockout::{Lock, LockOut, Locks};
 use crate::secret::{Secret, usage};
 
 /// Wrong passwords of one source for one user that cost nothing: people mistype, and phones try again by themselves.
@@ -31,6 +33,8 @@ pub(super) struct Throttle {
     /// The same by the time of the last wrong password.
     order: BTreeSet<(Duration, Key)>,
     capacity: usize,
+    lock_out: LockOut,
+    locks: Locks,
 }
 
 /// Who tries to be whom. `source` is one in the sense of `carillon_wire::sip::source`.
@@ -63,13 +67,15 @@ impl Throttle {
             records: BTreeMap::new(),
             order: BTreeSet::new(),
             capacity: REMEMBERED,
+            lock_out: LockOut::default(),
+            locks: Locks::default(),
         }
     }
 
     /// How long is still to be waited before credentials are looked at; `None`: not at all.
     pub(super) fn wait(&self, now: Duration, attempt: Attempt<'_>) -> Option<Duration> {
         let Attempt { source, known, .. } = attempt;
-        let user = self.user(attempt);
+        let user = self.user(attempt.aor);
         let watched = !known && self.wrong(now, Key::User(user)).wrong >= WATCHED;
         let free = if watched { FREE_IF_WATCHED } else { FREE };
         let for_this = self.pause(now, Key::Both(source, user), free);
@@ -77,9 +83,38 @@ impl Throttle {
         for_this.max(for_all)
     }
 
-    /// A password was wrong.
-    pub(super) fn wrong_password(&mut self, now: Duration, attempt: Attempt<'_>) {
-        let user = self.user(attempt);
+    /// From now on a source is locked out by this rule.
+    pub(super) fn set_lock_out(&mut self, lock_out: LockOut) {
+        self.lock_out = lock_out;
+    }
+
+    /// How long the source is still locked out of this user.
+    pub(super) fn locked(&self, now: Duration, attempt: Attempt<'_>) -> Option<Duration> {
+        self.locks.left(now, self.user(attempt.aor), attempt.source)
+    }
+
+    /// Who is locked out of a user.
+    pub(super) fn locks(&self, now: Duration, aor: &str) -> Vec<Lock> {
+        self.locks.of(now, self.user(aor))
+    }
+
+    /// How many are locked out of anything.
+    pub(super) fn count_locks(&self, now: Duration) -> usize {
+        self.locks.len(now)
+    }
+
+    /// What was wrong for this user is forgiven everybody.
+    pub(super) fn unlock(&mut self, aor: &str) {
+        let user = self.user(aor);
+        self.locks.unlock(user);
+        let of_user = |key: &&Key| matches!(key, Key::Both(_, of) | Key::User(of) if *of == user);
+        let keys: Vec<Key> = self.records.keys().filter(of_user).copied().collect();
+        keys.into_iter().for_each(|key| self.forget(key));
+    }
+
+    /// A password was wrong; whether the source is locked out by that.
+    pub(super) fn wrong_password(&mut self, now: Duration, attempt: Attempt<'_>) -> bool {
+        let user = self.user(attempt.aor);
         for key in [Key::Both(attempt.source, user), Key::Source(attempt.source), Key::User(user)] {
             let mut record = self.wrong(now, key);
             self.forget(key);
@@ -92,15 +127,20 @@ impl Throttle {
         {
             self.forget(key);
         }
+        let locks = self.wrong(now, Key::Both(attempt.source, user)).wrong >= self.lock_out.attempts;
+        if locks {
+            self.locks.lock(now, user, attempt.source, now + self.lock_out.lasts);
+        }
+        locks
     }
 
     /// A password was right: what was wrong before is forgiven this source.
     pub(super) fn proven(&mut self, attempt: Attempt<'_>) {
-        self.forget(Key::Both(attempt.source, self.user(attempt)));
+        self.forget(Key::Both(attempt.source, self.user(attempt.aor)));
     }
 
-    fn user(&self, attempt: Attempt<'_>) -> u64 {
-        self.secret.hash(usage::USER, &[attempt.aor.as_bytes()])
+    fn user(&self, aor: &str) -> u64 {
+        self.secret.hash(usage::USER, &[aor.as_bytes()])
     }
 
     /// What is not yet forgiven.
@@ -158,7 +198,9 @@ mod tests {
     fn a_right_password_and_a_quarter_of_an_hour_make_good() {
         let mut throttle = throttle();
         let spoiled = |throttle: &mut Throttle| {
-            (0..20).for_each(|_| throttle.wrong_password(NOW, from(1, "alice")));
+            for _ in 0..20 {
+                throttle.wrong_password(NOW, from(1, "alice"));
+            }
             assert_eq!(throttle.wait(NOW, from(1, "alice")), Some(LONGEST));
         };
         spoiled(&mut throttle);
@@ -187,7 +229,9 @@ mod tests {
     #[test]
     fn a_user_who_is_guessed_at_from_everywhere_is_not_kept_out() {
         let mut throttle = throttle();
-        (0..1000).for_each(|host| throttle.wrong_password(NOW, from(host, "alice")));
+        for host in 0..1000 {
+            throttle.wrong_password(NOW, from(host, "alice"));
+        }
         let alice = from(2000, "alice");
         assert_eq!(throttle.wait(NOW, alice), None);
         throttle.wrong_password(NOW, alice);
@@ -203,5 +247,25 @@ mod tests {
             assert!(throttle.records.len() <= 100 && throttle.order.len() == throttle.records.len());
         }
         assert_eq!(throttle.wait(NOW + SECOND * 1000, from(1, "next")), Some(LONGEST - SECOND));
+    }
+
+    #[test]
+    fn who_goes_on_is_locked_out_of_that_user_until_it_ends_or_somebody_helps() {
+        let mut throttle = throttle();
+        let lasts = SECOND * 600;
+        throttle.set_lock_out(LockOut { attempts: 6, lasts });
+        let locked: Vec<bool> = (0..7).map(|_| throttle.wrong_password(NOW, from(1, "alice"))).collect();
+        assert_eq!(locked, [false, false, false, false, false, true, true]);
+        assert_eq!(throttle.locked(NOW, from(1, "alice")), Some(lasts));
+        assert_eq!(throttle.locked(NOW, from(2, "alice")), None, "another source");
+        assert_eq!(throttle.locked(NOW, from(1, "bob")), None, "another user");
+        assert_eq!(throttle.locked(NOW + lasts, from(1, "alice")), None, "it ends by itself");
+        assert_eq!((throttle.locks(NOW, "alice").len(), throttle.count_locks(NOW)), (1, 1));
+        throttle.wrong_password(NOW, from(1, "bob"));
+        throttle.unlock("alice");
+        assert_eq!(throttle.locked(NOW, from(1, "alice")), None);
+        assert!(!throttle.wrong_password(NOW, from(1, "alice")), "what was before is forgiven");
+        assert_eq!(throttle.records.len(), throttle.order.len());
+        assert_eq!(throttle.records.keys().filter(|key| matches!(key, Key::Both(..))).count(), 2);
     }
 }

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::users::NumberBody;
-use super::{CallsAsked, Imported, UserRow, Wrong};
+use super::{CallsAsked, Imported, LockRow, UserRow, Wrong};
 use crate::documents::UserDocument;
 use crate::edge::Unit;
 use crate::edge::status::{EdgeStatus, PortRow, UnitRow};
@@ -191,6 +191,16 @@ impl Client {
     pub fn put_number(&mut self, name: &str, number: Option<String>) -> Result<Imported, ClientError> {
         let path = format!("/users/{}/number", escaped(name));
         self.call(Method::PUT, &path, Some(&NumberBody { number }))
+    }
+
+    /// Who is locked out of a user.
+    pub fn locks(&mut self, name: &str) -> Result<Vec<LockRow>, ClientError> {
+        self.call(Method::GET, &format!("/users/{}/lock", escaped(name)), None::<&()>)
+    }
+
+    /// Nobody is locked out of a user any more.
+    pub fn unlock(&mut self, name: &str) -> Result<(), ClientError> {
+        self.call(Method::DELETE, &format!("/users/{}/lock", escaped(name)), None::<&()>)
     }
 
     /// A document of a user.

@@ -50,7 +50,7 @@ fn read<T: UserDocument>(server: &Server, aor: &str) -> Result<(u64, T), Refusal
     Ok((record.version, document.map_err(unreadable)?))
 }
 
-fn known(server: &Server, name: &str) -> Result<String, Refusal> {
+pub(super) fn known(server: &Server, name: &str) -> Result<String, Refusal> {
     let aor = server.estate.rules().aor(name).map_err(Refusal::unknown)?;
     let user = server.store.user(&aor)?;
     user.map(|_| aor).ok_or_else(|| Refusal::unknown("there is no such user"))

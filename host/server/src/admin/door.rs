@@ -25,9 +25,12 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::guard::guarded;
+use super::login;
 use super::public::marked;
 use super::refusal::Refusal;
 use crate::desk::Desk;
+use crate::directory::Directory;
+use crate::openid::OpenId;
 use crate::tls_door::{Greeting, TlsDoor};
 
 /// Requests of one source in a second; more are answered 429.
@@ -40,9 +43,10 @@ pub(super) async fn serve(
     greeting: Greeting,
     origins: Vec<String>,
     api: Option<Router>,
+    judges: Judges,
     desk: Desk,
 ) {
-    let routes = routes(desk, origins, api).into_make_service_with_connect_info::<Remote>();
+    let routes = routes(desk, origins, api, judges).into_make_service_with_connect_info::<Remote>();
     marked(listener, marks, "HTTPS", |accepting, mut changed| {
         let until = async move { drop(changed.changed().await) };
         let door = TlsDoor::new(accepting, greeting.clone());
@@ -52,29 +56,38 @@ pub(super) async fn serve(
     .await;
 }
 
-fn routes(desk: Desk, origins: Vec<String>, api: Option<Router>) -> Router {
-    let public = Arc::new(Public { desk, origins, pace: Pace::new() });
+fn routes(desk: Desk, origins: Vec<String>, api: Option<Router>, (directory, openid): Judges) -> Router {
+    let public = Arc::new(Public { desk, directory, openid, origins, pace: Pace::new() });
     let api = api.map(|api| guarded(api, &public));
     Router::new()
         .route("/turn", get(turn).options(preflight))
         .route("/token", get(token).options(preflight))
+        .route("/openid/begin", get(super::openid::begin))
+        .route("/openid/return", get(super::openid::come_back))
         .with_state(public)
         .merge(api.unwrap_or_default())
 }
 
+/// Others who say who somebody is: a directory, and an OpenID provider.
+pub(super) type Judges = (Option<Arc<Directory>>, Option<Arc<OpenId>>);
+
 /// What all that is given here needs.
 pub(super) struct Public {
     pub(super) desk: Desk,
+    /// Who judges passwords that are shown as they are (Basic).
+    pub(super) directory: Option<Arc<Directory>>,
+    /// Who vouches for whom browsers are sent to.
+    pub(super) openid: Option<Arc<OpenId>>,
     origins: Vec<String>,
     pace: Pace,
 }
 
 /// A request.
-struct Asked {
-    remote: SocketAddr,
+pub(super) struct Asked {
+    pub(super) remote: SocketAddr,
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    pub(super) headers: HeaderMap,
 }
 
 /// What the query says.
@@ -90,7 +103,13 @@ async fn turn(public: State<Arc<Public>>, asked: Asked, Query(wanted): Query<Wan
 }
 
 async fn token(public: State<Arc<Public>>, asked: Asked, Query(wanted): Query<Wanted>) -> Response {
-    asked.answered(&public.0, token_of(&public.0, &asked, wanted)).await
+    let given = async {
+        match login::shown(&public.0, &asked) {
+            Some(login) => login::token(&public.0, &asked, login).await,
+            None => token_of(&public.0, &asked, wanted).await,
+        }
+    };
+    asked.answered(&public.0, given).await
 }
 
 /// A browser asks whether a page may ask (CORS).
@@ -127,13 +146,19 @@ async fn relays(public: &Public, asked: &Asked, wanted: Wanted) -> Result<Respon
 /// As authorization servers answer (RFC 6749, 5.1).
 async fn token_of(public: &Public, asked: &Asked, wanted: Wanted) -> Result<Response, Refusal> {
     match asked.decided(public, wanted.username, None, FrontEnd::token_question).await? {
-        Ok((token, lasts)) => {
-            let given =
-                json!({ "access_token": token, "token_type": "Bearer", "expires_in": lasts.as_secs() });
-            Ok(Json(given).into_response())
+        Ok(given) => Ok(token_json(&given)),
+        Err(DoorRefusal::Challenge(mut values)) => {
+            values.extend(login::challenge(public));
+            Ok(challenge(&values))
         }
         Err(refusal) => refused(refusal, "there is no such user"),
     }
+}
+
+/// A token, and for how long it holds.
+pub(super) fn token_json((token, lasts): &(String, Duration)) -> Response {
+    Json(json!({ "access_token": token, "token_type": "Bearer", "expires_in": lasts.as_secs() }))
+        .into_response()
 }
 
 fn refused(refusal: DoorRefusal, nothing: &str) -> Result<Response, Refusal> {
@@ -172,7 +197,7 @@ impl Asked {
     }
 
     /// The answer, if it is not too early for one: nobody keeps it, and a page of a listed origin may read it.
-    async fn answered(
+    pub(super) async fn answered(
         &self,
         public: &Public,
         answer: impl Future<Output = Result<Response, Refusal>>,
@@ -205,7 +230,7 @@ pub(super) fn media_class(name: &str) -> Result<TrafficClass, Refusal> {
 }
 
 /// One field for each value: browsers pick the first that they know.
-fn challenge(values: &[String]) -> Response {
+pub(super) fn challenge(values: &[String]) -> Response {
     let mut answer = StatusCode::UNAUTHORIZED.into_response();
     for value in values.iter().filter_map(|value| HeaderValue::from_str(value).ok()) {
         answer.headers_mut().append(header::WWW_AUTHENTICATE, value);
@@ -219,6 +244,11 @@ pub(super) fn too_soon(left: Duration) -> Response {
 }
 
 impl Public {
+    /// Pages that may ask are of these.
+    pub(super) fn origins(&self) -> &[String] {
+        &self.origins
+    }
+
     pub(super) fn admits(&self, remote: SocketAddr) -> bool {
         self.pace.admits(Instant::now(), remote)
     }

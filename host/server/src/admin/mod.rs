@@ -5,11 +5,15 @@
 mod body;
 mod calls;
 mod client;
+mod directory;
 mod documents;
 mod door;
 mod edge;
 mod guard;
+mod lock;
+mod login;
 mod openapi;
+mod openid;
 mod plan;
 mod public;
 mod refusal;
@@ -41,6 +45,8 @@ use tokio::sync::{oneshot, watch};
 
 pub use calls::{CallsAsked, page_json, summary_json};
 pub use client::{AnyStatus, Client, ClientError, PlanFile, PlanRow, RelayCredential};
+pub use directory::DirectoryRow;
+pub use lock::LockRow;
 pub use users::{Imported, UserRow, Wrong};
 
 use crate::call_rules::CallRulesFile;
@@ -96,6 +102,7 @@ pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Resu
             greeting,
             config.origins.clone(),
             api,
+            (server.directory.clone(), server.openid.clone()),
             desk.clone(),
         ))
     });
@@ -199,9 +206,12 @@ fn resources() -> Vec<(String, MethodRouter<Desk>)> {
         ("/audit".to_owned(), get(audit)),
         ("/calls".to_owned(), get(calls::list)),
         ("/calls/summary".to_owned(), get(calls::summary)),
+        ("/directory".to_owned(), get(directory::search)),
         ("/users".to_owned(), get(users::list).post(users::import)),
         (user(""), get(users::show).put(users::put).delete(users::remove)),
         (user("/number"), put(users::put_number)),
+        (user("/device-password"), post(users::device_password)),
+        (user("/lock"), get(lock::show).delete(lock::remove)),
         document::<RosterFile>(),
         document::<CallRulesFile>(),
         document::<RoleFile>(),

@@ -57,6 +57,11 @@ impl Refusal {
         Refusal { status: StatusCode::FORBIDDEN, reasons: vec![reason], version: None }
     }
 
+    /// Whom it takes does not answer now.
+    pub(super) fn unavailable(reason: &str) -> Refusal {
+        Refusal { status: StatusCode::SERVICE_UNAVAILABLE, reasons: vec![reason.to_owned()], version: None }
+    }
+
     /// Somebody else was faster: this version holds now.
     pub(super) fn changed(version: u64) -> Refusal {
         let reasons =

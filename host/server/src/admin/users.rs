@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use carillon_signaling::User;
+use carillon_signaling::{Ha1, User};
 use carillon_store::UserRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +33,18 @@ pub struct UserRow {
     pub version: u64,
     /// Phones that are signed in now.
     pub contacts: u64,
+    /// What people call the user, if a directory says it.
+    #[serde(default)]
+    pub display: Option<String>,
+    /// Whether a directory names the user.
+    #[serde(default)]
+    pub directory: bool,
+    /// Whether the directory says that the user may not sign in.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Sources that are locked out of this user for too many wrong passwords.
+    #[serde(default)]
+    pub locked: u64,
 }
 
 /// What an import has done.
@@ -45,8 +57,8 @@ pub struct Imported {
 }
 
 impl UserRow {
-    /// A record with the number of its contacts.
-    pub fn new(record: &UserRecord, contacts: u64) -> UserRow {
+    /// A record with the numbers of its contacts and of who is locked out.
+    pub fn new(record: &UserRecord, contacts: u64, locked: u64) -> UserRow {
         UserRow {
             name: record.user.aor.clone(),
             site: record.user.site.clone(),
@@ -55,6 +67,10 @@ impl UserRow {
             created: super::seconds(record.created),
             version: record.version,
             contacts,
+            display: record.entry.as_ref().and_then(|entry| entry.name.clone()),
+            directory: record.entry.is_some(),
+            disabled: record.is_disabled(),
+            locked,
         }
     }
 }
@@ -88,18 +104,29 @@ pub(super) struct After {
 
 pub(super) async fn list(State(desk): State<Desk>, Query(page): Query<After>) -> Result<Response, Refusal> {
     let limit = page.limit.unwrap_or(PAGE).min(PAGE);
-    let records = desk
-        .ask(move |server| server.store.users_with_contacts(&page.after, limit, server.clock.now()))
-        .await??;
-    let rows: Vec<UserRow> =
-        records.iter().map(|(record, contacts)| UserRow::new(record, *contacts)).collect();
-    Ok(Json(rows).into_response())
+    let rows = desk.ask(move |server| {
+        let records = server.store.users_with_contacts(&page.after, limit, server.clock.now())?;
+        Ok::<_, Refusal>(
+            records.iter().map(|(record, contacts)| server.row(record, *contacts)).collect::<Vec<_>>(),
+        )
+    });
+    Ok(Json(rows.await??).into_response())
 }
 
 pub(super) async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Response, Refusal> {
-    let found = desk.ask(move |server| Ok::<_, Refusal>(server.store.user(&aor(server, &name)?)?)).await??;
-    let record = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
-    Ok(([(header::ETAG, etag(record.version))], Json(UserRow::new(&record, 0))).into_response())
+    let found = desk.ask(move |server| {
+        let found = server.store.user(&aor(server, &name)?)?;
+        Ok::<_, Refusal>(found.map(|record| server.row(&record, server.front_end.contacts(&record.user.aor))))
+    });
+    let row = found.await??.ok_or_else(|| Refusal::unknown("there is no such user"))?;
+    Ok(([(header::ETAG, etag(row.version))], Json(row)).into_response())
+}
+
+impl crate::turn::Server {
+    fn row(&self, record: &UserRecord, contacts: u64) -> UserRow {
+        let locks = self.front_end.locks(self.clock.now(), &record.user.aor);
+        UserRow::new(record, contacts, locks.len() as u64)
+    }
 }
 
 /// What can be set of one user; the name stands in the path.
@@ -167,6 +194,37 @@ pub(super) async fn put_number(
     let versions = versions.await??;
     let version = versions.first().copied().unwrap_or_default();
     Ok(([(header::ETAG, etag(version))], Json(Imported::from_versions(&versions))).into_response())
+}
+
+/// A password for phones that is made up here, for a user of a directory: the directory's own cannot be proven by Digest.
+#[derive(Serialize)]
+struct DevicePassword {
+    username: String,
+    password: String,
+}
+
+/// Makes one, in place of the last: what phones proved with that is void, tokens as well.
+pub(super) async fn device_password(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let found = desk.ask(move |server| {
+        let found = server.store.user(&aor(server, &name)?)?;
+        Ok::<_, Refusal>((found, server.estate.config.realm.clone()))
+    });
+    let (found, realm) = found.await??;
+    let found = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
+    if found.entry.is_none() {
+        return Err(Refusal::wrong(vec![
+            "the user is none of a directory and has a password already".to_owned(),
+        ]));
+    }
+    let password = crate::dev::password().map_err(|error| Refusal::failed(error.to_string()))?;
+    let user = User { ha1: Ha1::of(&found.user.aor, &realm, &password), ..found.user };
+    let username = user.aor.split('@').next().unwrap_or_default().to_owned();
+    desk.ask(move |server| server.put_users(vec![user], &who)).await??;
+    Ok(Json(DevicePassword { username, password }).into_response())
 }
 
 pub(super) async fn remove(

@@ -6,9 +6,12 @@
 mod access;
 mod authentication;
 mod calls;
+mod directory;
 mod edge;
 mod limits;
 mod listening;
+mod openid;
+mod passwords;
 mod raw;
 mod records;
 mod relays;
@@ -31,9 +34,12 @@ use carillon_wire::sip::Transport;
 pub use access::{AccessConfig, AccessPorts};
 pub use authentication::Authentication;
 pub use calls::Calls;
+pub use directory::{DirectoryAttributes, DirectoryConfig};
 pub use edge::{Addresses, EdgeConfig, Relay, RelayUser};
 pub use limits::Limits;
 pub use listening::Listening;
+pub use openid::OpenIdConfig;
+pub use passwords::Passwords;
 pub use records::{CallRecordsConfig, Names};
 pub use relays::{Secret, UserRelays};
 pub(crate) use resolve::is_host;
@@ -72,6 +78,12 @@ pub struct Config {
     pub trusted: Vec<PathBuf>,
     /// How long registrations last, in seconds.
     pub registrations: Registrations,
+    /// What passwords must be.
+    pub passwords: Passwords,
+    /// The directory that names users beside those of the administrator.
+    pub directory: Option<DirectoryConfig>,
+    /// The OpenID provider that vouches for users.
+    pub openid: Option<OpenIdConfig>,
     /// What becomes of watchers of whom a user has not said anything.
     pub watchers: Handling,
     /// How call records are kept.
@@ -255,8 +267,8 @@ impl Config {
 
     /// This one with what a reload changes; the rest waits for a restart.
     pub(crate) fn reloaded(self, new: Config) -> Config {
-        let Config { name, plan, listeners, certificate, trusted, relays, calls, drain, .. } = new;
-        Config { name, plan, listeners, certificate, trusted, relays, calls, drain, ..self }
+        let Config { name, plan, listeners, certificate, trusted, relays, calls, passwords, drain, .. } = new;
+        Config { name, plan, listeners, certificate, trusted, relays, calls, passwords, drain, ..self }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.
@@ -275,6 +287,8 @@ impl Config {
                     != (other.https, &other.origins, other.administration),
             ),
             ("edge", self.edge != other.edge),
+            ("directory", self.directory != other.directory),
+            ("openid", self.openid != other.openid),
             ("admin.socket", self.admin_socket != other.admin_socket),
             ("metrics.listen", self.metrics != other.metrics),
             ("log", self.log != other.log),

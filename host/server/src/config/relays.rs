@@ -69,7 +69,7 @@ impl Resolver<'_> {
         let Some(listen) = self.listen(block, "[::]:8443")? else { return Some(None) };
         let At { line, .. } = block.text("listen")?;
         if !gives {
-            let text = "has nothing to give: [relay] names no `servers`, no listener speaks wss or ws, and `administration` is off";
+            let text = "has nothing to give: [relay] names no `servers`, no listener speaks wss or ws, there is no [directory] or [openid], and `administration` is off";
             return self.refuse(block, line, "listen", text);
         }
         Some(Some(listen))

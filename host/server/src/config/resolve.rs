@@ -71,10 +71,13 @@ impl Resolver<'_> {
         let certificate = self.certificate(&raw.block("tls"));
         let trusted = self.trusted(&raw.block("tls"));
         let registrations = self.registrations(&raw.block("registrations"));
+        let passwords = self.passwords(&raw.block("passwords"));
+        let (directory, openid) = (self.directory(raw), self.openid(raw, name.as_deref()));
         let relays = self.user_relays(&raw.block("relay"));
         let origins = self.origins(&raw.block("https"));
         let administration = raw.block("https").text("administration").is_some_and(|word| word.value == "on");
         let gives = administration || relays != Some(None) || speaks_web(&listeners);
+        let gives = gives || directory != Some(None) || openid != Some(None);
         let https = self.https(&raw.block("https"), gives);
         let edge = self.own_edge(raw);
         let metrics = self.metrics(&raw.block("metrics"));
@@ -91,6 +94,9 @@ impl Resolver<'_> {
             certificate: certificate?,
             trusted,
             registrations: registrations?,
+            passwords: passwords?,
+            directory: directory?,
+            openid: openid?,
             watchers: watchers(&raw.block("presence"))?,
             records: self.records(&raw.block("records"), &top)?,
             calls: calls?,

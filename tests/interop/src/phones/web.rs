@@ -115,8 +115,8 @@ fn bundle(dir: &Path) -> Result<()> {
     run(command.env("NODE_PATH", packages()?)).map(drop)
 }
 
-/// `node_modules/.bin/esbuild` is on the path, and the packages are around it.
-fn packages() -> Result<PathBuf> {
+/// Where the npm packages are: `node_modules/.bin/esbuild` is on the path, and they are around it.
+pub fn packages() -> Result<PathBuf> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&paths).filter(|dir| dir.join("esbuild").is_file());
     let packages = places.filter_map(|dir| Some(dir.parent()?.to_owned()));

@@ -5,3 +5,4 @@ pub mod authority;
 pub mod carillon;
 pub mod edge;
 pub mod kamailio;
+pub mod slapd;

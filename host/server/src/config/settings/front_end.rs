@@ -20,6 +20,27 @@ pub(super) const SECTIONS: &[Section] = &[
         settings: REGISTRATIONS,
     },
     Section {
+        name: "passwords",
+        occurs: Occurs::Once,
+        help: "What passwords must be when they are set, and what becomes of who gives wrong ones. What everybody tries first,\n\
+               the user's own name and that of the domain are refused whatever their length.",
+        settings: PASSWORDS,
+    },
+    Section {
+        name: "directory",
+        occurs: Occurs::Optional,
+        help: "An LDAP directory or Active Directory that names users. It is read, never written, and judges their passwords:\n\
+               they get tokens at [https] by it, and a password of their own for phones.",
+        settings: DIRECTORY,
+    },
+    Section {
+        name: "openid",
+        occurs: Occurs::Optional,
+        help: "An OpenID provider at which users sign in with a browser: GET /openid/begin at [https] sends them there, and they\n\
+               come back to a page of `https.origins` with a token.",
+        settings: OPENID,
+    },
+    Section {
         name: "presence",
         occurs: Occurs::Once,
         help: "Who sees whether somebody can be reached.",
@@ -320,6 +341,209 @@ const REGISTRATIONS: &[Setting] = &[
         kind: Kind::Number(604_800),
         unset: Unset::Default("86400"),
         help: "Who asks for more gets this.",
+    },
+];
+
+const PASSWORDS: &[Setting] = &[
+    Setting {
+        key: "length",
+        kind: Kind::Number(64),
+        unset: Unset::Default("8"),
+        help: "Characters at least.",
+    },
+    Setting {
+        key: "denied",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "the most common ones only, which are always refused",
+            example: "\"/etc/carillon/denied-passwords\"",
+        },
+        help: "File with more passwords that nobody may have, one in each line.",
+    },
+    Setting {
+        key: "attempts",
+        kind: Kind::Number(1000),
+        unset: Unset::Default("10"),
+        help: "Wrong passwords for a user after which who gave them is locked out of that user: an IPv4 address, or 64 bits of an\n\
+               IPv6 one. From the fifth on each takes longer; a right one, or a quarter of an hour, makes good.",
+    },
+    Setting {
+        key: "locked",
+        kind: Kind::Number(86_400),
+        unset: Unset::Default("900"),
+        help: "For how many seconds, if nobody unlocks the user.",
+    },
+];
+
+const DIRECTORY: &[Setting] = &[
+    Setting {
+        key: "name",
+        kind: Kind::Text,
+        unset: Unset::Required("\"dc.example.com\""),
+        help: "The name in the certificate of its servers.",
+    },
+    Setting {
+        key: "addresses",
+        kind: Kind::Texts,
+        unset: Unset::Required("[\"10.0.0.9:636\"]"),
+        help: "Address and port of each, in the order in which they are tried.",
+    },
+    Setting {
+        key: "security",
+        kind: Kind::Word(&["tls", "start-tls"]),
+        unset: Unset::Default("\"tls\""),
+        help: "TLS from the first byte on (ldaps), or asked for on a connection in clear. Nothing is said without TLS.",
+    },
+    Setting {
+        key: "authorities",
+        kind: Kind::Texts,
+        unset: Unset::Required("[\"/etc/carillon/directory-ca.pem\"]"),
+        help: "Files with the authorities of its certificate, as PEM.",
+    },
+    Setting {
+        key: "bind",
+        kind: Kind::Text,
+        unset: Unset::Required("\"cn=carillon,ou=services,dc=example,dc=com\""),
+        help: "Who reads: the distinguished name of an account that may read users and nothing else.",
+    },
+    Setting {
+        key: "secret",
+        kind: Kind::Text,
+        unset: Unset::Required("\"/etc/carillon/directory-secret\""),
+        help: "File with its password in one line.",
+    },
+    Setting {
+        key: "base",
+        kind: Kind::Text,
+        unset: Unset::Required("\"dc=example,dc=com\""),
+        help: "The entry below which users are.",
+    },
+    Setting {
+        key: "kind",
+        kind: Kind::Word(&["active-directory", "inetorgperson"]),
+        unset: Unset::Default("\"active-directory\""),
+        help: "What the keys below follow.",
+    },
+    Setting {
+        key: "filter",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "everybody with an address",
+            example: "\"(&(objectClass=person)(mail=*))\"",
+        },
+        help: "Which entries are users (RFC 4515).",
+    },
+    Setting {
+        key: "id",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "objectGUID, or entryUUID", example: "\"entryUUID\"" },
+        help: "The attribute that an entry keeps for ever.",
+    },
+    Setting {
+        key: "address",
+        kind: Kind::Texts,
+        unset: Unset::Follows {
+            from: "msRTCSIP-PrimaryUserAddress, proxyAddresses, mail; or mail",
+            example: "[\"mail\"]",
+        },
+        help: "Attributes with addresses: the first one in a domain of ours is the user.",
+    },
+    Setting {
+        key: "number",
+        kind: Kind::Texts,
+        unset: Unset::Follows {
+            from: "msRTCSIP-Line, telephoneNumber; or telephoneNumber",
+            example: "[\"telephoneNumber\"]",
+        },
+        help: "Attributes with numbers: the first one that begins with + and is nobody else's.",
+    },
+    Setting {
+        key: "display",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "displayName", example: "\"cn\"" },
+        help: "The attribute with what people call the user.",
+    },
+    Setting {
+        key: "administrators",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "roles are given here: `carillon user role`",
+            example: "\"cn=carillon-admins,ou=groups,dc=example,dc=com\"",
+        },
+        help: "The group whose members (`member`) are administrators. Where a group is named, groups alone give the roles of\n\
+               the directory's users.",
+    },
+    Setting {
+        key: "help-desk",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "roles are given here",
+            example: "\"cn=carillon-help,ou=groups,dc=example,dc=com\"",
+        },
+        help: "The group whose members are of the help desk.",
+    },
+    Setting {
+        key: "interval",
+        kind: Kind::Number(86_400),
+        unset: Unset::Default("300"),
+        help: "Seconds from one reading to the next.",
+    },
+];
+
+const OPENID: &[Setting] = &[
+    Setting {
+        key: "issuer",
+        kind: Kind::Text,
+        unset: Unset::Required("\"https://login.example.com\""),
+        help: "What the provider calls itself. What else is to be known of it, it says itself (Discovery).",
+    },
+    Setting {
+        key: "client",
+        kind: Kind::Text,
+        unset: Unset::Required("\"carillon\""),
+        help: "What it calls this server (client_id).",
+    },
+    Setting {
+        key: "secret",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "none: a public client, with PKCE",
+            example: "\"/etc/carillon/openid-secret\"",
+        },
+        help: "File with what this server proves itself with (client_secret_basic), in one line.",
+    },
+    Setting {
+        key: "redirect",
+        kind: Kind::Text,
+        unset: Unset::Follows {
+            from: "`name` with the port of `https.listen`",
+            example: "\"https://sip.example.com:8443/openid/return\"",
+        },
+        help: "Where browsers come back to, as the provider knows it (redirect_uri). It ends in /openid/return.",
+    },
+    Setting {
+        key: "authorities",
+        kind: Kind::Text,
+        unset: Unset::Default("\"/etc/ssl/certs/ca-certificates.crt\""),
+        help: "File with the authorities of its certificate, as PEM.",
+    },
+    Setting {
+        key: "addresses",
+        kind: Kind::Texts,
+        unset: Unset::Follows { from: "where the DNS says", example: "[\"10.0.0.8:443\"]" },
+        help: "Addresses and ports of its servers.",
+    },
+    Setting {
+        key: "claim",
+        kind: Kind::Text,
+        unset: Unset::Default("\"preferred_username\""),
+        help: "Which claim names the user: `alice`, or an address in a domain of ours. Of `email` only a verified one counts.",
+    },
+    Setting {
+        key: "create",
+        kind: Kind::Word(&["off", "on"]),
+        unset: Unset::Default("\"off\""),
+        help: "Whether somebody for whom the provider vouches, and who is no user, becomes one.",
     },
 ];
 

@@ -1,0 +1,54 @@
+//! `/users/{name}/lock`: who is locked out of a user for too many wrong passwords, and an end to it.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use carillon_signaling::{Lock, Request};
+use serde::{Deserialize, Serialize};
+
+use super::documents::known;
+use super::refusal::Refusal;
+use super::{Caller, Who};
+use crate::desk::Desk;
+
+/// A source that is locked out of a user.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LockRow {
+    /// An IPv4 address, or the first of an IPv6 network of 64 bits.
+    pub source: IpAddr,
+    /// When it ends by itself, in seconds since the Unix epoch.
+    pub until: f64,
+}
+
+impl From<Lock> for LockRow {
+    fn from(lock: Lock) -> LockRow {
+        LockRow { source: lock.source, until: lock.until.as_secs_f64() }
+    }
+}
+
+pub(super) async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let locks = desk.ask(move |server| {
+        let aor = known(server, &name)?;
+        Ok::<_, Refusal>(server.front_end.locks(server.clock.now(), &aor))
+    });
+    let rows: Vec<LockRow> = locks.await??.into_iter().map(LockRow::from).collect();
+    Ok(Json(rows).into_response())
+}
+
+pub(super) async fn remove(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let unlocked = desk.ask(move |server| {
+        let (aor, author) = (known(server, &name)?, server.author(&who));
+        server.store.note_unlock(&aor, &author)?;
+        server.front_end.handle_request(server.clock.now(), Request::Unlock(aor));
+        Ok::<_, Refusal>(())
+    });
+    unlocked.await??;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,164 @@
+//! `/openid/begin` and `/openid/return`: a browser signs in at the OpenID provider and comes back to a page of ours with a token
+//! behind the `#` of its URL, as RFC 6749, 4.2.2 writes it: no server and no Referer sees that.
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use carillon_signaling::{Ha1, User};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::door::{Asked, Public};
+use super::refusal::Refusal;
+use crate::openid::{OpenId, Pending, form};
+use crate::turn::Server;
+
+/// How long a sign-in may take, in seconds.
+const LASTS: u64 = 600;
+/// The cookie; its prefix has browsers take it from this host over TLS alone.
+const COOKIE: &str = "__Host-carillon-openid";
+/// The longest URL of a page, and what a page may want to know a sign-in by, in bytes.
+const LONGEST_PAGE: usize = 1024;
+const LONGEST_STATE: usize = 256;
+/// As the audit names who becomes a user by signing in.
+const AUTHOR: &str = "openid";
+
+/// Where a sign-in is to end.
+#[derive(Deserialize)]
+pub(super) struct Begin {
+    page: String,
+    #[serde(default)]
+    state: String,
+}
+
+/// How a browser comes back (RFC 6749, 4.1.2).
+#[derive(Deserialize)]
+pub(super) struct Return {
+    #[serde(default)]
+    state: String,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+pub(super) async fn begin(public: State<Arc<Public>>, asked: Asked, Query(wanted): Query<Begin>) -> Response {
+    asked.answered(&public.0, begun(&public.0, wanted)).await
+}
+
+pub(super) async fn come_back(
+    public: State<Arc<Public>>,
+    asked: Asked,
+    Query(said): Query<Return>,
+) -> Response {
+    asked.answered(&public.0, ended(&public.0, &asked, said)).await
+}
+
+async fn begun(public: &Public, wanted: Begin) -> Result<Response, Refusal> {
+    let openid = provider(public)?;
+    let known = |origin: &&String| {
+        let rest = wanted.page.strip_prefix(origin.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let plain = wanted.page.bytes().all(|byte| byte.is_ascii_graphic()) && !wanted.page.contains('#');
+    if !plain || wanted.page.len() > LONGEST_PAGE || wanted.state.len() > LONGEST_STATE {
+        return Err(Refusal::wrong(vec!["page: a URL without # is wanted, of at most 1 kB".to_owned()]));
+    }
+    if public.origins().iter().find(known).is_none() {
+        return Err(Refusal::forbidden("the page is of no origin of `https.origins`".to_owned()));
+    }
+    let now = public.desk.ask(|server| server.clock.wall().as_secs()).await?;
+    let pending = Pending::new(now + LASTS, wanted.page, wanted.state);
+    let begun = openid.begin(&pending).await.map_err(|why| unavailable(&why))?;
+    let cookie =
+        format!("{COOKIE}={}; Path=/; Max-Age={LASTS}; Secure; HttpOnly; SameSite=Lax", begun.cookie);
+    Ok(redirect(&begun.location, &cookie))
+}
+
+async fn ended(public: &Public, asked: &Asked, said: Return) -> Result<Response, Refusal> {
+    let openid = provider(public)?;
+    let cookie = cookie(&asked.headers).unwrap_or_default();
+    let now = public.desk.ask(|server| server.clock.wall().as_secs()).await?;
+    let Some(pending) = openid.came_back(now, &cookie, &said.state) else {
+        return Err(Refusal::forbidden("this browser has not begun to sign in, or took too long".to_owned()));
+    };
+    let given = match (&said.code, &said.error) {
+        (Some(code), None) => token(public, openid, &cookie, code).await,
+        (_, Some(error)) => Err(format!("the provider refuses: {error:.64}")),
+        (None, None) => Err("the provider says nothing".to_owned()),
+    };
+    let lasts;
+    let mut fields = match &given {
+        Ok((token, time)) => {
+            lasts = time.as_secs().to_string();
+            vec![("access_token", token.as_str()), ("token_type", "Bearer"), ("expires_in", &*lasts)]
+        }
+        Err(why) => {
+            tracing::warn!("a sign-in by the OpenID provider fails: {why}");
+            vec![("error", "access_denied")]
+        }
+    };
+    fields.push(("state", &pending.state));
+    let location = format!("{}#{}", pending.page, form(&fields));
+    Ok(redirect(&location, &format!("{COOKIE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax")))
+}
+
+/// A token of ours for whom the provider vouches for.
+async fn token(
+    public: &Public,
+    openid: &OpenId,
+    cookie: &str,
+    code: &str,
+) -> Result<(String, Duration), String> {
+    let name = openid.vouch(cookie, code).await?.0;
+    let create = openid.config.create;
+    let given = public.desk.ask(move |server| server.signed_in(&name, create)).await;
+    given.map_err(|busy| busy.to_string())?
+}
+
+fn provider(public: &Public) -> Result<&OpenId, Refusal> {
+    public.openid.as_deref().ok_or_else(|| Refusal::unknown("there is no OpenID provider"))
+}
+
+fn unavailable(why: &str) -> Refusal {
+    tracing::warn!("nobody can sign in by the OpenID provider: {why}");
+    Refusal::unavailable("the OpenID provider does not answer")
+}
+
+fn redirect(location: &str, cookie: &str) -> Response {
+    let mut answer = StatusCode::SEE_OTHER.into_response();
+    for (name, value) in [(header::LOCATION, location), (header::SET_COOKIE, cookie)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
+}
+
+impl Server {
+    /// A token for whom the provider calls so: one of our users, or one from now on. In a turn.
+    fn signed_in(&mut self, name: &str, create: bool) -> Result<(String, Duration), String> {
+        let now = self.clock.now();
+        let aor = self.estate.rules().aor(name)?;
+        if let Some(given) = self.front_end.token_for(now, &aor) {
+            return Ok(given);
+        }
+        let there = self.store.user(&aor).map_err(|error| crate::chain(&error))?.is_some();
+        if there || !create {
+            return Err("whom it names is no user here, or may not sign in".to_owned());
+        }
+        let mut ha1 = Ha1 { md5: [0; 16], sha256: [0; 32] };
+        getrandom::fill(&mut ha1.md5)
+            .and_then(|()| getrandom::fill(&mut ha1.sha256))
+            .map_err(|error| error.to_string())?;
+        let user = User { aor: aor.clone(), ha1, algorithms: None, site: None, number: None };
+        self.put_users(vec![user], AUTHOR).map_err(|error| crate::chain(&error))?;
+        self.front_end.token_for(now, &aor).ok_or_else(|| "there is no such user".to_owned())
+    }
+}

@@ -1,0 +1,303 @@
+//! From whom the directory names and who is known here to what must change. Nothing is done here.
+//!
+//! Users whom an administrator has added stay the administrator's. Who is gone from the directory may not sign in any more, but
+//! keeps contacts and rules: a filter that was mistyped for a minute costs nobody anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use carillon_signaling::{Ha1, Number, User};
+use carillon_store::{Entry, UserRecord};
+
+use super::entry::{Found, same_name};
+use crate::roles::UserRole;
+use crate::users::{Rules, number_of};
+
+/// What the directory says, whole.
+pub(super) struct Reading {
+    /// Who is there, in its order.
+    pub(super) found: Vec<Found>,
+    /// Members of the groups that give roles, as [`same_name`] has them; `None` for a group that the configuration does not name.
+    pub(super) administrators: Option<BTreeSet<String>>,
+    pub(super) help_desk: Option<BTreeSet<String>>,
+}
+
+/// What must change here.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Users to be put with their entries, in this order: numbers are given up before somebody else gets them.
+    pub(super) put: Vec<(User, Entry)>,
+    /// The roles that users of the directory should have, if groups give them.
+    pub(super) roles: Vec<(String, UserRole)>,
+    /// Users that the directory names.
+    pub(super) users: u64,
+    /// Of these, those who may not sign in.
+    pub(super) disabled: u64,
+    /// Entries that are no users here, by why.
+    pub(super) skipped: BTreeMap<String, u64>,
+}
+
+/// Compares. `unproven` makes hashes that no password has: a user of a directory begins without a password of ours.
+pub(super) fn reconcile(
+    reading: &Reading,
+    known: &[UserRecord],
+    rules: &Rules,
+    unproven: impl FnMut() -> Ha1,
+) -> Changes {
+    let mut comparison = Comparison {
+        known: known.iter().map(|record| (record.user.aor.as_str(), record)).collect(),
+        numbers: numbers_of_others(known),
+        unproven,
+        changes: Changes::default(),
+        seen: BTreeSet::new(),
+        wanted: Vec::new(),
+    };
+    for found in &reading.found {
+        if let Err(why) = comparison.take(found, reading, rules) {
+            *comparison.changes.skipped.entry(why.to_owned()).or_default() += 1;
+        }
+    }
+    comparison.finish()
+}
+
+struct Comparison<'a, U> {
+    known: BTreeMap<&'a str, &'a UserRecord>,
+    /// Who has which number: first those of users who are not of the directory.
+    numbers: BTreeMap<Number, String>,
+    unproven: U,
+    changes: Changes,
+    seen: BTreeSet<String>,
+    wanted: Vec<(User, Entry)>,
+}
+
+fn numbers_of_others(known: &[UserRecord]) -> BTreeMap<Number, String> {
+    let others = known.iter().filter(|record| record.entry.is_none());
+    others.filter_map(|record| Some((record.user.number.clone()?, record.user.aor.clone()))).collect()
+}
+
+impl<U: FnMut() -> Ha1> Comparison<'_, U> {
+    /// One who is there; else why it is no user here.
+    fn take(&mut self, found: &Found, reading: &Reading, rules: &Rules) -> Result<(), &'static str> {
+        let aor = found.addresses.iter().find_map(|address| rules.aor(address).ok());
+        let aor = aor.ok_or("no address in a domain of ours")?;
+        let before = self.known.get(aor.as_str()).copied();
+        if before.is_some_and(|record| record.entry.is_none()) {
+            return Err("an administrator has added a user of that address");
+        }
+        if !self.seen.insert(aor.clone()) {
+            return Err("another entry has that address");
+        }
+        let number = self.number(found, &aor);
+        let user = match before {
+            Some(record) => User { number, ..record.user.clone() },
+            None => {
+                let ha1 = (self.unproven)();
+                User { aor: aor.clone(), ha1, algorithms: None, site: None, number }
+            }
+        };
+        let (id, dn, name, disabled) =
+            (found.id.clone(), found.dn.clone(), found.name.clone(), found.disabled);
+        self.changes.users += 1;
+        self.changes.disabled += u64::from(disabled);
+        self.changes.roles.extend(role(reading, &dn).map(|role| (aor.clone(), role)));
+        self.wanted.push((user, Entry { aor, id, dn, name, disabled }));
+        Ok(())
+    }
+
+    /// The first number that nobody else has.
+    fn number(&mut self, found: &Found, aor: &str) -> Option<Number> {
+        let mut numbers = found.numbers.iter().filter_map(|text| number_of(text).ok());
+        let number = numbers.find(|number| !self.numbers.contains_key(number));
+        if let Some(number) = &number {
+            self.numbers.insert(number.clone(), aor.to_owned());
+        } else if !found.numbers.is_empty() {
+            *self.changes.skipped.entry("number that is none or somebody else's".to_owned()).or_default() +=
+                1;
+        }
+        number
+    }
+
+    fn finish(mut self) -> Changes {
+        self.disable_who_is_gone();
+        let differs = |(user, entry): &(User, Entry)| {
+            self.known.get(user.aor.as_str()).is_none_or(|record| {
+                record.user.number != user.number || record.entry.as_ref() != Some(entry)
+            })
+        };
+        let changed: Vec<(User, Entry)> = self.wanted.drain(..).filter(differs).collect();
+        self.changes.put = given_up(&changed, &self.known);
+        self.changes.put.extend(changed);
+        self.changes
+    }
+
+    /// Who is not in the directory any more keeps everything but the number.
+    fn disable_who_is_gone(&mut self) {
+        for record in self.known.values() {
+            let Some(entry) = record.entry.as_ref().filter(|entry| !self.seen.contains(&entry.aor)) else {
+                continue;
+            };
+            let user = User { number: None, ..record.user.clone() };
+            self.wanted.push((user, Entry { disabled: true, ..entry.clone() }));
+        }
+    }
+}
+
+/// Who changes to a number that somebody else still has here gives up the own one first, so that two may change places.
+fn given_up(changed: &[(User, Entry)], known: &BTreeMap<&str, &UserRecord>) -> Vec<(User, Entry)> {
+    let wanted: BTreeSet<&Number> = changed.iter().filter_map(|(user, _)| user.number.as_ref()).collect();
+    let gives_up = |(user, _): &&(User, Entry)| {
+        let before = known.get(user.aor.as_str()).and_then(|record| record.user.number.as_ref());
+        before.is_some_and(|before| user.number.as_ref() != Some(before) && wanted.contains(before))
+    };
+    let without = |(user, entry): &(User, Entry)| (User { number: None, ..user.clone() }, entry.clone());
+    changed.iter().filter(gives_up).map(without).collect()
+}
+
+/// The role that groups give; `None` if no group is named.
+fn role(reading: &Reading, dn: &str) -> Option<UserRole> {
+    let name = same_name(dn);
+    let is_in = |group: &Option<BTreeSet<String>>| group.as_ref().is_some_and(|names| names.contains(&name));
+    match reading {
+        Reading { administrators: None, help_desk: None, .. } => None,
+        Reading { administrators, .. } if is_in(administrators) => Some(UserRole::Administrator),
+        Reading { help_desk, .. } if is_in(help_desk) => Some(UserRole::HelpDesk),
+        _ => Some(UserRole::User),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+
+    const GOOD: &str = "domains = [\"example.com\"]\nplan = \"lync-kloud\"\nname = \"sip.example.com\"\n";
+
+    fn ha1(byte: u8) -> Ha1 {
+        Ha1 { md5: [byte; 16], sha256: [byte; 32] }
+    }
+
+    fn found(name: &str, number: Option<&str>) -> Found {
+        Found {
+            id: format!("id of {name}"),
+            dn: format!("uid={name},dc=example,dc=com"),
+            addresses: vec![format!("{name}@elsewhere.net"), format!("{name}@example.com")],
+            numbers: number.map(str::to_owned).into_iter().collect(),
+            name: Some(name.to_uppercase()),
+            disabled: false,
+        }
+    }
+
+    fn reading(found: Vec<Found>) -> Reading {
+        Reading { found, administrators: None, help_desk: None }
+    }
+
+    fn compare(reading: &Reading, known: &[UserRecord]) -> Changes {
+        let config = Config::from_toml(GOOD, std::path::Path::new("/x/c.toml")).unwrap();
+        let mut next = 0;
+        let unproven = || {
+            next += 1;
+            ha1(next)
+        };
+        reconcile(reading, known, &Rules::new(&config, &config.plan.plan), unproven)
+    }
+
+    /// What the store has after these changes.
+    fn stored(known: &[UserRecord], changes: &Changes) -> Vec<UserRecord> {
+        let mut all: BTreeMap<String, UserRecord> =
+            known.iter().map(|record| (record.user.aor.clone(), record.clone())).collect();
+        for (user, entry) in &changes.put {
+            let taken = all.values().any(|other| {
+                other.user.number.is_some() && other.user.number == user.number && other.user.aor != user.aor
+            });
+            assert!(!taken, "the store would refuse {user:?}");
+            let (user, entry) = (user.clone(), Some(entry.clone()));
+            let record = UserRecord { user, created: Duration::ZERO, version: 1, entry };
+            all.insert(record.user.aor.clone(), record);
+        }
+        all.into_values().collect()
+    }
+
+    fn local(name: &str, number: Option<&str>) -> UserRecord {
+        let (aor, number) = (format!("{name}@example.com"), number.and_then(Number::parse));
+        let user = User { aor, ha1: ha1(99), algorithms: None, site: None, number };
+        UserRecord { user, created: Duration::ZERO, version: 1, entry: None }
+    }
+
+    fn shown(records: &[UserRecord]) -> Vec<(String, Option<String>, bool)> {
+        let row = |record: &UserRecord| {
+            let number = record.user.number.as_ref().map(ToString::to_string);
+            (record.user.aor.clone(), number, record.is_disabled())
+        };
+        records.iter().map(row).collect()
+    }
+
+    #[test]
+    fn who_is_there_becomes_a_user_and_a_second_look_changes_nothing() {
+        let there = reading(vec![found("alice", Some("+49 30 1")), found("bob", Some("+49 30 1"))]);
+        let changes = compare(&there, &[]);
+        assert_eq!((changes.users, changes.skipped["number that is none or somebody else's"]), (2, 1));
+        let users = stored(&[], &changes);
+        let expected = [
+            ("alice@example.com".to_owned(), Some("+49301".to_owned()), false),
+            ("bob@example.com".to_owned(), None, false),
+        ];
+        assert_eq!(shown(&users), expected);
+        assert_ne!(users[0].user.ha1, users[1].user.ha1);
+        assert!(compare(&there, &users).put.is_empty());
+    }
+
+    #[test]
+    fn a_device_password_a_site_and_a_digest_stay() {
+        let mut users = stored(&[], &compare(&reading(vec![found("alice", None)]), &[]));
+        users[0].user.ha1 = ha1(77);
+        users[0].user.site = Some("Berlin".to_owned());
+        let changes = compare(&reading(vec![found("alice", Some("+4930 7"))]), &users);
+        let (user, _) = &changes.put[0];
+        assert_eq!((user.ha1.clone(), user.site.as_deref(), changes.put.len()), (ha1(77), Some("Berlin"), 1));
+    }
+
+    #[test]
+    fn who_has_gone_may_not_sign_in_and_comes_back_as_the_same() {
+        let (alice, bob) = (found("alice", Some("+49301")), found("bob", None));
+        let users = stored(&[], &compare(&reading(vec![alice.clone(), bob.clone()]), &[]));
+        let without = stored(&users, &compare(&reading(vec![bob.clone()]), &users));
+        assert_eq!(shown(&without)[0], ("alice@example.com".to_owned(), None, true));
+        assert!(compare(&reading(vec![bob.clone()]), &without).put.is_empty(), "it is said once");
+        assert_eq!(stored(&without, &compare(&reading(vec![alice, bob]), &without)), users);
+    }
+
+    #[test]
+    fn users_of_an_administrator_and_their_numbers_are_left_alone() {
+        let known = [local("alice", Some("+49301"))];
+        let there = reading(vec![found("alice", None), found("bob", Some("+49301")), found("bob", None)]);
+        let changes = compare(&there, &known);
+        let put: Vec<_> =
+            changes.put.iter().map(|(user, _)| (user.aor.as_str(), user.number.clone())).collect();
+        assert_eq!(put, [("bob@example.com", None)]);
+        assert_eq!(changes.skipped["an administrator has added a user of that address"], 1);
+        assert_eq!(changes.skipped["another entry has that address"], 1);
+        let elsewhere = Found { addresses: vec!["x@elsewhere.net".to_owned()], ..found("x", None) };
+        assert_eq!(compare(&reading(vec![elsewhere]), &[]).skipped["no address in a domain of ours"], 1);
+    }
+
+    #[test]
+    fn two_may_change_their_numbers_with_each_other() {
+        let there = |one, other| reading(vec![found("alice", Some(one)), found("bob", Some(other))]);
+        let users = stored(&[], &compare(&there("+49301", "+49302"), &[]));
+        let changed = stored(&users, &compare(&there("+49302", "+49301"), &users));
+        let numbers: Vec<_> = shown(&changed).into_iter().filter_map(|(_, number, _)| number).collect();
+        assert_eq!(numbers, ["+49302", "+49301"]);
+    }
+
+    #[test]
+    fn groups_give_roles_and_take_them() {
+        let mut there = reading(vec![found("alice", None), found("bob", None), found("carol", None)]);
+        assert!(compare(&there, &[]).roles.is_empty(), "no group is named");
+        there.administrators = Some([same_name("UID=Alice, DC=example,DC=com")].into());
+        there.help_desk =
+            Some([same_name("uid=alice,dc=example,dc=com"), same_name("uid=bob,dc=example,dc=com")].into());
+        let roles: Vec<UserRole> = compare(&there, &[]).roles.into_iter().map(|(_, role)| role).collect();
+        assert_eq!(roles, [UserRole::Administrator, UserRole::HelpDesk, UserRole::User]);
+    }
+}

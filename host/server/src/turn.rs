@@ -39,6 +39,8 @@ use crate::warnings::Warned;
 
 /// How long to wait before a failed commit is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// After what time nobody waits for a message any more: what it belongs to has timed out (RFC 3261, timers B, F and H).
+const FORGOTTEN: Duration = Duration::from_secs(32);
 
 /// A running server.
 pub struct Server {
@@ -94,8 +96,8 @@ pub(crate) struct Unsaved {
     next: Duration,
     /// How many of the changes have failed; those behind them are new.
     changes: usize,
-    /// What was to leave in the turns that made them.
-    leaving: Vec<Output>,
+    /// What was to leave in the turns that made them, and since when.
+    leaving: Vec<(Duration, Output)>,
 }
 
 /// What only the turn can count.
@@ -214,21 +216,25 @@ impl Server {
         }
         if self.unsaved.as_ref().is_none_or(|unsaved| unsaved.next <= now) {
             match self.store.apply(&self.changes) {
-                Ok(()) => return self.saved(),
+                Ok(()) => return self.saved(now),
                 Err(error) => self.failed(now, &crate::chain(&error)),
             }
         }
         if let Some(unsaved) = self.unsaved.as_mut().filter(|unsaved| unsaved.changes < self.changes.len()) {
             unsaved.changes = self.changes.len();
-            unsaved.leaving.append(&mut self.leaving);
+            unsaved.leaving.extend(self.leaving.drain(..).map(|output| (now, output)));
         }
     }
 
-    fn saved(&mut self) {
+    fn saved(&mut self, now: Duration) {
         self.changes.clear();
         if let Some(unsaved) = self.unsaved.take() {
             tracing::info!("what had waited for the disk is saved");
-            self.leaving.splice(..0, unsaved.leaving);
+            let wanted = |(since, output): (Duration, Output)| {
+                let late = now.saturating_sub(since) > FORGOTTEN && matches!(output, Output::Transmit(_));
+                (!late).then_some(output)
+            };
+            self.leaving.splice(..0, unsaved.leaving.into_iter().filter_map(wanted));
             self.front_end.set_keeping(true);
         }
         self.health.set_trouble(None);

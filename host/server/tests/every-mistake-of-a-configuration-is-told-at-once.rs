@@ -118,7 +118,7 @@ fn a_directory_and_a_provider_are_as_they_are_written() {
     );
     let openid = config.openid.clone().unwrap();
     assert_eq!(openid.redirect, "https://sip.example.com:8443/openid/return");
-    assert_eq!((openid.claim.as_str(), openid.create, openid.secret), ("preferred_username", false, None));
+    assert_eq!((openid.claim.as_str(), openid.create, openid.secret), ("sub", false, None));
     assert!(!format!("{config:?}").contains("hush"), "no secret in a debug text");
     assert_eq!(read(GOOD).unwrap().differs_until_restart(&config), ["https", "directory", "openid"]);
     let person = format!(

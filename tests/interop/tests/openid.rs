@@ -142,7 +142,7 @@ fn field<'a>(url: &'a str, name: &str) -> Option<&'a str> {
 
 #[test]
 fn who_is_a_user_comes_back_with_a_token_and_nobody_else_does() -> Result<()> {
-    let issuer = format!("issuer = \"https://{LOGIN}:9443\"\n");
+    let issuer = format!("issuer = \"https://{LOGIN}:9443\"\nclaim = \"preferred_username\"\n");
     let Some(mut stage) = Stage::set("openid", &issuer)? else { return Ok(()) };
     let (back, page) = stage.sign_in("one", "alice")?;
     assert!(page.starts_with(&format!("{PAGE}#")), "{page}");

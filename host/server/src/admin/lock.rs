@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::documents::known;
 use super::refusal::Refusal;
 use super::{Caller, Who};
+use crate::clock::Clock;
 use crate::desk::Desk;
 
 /// A source that is locked out of a user.
@@ -23,18 +24,19 @@ pub struct LockRow {
     pub until: f64,
 }
 
-impl From<Lock> for LockRow {
-    fn from(lock: Lock) -> LockRow {
-        LockRow { source: lock.source, until: lock.until.as_secs_f64() }
+impl LockRow {
+    fn of(lock: Lock, clock: Clock) -> LockRow {
+        LockRow { source: lock.source, until: clock.on_the_wall(lock.until).as_secs_f64() }
     }
 }
 
 pub(super) async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Response, Refusal> {
     let locks = desk.ask(move |server| {
         let aor = known(server, &name)?;
-        Ok::<_, Refusal>(server.front_end.locks(server.clock.now(), &aor))
+        let locks = server.front_end.locks(server.clock.now(), &aor).into_iter();
+        Ok::<_, Refusal>(locks.map(|lock| LockRow::of(lock, server.clock)).collect::<Vec<_>>())
     });
-    let rows: Vec<LockRow> = locks.await??.into_iter().map(LockRow::from).collect();
+    let rows = locks.await??;
     Ok(Json(rows).into_response())
 }
 

@@ -59,9 +59,10 @@ async fn begun(public: &Public, wanted: Begin) -> Result<Response, Refusal> {
         let rest = wanted.page.strip_prefix(origin.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let plain = wanted.page.bytes().all(|byte| byte.is_ascii_graphic()) && !wanted.page.contains('#');
+    let graphic = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let plain = graphic(&wanted.page) && graphic(&wanted.state) && !wanted.page.contains('#');
     if !plain || wanted.page.len() > LONGEST_PAGE || wanted.state.len() > LONGEST_STATE {
-        return Err(Refusal::wrong(vec!["page: a URL without # is wanted, of at most 1 kB".to_owned()]));
+        return Err(Refusal::wrong(vec!["page, state: a URL without # is wanted, of at most 1 kB, and at most 256 characters, without blanks".to_owned()]));
     }
     if public.origins().iter().find(known).is_none() {
         return Err(Refusal::forbidden("the page is of no origin of `https.origins`".to_owned()));
@@ -83,7 +84,7 @@ async fn ended(public: &Public, asked: &Asked, said: Return) -> Result<Response,
     };
     let given = match (&said.code, &said.error) {
         (Some(code), None) => token(public, openid, &cookie, code).await,
-        (_, Some(error)) => Err(format!("the provider refuses: {error:.64}")),
+        (_, Some(error)) => Err(format!("the provider refuses: {:.64}", legible(error))),
         (None, None) => Err("the provider says nothing".to_owned()),
     };
     let lasts;
@@ -124,6 +125,11 @@ fn unavailable(why: &str) -> Refusal {
     Refusal::unavailable("the OpenID provider does not answer")
 }
 
+/// What anybody may have written, as part of a line of the log.
+fn legible(text: &str) -> String {
+    text.chars().filter(|letter| letter.is_ascii_graphic() || *letter == ' ').collect()
+}
+
 fn redirect(location: &str, cookie: &str) -> Response {
     let mut answer = StatusCode::SEE_OTHER.into_response();
     for (name, value) in [(header::LOCATION, location), (header::SET_COOKIE, cookie)] {
@@ -145,7 +151,10 @@ impl Server {
     /// A token for whom the provider calls so: one of our users, or one from now on. In a turn.
     fn signed_in(&mut self, name: &str, create: bool) -> Result<(String, Duration), String> {
         let now = self.clock.now();
-        let aor = self.estate.rules().aor(name)?;
+        let aor = self.estate.rules().aor(name).map_err(|why| {
+            tracing::debug!("whom the provider names can be no user: {why}");
+            "whom it names can be no user here"
+        })?;
         if let Some(given) = self.front_end.token_for(now, &aor) {
             return Ok(given);
         }

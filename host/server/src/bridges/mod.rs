@@ -96,12 +96,14 @@ impl Bridges {
             self.open.insert(bridge, open);
             return Ok(text);
         }
-        let open = self.open.get_mut(&bridge).ok_or(NotBridged::Unacceptable)?;
+        let open =
+            self.open.get_mut(&bridge).filter(|open| !open.is_over()).ok_or(NotBridged::Unacceptable)?;
         open.bridge.offer(from, sdp).map_err(refused)
     }
 
     fn answer(&mut self, bridge: u64, from: Profile, sdp: &[u8]) -> Result<String, NotBridged> {
-        let open = self.open.get_mut(&bridge).ok_or(NotBridged::Unacceptable)?;
+        let open =
+            self.open.get_mut(&bridge).filter(|open| !open.is_over()).ok_or(NotBridged::Unacceptable)?;
         let made = open.bridge.answer(from, sdp);
         let (text, agreement) = made.map_err(|refusal| unacceptable("an answer", &refusal))?;
         if let Some(identity) = &self.identity {
@@ -140,6 +142,11 @@ impl Bridges {
 }
 
 impl Open {
+    /// Whether its ports are gone.
+    fn is_over(&self) -> bool {
+        matches!(&self.media, Media::Talking(talk) if talk.is_over())
+    }
+
     /// Both ends have agreed: from now on they hear each other, or otherwise than before.
     fn agree(&mut self, agreement: Agreement, identity: &Identity, mark: Dscp, clock: Clock) {
         self.media = match std::mem::replace(&mut self.media, Media::Failed) {

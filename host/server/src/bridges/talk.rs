@@ -25,6 +25,8 @@ const BATCHES: usize = 4;
 /// A browser asks for consent every 5 s, hold or not; who has not for so long is gone (RFC 7675, 5.1). Ports come back then,
 /// whatever becomes of the call.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The same before its first word: a page may wait for the final answer, as long as a phone may ring (RFC 3261, Timer C).
+const RINGING: Duration = Duration::from_secs(190);
 
 /// A running thread. It ends, and the ports come back, when this is dropped or the browser is gone.
 pub(super) struct Talk {
@@ -40,6 +42,8 @@ struct Running {
     batch: Batch,
     /// When the browser was last heard of.
     heard: Instant,
+    /// How long it may be silent.
+    patience: Duration,
 }
 
 impl Talk {
@@ -57,7 +61,8 @@ impl Talk {
         let web = Web::new(identity, &agreement.web, ports.web_address, now).map_err(io::Error::other)?;
         let legs = Legs::new(agreement, &LegsConfig { mark, seed: ports.seed });
         let legs = legs.ok_or_else(|| io::Error::other("a codec cannot be set up"))?;
-        let running = Running { clock, ports, web, legs, batch: Batch::new(LONGEST), heard: now };
+        let running =
+            Running { clock, ports, web, legs, batch: Batch::new(LONGEST), heard: now, patience: RINGING };
         let (changes, inbox) = channel();
         let thread = thread::Builder::new().name("bridge".to_owned()).spawn(move || running.run(&inbox))?;
         Ok(Talk { changes, thread })
@@ -89,7 +94,7 @@ impl Running {
             self.receive_from_phone();
             self.legs.tick(self.clock.now());
             self.send();
-            if self.heard.elapsed() > SILENCE || !self.web.is_alive() {
+            if self.heard.elapsed() > self.patience || !self.web.is_alive() {
                 tracing::debug!("a browser is gone without a word: its ports come back");
                 break;
             }
@@ -106,6 +111,7 @@ impl Running {
             self.ports.phone.agree_mux();
         }
         self.web.agree(&agreement.web);
+        self.heard = Instant::now();
         // A codec that refuses its fixed parameters is met when the legs are made, not here.
         let _ = self.legs.renegotiate(agreement);
     }
@@ -120,7 +126,7 @@ impl Running {
                     legs.leg(Profile::Web).handle_rtp(packet.arrived, packet.remote, rtp, packet.mark);
                 });
                 if known {
-                    self.heard = now;
+                    (self.heard, self.patience) = (now, SILENCE);
                 }
             }
         }

@@ -1,7 +1,10 @@
 //! From whom the directory names and who is known here to what must change. Nothing is done here.
 //!
 //! Users whom an administrator has added stay the administrator's. Who is gone from the directory may not sign in any more, but
-//! keeps contacts and rules: a filter that was mistyped for a minute costs nobody anything.
+//! keeps contacts and rules; messages that wait for them are lost, and their phones have to sign in again.
+//!
+//! An entry is known by its identifier. Another one with the address of somebody who was here before is somebody else: no password
+//! and no role goes over. While both are in the directory the address stays with the one that had it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +72,11 @@ struct Comparison<'a, U> {
     wanted: Vec<(User, Entry)>,
 }
 
+/// The first of its addresses that a user here may have.
+fn address(found: &Found, rules: &Rules) -> Option<String> {
+    found.addresses.iter().find_map(|address| rules.aor(address).ok())
+}
+
 fn numbers_of_others(known: &[UserRecord]) -> BTreeMap<Number, String> {
     let others = known.iter().filter(|record| record.entry.is_none());
     others.filter_map(|record| Some((record.user.number.clone()?, record.user.aor.clone()))).collect()
@@ -77,17 +85,26 @@ fn numbers_of_others(known: &[UserRecord]) -> BTreeMap<Number, String> {
 impl<U: FnMut() -> Ha1> Comparison<'_, U> {
     /// One who is there; else why it is no user here.
     fn take(&mut self, found: &Found, reading: &Reading, rules: &Rules) -> Result<(), &'static str> {
-        let aor = found.addresses.iter().find_map(|address| rules.aor(address).ok());
-        let aor = aor.ok_or("no address in a domain of ours")?;
+        let aor = address(found, rules).ok_or("no address in a domain of ours")?;
         let before = self.known.get(aor.as_str()).copied();
         if before.is_some_and(|record| record.entry.is_none()) {
             return Err("an administrator has added a user of that address");
+        }
+        let another =
+            before.and_then(|record| record.entry.as_ref()).is_some_and(|entry| entry.id != found.id);
+        let owner = before.filter(|_| another).and_then(|record| record.entry.as_ref());
+        let still = |other: &Found| {
+            owner.is_some_and(|owner| owner.id == other.id) && address(other, rules).as_ref() == Some(&aor)
+        };
+        if owner.is_some() && reading.found.iter().any(still) {
+            return Err("another entry has that address");
         }
         if !self.seen.insert(aor.clone()) {
             return Err("another entry has that address");
         }
         let number = self.number(found, &aor);
         let user = match before {
+            Some(record) if another => User { number, ha1: (self.unproven)(), ..record.user.clone() },
             Some(record) => User { number, ..record.user.clone() },
             None => {
                 let ha1 = (self.unproven)();
@@ -98,7 +115,8 @@ impl<U: FnMut() -> Ha1> Comparison<'_, U> {
             (found.id.clone(), found.dn.clone(), found.name.clone(), found.disabled);
         self.changes.users += 1;
         self.changes.disabled += u64::from(disabled);
-        self.changes.roles.extend(role(reading, &dn).map(|role| (aor.clone(), role)));
+        let role = role(reading, &dn).or(another.then_some(UserRole::User));
+        self.changes.roles.extend(role.map(|role| (aor.clone(), role)));
         self.wanted.push((user, Entry { aor, id, dn, name, disabled }));
         Ok(())
     }
@@ -255,6 +273,24 @@ mod tests {
         let changes = compare(&reading(vec![found("alice", Some("+4930 7"))]), &users);
         let (user, _) = &changes.put[0];
         assert_eq!((user.ha1.clone(), user.site.as_deref(), changes.put.len()), (ha1(77), Some("Berlin"), 1));
+    }
+
+    #[test]
+    fn somebody_else_with_an_address_of_before_has_neither_its_password_nor_its_role() {
+        let mut users = stored(&[], &compare(&reading(vec![found("alice", None)]), &[]));
+        users[0].user.ha1 = ha1(77);
+        let newcomer = Found { id: "another".to_owned(), dn: "uid=other".to_owned(), ..found("alice", None) };
+        // Both claim it: it stays where it was, whoever comes first.
+        let both = compare(&reading(vec![newcomer.clone(), found("alice", None)]), &users);
+        assert!(both.put.is_empty() && both.skipped["another entry has that address"] == 1, "{:?}", both.put);
+        let alone = compare(&reading(vec![newcomer.clone()]), &users);
+        let (user, entry) = &alone.put[0];
+        assert_eq!((user.ha1 == ha1(77), entry.id.as_str()), (false, "another"));
+        assert_eq!(alone.roles, [("alice@example.com".to_owned(), UserRole::User)]);
+        // Who had it is called otherwise now.
+        let renamed = Found { id: users[0].entry.as_ref().unwrap().id.clone(), ..found("alicia", None) };
+        let changes = compare(&reading(vec![newcomer, renamed]), &users);
+        assert_eq!((changes.users, changes.put[0].1.id.as_str()), (2, "another"));
     }
 
     #[test]

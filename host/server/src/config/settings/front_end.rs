@@ -536,8 +536,8 @@ const OPENID: &[Setting] = &[
     Setting {
         key: "claim",
         kind: Kind::Text,
-        unset: Unset::Default("\"preferred_username\""),
-        help: "Which claim names the user: `alice`, or an address in a domain of ours. Of `email` only a verified one counts.",
+        unset: Unset::Default("\"sub\""),
+        help: "Which claim names the user: `alice`, or an address in a domain of ours. Of `email` only a verified one counts. It must be one that users of the provider cannot change themselves.",
     },
     Setting {
         key: "create",

@@ -20,6 +20,7 @@ mod relay;
 mod sdp;
 mod shell;
 mod sip;
+mod sockets;
 mod traffic;
 mod verify;
 mod web;
@@ -42,6 +43,7 @@ pub use relay::relay;
 pub use sdp::sdp;
 pub use shell::shell;
 pub use sip::{sip, sip_stream};
+pub use sockets::listening;
 pub use verify::{verify, verify_packets};
 pub use web::websocket;
 
@@ -66,6 +68,7 @@ pub const TARGETS: &[Target] = &[
     ("import", import),
     ("jitter", jitter),
     ("leg", leg),
+    ("listening", listening),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),

@@ -225,6 +225,32 @@ fn a_firewall_that_closes_is_named() -> Result<()> {
     Ok(())
 }
 
+/// The published failure of federated calls: signaling works, no route leads from the Edge to its clients, and neither is lent
+/// anything.
+#[test]
+fn without_a_route_from_the_edge_both_ends_are_internal_and_say_so() -> Result<()> {
+    if !possible("ice-both-internal", &["nft", "conntrack", "tshark"])? {
+        return Ok(());
+    }
+    let border = Border::new(Secrecy::Clear)?;
+    border.routers(Router::Firewall(NO_NEIGHBOUR), Router::Firewall(NO_NEIGHBOUR))?;
+    let edge = &border.site.phones[2];
+    for network in ["10.20.1.0/24", "10.20.2.0/24"] {
+        edge.run("ip", &["route", "del", network])?;
+    }
+    let course = Course { name: "both internal", port: 5060, seconds: 5, in_vpn: false };
+    let outcome = border.call(&course, || Ok(()))?;
+    for (who, report) in [("alice", &outcome.alice), ("bob", &outcome.bob)] {
+        assert_ne!(report["good"], json!(true), "{who}: {report:#}");
+        let said = report.to_string();
+        assert!(
+            said.contains("both endpoints are internal") && said.contains("carillon edge check"),
+            "{who}: {said}"
+        );
+    }
+    Ok(())
+}
+
 /// baresip's agent of ICE is one of others (libre), and uses a port of its own for RTCP.
 #[test]
 fn baresip_finds_the_way_to_us_and_we_to_it() -> Result<()> {

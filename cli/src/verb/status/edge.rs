@@ -120,6 +120,9 @@ fn relaying(relay: &RelayStatus, out: &mut dyn Write) -> Result<(), Failure> {
             "{BAD}{requests} from the address and port of another user: addresses are translated before the Edge{BAD:#}"
         )?;
     }
+    for (quota, number) in &relay.quotas {
+        writeln!(out, "{DOUBT}refused: {number} by the limit of allocations of a {quota}{DOUBT:#}")?;
+    }
     for (name, number) in &relay.dropped {
         writeln!(out, "{DOUBT}dropped: {number} {name}{DOUBT:#}")?;
     }

@@ -175,9 +175,9 @@ impl Forwarder {
         Ok(port)
     }
 
-    /// From now on this account pays for a relayed address, together with others.
-    pub fn charge_to(&mut self, port: PortId, account: Account) {
-        self.table.ledger.charge_to(port, account);
+    /// From now on this account pays for a relayed address, together with others, and so does this group of accounts.
+    pub fn charge_to(&mut self, port: PortId, account: Account, group: Option<Account>) {
+        self.table.ledger.charge_to(port, account, group);
     }
 
     /// What may pass from now on.

@@ -89,6 +89,8 @@ pub struct Relay {
     pub allocations: usize,
     /// Of these, those of one user.
     pub allocations_per_user: u32,
+    /// And those of one site, if they are limited.
+    pub allocations_per_site: Option<u32>,
     /// Requests a second of one address that are answered without a proof.
     pub requests_per_source: u32,
     /// Networks that are reached on every port.
@@ -101,6 +103,8 @@ pub struct Relay {
     pub audio_bandwidth: u64,
     /// Bytes per second of one user, each direction.
     pub bandwidth_per_user: u64,
+    /// Bytes per second of one site, each direction, if they are limited.
+    pub bandwidth_per_site: Option<u64>,
     /// How long packets may wait for each other under load.
     pub coalesce: Option<Duration>,
 }
@@ -378,12 +382,16 @@ impl Resolver<'_> {
             tls: u16::try_from(tls.value).ok()?,
             allocations: size("allocations")?,
             allocations_per_user: u32::try_from(block.number("allocations-per-user")?.value).ok()?,
+            allocations_per_site: block
+                .number("allocations-per-site")
+                .and_then(|most| u32::try_from(most.value).ok()),
             requests_per_source: u32::try_from(block.number("requests-per-source")?.value).ok()?,
             peers: peers?,
             denied: denied?,
             bandwidth: bytes("bandwidth")?,
             audio_bandwidth: bytes("audio-bandwidth")?,
             bandwidth_per_user: bytes("bandwidth-per-user")?,
+            bandwidth_per_site: bytes("bandwidth-per-site"),
             coalesce: Some(block.number("coalesce")?.value)
                 .filter(|pause| *pause > 1)
                 .map(Duration::from_micros),

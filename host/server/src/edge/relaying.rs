@@ -20,6 +20,8 @@ impl Part for AvEdge {
             relay_ports: plan.edge_ports().map(|ports| (ports.start(), ports.end())),
             allocations: counts.allocations,
             users: counts.users,
+            sites: counts.sites,
+            quotas: counts.quotas.iter().map(|(quota, number)| ((*quota).to_owned(), *number)).collect(),
             relayed: carried(counts.to_client, counts.to_peer),
             shared_addresses: counts.shared_addresses,
             denied: counts.denied.iter().map(|(reason, number)| ((*reason).to_owned(), *number)).collect(),
@@ -75,6 +77,20 @@ impl AvEdge {
         let (mut page, counts) = (Page(String::new()), self.relay.counts());
         page.one("relay_allocations", "gauge", "Allocations that run.", counts.allocations);
         page.one("relay_users", "gauge", "Users that have allocations.", counts.users);
+        page.many(
+            "relay_site_ports",
+            "gauge",
+            "Relayed ports that a site's users hold.",
+            "site",
+            counts.sites,
+        );
+        page.many(
+            "relay_quota_reached_total",
+            "counter",
+            "Allocations that were refused, by the limit that was reached.",
+            "quota",
+            counts.quotas,
+        );
         page.one("relay_ports", "gauge", "Relayed ports, open or reserved.", counts.ports);
         page.one(
             "relay_rules",
@@ -118,6 +134,7 @@ fn is_loss(count: Count) -> bool {
 fn allocation_row(view: &View<'_>, left: Duration) -> AllocationRow {
     AllocationRow {
         user: view.user.to_owned(),
+        site: view.site.map(str::to_owned),
         client: view.flow.remote,
         ends_in: left.as_secs(),
         permissions: view.permissions,

@@ -101,6 +101,7 @@ pub(super) fn open(context: &Context) -> Result<Opened, StartError> {
         refused: BTreeMap::new(),
         dials: BTreeMap::new(),
         silent_until: clock.now(),
+        quota_told_until: BTreeMap::new(),
         noise_told_until: clock.now(),
         measure_at: clock.now(),
         until: None,
@@ -137,6 +138,7 @@ pub(crate) fn core(config: &EdgeConfig, listeners: &[Listening]) -> carillon_rel
         limits: Limits {
             ports: relay.allocations,
             ports_per_user: relay.allocations_per_user,
+            ports_per_site: relay.allocations_per_site.unwrap_or(u32::MAX),
             answers: four_seconds_of(relay.requests_per_source),
             bindings: four_seconds_of(relay.requests_per_source),
             proofs: four_seconds_of(relay.requests_per_source.saturating_mul(10)),
@@ -162,12 +164,13 @@ fn own_addresses(configured: &Addresses) -> Vec<IpAddr> {
     found.into_iter().chain(configured.all()).collect()
 }
 
-/// What each relay port, each user, and what is marked as audio may carry.
+/// What each relay port, each user, each site, and what is marked as audio may carry.
 pub(crate) fn budgets(relay: &config::Relay, policy: &RolePolicy) -> Budgets {
     let audio = policy.mark(TrafficClass::Audio);
     Budgets {
         port: NonZeroU64::new(relay.bandwidth),
         account: NonZeroU64::new(relay.bandwidth_per_user),
+        group: relay.bandwidth_per_site.and_then(NonZeroU64::new),
         policed: NonZeroU64::new(relay.audio_bandwidth)
             .map(|rate| (audio, rate))
             .filter(|_| audio != Dscp::DEFAULT),

@@ -128,6 +128,12 @@ pub struct RelayStatus {
     pub allocations: usize,
     /// Users that have some.
     pub users: usize,
+    /// Relayed ports that users of a site hold, by site.
+    #[serde(default)]
+    pub sites: BTreeMap<String, u32>,
+    /// Allocations that were refused, by the limit that was reached: of a user, of a site, of the relay.
+    #[serde(default)]
+    pub quotas: BTreeMap<String, u64>,
     /// Packets and bytes relayed since the start.
     pub relayed: Carried,
     /// Proven requests from the address and port of another user's allocation: addresses are translated before the Edge.
@@ -190,6 +196,9 @@ pub struct PortRow {
 pub struct AllocationRow {
     /// Whose.
     pub user: String,
+    /// The user's site, if the credential says one.
+    #[serde(default)]
+    pub site: Option<String>,
     /// Where the client is.
     pub client: SocketAddr,
     /// Seconds until it ends, unless it is refreshed.

@@ -218,6 +218,12 @@ const RELAY: &[Setting] = &[
                its networks, ways here and lines of media.",
     },
     Setting {
+        key: "allocations-per-site",
+        kind: Kind::Number(65_535),
+        unset: Unset::Follows { from: "no limit but `allocations`", example: "1000" },
+        help: "Allocations of all users of one site at once; more are answered 486. Credentials that Front Ends make say the site.",
+    },
+    Setting {
         key: "requests-per-source",
         kind: Kind::Number(100_000),
         unset: Unset::Default("50"),
@@ -262,6 +268,12 @@ const RELAY: &[Setting] = &[
         kind: Kind::Number(1_000_000_000),
         unset: Unset::Default("60000"),
         help: "Kilobits a second of all allocations of one user together, in each direction.",
+    },
+    Setting {
+        key: "bandwidth-per-site",
+        kind: Kind::Number(1_000_000_000),
+        unset: Unset::Follows { from: "no limit", example: "200000" },
+        help: "Kilobits a second of all allocations of all users of one site together, in each direction.",
     },
     Setting {
         key: "coalesce",

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
-use carillon_signaling::digest::{Challenge, Ha1, Login};
+use carillon_signaling::digest::{Challenge, Login};
 use carillon_signaling::provisioning::parse;
 use carillon_signaling::{
-    Authentication, AuthenticationCounts, Bearer, Destination, DoorQuestion, DoorRefusal, Issuer,
+    Authentication, AuthenticationCounts, Bearer, Destination, DoorQuestion, DoorRefusal, Ha1, Issuer,
     RelayAnswer, RelayCredential, RelayServer, Relays, Request, User,
 };
 use carillon_wire::sip::{Flow, Method, Transport};

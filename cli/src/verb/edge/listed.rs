@@ -22,7 +22,9 @@ pub(super) fn run(file: &Path, as_json: bool, out: &mut dyn Write) -> Result<Ans
     let list =
         read(&bytes).map_err(|why| Failure::new(format!("{} is no list of sockets", file.display()), why))?;
     match as_json {
-        true => print_json(&shown(&list))?,
+        true => {
+            print_json(&shown(&list))?;
+        }
         false => print(&list, out)?,
     }
     Ok(match (list.is_of_an_edge(), list.findings.is_empty()) {

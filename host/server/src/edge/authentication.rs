@@ -9,7 +9,7 @@ use std::time::Duration;
 use carillon_net::peers::server_config_for;
 use carillon_net::transports::{Incoming, Limits, Transports};
 use carillon_qos::TrafficClass;
-use carillon_relay::{Transport, issue};
+use carillon_relay::{Transport, issue_at};
 use carillon_signaling::{Authentication, Bearer, Issuer, RelayCredential, RelayServer, Relays, Transmit};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip;

@@ -49,7 +49,9 @@ pub(super) fn run(args: &EdgeProbe, out: &mut dyn Write) -> Result<Answer, Failu
     let rows: Vec<Row> = wanted.iter().zip(heard).map(|(one, heard)| row(args, *one, &heard)).collect();
     let well = rows.iter().all(|row| row.meaning.well != Some(false));
     match args.json {
-        true => print_json(&serde_json::json!({ "host": args.host, "well": well, "listeners": rows }))?,
+        true => {
+            print_json(&serde_json::json!({ "host": args.host, "well": well, "listeners": rows }))?;
+        }
         false => print(&rows, out)?,
     }
     Ok(if well { Answer::Yes } else { Answer::No })

@@ -422,7 +422,7 @@ fn who_knocks_hears_at_each_listener_what_telnet_shows_and_what_it_cannot() -> R
     let with = |rows: &[(&str, u64, &str, Option<bool>)]| {
         expected(&[rows, &[("tcp", 50_137, "refused", YES)]].concat())
     };
-    let (status, said) = probe(bob, &[&[&internal[..]], &inside[..]].concat())?;
+    let (status, said) = probe(bob, &[&[&internal[..]][..], &inside[..]].concat())?;
     assert_eq!((status, heard(&said)), (Some(0), with(&nobody_yet)), "{said}");
     // An Edge of Lync has somebody at 8057 who speaks first.
     let speaks = "import socket,sys\ns=socket.create_server((sys.argv[1],8057))\nwhile 1: c,_=s.accept(); c.send(bytes([0,7,1,254])); c.close()";
@@ -431,7 +431,7 @@ fn who_knocks_hears_at_each_listener_what_telnet_shows_and_what_it_cannot() -> R
     let _proxy =
         Process::start(command.args(["-c", speaks, &internal]), &stage.work.path().join("psom.log"))?;
     wait_until("somebody at 8057", LIMIT, || Ok(relay.run("ss", &["-Hltn"])?.contains(":8057")))?;
-    let (status, said) = probe(bob, &[&[&internal[..]], &inside[..]].concat())?;
+    let (status, said) = probe(bob, &[&[&internal[..]][..], &inside[..]].concat())?;
     let mut all = nobody_yet;
     all[4] = ("tcp", 8057, "said-something", YES);
     assert_eq!((status, heard(&said)), (Some(0), with(&all)), "{said}");

@@ -228,7 +228,7 @@ fn a_firewall_that_closes_is_named() -> Result<()> {
 /// The published failure of federated calls: signaling works, no route leads from the Edge to its clients, and neither is lent
 /// anything.
 #[test]
-fn without_a_route_from_the_edge_both_ends_are_internal_and_say_so() -> Result<()> {
+fn without_a_route_from_the_edge_a_call_says_that_both_ends_are_internal() -> Result<()> {
     if !possible("ice-both-internal", &["nft", "conntrack", "tshark"])? {
         return Ok(());
     }
@@ -240,14 +240,14 @@ fn without_a_route_from_the_edge_both_ends_are_internal_and_say_so() -> Result<(
     }
     let course = Course { name: "both internal", port: 5060, seconds: 5, in_vpn: false };
     let outcome = border.call(&course, || Ok(()))?;
-    for (who, report) in [("alice", &outcome.alice), ("bob", &outcome.bob)] {
-        assert_ne!(report["good"], json!(true), "{who}: {report:#}");
-        let said = report.to_string();
-        assert!(
-            said.contains("both endpoints are internal") && said.contains("carillon edge check"),
-            "{who}: {said}"
-        );
-    }
+    // Whoever notices first hangs up, and the other may not have come to an end with its own checks.
+    let reports = [&outcome.alice, &outcome.bob];
+    assert!(reports.iter().all(|report| report["good"] != true), "{reports:#?}");
+    let says = |report: &&Value| {
+        let said = report["faults"].to_string();
+        said.contains("both endpoints are internal") && said.contains("carillon edge check")
+    };
+    assert!(reports.iter().any(says), "{reports:#?}");
     Ok(())
 }
 

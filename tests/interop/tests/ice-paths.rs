@@ -238,7 +238,7 @@ fn without_a_route_from_the_edge_a_call_says_that_both_ends_are_internal() -> Re
     for network in ["10.20.1.0/24", "10.20.2.0/24"] {
         edge.run("ip", &["route", "del", network])?;
     }
-    let course = Course { name: "both internal", port: 5060, seconds: 5, in_vpn: false };
+    let course = Course { name: "both internal", port: 5060, seconds: 60, in_vpn: false };
     let outcome = border.call(&course, || Ok(()))?;
     // Whoever notices first hangs up, and the other may not have come to an end with its own checks.
     let reports = [&outcome.alice, &outcome.bob];

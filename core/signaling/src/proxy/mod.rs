@@ -7,6 +7,7 @@ mod branch;
 mod bridges;
 mod budget;
 mod divert;
+mod early;
 mod ends;
 mod fork;
 mod forward;
@@ -70,6 +71,8 @@ pub(crate) struct Proxy {
     asking: BTreeSet<(u64, u32)>,
     /// Open client transactions by the connection that they need.
     waiting: BTreeSet<(Path, u32)>,
+    /// The INVITEs that dialogs without an answer belong to, as far as somebody has to know.
+    early: HashMap<u128, Id, Plain>,
     /// Connections that are up, as far as something came over them.
     flows: HashMap<u64, Flow, Plain>,
     sequence: u64,
@@ -103,6 +106,7 @@ impl Proxy {
             clients: Table::new(now),
             asking: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            early: HashMap::default(),
             flows: HashMap::default(),
             // A seed that outlives a restart must not bring the same numbers again: phones have seen those of before.
             sequence: now.as_nanos() as u64,
@@ -214,6 +218,7 @@ impl Proxy {
         let client = self.clients.remove(id)?;
         self.bridges.branch_ended(client.crossing);
         self.waiting.remove(&(Path::of(&client.to), id.place()));
+        client.early.iter().for_each(|dialog| _ = self.early.remove(dialog));
         Some(client)
     }
 

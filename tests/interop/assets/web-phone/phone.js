@@ -38,6 +38,10 @@ function ended(reject) {
   return ({ cause, message }) => reject(new Error(`${cause} ${message?.status_code ?? ""}`));
 }
 
+function agreed(begin) {
+  return new Promise((resolve, reject) => begin(() => resolve("agreed")) || reject(new Error("not now")));
+}
+
 window.phone = {
   // Resolves when the server has said 200; else says why not.
   signIn: (account) => new Promise((resolve, reject) => {
@@ -90,6 +94,18 @@ window.phone = {
   isOver: () => session?.isEnded() ?? false,
 
   hangUp: () => session.terminate(),
+
+  // Each resolves when the other end has agreed.
+  hold: () => agreed((done) => session.hold({}, done)),
+  resume: () => agreed((done) => session.unhold({}, done)),
+  // With new credentials, so that the way is looked for anew.
+  restart: () => agreed((done) => session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, done)),
+
+  // As events in RTP (RFC 4733).
+  press: (keys) => session.sendDTMF(keys, { transportType: "RFC2833", duration: 200, interToneGap: 200 }),
+
+  // What was heard so far is forgotten.
+  forget: () => heard.splice(0).length,
 
   // Bytes of a WAV without its head, in base64.
   heard: () => {

@@ -103,6 +103,11 @@ impl Baresip {
         Ok(writeln!(self.input, "{line}")?)
     }
 
+    /// Presses a key.
+    pub fn press(&mut self, key: char) -> Result<()> {
+        Ok(write!(self.input, "{key}")?)
+    }
+
     /// Ends the call.
     pub fn hang_up(&mut self) -> Result<()> {
         self.say("/hangup")

@@ -174,6 +174,7 @@ fn hold_keys_and_new_ways_cross_between_a_page_and_a_phone() -> Result<()> {
     }
     let stage = Stage::set("PCMU/8000/1", false)?;
     let (mut page, mut phone) = stage.sign_in()?;
+    phone.goes_on(&stage.bob, 8)?;
     page.call(&stage.bob.address())?;
     stage.hears(&mut page, true)?;
     page.hold()?;
@@ -216,7 +217,11 @@ fn a_phone_that_refuses_media_without_keys_is_asked_once_more() -> Result<()> {
     let mut page = Web::open(&stage.site.phones[0], &stage.alice, stage.work.path())?;
     assert_eq!(page.sign_in(&stage.alice, Proof::Password)?, "registered");
     page.call(&stage.bob.address())?;
-    assert_eq!((stage.server.counted("bridges")?, stage.leased()?), (1, 3), "the first has given its own back");
+    assert_eq!(
+        (stage.server.counted("bridges")?, stage.leased()?),
+        (1, 3),
+        "the first has given its own back"
+    );
     page.hang_up()?;
     wait_until("the end of the legs", LIMIT, || Ok(stage.leased()? == 0))?;
     stage.server.assert_unharmed()?;

@@ -71,8 +71,7 @@ pub(crate) struct Proxy {
     asking: BTreeSet<(u64, u32)>,
     /// Open client transactions by the connection that they need.
     waiting: BTreeSet<(Path, u32)>,
-    /// The INVITEs that dialogs without an answer belong to, as far as somebody has to know.
-    early: HashMap<u128, Id, Plain>,
+    early: early::Early,
     /// Connections that are up, as far as something came over them.
     flows: HashMap<u64, Flow, Plain>,
     sequence: u64,
@@ -106,7 +105,7 @@ impl Proxy {
             clients: Table::new(now),
             asking: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            early: HashMap::default(),
+            early: early::Early::default(),
             flows: HashMap::default(),
             // A seed that outlives a restart must not bring the same numbers again: phones have seen those of before.
             sequence: now.as_nanos() as u64,
@@ -218,7 +217,7 @@ impl Proxy {
         let client = self.clients.remove(id)?;
         self.bridges.branch_ended(client.crossing);
         self.waiting.remove(&(Path::of(&client.to), id.place()));
-        client.early.iter().for_each(|dialog| _ = self.early.remove(dialog));
+        self.early.ended(id);
         Some(client)
     }
 

@@ -20,8 +20,6 @@ pub(crate) struct Client {
     pub(crate) tried: Option<Box<Attempt>>,
     /// The bridge that it goes over.
     pub(crate) crossing: Option<Crossing>,
-    /// The dialogs that it has begun before it was answered, as far as they matter.
-    pub(crate) early: Vec<u128>,
     invite: bool,
     state: State,
     /// What was sent: for retransmissions, and to make a CANCEL and an ACK from. Later the ACK, to send it again.
@@ -97,7 +95,6 @@ impl Client {
             cancel: Cancel::No,
             tried: None,
             crossing: None,
-            early: Vec::new(),
             invite,
             state,
             sent: Box::default(),

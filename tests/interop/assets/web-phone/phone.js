@@ -7,6 +7,7 @@ const mediaConstraints = { audio: { echoCancellation: false, noiseSuppression: f
 
 let agent;
 let session;
+let over = "the call is not ready";
 const messages = [];
 const heard = [];
 
@@ -38,8 +39,9 @@ function ended(reject) {
   return ({ cause, message }) => reject(new Error(`${cause} ${message?.status_code ?? ""}`));
 }
 
+// Resolves when the other end has agreed to something new; else says what became of the call.
 function agreed(begin) {
-  return new Promise((resolve, reject) => begin(() => resolve("agreed")) || reject(new Error("not now")));
+  return new Promise((resolve, reject) => begin(() => resolve("agreed")) || reject(new Error(`not now: ${over}`)));
 }
 
 window.phone = {
@@ -83,7 +85,11 @@ window.phone = {
     session = agent.call(to, {
       pcConfig,
       mediaConstraints,
-      eventHandlers: { confirmed: () => resolve("confirmed"), failed: ended(reject) },
+      eventHandlers: {
+        confirmed: () => resolve("confirmed"),
+        failed: ended(reject),
+        ended: ({ originator, cause }) => { over = `the call was ended by ${originator}: ${cause}`; },
+      },
     });
     listen(session.connection);
   }),

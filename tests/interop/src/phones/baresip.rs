@@ -12,6 +12,7 @@ use super::{Account, PATIENCE};
 use crate::Result;
 use crate::network::Host;
 use crate::process::Process;
+use crate::speech::write_wav;
 
 /// A phone that runs.
 pub struct Baresip {
@@ -90,6 +91,12 @@ impl Baresip {
     fn signed_in(mut self) -> Result<Baresip> {
         self.process.wait_for("200 OK", PATIENCE)?;
         Ok(self)
+    }
+
+    /// Says all it has to say several times over: when it has said all, it hangs up.
+    pub fn goes_on(&self, account: &Account, times: usize) -> Result<()> {
+        let (rate, channels) = account.format();
+        write_wav(&self.dir.join("voice.wav"), &account.voice().repeat(times), rate, channels)
     }
 
     /// Calls, and waits until somebody has answered.

@@ -276,3 +276,37 @@ impl Server {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::turn::tests::server;
+
+    fn vouched(name: &str, subject: &str) -> Vouched {
+        let account = Account { issuer: "https://login".to_owned(), subject: subject.to_owned() };
+        Vouched { name: name.to_owned(), account }
+    }
+
+    #[test]
+    fn an_account_is_one_user_and_a_user_one_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut server, _desk) = server(&folder);
+        let mut told = |name: &str, subject: &str, create: bool| {
+            let given = server.signed_in(&vouched(name, subject), create);
+            (given.err().map(|denied| denied.told), server.store.count_users().unwrap())
+        };
+        assert_eq!(told("alice", "1", false), (None, 2));
+        assert_eq!(told("alice", "1", false), (None, 2), "as before");
+        assert_eq!(told("alice", "2", false), (Some(Some(ANOTHER)), 2));
+        assert_eq!(told("bob", "1", false), (Some(Some(ELSEWHERE)), 2));
+        assert_eq!(told("zoe", "1", true), (Some(Some(ELSEWHERE)), 2), "and makes no user");
+        assert_eq!(told("zoe", "2", false), (Some(None), 2), "no user");
+        assert_eq!(told("zoe", "2", true), (None, 3));
+        let author = server.author("a test");
+        assert!(server.store.release_account("alice@localhost", &author).unwrap());
+        assert_eq!(server.signed_in(&vouched("alice", "3"), false).err().map(|denied| denied.why), None);
+        let audit = server.store.audit(None, 99).unwrap();
+        let refused = |entry: &&carillon_store::AuditEntry| entry.what == "sign-in.other-account";
+        assert_eq!(audit.iter().filter(refused).count(), 3);
+    }
+}

@@ -10,6 +10,8 @@ mod bpf;
 mod layout;
 mod program;
 #[cfg(test)]
+mod site;
+#[cfg(test)]
 mod tests;
 mod way;
 

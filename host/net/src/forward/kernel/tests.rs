@@ -103,7 +103,7 @@ impl Bench {
 }
 
 /// A frame as a sender makes it, with all sums counted from the start.
-fn frame(ends: (SocketAddrV4, SocketAddrV4), traffic: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(ends: (SocketAddrV4, SocketAddrV4), traffic: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
     let (from, to) = ends;
     let udp_len = (8 + payload.len()) as u16;
     let mut ip = vec![0x45, traffic];
@@ -128,7 +128,7 @@ fn frame(ends: (SocketAddrV4, SocketAddrV4), traffic: u8, ttl: u8, payload: &[u8
     frame
 }
 
-fn udp_sum(ip: &[u8], udp: &[u8]) -> u16 {
+pub(super) fn udp_sum(ip: &[u8], udp: &[u8]) -> u16 {
     let mut all = ip[12..20].to_vec();
     all.extend([0, 17]);
     all.extend((udp.len() as u16).to_be_bytes());
@@ -139,7 +139,7 @@ fn udp_sum(ip: &[u8], udp: &[u8]) -> u16 {
     }
 }
 
-fn sum(bytes: &[u8]) -> u16 {
+pub(super) fn sum(bytes: &[u8]) -> u16 {
     let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
     let mut sum: u32 = bytes.chunks(2).map(word).sum();
     while sum > 0xffff {
@@ -148,7 +148,7 @@ fn sum(bytes: &[u8]) -> u16 {
     sum as u16
 }
 
-fn channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
+pub(super) fn channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
     let mut bytes = channel.to_be_bytes().to_vec();
     bytes.extend((data.len() as u16).to_be_bytes());
     bytes.extend(data);

@@ -267,8 +267,11 @@ fn direction(a: &mut Assembler) {
     a.alu(Add, R8, 4);
     a.label("sized");
     a.store(Word, STACK, stack::LENGTH, R8);
-    a.alu(And, R1, 0xc0);
-    a.jump_if(R1, Equal, 0, TO_THE_SOCKETS);
+    // RFC 7983, 7: of STUN the first byte is 3 at most.
+    a.alu(And, R1, 0xff);
+    a.jump_if(R1, Greater, 3, "no STUN");
+    a.jump(TO_THE_SOCKETS);
+    a.label("no STUN");
     a.load(Word, R0, R6, packet::INTERFACE);
     a.load(Word, R1, R7, at::CAME_BY);
     a.jump_if(R0, NotEqual, R1, TO_THE_SOCKETS);

@@ -155,9 +155,9 @@ pub(super) fn channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What is media by its first byte, long enough that no card pads it.
+/// What is not STUN by its first byte, long enough that no card pads it.
 fn media() -> impl Strategy<Value = Vec<u8>> {
-    (0x80_u8..=0xff, proptest::collection::vec(any::<u8>(), 18..1300)).prop_map(|(first, mut rest)| {
+    (4_u8..=0xff, proptest::collection::vec(any::<u8>(), 18..1300)).prop_map(|(first, mut rest)| {
         rest[0] = first;
         rest
     })
@@ -207,7 +207,7 @@ proptest! {
         let (ip, udp) = (left[14..34].to_vec(), &left[34..]);
         let mut zeroed = udp.to_vec();
         zeroed[6..8].fill(0);
-        if at != 42 || came[at] & 0xc0 != 0 {
+        if came[42] > 3 {
             prop_assert_ne!(udp_sum(&ip, &zeroed).to_be_bytes(), [udp[6], udp[7]]);
         }
     }

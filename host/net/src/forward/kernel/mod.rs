@@ -185,29 +185,24 @@ impl Kernel {
         self.write_again(|_| true);
     }
 
-    /// Attaches the program to interfaces that have addresses of ours, and detaches it from those that have none any more.
+    /// Attaches the program to interfaces that have addresses of ours, and detaches it from those that have none any more. Where it
+    /// can't be attached, it stays attached elsewhere.
     fn attach(&mut self) -> Result<(), NoKernel> {
-        let mut held = BTreeMap::new();
+        let (mut held, mut failed) = (BTreeMap::new(), None);
         for (name, address) in addresses::by_interface().map_err(NoKernel::Refused)? {
-            let Some(interface) =
-                v4(&address).filter(|v4| self.locals.contains(v4)).and_then(|_| index(&name))
-            else {
-                continue;
-            };
+            let is_ours = v4(&address).is_some_and(|v4| self.locals.contains(&v4));
+            let Some(interface) = index(&name).filter(|_| is_ours) else { continue };
             if held.contains_key(&interface) || !self.routes.is_ethernet(interface).unwrap_or(false) {
                 continue;
             }
-            let link = match self.links.remove(&interface) {
-                Some(link) => link,
-                None => {
-                    let failed = |error| NoKernel::Attach(address, error);
-                    bpf::attach(&self.program, interface).map_err(failed)?
-                }
-            };
-            held.insert(interface, link);
+            let link = self.links.remove(&interface).map(Ok);
+            match link.unwrap_or_else(|| bpf::attach(&self.program, interface)) {
+                Ok(link) => drop(held.insert(interface, link)),
+                Err(error) => failed = Some(NoKernel::Attach(address, error)),
+            }
         }
         self.links = held;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// The book of a port, made and shared with the ledger when it is first needed.

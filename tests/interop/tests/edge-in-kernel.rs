@@ -35,10 +35,11 @@ impl Stage {
             return Ok(None);
         }
         let (work, network) = (tempfile::tempdir()?, Network::with_relay()?);
-        for host in [&network.alice, &network.bob] {
+        let relay = network.relay.as_ref().ok_or("no relay")?;
+        for (host, link) in [(&network.alice, "v0"), (&network.bob, "v0"), (relay, "v1"), (relay, "v2")] {
             // As on a wire: no trains, and checksums that are whole.
             let off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off"];
-            host.run("ethtool", &[&["-K", "v0"][..], &off].concat())?;
+            host.run("ethtool", &[&["-K", link][..], &off].concat())?;
         }
         let edge = Edge::start(&network, PLAN, IN_KERNEL, work.path())?;
         if let Some(why) = edge.status()?["fast_path"]["why_not"].as_str() {
@@ -73,7 +74,7 @@ fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Resu
     let [alice, bob] = [stage.capture("alice")?, stage.capture("bob")?];
     let echo = stage.network.bob.v4().to_string();
     let options =
-        ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "5", "-l", "172", "-c"];
+        ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "20", "-l", "172", "-c"];
     let outcome = uclient(&stage.network.alice, stage.edge.external, USER, &options)?;
     assert!(outcome.sent == outcome.received && outcome.sent >= 1000, "{}", outcome.printed);
     // Counts are read once a second.

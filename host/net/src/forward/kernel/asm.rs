@@ -146,7 +146,7 @@ impl Assembler {
     }
 
     /// The lower 16 bits as they lie in a packet, the others 0; and back.
-    pub(super) fn to_network(&mut self, reg: Reg) {
+    pub(super) fn network_order(&mut self, reg: Reg) {
         self.push(TO_BIG_ENDIAN, reg, R0, 0, 16);
     }
 
@@ -240,7 +240,7 @@ mod tests {
             (bytes(|a| a.load(Width::Half, R4, R2, 38)), &[0x69, 0x24, 38, 0, 0, 0, 0, 0]),
             (bytes(|a| a.store(Width::Word, STACK, -4, R0)), &[0x63, 0x0a, 0xfc, 0xff, 0, 0, 0, 0]),
             (bytes(|a| a.store(Width::Word, STACK, -4, 7)), &[0x62, 0x0a, 0xfc, 0xff, 7, 0, 0, 0]),
-            (bytes(|a| a.to_network(R5)), &[0xdc, 0x05, 0, 0, 16, 0, 0, 0]),
+            (bytes(|a| a.network_order(R5)), &[0xdc, 0x05, 0, 0, 16, 0, 0, 0]),
             (bytes(|a| a.atomic_add(R8, 16, R1)), &[0xdb, 0x18, 16, 0, 0, 0, 0, 0]),
             (bytes(|a| a.call(Helper::AdjustRoom)), &[0x85, 0, 0, 0, 50, 0, 0, 0]),
             (bytes(Assembler::exit), &[0x95, 0, 0, 0, 0, 0, 0, 0]),

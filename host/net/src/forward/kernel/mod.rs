@@ -15,7 +15,7 @@ mod site;
 mod tests;
 mod way;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -49,10 +49,10 @@ pub(super) struct Kernel {
     locals: BTreeSet<Ipv4Addr>,
     ttl: u8,
     budgets: Budgets,
-    live: HashMap<RuleId, Live>,
-    ports: HashMap<PortId, Port>,
+    live: BTreeMap<RuleId, Live>,
+    ports: BTreeMap<PortId, Port>,
     /// With the number of ports that have it.
-    accounts: HashMap<Account, (Book, usize)>,
+    accounts: BTreeMap<Account, (Book, usize)>,
 }
 
 /// A rule that the kernel may carry: a client over UDP, and IPv4 on both sides.
@@ -122,9 +122,9 @@ impl Kernel {
             locals: BTreeSet::new(),
             ttl,
             budgets,
-            live: HashMap::new(),
-            ports: HashMap::new(),
-            accounts: HashMap::new(),
+            live: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            accounts: BTreeMap::new(),
         };
         kernel.locals.extend(addresses.iter().filter_map(v4));
         kernel.attach()?;

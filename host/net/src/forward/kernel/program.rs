@@ -169,12 +169,12 @@ fn check_headers(a: &mut Assembler) {
     a.alu(And, R0, i32::from(0x3fff_u16.to_be()));
     a.jump_if(R0, NotEqual, 0, TO_THE_SOCKETS);
     a.load(Half, R8, R2, frame::LENGTH);
-    a.to_network(R8);
+    a.network_order(R8);
     a.load(Word, R0, R6, packet::LEN);
     a.alu(Subtract, R0, i32::from(frame::VERSION));
     a.jump_if(R0, NotEqual, R8, TO_THE_SOCKETS);
     a.load(Half, R0, R2, frame::UDP_LENGTH);
-    a.to_network(R0);
+    a.network_order(R0);
     a.alu(Add, R0, 20);
     a.jump_if(R0, NotEqual, R8, TO_THE_SOCKETS);
     a.load(Half, R5, R2, frame::UDP_SUM);
@@ -229,7 +229,7 @@ fn find(a: &mut Assembler, rules: i32) {
     a.jump_if(R0, NotEqual, 0x40, "of a peer");
     a.set(R0, R9);
     a.alu(ShiftRight, R0, 16);
-    a.to_network(R0);
+    a.network_order(R0);
     a.alu(Add, R0, HEADERS + 4);
     a.jump_if(R0, NotEqual, R8, "of a peer");
     a.set(R0, R9);
@@ -376,7 +376,7 @@ fn write_ip(a: &mut Assembler, ttl: u8) {
     a.store(Byte, R2, frame::VERSION, 0x45);
     a.store(Byte, R2, frame::TRAFFIC, R1);
     a.load(Word, R5, STACK, stack::LENGTH);
-    a.to_network(R5);
+    a.network_order(R5);
     a.store(Half, R2, frame::LENGTH, R5);
     a.store(Half, R2, frame::ID, 0);
     a.store(Half, R2, frame::FRAGMENT, i32::from(0x4000_u16.to_be()));
@@ -401,7 +401,7 @@ fn write_ip(a: &mut Assembler, ttl: u8) {
 fn write_udp(a: &mut Assembler) {
     a.load(Word, R5, STACK, stack::LENGTH);
     a.alu(Subtract, R5, 20);
-    a.to_network(R5);
+    a.network_order(R5);
     a.store(Half, R2, frame::UDP_LENGTH, R5);
     a.load(Word, R1, STACK, stack::SUM);
     a.alu(Xor, R1, 0xffff);
@@ -409,7 +409,7 @@ fn write_udp(a: &mut Assembler) {
     a.alu(Add, R1, R0);
     // The length in the header of ChannelData.
     a.alu(Subtract, R9, HEADERS);
-    a.to_network(R9);
+    a.network_order(R9);
     a.load(Byte, R0, R7, at::TOWARDS);
     a.jump_if(R0, Equal, 0, "without a header");
     a.alu(Add, R1, R9);

@@ -116,7 +116,7 @@ fn finished(mut frame: Vec<u8>) -> Vec<u8> {
     thought.extend(&frame[38..40]);
     if frame[40..42] == sum(&thought).to_be_bytes() {
         frame[40..42].fill(0);
-        let sum = udp_sum(&frame[14..34].to_vec(), &frame[34..]);
+        let sum = udp_sum(&frame[14..34], &frame[34..]);
         frame[40..42].copy_from_slice(&sum.to_be_bytes());
     }
     if frame[20] & 0x40 != 0 {
@@ -140,7 +140,7 @@ fn the_kernel_sends_what_sockets_send() {
         frames.push(site.to_peer(&media(len), traffic, ttl));
         frames.push(site.to_client(&media(len), traffic, ttl));
     }
-    let mut pass_all = |site: &mut Site| -> Vec<Vec<Vec<u8>>> {
+    let pass_all = |site: &mut Site| -> Vec<Vec<Vec<u8>>> {
         frames.iter().map(|frame| site.pass(frame.clone()).0).collect()
     };
     let by_sockets = pass_all(&mut site);

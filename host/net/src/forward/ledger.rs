@@ -11,9 +11,10 @@ use carillon_wire::ip::Dscp;
 use carillon_wire::stun::{Look, look};
 
 use super::PortId;
+use super::kernel::{Book as SharedBook, SharedMeter};
 
 /// What may come at once after a rest, in time of the budget.
-const BURST: Duration = Duration::from_millis(250);
+pub(super) const BURST: Duration = Duration::from_millis(250);
 /// IP and UDP (RFC 791, RFC 8200, RFC 768).
 const HEADERS: [u64; 2] = [28, 48];
 /// Of a connection, in how many packets its bytes come.
@@ -122,8 +123,12 @@ struct Holder {
 }
 
 /// What is being spent: the moment at which what has passed would be paid for (GCRA, ITU-T I.371).
-#[derive(Clone, Copy, Default)]
-struct Meter(Option<Instant>);
+#[derive(Default)]
+struct Meter {
+    paid: Option<Instant>,
+    /// Where that is written instead if the kernel spends from it too.
+    shared: Option<SharedMeter>,
+}
 
 impl Payload {
     /// Of these bytes.
@@ -162,6 +167,48 @@ impl Ledger {
         self.accounts.leave(book.account);
         self.groups.leave(book.group);
         book.traffic()
+    }
+
+    /// Who pays for a port together with others.
+    pub(super) fn account(&self, port: PortId) -> Option<Account> {
+        let place = self.ports.get(&port)?.account?;
+        Some(self.accounts.get(place)?.account)
+    }
+
+    /// The kernel charges this port too from now on, and writes it there.
+    pub(super) fn share(&mut self, port: PortId, with: &SharedBook) {
+        let Some(book) = self.ports.get_mut(&port) else { return };
+        for (lane, towards) in [(&mut book.to_peer, Towards::Peer), (&mut book.to_client, Towards::Client)] {
+            lane.all.share(with.meter(towards, false));
+            lane.policed.share(with.meter(towards, true));
+        }
+    }
+
+    /// The same for an account.
+    pub(super) fn share_account(&mut self, account: Account, with: &SharedBook) {
+        let place = self.places.get(&account);
+        let Some(holder) = place.and_then(|place| self.accounts.get_mut(*place)) else { return };
+        holder.to_peer.share(with.meter(Towards::Peer, false));
+        holder.to_client.share(with.meter(Towards::Client, false));
+    }
+
+    /// The kernel does so no longer.
+    pub(super) fn keep_account_alone(&mut self, account: Account) {
+        let place = self.places.get(&account);
+        let Some(holder) = place.and_then(|place| self.accounts.get_mut(*place)) else { return };
+        holder.to_peer.keep_alone();
+        holder.to_client.keep_alone();
+    }
+
+    /// Writes down what the kernel has carried, and charged.
+    pub(super) fn note(&mut self, port: PortId, traffic: Traffic) {
+        let Ledger { ports, touched, .. } = self;
+        let Some(book) = ports.get_mut(&port) else { return };
+        book.to_peer.passed.join(traffic.to_peer);
+        book.to_client.passed.join(traffic.to_client);
+        if !std::mem::replace(&mut book.is_touched, true) {
+            touched.push(port);
+        }
     }
 
     /// Charges a packet with this mark; false, and it is counted as dropped: a budget is spent.
@@ -302,6 +349,13 @@ impl Book {
 }
 
 impl Passed {
+    fn join(&mut self, more: Passed) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+        self.checks += more.checks;
+        self.dropped += more.dropped;
+    }
+
     fn add(&mut self, payload: Payload, passes: bool) {
         if !passes {
             self.dropped += 1;
@@ -314,17 +368,36 @@ impl Passed {
 }
 
 impl Meter {
-    fn has_room(self, now: Instant) -> bool {
-        self.0.is_none_or(|paid| paid <= now + BURST)
+    fn has_room(&self, now: Instant) -> bool {
+        self.paid().is_none_or(|paid| paid <= now + BURST)
     }
 
     /// When it is paid for.
     fn spend(&mut self, bytes: u64, per_second: NonZeroU64, now: Instant) -> Instant {
-        let paid = self.0.map_or(now, |paid| paid.max(now));
+        let paid = self.paid().map_or(now, |paid| paid.max(now));
         // At most what a connection brings in a turn, 192 kB: no overflow.
         let paid = paid + Duration::from_nanos(bytes * 1_000_000_000 / per_second);
-        self.0 = Some(paid);
+        match &self.shared {
+            Some(shared) => shared.raise(paid),
+            None => self.paid = Some(paid),
+        }
         paid
+    }
+
+    fn paid(&self) -> Option<Instant> {
+        self.shared.as_ref().map_or(self.paid, SharedMeter::paid)
+    }
+
+    /// What is spent elsewhere is spent here too from now on.
+    fn share(&mut self, with: SharedMeter) {
+        self.paid().into_iter().for_each(|paid| with.raise(paid));
+        self.shared = Some(with);
+    }
+
+    /// The opposite; what was spent stays spent.
+    fn keep_alone(&mut self) {
+        self.paid = self.paid();
+        self.shared = None;
     }
 }
 

@@ -107,6 +107,8 @@ pub struct Relay {
     pub bandwidth_per_site: Option<u64>,
     /// How long packets may wait for each other under load.
     pub coalesce: Option<Duration>,
+    /// Whether the kernel carries what it can.
+    pub in_kernel: bool,
 }
 
 /// Somebody whose password never ends.
@@ -122,8 +124,8 @@ impl EdgeConfig {
     /// As the A/V Edge holds it after a reload: what it can't change while it runs waits for its restart.
     pub(crate) fn reloaded(self, new: EdgeConfig) -> EdgeConfig {
         let addresses = Addresses { inside: new.addresses.inside, ..self.addresses };
-        let Relay { udp, tcp, tls, coalesce, requests_per_source, .. } = self.relay;
-        let relay = Relay { udp, tcp, tls, coalesce, requests_per_source, ..new.relay };
+        let Relay { udp, tcp, tls, coalesce, in_kernel, requests_per_source, .. } = self.relay;
+        let relay = Relay { udp, tcp, tls, coalesce, in_kernel, requests_per_source, ..new.relay };
         let EdgeConfig { name, realm, admin_socket, metrics, log, .. } = self;
         // Without one there is no listener for it.
         let certificate = self.certificate.map(|held| new.certificate.clone().unwrap_or(held));
@@ -160,6 +162,7 @@ impl EdgeConfig {
             (av, "tls", self.certificate.is_some() != other.certificate.is_some()),
             (authentication, "authentication.port", authentication_port(self) != authentication_port(other)),
             (av, "relay.coalesce", self.relay.coalesce != other.relay.coalesce),
+            (av, "relay.fast-path", self.relay.in_kernel != other.relay.in_kernel),
             (conferencing, "web-conferencing.port", port(self) != port(other)),
             (
                 conferencing,
@@ -395,6 +398,7 @@ impl Resolver<'_> {
             coalesce: Some(block.number("coalesce")?.value)
                 .filter(|pause| *pause > 1)
                 .map(Duration::from_micros),
+            in_kernel: block.text("fast-path")?.value == "kernel",
         })
     }
 

@@ -36,6 +36,8 @@ use crate::desk::Orders;
 pub struct AvEdge {
     /// Sockets and rules: bytes in, bytes out.
     pub(crate) forwarder: Forwarder,
+    /// Why the kernel carries nothing although it was to.
+    pub(crate) no_kernel: Option<String>,
     /// The TURN core: messages in, wishes out. Knows no socket, no clock, no file.
     pub(crate) relay: Relay,
     /// What the core calls by its numbers and the forwarder by its own.

@@ -136,6 +136,9 @@ pub struct RelayStatus {
     pub quotas: BTreeMap<String, u64>,
     /// Packets and bytes relayed since the start.
     pub relayed: Carried,
+    /// What carries media of bound channels.
+    #[serde(default)]
+    pub fast_path: FastPathStatus,
     /// Proven requests from the address and port of another user's allocation: addresses are translated before the Edge.
     #[serde(default)]
     pub shared_addresses: u64,
@@ -145,6 +148,25 @@ pub struct RelayStatus {
     pub dropped: BTreeMap<String, u64>,
     /// The mark that each class of media leaves with towards the inside, from 0 to 63.
     pub marks: Vec<(String, u8)>,
+}
+
+/// What carries media of bound channels.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct FastPathStatus {
+    /// `kernel`, or `sockets`.
+    pub path: String,
+    /// Why it is not the kernel, although the configuration says so.
+    pub why_not: Option<String>,
+    /// Channels that the kernel carries now.
+    pub rules: usize,
+    /// All channels that are carried by a rule now.
+    pub rules_of_all: usize,
+    /// Interfaces that the kernel's program is attached to.
+    pub interfaces: usize,
+    /// Of the packets relayed to clients, those that the kernel has carried.
+    pub packets_to_clients: u64,
+    /// Of the packets relayed to peers, those that the kernel has carried.
+    pub packets_to_peers: u64,
 }
 
 /// A place where clients reach an Edge.

@@ -282,6 +282,14 @@ const RELAY: &[Setting] = &[
         help: "Microseconds that packets may wait for each other under load, which saves more than half of the work.\n\
                Nothing waits while there is little to do; 1 switches it off.",
     },
+    Setting {
+        key: "fast-path",
+        kind: Kind::Word(&["sockets", "kernel"]),
+        unset: Unset::Default("\"sockets\""),
+        help: "What carries media of bound channels. `kernel`: a program in the kernel where it can, which takes Linux 6.6, CAP_BPF\n\
+               and CAP_NET_ADMIN, and goes before the machine's own firewall; sockets carry the rest, and everything where it can't\n\
+               be had, which log and status say. docs/admin/edge.md.",
+    },
 ];
 
 const ACCESS: &[Setting] = &[

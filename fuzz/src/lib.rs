@@ -30,7 +30,7 @@ pub use authentication::authentication;
 pub use captures::{capture, fragment, stream};
 pub use directories::directory;
 pub use files::{configuration, user_list};
-pub use front_end::{front_end, presence, provisioning};
+pub use front_end::{front_end, message, presence, provisioning};
 pub use ice::ice;
 pub use imports::import;
 pub use legs::{bridge, crypto, jitter, leg, negotiate, srtp};
@@ -66,6 +66,7 @@ pub const TARGETS: &[Target] = &[
     ("import", import),
     ("jitter", jitter),
     ("leg", leg),
+    ("message", message),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),

@@ -8,6 +8,7 @@ use carillon_qos::{Plan, TrafficClass};
 pub use carillon_wire::sip::Destination;
 use carillon_wire::sip::{Flow, Transport};
 
+use crate::messages::{HistoryEntry, HistoryPolicy, HistoryReceipt};
 use crate::numbers::Dialling;
 use crate::presence::Roster;
 use crate::records::Record;
@@ -88,6 +89,10 @@ pub enum Change {
         /// Which of them.
         key: String,
     },
+    /// A message has become part of the history of a user.
+    Remember(Arc<HistoryEntry>),
+    /// Something has become of messages of that name in the history of a user, if there are any.
+    Receipt(Arc<HistoryReceipt>),
 }
 
 /// A message for a user who could not be reached when it came (RFC 3428).
@@ -186,6 +191,8 @@ pub enum Request {
         /// Where calls go whose rules say voicemail; such rules can't be followed without it.
         voicemail: Option<String>,
     },
+    /// Whose instant messages are kept from now on; nobody's before this is said.
+    SetHistory(HistoryPolicy),
     /// The relays that users are given from now on; there are none before this is said.
     SetRelays(Option<Relays>),
     /// When who gives wrong passwords is locked out, from now on.

@@ -123,6 +123,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         changes: Vec::new(),
         leaving: Vec::new(),
         warned: Warned::default(),
+        sweep: Sweep::default(),
         unsaved: None,
     };
     Ok((server, desk))
@@ -205,6 +206,7 @@ fn front_end(
     front_end.handle_request(now, Request::SetRelays(estate.relays(clock)));
     front_end.handle_request(now, estate.config.calls.request());
     front_end.handle_request(now, estate.config.passwords.request());
+    front_end.handle_request(now, Request::SetHistory(estate.config.history.clone()));
     for record in store.load_documents(Document::Roster)? {
         set_roster(&mut front_end, now, record);
     }

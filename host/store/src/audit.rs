@@ -26,7 +26,7 @@ pub struct AuditEntry {
     /// Who.
     pub who: String,
     /// `user.put`, `user.remove`, `user.enable`, `user.disable`, `user.unlock`, `roster.put`, `call-rules.put`, `role.put`,
-    /// `plan.put`; `refused` if nothing was changed.
+    /// `messages.delete`, `plan.put`; `refused` if nothing was changed.
     pub what: String,
     /// Of which user; `plan` for the plan; if it was refused, what was asked for: `PUT /plan`.
     pub object: String,

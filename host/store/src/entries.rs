@@ -73,6 +73,10 @@ impl UserReader {
         Ok(UserReader(connection))
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0
+    }
+
     /// Everybody, in the order of the alphabet.
     pub fn all(&self) -> Result<Vec<UserRecord>, Error> {
         let attempt = doing("read users");

@@ -10,6 +10,7 @@ mod changes;
 mod documents;
 mod entries;
 mod error;
+mod history;
 mod letters;
 mod plans;
 mod publications;
@@ -27,6 +28,7 @@ pub use bindings::Bindings;
 pub use documents::{Document, DocumentRecord};
 pub use entries::{Entry, Listed, UserReader};
 pub use error::Error;
+pub use history::{HistoryPage, HistoryQuery, HistoryRow, HistorySize};
 pub use plans::{PlanSource, PlanVersion};
 pub use records::{
     COLUMNS, CallPage, CallQuery, CallReader, CallRecords, CallRow, CallSummary, Column, Relayed, Retention,

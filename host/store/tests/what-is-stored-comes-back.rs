@@ -302,7 +302,8 @@ fn users_of_a_directory_come_back_with_their_entries_are_found_and_go_with_them(
 }
 
 /// What each version brought, newest first, taken away again: leaves a file as the version before wrote it.
-const TAKEN_AWAY: [&str; 4] = [
+const TAKEN_AWAY: [&str; 5] = [
+    "DROP TABLE history; DROP TABLE histories",
     "DROP TABLE entries",
     "DROP TABLE roles",
     "DROP TABLE call_rules; DROP INDEX users_number; ALTER TABLE users DROP COLUMN number",

@@ -141,6 +141,9 @@ impl Proxy {
         if answered && !incoming.is_invite() {
             return;
         }
+        let remembered = work.as_mut().map(|fork| std::mem::take(&mut fork.remembered));
+        // Before the answer, which promises it. While nothing can be saved the message is delivered all the same.
+        self.out.extend(remembered.into_iter().flatten().filter(|_| self.keeping).map(Output::Save));
         self.relay(now, owner, incoming, news);
         // One INVITE makes one call: a phone that answers with ever new tags must not fill the table.
         if incoming.is_invite() && !answered {

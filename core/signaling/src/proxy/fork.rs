@@ -6,7 +6,7 @@ use std::sync::Arc;
 use carillon_wire::sip::{Answer, Flow, Message, Name};
 
 use super::budget::OVER_BUDGET;
-use crate::contract::{Binding, Destination};
+use crate::contract::{Binding, Change, Destination};
 use crate::records::OpenCall;
 use crate::registrar;
 use crate::rules::{Cause, Course, Hunt, Told};
@@ -46,6 +46,8 @@ pub(crate) struct Fork {
     pub(crate) caller: Arc<str>,
     /// What is recorded of the call that it would begin.
     pub(crate) call: Option<Box<OpenCall>>,
+    /// What histories have of it once somebody has taken it.
+    pub(crate) remembered: Vec<Change>,
     /// Hash that tells loops, see [`super::branch`].
     pub(crate) path: u64,
     /// The caller does not want it any more.
@@ -88,6 +90,7 @@ impl Fork {
             request: request.into(),
             caller,
             call: None,
+            remembered: Vec::new(),
             path,
             cancelled: false,
             branches: Vec::new(),

@@ -12,6 +12,7 @@ mod edge;
 mod guard;
 mod lock;
 mod login;
+mod messages;
 mod openapi;
 mod openid;
 mod plan;
@@ -212,6 +213,8 @@ fn resources() -> Vec<(String, MethodRouter<Desk>)> {
         (user("/number"), put(users::put_number)),
         (user("/device-password"), post(users::device_password)),
         (user("/lock"), get(lock::show).delete(lock::remove)),
+        (user("/messages"), get(messages::list).delete(messages::remove)),
+        (user("/messages/count"), get(messages::count)),
         document::<RosterFile>(),
         document::<CallRulesFile>(),
         document::<RoleFile>(),

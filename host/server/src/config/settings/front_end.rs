@@ -47,6 +47,13 @@ pub(super) const SECTIONS: &[Section] = &[
         settings: PRESENCE,
     },
     Section {
+        name: "history",
+        occurs: Occurs::Repeated,
+        help: "Instant messages that users may read again, sent and received; without any block none are kept. A block that names\n\
+               users goes before one for their site, and that before one for everybody.",
+        settings: HISTORY,
+    },
+    Section {
         name: "records",
         occurs: Occurs::Once,
         help: "Call records: one for each leg of a call (`carillon records`). They say who spoke with whom.",
@@ -183,6 +190,39 @@ const PRESENCE: &[Setting] = &[Setting {
     help: "What becomes of a watcher of whom the watched user has not said anything: allow; confirm, wait for the user to\n\
            decide; block, refuse; polite-block, show somebody who is never there.",
 }];
+
+const HISTORY: &[Setting] = &[
+    Setting {
+        key: "users",
+        kind: Kind::Texts,
+        unset: Unset::Follows { from: "all of the site, or everybody", example: "[\"alice@example.com\"]" },
+        help: "Whose messages.",
+    },
+    Setting {
+        key: "site",
+        kind: Kind::Text,
+        unset: Unset::Follows { from: "users of every site", example: "\"Berlin\"" },
+        help: "Of users of this site, as users have it.",
+    },
+    Setting {
+        key: "keep",
+        kind: Kind::Word(&["on", "off"]),
+        unset: Unset::Default("\"on\""),
+        help: "Whether they are kept. What there is of those of whom nothing is kept any more goes within minutes.",
+    },
+    Setting {
+        key: "days",
+        kind: Kind::Number(36_500),
+        unset: Unset::Default("30"),
+        help: "For how many days.",
+    },
+    Setting {
+        key: "messages",
+        kind: Kind::Number(1_000_000),
+        unset: Unset::Default("10000"),
+        help: "How many of each user at most; the oldest go first.",
+    },
+];
 
 const RECORDS: &[Setting] = &[
     Setting {

@@ -265,7 +265,8 @@ impl Registrar {
         if self.aor(&uri(to.uri_text)?, flow, listener).as_deref() != Some(&*aor) {
             return Err(Reply::new(403, "Not Your Address"));
         }
-        let asked = Asked::read(request, &self.settings)?;
+        let mut asked = Asked::read(request, &self.settings)?;
+        asked.user_agent = self.book.agent(&asked.user_agent);
         let bindings = asked.apply(&aor, flow, &self.live(now, &aor), now, self.settings.contacts)?;
         let reply = asked.granted(flow, &bindings, now);
         self.book.replace(&aor, bindings, out);

@@ -130,7 +130,7 @@ impl Server {
         Ok(())
     }
 
-    fn turn(&mut self) -> io::Result<()> {
+    pub(crate) fn turn(&mut self) -> io::Result<()> {
         self.receive()?;
         self.decide();
         self.mark();

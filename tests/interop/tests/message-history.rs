@@ -95,7 +95,7 @@ fn each_of_two_reads_what_was_said_once_though_two_phones_have_it_and_the_server
     std::fs::create_dir(&second)?;
     let mut other = Baresip::sign_in(&phones[2], &bob, &second)?;
     // Both phones of bob have it.
-    linphone.say(&format!("chat {} \"are you there\"", bob.address()))?;
+    linphone.say(&format!("chat {} are you there", bob.address()))?;
     baresip.process.wait_for("are you there", LIMIT)?;
     other.process.wait_for("are you there", LIMIT)?;
     baresip.say("/message here I am")?;
@@ -108,7 +108,7 @@ fn each_of_two_reads_what_was_said_once_though_two_phones_have_it_and_the_server
     );
 
     // Of what waits the sender knows at once; the crash takes nothing away, and the delivery adds nothing. Carol keeps nothing.
-    linphone.say(&format!("chat sip:carol@{DOMAIN} \"call me\""))?;
+    linphone.say(&format!("chat sip:carol@{DOMAIN} call me"))?;
     let waiting = |stage: &Stage| stage.server.metric(&stage.site, "messages_waiting", "");
     wait_until("a message that waits", LIMIT, || Ok(waiting(&stage)? == 1))?;
     stage.server.kill()?;
@@ -134,7 +134,7 @@ fn what_linphone_has_got_and_shown_is_marked_and_its_receipts_are_no_messages() 
     let (phones, work) = (&stage.site.phones, stage.work.path());
     let mut first = Linphone::sign_in_with_receipts(&phones[0], &alice, work)?;
     let mut second = Linphone::sign_in_with_receipts(&phones[1], &bob, work)?;
-    first.say(&format!("chat {} \"with a receipt\"", bob.address()))?;
+    first.say(&format!("chat {} with a receipt", bob.address()))?;
     second.process.wait_for("with a receipt", LIMIT)?;
     let at_both = |key: &str| -> Result<bool> {
         let [one, other] = [stage.messages(0, "")?, stage.messages(1, "")?];
@@ -158,7 +158,7 @@ fn nobody_else_reads_it_and_what_administrators_delete_stands_in_the_audit() -> 
         Ok(stage.asks(user, "GET", &format!("/users/{name}/messages/count"))?.0["messages"].clone())
     };
     for (number, text) in ["one", "two"].into_iter().enumerate() {
-        linphone.say(&format!("chat sip:bob@{DOMAIN} \"{text}\""))?;
+        linphone.say(&format!("chat sip:bob@{DOMAIN} {text}"))?;
         wait_until("the message", LIMIT, || Ok(count(0, "alice")? == json!(number + 1)))?;
     }
     // Neither another user, nor an administrator, nor whoever is root on the machine.

@@ -112,7 +112,7 @@ fn is(media_type: &[u8], kind: &[u8], subtype: &[u8]) -> bool {
 
 /// A text of one line that is not too long.
 fn word(text: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(text).ok()?.trim();
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     let fits = (1..=LONGEST_WORD).contains(&text.len()) && !text.contains(char::is_control);
     fits.then(|| text.to_owned())
 }

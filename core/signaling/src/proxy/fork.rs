@@ -104,9 +104,13 @@ impl Fork {
         }
     }
 
-    /// Bytes that it may hold: the request, and its copy for each target.
+    /// Bytes that it may hold: the request, its copy for each target, and for histories what it says, which may have come packed.
     pub(crate) fn weight(&self) -> usize {
-        self.request.len() * (1 + self.waiting.len())
+        let said = |change: &Change| match change {
+            Change::Remember(entry) => entry.body.len(),
+            _ => 0,
+        };
+        self.request.len() * (1 + self.waiting.len()) + self.remembered.iter().map(said).sum::<usize>()
     }
 
     /// The targets that are tried together now: all of the highest `q` that is left.
@@ -232,7 +236,7 @@ impl Target {
                 let mark = if headers.is_empty() { "" } else { "?" };
                 Some(format!("{uri}{}{mark}{headers}", told.params).into())
             }
-            (Target::Contact(binding, _), _) => Some(binding.contact.as_str().into()),
+            (Target::Contact(binding, _), _) => Some((*binding.contact).into()),
             (Target::Edge(..), Some(told)) => Some(format!("{}{}", told.uri, told.params).into()),
             (Target::Peer(_) | Target::Edge(..), _) => None,
         }

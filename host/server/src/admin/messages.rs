@@ -139,3 +139,111 @@ fn row_json(row: HistoryRow) -> Value {
         "displayed": row.displayed.map(seconds),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use carillon_signaling::{Change, HistoryEntry, HistoryLimits, HistoryPolicy};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::admin::routes;
+    use crate::turn::tests::server;
+
+    const ALICE: &str = "alice@localhost";
+
+    /// A server that keeps messages for a day: of alice one of today and one of the day before yesterday.
+    fn filled(folder: &tempfile::TempDir) -> (Server, Desk) {
+        let (mut server, desk) = server(folder);
+        let limits = HistoryLimits { age: Duration::from_secs(86_400), messages: 10 };
+        server.estate.config.history = HistoryPolicy { everybody: Some(limits), ..HistoryPolicy::default() };
+        for (ago, body) in [(48, &b"old"[..]), (0, b"\xff\xfe")] {
+            let entry = HistoryEntry {
+                aor: ALICE.into(),
+                peer: "bob@localhost".into(),
+                sent: true,
+                at: server.clock.now() - Duration::from_secs(3600 * ago),
+                id: "m".to_owned(),
+                media_type: "text/plain".to_owned(),
+                body: body.to_vec(),
+                most: 10,
+            };
+            server.store.apply(&[Change::Remember(Arc::new(entry))]).unwrap();
+        }
+        (server, desk)
+    }
+
+    /// What is answered to somebody, while the server takes its turns.
+    fn asked(server: &mut Server, desk: &Desk, who: &str, request: &str, seen: &str) -> (u16, Value) {
+        let (method, path) = request.split_once(' ').unwrap();
+        let request = Request::builder().method(method).uri(path);
+        let request = if seen.is_empty() { request } else { request.header(header::IF_MATCH, seen) };
+        let request = request.extension(ConnectInfo(Caller(who.to_owned()))).body(Body::empty()).unwrap();
+        let (told, heard) = channel();
+        let desk = desk.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let answer = runtime.block_on(async {
+                let answer = routes(desk.clone()).oneshot(request).await.unwrap();
+                let status = answer.status().as_u16();
+                (status, to_bytes(answer.into_body(), 10_000).await.unwrap())
+            });
+            told.send(answer).unwrap();
+            desk.leave(|_| ()).unwrap();
+        });
+        loop {
+            server.turn().unwrap();
+            if let Ok((status, body)) = heard.try_recv() {
+                return (status, serde_json::from_slice(&body).unwrap_or_default());
+            }
+        }
+    }
+
+    #[test]
+    fn messages_are_for_their_user_alone_and_as_long_as_the_policy_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut server, desk) = filled(&folder);
+        let mut ask = |who: &str, request: &str| asked(&mut server, &desk, who, request, "");
+        let (status, page) = ask(ALICE, "GET /users/alice/messages?with=Bob%40localhost");
+        assert_eq!((status, page["messages"].as_array().unwrap().len()), (200, 1), "{page}");
+        let row = &page["messages"][0];
+        assert_eq!(
+            (&row["body"], &row["base64"], &row["direction"]),
+            (&json!("//4="), &json!(true), &json!("sent"))
+        );
+        for who in ["uid 0", "bob@localhost", "root@localhost"] {
+            assert_eq!(ask(who, "GET /users/alice/messages").0, 403, "{who}");
+        }
+        assert_eq!(ask(ALICE, "GET /users/alice/messages?with=bob").0, 422);
+        assert_eq!(ask(ALICE, "GET /users/nobody/messages").0, 404);
+        let (status, count) = ask("uid 0", "GET /users/alice/messages/count");
+        assert_eq!(
+            (status, count),
+            (200, json!({ "messages": 1, "most": 10, "days": 1 })),
+            "the old one has gone"
+        );
+        let audit = server.store.audit(None, 9).unwrap();
+        let refused: Vec<&str> =
+            audit.iter().filter(|e| e.what == "refused").map(|e| e.who.as_str()).collect();
+        assert_eq!(refused, ["root@localhost", "bob@localhost", "uid 0"]);
+    }
+
+    #[test]
+    fn what_is_deleted_is_what_was_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut server, desk) = filled(&folder);
+        let version = server.store.history_size(ALICE).unwrap().version;
+        let delete = "DELETE /users/alice/messages";
+        assert_eq!(asked(&mut server, &desk, "uid 0", delete, "\"1\"").0, 412);
+        // The first turns have swept what was too old away, which is a change.
+        assert_eq!(server.store.history_size(ALICE).unwrap().version, version + 1);
+        assert_eq!(asked(&mut server, &desk, "uid 0", delete, &etag(version + 1)).0, 204);
+        assert_eq!(server.store.history_size(ALICE).unwrap().messages, 0);
+        assert_eq!(server.store.audit(None, 1).unwrap()[0].what, "messages.delete");
+    }
+}

@@ -13,24 +13,20 @@ impl Resolver<'_> {
         let mut policy = HistoryPolicy::default();
         let mut is_global_said = false;
         for block in raw.blocks("history") {
-            let limits = limits(block)?;
-            match (block.texts("users"), block.text("site")) {
-                (Some(at), Some(_)) => {
-                    let text =
-                        "a user is meant whatever its site: take `site` away, or make two blocks of it";
-                    self.refuse::<()>(block, at.line, "users", text);
-                }
-                (Some(users), None) => self.history_of_users(block, users, limits, &mut policy),
-                (None, Some(At { value, line })) => {
-                    if policy.sites.insert(value.clone(), limits).is_some() {
-                        self.refuse::<()>(block, line, "site", format!("{value:?} has a block already"));
-                    }
-                }
-                (None, None) if is_global_said => {
+            let Some(limits) = limits(block) else { continue };
+            let (users, site) = (block.texts("users"), block.text("site"));
+            if users.is_none() && site.is_none() {
+                if std::mem::replace(&mut is_global_said, true) {
                     self.refuse::<()>(block, block.line, "", "there is a block for everybody already");
                 }
-                (None, None) => (policy.everybody, is_global_said) = (limits, true),
+                policy.everybody = limits;
             }
+            if let Some(At { value, line }) = site
+                && policy.sites.insert(value.clone(), limits).is_some()
+            {
+                self.refuse::<()>(block, line, "site", format!("{value:?} has a block already"));
+            }
+            users.into_iter().for_each(|users| self.history_of_users(block, users, limits, &mut policy));
         }
         Some(policy)
     }

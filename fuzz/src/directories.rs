@@ -1,10 +1,11 @@
 //! What a directory answers.
 
 use carillon_server::config::DirectoryAttributes;
-use carillon_server::directory::read_message;
+use carillon_server::directory::{DistinguishedName, read_message};
 
 /// A message of LDAP. What is read of an entry is short, has the form of what it is called, and is the same each time.
 pub fn directory(data: &[u8]) {
+    distinguished_name(data);
     for attributes in [DirectoryAttributes::active_directory(), DirectoryAttributes::inet_org_person()] {
         let found = read_message(data, &attributes);
         assert_eq!(found, read_message(data, &attributes));
@@ -20,4 +21,11 @@ pub fn directory(data: &[u8]) {
         assert!(found.addresses.iter().all(|address| address.contains('@')));
         assert!(found.numbers.iter().all(|number| number.starts_with('+')));
     }
+}
+
+/// A name of an entry means the same in capitals.
+fn distinguished_name(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let name = DistinguishedName::parse(text);
+    assert_eq!(name, DistinguishedName::parse(&text.to_ascii_uppercase()), "{text:?}");
 }

@@ -69,6 +69,23 @@ pub enum User {
         #[command(flatten)]
         server: Reach,
     },
+    /// Let another account of the OpenID provider sign in as a user; `user show` says which one does now.
+    ReleaseAccount {
+        /// The user.
+        name: String,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
+    /// Confirm that so many users have really gone from the directory, when these are too many to be believed.
+    ConfirmVanished {
+        /// How many, as `carillon status` says.
+        #[arg(value_name = "USERS")]
+        users: u64,
+        /// Which server.
+        #[command(flatten)]
+        server: Reach,
+    },
     /// List users.
     List {
         /// Print JSON.

@@ -35,6 +35,8 @@ pub fn run(what: args::User, out: &mut dyn Write) -> Result<Answer, Failure> {
         args::User::Role { name, role, server } => self::role(&name, role.as_deref(), &server, out),
         args::User::Show { name, json, server } => show::run(&name, json, &server, out),
         args::User::Unlock { name, server } => unlock(&name, &server, out),
+        args::User::ReleaseAccount { name, server } => release_account(&name, &server, out),
+        args::User::ConfirmVanished { users, server } => confirm_vanished(users, &server, out),
         args::User::List { json, server } => list(json, &server, out),
         args::User::Passwd { name, generate, server } => passwd(name, generate, &server, out),
         args::User::Remove { names, server } => remove(&names, &server, out),
@@ -127,6 +129,21 @@ fn role(
 fn unlock(name: &str, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
     Users::open(server)?.unlock(name)?;
     writeln!(out, "{NAME}{}{NAME:#} {GOOD}unlocked{GOOD:#}", clean(name))?;
+    Ok(Answer::Yes)
+}
+
+fn release_account(name: &str, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+    Users::open(server)?.release_account(name)?;
+    writeln!(out, "{NAME}{}{NAME:#} {GOOD}signs in by the next account that comes{GOOD:#}", clean(name))?;
+    Ok(Answer::Yes)
+}
+
+fn confirm_vanished(users: u64, server: &args::Reach, out: &mut dyn Write) -> Result<Answer, Failure> {
+    reach::connect(&reach::socket(server)?)?
+        .confirm_vanished(users)
+        .map_err(|error| Failure::new("nothing is confirmed", error))?;
+    let gone = some(users, "user", "users");
+    writeln!(out, "{GOOD}confirmed{GOOD:#}: the directory is read again, and {gone} may go")?;
     Ok(Answer::Yes)
 }
 

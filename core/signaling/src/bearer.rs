@@ -47,6 +47,14 @@ impl Tokens {
         (is_ours && now.as_secs() < u64::from_be_bytes(*end)).then(|| aor.to_owned())
     }
 
+    /// How long a token that was believed still holds.
+    pub(crate) fn left(now: Duration, token: &[u8]) -> Option<Duration> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (_, content) = bytes.split_at_checked(PROOF)?;
+        let (end, _) = content.split_first_chunk()?;
+        Duration::from_secs(u64::from_be_bytes(*end)).checked_sub(now)
+    }
+
     fn proof(&self, end: &[u8; 8], aor: &str, user: &User) -> [u8; PROOF] {
         self.0.proof(&[USAGE, end, aor.as_bytes(), &user.ha1.sha256])
     }

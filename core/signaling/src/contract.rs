@@ -273,6 +273,10 @@ pub enum Failure {
     TooSoon,
     /// Not looked at: where they come from is locked out of this user.
     Locked,
+    /// Not looked at: who judges this user's passwords is not asked for a while, as it would lock the user out.
+    Withheld,
+    /// They may be right, but who judges them does not let this user sign in now.
+    Barred,
     /// Credentials that answer no challenge of ours: without `qop`, of an algorithm that was not offered or is not taken
     /// from this user, for another request.
     Unfit,
@@ -288,6 +292,8 @@ impl Failure {
             | Failure::Replay
             | Failure::TooSoon
             | Failure::Locked
+            | Failure::Withheld
+            | Failure::Barred
             | Failure::WrongToken => false,
         }
     }
@@ -303,6 +309,8 @@ impl Failure {
             Failure::WrongToken => "wrong-token",
             Failure::TooSoon => "too-soon",
             Failure::Locked => "locked",
+            Failure::Withheld => "withheld",
+            Failure::Barred => "barred",
             Failure::Unfit => "unfit",
         }
     }

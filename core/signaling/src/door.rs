@@ -7,6 +7,7 @@ use std::time::Duration;
 use carillon_qos::TrafficClass;
 use carillon_wire::sip::Credentials;
 
+use crate::contract::Failure;
 use crate::front_end::FrontEnd;
 use crate::registrar::{Proof, Unproven};
 use crate::user::Algorithms;
@@ -65,9 +66,14 @@ impl FrontEnd {
         self.registrar.may_try(now, aor, remote, &mut self.proxy.out)
     }
 
-    /// Whether the password was right. Wrong ones count together with those in SIP.
-    pub fn tried(&mut self, now: Duration, aor: &str, remote: SocketAddr, right: bool) {
-        self.registrar.tried(now, aor, remote, right, &mut self.proxy.out);
+    /// Whether the password was right, or why it was of no use. Wrong ones count together with those in SIP.
+    pub fn tried(&mut self, now: Duration, aor: &str, remote: SocketAddr, outcome: Result<(), Failure>) {
+        self.registrar.tried(now, aor, remote, outcome, &mut self.proxy.out);
+    }
+
+    /// Whether a phone of this user is signed in from where this comes from.
+    pub fn is_at_home(&self, aor: &str, remote: SocketAddr) -> bool {
+        self.registrar.is_at_home(aor, remote)
     }
 
     /// A token for a user whom somebody else has proven, and for how long it holds; `None` if there is no such user.

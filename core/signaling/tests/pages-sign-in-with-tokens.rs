@@ -81,6 +81,27 @@ fn a_page_signs_in_with_a_token_and_is_called_on_its_flow() {
     assert_eq!(house.front.counts().registrations, 1);
 }
 
+/// Else whoever has lost the right to a new token would be called for as long as a registration may last.
+#[test]
+fn a_registration_does_not_outlast_the_token_that_it_came_by() {
+    let mut house = House::closed();
+    let token = token(&mut house);
+    let granted = |sent: &Sent| {
+        let (_, expires) = sent.get("Contact").rsplit_once("expires=").unwrap();
+        expires.split(';').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(granted(&register(&mut house, page(), 1, &token)), 600);
+    house.wait(HOUR - Duration::from_secs(200));
+    assert_eq!(granted(&register(&mut house, page(), 2, &token)), 200);
+    house.wait(Duration::from_secs(195));
+    assert_eq!(granted(&register(&mut house, page(), 3, &token)), 60, "the least that is granted");
+    house.wait(Duration::from_secs(59));
+    assert_eq!(house.front.counts().registrations, 1);
+    assert_eq!(register(&mut house, page(), 4, &token).start(), "SIP/2.0 401 Unauthorized");
+    house.wait(Duration::from_secs(2));
+    assert_eq!(house.front.counts().registrations, 0);
+}
+
 #[test]
 fn who_is_called_sees_no_token() {
     let mut house = House::closed();

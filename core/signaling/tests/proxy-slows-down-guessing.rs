@@ -77,7 +77,7 @@ fn who_goes_on_guessing_is_locked_out_until_somebody_helps() {
             // Where somebody else has checked the password.
             _ => {
                 assert_eq!(house.front.may_try(house.now, aor, home.remote), Ok(()));
-                house.front.tried(house.now, aor, home.remote, false);
+                house.front.tried(house.now, aor, home.remote, Err(Failure::WrongPassword));
             }
         }
         house.wait(SECOND * 120);
@@ -103,6 +103,24 @@ fn who_goes_on_guessing_is_locked_out_until_somebody_helps() {
     assert_eq!(tries(&mut house, udp(9), "carol", "secret"), "503 60");
     house.wait(SECOND * 60);
     assert_eq!(tries(&mut house, udp(9), "carol", "secret"), "200");
+}
+
+#[test]
+fn what_was_not_looked_at_or_may_have_been_right_is_no_guess() {
+    let mut house = House::closed();
+    let (office, home) = (stream(Transport::Tls, 6, 2), stream(Transport::Tls, 7, 3));
+    house.register("bob", office, "");
+    let aor = "bob@example.com";
+    assert!(house.front.is_at_home(aor, office.remote) && !house.front.is_at_home(aor, home.remote));
+    assert!(!house.front.is_at_home("alice@example.com", office.remote));
+    for why in [Failure::Withheld, Failure::Barred] {
+        for _ in 0..20 {
+            house.front.tried(house.now, aor, home.remote, Err(why));
+        }
+        assert_eq!(house.front.counts().denied[&why], 20);
+    }
+    assert_eq!(house.front.may_try(house.now, aor, home.remote), Ok(()));
+    assert_eq!(tries(&mut house, home, "bob", "secret"), "200");
 }
 
 /// A guesser learns as little of who exists from the wait as from the answer.

@@ -157,9 +157,7 @@ impl Server {
     }
 
     fn directory_metrics(&self, page: &mut Page) {
-        if self.directory.is_none() {
-            return;
-        }
+        let Some(directory) = &self.directory else { return };
         let status = &self.directory_status;
         let (works, read) =
             (u8::from(status.error.is_none() && status.read.is_some()), status.read.unwrap_or(0.0));
@@ -174,6 +172,18 @@ impl Server {
         );
         let skipped = status.skipped.values().sum::<u64>();
         page.one("directory_skipped", "gauge", "Entries and numbers that were left out.", skipped);
+        page.one(
+            "directory_vanished",
+            "gauge",
+            "Users whom it does not name any more: too many at once to be signed out unless somebody confirms it.",
+            status.vanished,
+        );
+        page.one(
+            "directory_withheld",
+            "gauge",
+            "Users at whose passwords many guess: it is asked about them only from where they have signed in.",
+            directory.held_users(self.clock.now()),
+        );
     }
 
     fn record_metrics(&self, page: &mut Page) {

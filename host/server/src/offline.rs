@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use carillon_signaling::User;
 use carillon_store::{Author, Store};
 
-use crate::admin::{Imported, UserRow};
+use crate::admin::{AccountRow, Imported, NO_ACCOUNT, UserRow};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::documents::UserDocument;
@@ -62,6 +62,21 @@ impl Offline {
         let users = record.into_iter().map(|record| User { number: number.clone(), ..record.user });
         let users: Vec<User> = users.collect();
         self.store.import_users(&users, &self.author).map(drop).map_err(OfflineError::Store)
+    }
+
+    /// By which account of an OpenID provider a user signs in.
+    pub fn account(&self, name: &str) -> Result<Option<AccountRow>, OfflineError> {
+        let found = self.store.account(&self.known(name)?).map_err(OfflineError::Store)?;
+        Ok(found.map(AccountRow::from))
+    }
+
+    /// The next account that signs in as a user is its own.
+    pub fn release_account(&mut self, name: &str) -> Result<(), OfflineError> {
+        let aor = self.known(name)?;
+        match self.store.release_account(&aor, &self.author).map_err(OfflineError::Store)? {
+            true => Ok(()),
+            false => Err(OfflineError::Refused(NO_ACCOUNT.to_owned())),
+        }
     }
 
     /// A document of a user.

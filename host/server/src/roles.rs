@@ -79,7 +79,10 @@ pub(crate) fn needed(deed: &Deed<'_>) -> UserRole {
         "/users/{name}" if *deed.method == Method::PUT && deed.of == Some(UserRole::User) => {
             UserRole::HelpDesk
         }
-        "/users/{name}/number" | "/users/{name}/lock" | "/users/{name}/device-password"
+        "/users/{name}/number"
+        | "/users/{name}/lock"
+        | "/users/{name}/account"
+        | "/users/{name}/device-password"
             if deed.of == Some(UserRole::User) =>
         {
             UserRole::HelpDesk
@@ -130,6 +133,10 @@ mod tests {
             (Method::GET, "/users/{name}/lock", true, Some(User), HelpDesk),
             (Method::DELETE, "/users/{name}/lock", false, Some(User), HelpDesk),
             (Method::DELETE, "/users/{name}/lock", true, Some(HelpDesk), Administrator),
+            (Method::GET, "/users/{name}/account", true, Some(User), HelpDesk),
+            (Method::DELETE, "/users/{name}/account", true, Some(User), HelpDesk),
+            (Method::DELETE, "/users/{name}/account", false, Some(Administrator), Administrator),
+            (Method::POST, "/directory/confirm", false, None, Administrator),
             (Method::GET, "/users/{name}/role", true, Some(User), User),
             (Method::PUT, "/users/{name}/role", true, Some(User), Administrator),
             (Method::PUT, "/users/{name}/role", true, Some(HelpDesk), Administrator),

@@ -178,7 +178,10 @@ impl Server {
             leases: self.lease_status(),
             edges: self.edges.clone(),
             links: self.link_status(),
-            directory: self.directory.is_some().then(|| self.directory_status.clone()),
+            directory: self.directory.as_ref().map(|directory| DirectoryStatus {
+                withheld: directory.held_users(now) as u64,
+                ..self.directory_status.clone()
+            }),
             certificate: self.estate.certificate.clone(),
             certificate_uses: self.estate.config.certificate_uses().into_iter().map(str::to_owned).collect(),
         })

@@ -22,7 +22,8 @@ impl Server {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let now = seconds(self.clock.wall());
         let certificate = self.estate.certificate.as_ref().and_then(|facts| facts.warning(now));
-        certificate.into_iter().chain(of_clock(&self.clock)).collect()
+        let directory = self.directory_status.error.clone().filter(|_| self.directory_status.vanished > 0);
+        certificate.into_iter().chain(of_clock(&self.clock)).chain(directory).collect()
     }
 
     /// Says in the log what has not been said yet.

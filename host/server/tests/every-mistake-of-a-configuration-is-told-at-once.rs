@@ -127,6 +127,8 @@ fn a_directory_and_a_provider_are_as_they_are_written() {
     let directory = read_with(&person, "hush\n").unwrap().directory.unwrap();
     assert_eq!((directory.attributes.id.as_str(), directory.start_tls), ("entryUUID", true));
     assert_eq!(directory.attributes.number, ["mobile"]);
+    let lockout = (directory.lockout.locks_at, directory.lockout.resets_after);
+    assert_eq!(lockout, (5, Duration::from_secs(1800)));
     let passwords =
         read(&format!("{GOOD}[passwords]\nlength = 12\nattempts = 3\nlocked = 60\n")).unwrap().passwords;
     assert_eq!((passwords.rules.length, passwords.lock_out.attempts), (12, 3));
@@ -151,6 +153,11 @@ fn a_directory_or_a_provider_that_could_not_be_asked_is_refused() {
             "bind = \"cn=c\"\n",
             "",
             "line 4: directory.bind: is missing; for example bind = \"cn=carillon,ou=services,dc=example,dc=com\"",
+        ),
+        (
+            "base = \"dc=x\"",
+            "base = \"dc=x\"\nlocks-at = 1",
+            "line 11: directory.locks-at: the first wrong password would lock an account: let the directory forgive one at least",
         ),
         (
             "https://login",

@@ -25,8 +25,9 @@ pub struct AuditEntry {
     pub time: Duration,
     /// Who.
     pub who: String,
-    /// `user.put`, `user.remove`, `user.enable`, `user.disable`, `user.unlock`, `roster.put`, `call-rules.put`, `role.put`,
-    /// `messages.delete`, `plan.put`; `refused` if nothing was changed.
+    /// `user.put`, `user.remove`, `user.enable`, `user.disable`, `user.unlock`, `account.bind`, `account.release`, `roster.put`,
+    /// `call-rules.put`, `role.put`, `messages.delete`, `plan.put`, `directory.confirm`; `refused` if nothing was changed; `sign-in.` and why
+    /// somebody could not sign in whose password may have been right.
     pub what: String,
     /// Of which user; `plan` for the plan; if it was refused, what was asked for: `PUT /plan`.
     pub object: String,
@@ -53,6 +54,18 @@ impl Store {
     /// Writes down that somebody forgave wrong passwords for a user.
     pub fn note_unlock(&mut self, aor: &str, author: &Author) -> Result<(), Error> {
         note(&self.connection, author, "user.unlock", aor, None, None).map_err(doing("note an unlock"))
+    }
+
+    /// Writes down that somebody confirmed that so many users have gone from the directory.
+    pub fn note_confirmation(&mut self, users: u64, author: &Author) -> Result<(), Error> {
+        note(&self.connection, author, "directory.confirm", &users.to_string(), None, None)
+            .map_err(doing("note a confirmation"))
+    }
+
+    /// Writes down why somebody could not sign in whose password may have been right: `password-expired`.
+    pub fn note_sign_in(&mut self, why: &str, aor: &str, author: &Author) -> Result<(), Error> {
+        note(&self.connection, author, &format!("sign-in.{why}"), aor, None, None)
+            .map_err(doing("note a sign-in"))
     }
 
     /// Writes down that somebody asked for what he may not have.

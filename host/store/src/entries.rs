@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use carillon_signaling::User;
+use carillon_signaling::{Ha1, Number, User};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::Store;
+use crate::accounts::release;
 use crate::audit::{Author, note};
 use crate::error::{Error, doing};
-use crate::users::{SELECT, UserRecord, put_all, record};
+use crate::history;
+use crate::users::{SELECT, UserRecord, put_all, record, user_in};
 
 /// An entry of a directory, and the user that it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +26,19 @@ pub struct Entry {
     pub name: Option<String>,
     /// Whether it may not sign in, by the word of the directory or because it is not there any more.
     pub disabled: bool,
+}
+
+/// What a directory says of a user: all that it may change here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Named {
+    /// The entry.
+    pub entry: Entry,
+    /// By which number the user is called.
+    pub number: Option<Number>,
+    /// Whether it is not there any more: then it is no reason for a user here.
+    pub gone: bool,
+    /// Hashes that no password has, for who is not known yet, or was somebody else before.
+    pub unproven: Ha1,
 }
 
 /// A user as a search shows it.
@@ -51,15 +66,53 @@ const SEARCH: &str = "SELECT users.aor, entries.name, number FROM users LEFT JOI
     ORDER BY users.aor LIMIT ?2";
 
 impl Store {
-    /// Adds or changes users of a directory with their entries: all of them, or after an error none.
-    pub fn put_entries(&mut self, changes: &[(User, Entry)], author: &Author) -> Result<(), Error> {
+    /// Adds users whom a directory names, or changes what it says of them and nothing else, whatever the caller has seen of
+    /// them before: all of them, or after an error none. An administrator's users are left alone. Each who was put, as it was
+    /// before and is now.
+    pub fn put_entries(
+        &mut self,
+        named: &[Named],
+        author: &Author,
+    ) -> Result<Vec<(Option<UserRecord>, UserRecord)>, Error> {
         let attempt = doing("save users of the directory");
         let transaction = self.connection.transaction().map_err(&attempt)?;
-        put_all(&transaction, changes.iter().map(|(user, _)| user), author)?;
-        for (_, entry) in changes {
-            put(&transaction, entry, author).map_err(&attempt)?;
+        let mut all = Vec::new();
+        for named in named {
+            let before = user_in(&transaction, &named.entry.aor).map_err(&attempt)?;
+            let Some(user) = named.user(before.as_ref()) else { continue };
+            put_all(&transaction, [&user], author)?;
+            put(&transaction, &named.entry, author).map_err(&attempt)?;
+            if named.is_another_than(before.as_ref()) {
+                release(&transaction, &user.aor, author).map_err(&attempt)?;
+                history::clear(&transaction, &user.aor).map_err(&attempt)?;
+            }
+            let now = user_in(&transaction, &user.aor).map_err(&attempt)?;
+            all.extend(now.map(|now| (before, now)));
         }
-        transaction.commit().map_err(attempt)
+        transaction.commit().map_err(attempt)?;
+        Ok(all)
+    }
+}
+
+impl Named {
+    /// The user who was there before with what the directory says; `None` if it has no say.
+    fn user(&self, before: Option<&UserRecord>) -> Option<User> {
+        let (aor, number) = (self.entry.aor.clone(), self.number.clone());
+        let unproven = || self.unproven.clone();
+        match before {
+            Some(record) if record.entry.is_none() => None,
+            Some(record) if self.is_another_than(before) => {
+                Some(User { number, ha1: unproven(), ..record.user.clone() })
+            }
+            Some(record) => Some(User { number, ..record.user.clone() }),
+            None if self.gone => None,
+            None => Some(User { aor, ha1: unproven(), algorithms: None, site: None, number }),
+        }
+    }
+
+    /// Whether somebody else has had the address.
+    fn is_another_than(&self, before: Option<&UserRecord>) -> bool {
+        before.and_then(|record| record.entry.as_ref()).is_some_and(|entry| entry.id != self.entry.id)
     }
 }
 

@@ -175,6 +175,14 @@ pub(crate) fn receipt(connection: &Connection, receipt: &HistoryReceipt) -> rusq
     }
 }
 
+/// Somebody else has the address now, and does not read what the one before was told.
+pub(crate) fn clear(connection: &Connection, aor: &str) -> rusqlite::Result<()> {
+    match connection.prepare_cached("DELETE FROM history WHERE aor = ?1")?.execute([aor])? {
+        0 => Ok(()),
+        gone => fewer(connection, aor, gone),
+    }
+}
+
 fn size(connection: &Connection, aor: &str) -> rusqlite::Result<HistorySize> {
     let mut statement =
         connection.prepare_cached("SELECT version, messages FROM histories WHERE aor = ?1")?;

@@ -4,6 +4,7 @@
 //! what a change means, is decided by the callers.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod audit;
 mod bindings;
 mod changes;
@@ -23,10 +24,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use accounts::Account;
 pub use audit::{AuditEntry, Author};
 pub use bindings::Bindings;
 pub use documents::{Document, DocumentRecord};
-pub use entries::{Entry, Listed, UserReader};
+pub use entries::{Entry, Listed, Named, UserReader};
 pub use error::Error;
 pub use history::{HistoryPage, HistoryQuery, HistoryRow, HistorySize};
 pub use plans::{PlanSource, PlanVersion};

@@ -15,7 +15,7 @@ use crate::error::{Error, doing};
 const APPLICATION: i64 = 0x4352_4c4e;
 
 /// One step per version of the tables, applied in order; a step that was released is never changed.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
     CREATE TABLE users (
@@ -109,6 +109,14 @@ const STEPS: [&str; 6] = [
         dn TEXT NOT NULL,
         name TEXT,
         disabled INTEGER NOT NULL
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE accounts (
+        aor TEXT PRIMARY KEY,
+        issuer TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        UNIQUE (issuer, subject)
     ) WITHOUT ROWID;
 ",
     "

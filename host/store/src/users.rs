@@ -79,10 +79,7 @@ impl Store {
 
     /// One user.
     pub fn user(&self, aor: &str) -> Result<Option<UserRecord>, Error> {
-        let attempt = doing("read a user");
-        let sql = format!("{SELECT} WHERE aor = ?1");
-        let mut statement = self.connection.prepare_cached(&sql).map_err(&attempt)?;
-        statement.query_row([aor], record).optional().map_err(attempt)
+        user_in(&self.connection, aor).map_err(doing("read a user"))
     }
 
     /// How many there are.
@@ -118,6 +115,11 @@ impl Store {
         transaction.commit().map_err(attempt)?;
         Ok(version)
     }
+}
+
+pub(crate) fn user_in(connection: &Connection, aor: &str) -> rusqlite::Result<Option<UserRecord>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE aor = ?1"))?;
+    statement.query_row([aor], record).optional()
 }
 
 /// Puts them one by one; a number that somebody else has is an error.
@@ -171,7 +173,7 @@ fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Resul
 
 fn remove(connection: &Connection, aor: &str, author: &Author) -> rusqlite::Result<Option<u64>> {
     let documents = Document::ALL.map(Document::table);
-    for table in ["bindings", "publications", "letters", "entries", "history", "histories"]
+    for table in ["bindings", "publications", "letters", "entries", "accounts", "history", "histories"]
         .into_iter()
         .chain(documents)
     {

@@ -6,8 +6,8 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use carillon_signaling::{Change, Number, Publication, User};
-use carillon_store::{Document, Entry, PlanSource, Store, UserReader};
+use carillon_signaling::{Change, Ha1, Number, Publication, User};
+use carillon_store::{Account, Document, Entry, Named, PlanSource, Store, UserReader};
 use support::{NOW, author, bind, binding, user};
 
 /// Another one on the same file, as after a restart.
@@ -266,16 +266,18 @@ fn users_of_a_directory_come_back_with_their_entries_are_found_and_go_with_them(
         name: Some(display.to_owned()),
         disabled,
     };
-    let bob = User { number: Number::parse("+4930200"), ..user("bob") };
     let there = [
-        (user("alice"), entry("alice", "Alice Bell", false)),
-        (bob.clone(), entry("bob", "Bob 100% Bauer", false)),
-        (user("carol"), entry("carol", "Carol Bauer", true)),
+        named(entry("alice", "Alice Bell", false), None),
+        named(entry("bob", "Bob 100% Bauer", false), Number::parse("+4930200")),
+        named(entry("carol", "Carol Bauer", true), None),
     ];
-    store.put_entries(&there, &author()).unwrap();
+    let put = store.put_entries(&there, &author()).unwrap();
+    assert_eq!((put.len(), put[2].0.as_ref(), put[2].1.is_disabled()), (3, None, true));
     store.put_user(&user("dave"), &author()).unwrap();
     let again = reopened(&store);
-    assert_eq!(again.load_users().unwrap(), [user("alice"), bob, user("dave")], "carol may not sign in");
+    let new = |name: &str| User { ha1: unproven(), algorithms: None, site: None, ..user(name) };
+    let bob = User { number: Number::parse("+4930200"), ..new("bob") };
+    assert_eq!(again.load_users().unwrap(), [new("alice"), bob, user("dave")], "carol may not sign in");
     let records = UserReader::open(store.path().unwrap()).unwrap().all().unwrap();
     assert_eq!(records.len(), 4);
     assert_eq!(records[2].entry, Some(entry("carol", "Carol Bauer", true)));
@@ -290,7 +292,7 @@ fn users_of_a_directory_come_back_with_their_entries_are_found_and_go_with_them(
     assert_eq!(found("ALI", 9), ["alice"]);
     assert_eq!((found("100%", 9), found("%", 9), found("_", 9)), (vec!["bob".to_owned()], vec![], vec![]));
     assert_eq!(found("' OR 1", 9), Vec::<String>::new());
-    store.put_entries(&[(user("carol"), entry("carol", "Carol Bauer", false))], &author()).unwrap();
+    store.put_entries(&[named(entry("carol", "Carol Bauer", false), None)], &author()).unwrap();
     assert_eq!(found("bau", 1), ["bob"]);
     assert_eq!(found("bau", 9), ["bob", "carol"]);
     let what: Vec<String> = store.audit(None, 9).unwrap().into_iter().map(|entry| entry.what).collect();
@@ -301,9 +303,85 @@ fn users_of_a_directory_come_back_with_their_entries_are_found_and_go_with_them(
     assert_eq!(store.user("bob@example.com").unwrap().unwrap().entry, None);
 }
 
+fn unproven() -> Ha1 {
+    Ha1 { md5: [7; 16], sha256: [7; 32] }
+}
+
+fn named(entry: Entry, number: Option<Number>) -> Named {
+    Named { entry, number, gone: false, unproven: unproven() }
+}
+
+/// What was read before and is written now is older than what others have written in between.
+#[test]
+fn a_directory_changes_what_it_says_and_nothing_else() {
+    let (_folder, mut store) = fresh();
+    let aor = "alice@example.com".to_owned();
+    let entry = |id: &str| Entry {
+        aor: aor.clone(),
+        id: id.to_owned(),
+        dn: format!("uid={id}"),
+        name: None,
+        disabled: false,
+    };
+    store.put_entries(&[named(entry("one"), Number::parse("+4930100"))], &author()).unwrap();
+    // A password for phones, a site and a digest, as others set them; then another number by the directory.
+    store.put_user(&user("alice"), &author()).unwrap();
+    let put = store.put_entries(&[named(entry("one"), Number::parse("+4930200"))], &author()).unwrap();
+    let expected = User { number: Number::parse("+4930200"), ..user("alice") };
+    assert_eq!(
+        (put[0].0.as_ref().map(|record| &record.user), &put[0].1.user),
+        (Some(&user("alice")), &expected)
+    );
+    let gone =
+        Named { gone: true, entry: Entry { disabled: true, ..entry("one") }, ..named(entry("one"), None) };
+    let put = store.put_entries(std::slice::from_ref(&gone), &author()).unwrap();
+    assert_eq!((&put[0].1.user, put[0].1.is_disabled()), (&user("alice"), true));
+    // Somebody else with the address has neither the password nor the account of the one before.
+    let account = Account { issuer: "https://login".to_owned(), subject: "7".to_owned() };
+    store.bind_account(&aor, &account, &author()).unwrap();
+    store.put_entries(&[named(entry("one"), None)], &author()).unwrap();
+    assert_eq!(store.account(&aor).unwrap().as_ref(), Some(&account));
+    let put = store.put_entries(&[named(entry("two"), None)], &author()).unwrap();
+    assert_eq!(put[0].1.user, User { ha1: unproven(), ..user("alice") });
+    assert_eq!(store.account(&aor).unwrap(), None);
+    // Whom an administrator has removed or added in between.
+    store.remove_user(&aor, &author()).unwrap();
+    assert_eq!(store.put_entries(std::slice::from_ref(&gone), &author()).unwrap(), []);
+    assert_eq!(store.user(&aor).unwrap(), None);
+    store.put_user(&user("alice"), &author()).unwrap();
+    assert_eq!(store.put_entries(&[named(entry("one"), None), gone], &author()).unwrap(), []);
+    assert_eq!(store.user(&aor).unwrap().unwrap().entry, None);
+}
+
+#[test]
+fn an_account_of_a_provider_is_one_user_until_it_is_released() {
+    let (_folder, mut store) = fresh();
+    store.import_users([&user("alice"), &user("bob")], &author()).unwrap();
+    let of = |subject: &str| Account { issuer: "https://login".to_owned(), subject: subject.to_owned() };
+    let (alice, bob) = ("alice@example.com", "bob@example.com");
+    store.bind_account(alice, &of("7"), &author()).unwrap();
+    let mut store = reopened(&store);
+    assert_eq!(store.account(alice).unwrap(), Some(of("7")));
+    assert_eq!((store.account(bob).unwrap(), store.account_holder(&of("8")).unwrap()), (None, None));
+    assert_eq!(store.account_holder(&of("7")).unwrap().as_deref(), Some(alice));
+    assert!(
+        store.bind_account(alice, &of("8"), &author()).is_err()
+            && store.bind_account(bob, &of("7"), &author()).is_err()
+    );
+    assert!(
+        store.release_account(alice, &author()).unwrap() && !store.release_account(alice, &author()).unwrap()
+    );
+    store.bind_account(bob, &of("7"), &author()).unwrap();
+    store.remove_user(bob, &author()).unwrap();
+    assert_eq!(store.account_holder(&of("7")).unwrap(), None);
+    let what: Vec<String> = store.audit(None, 9).unwrap().into_iter().map(|entry| entry.what).collect();
+    assert_eq!(what[..4], ["user.remove", "account.bind", "account.release", "account.bind"]);
+}
+
 /// What each version brought, newest first, taken away again: leaves a file as the version before wrote it.
-const TAKEN_AWAY: [&str; 5] = [
+const TAKEN_AWAY: [&str; 6] = [
     "DROP TABLE history; DROP TABLE histories",
+    "DROP TABLE accounts",
     "DROP TABLE entries",
     "DROP TABLE roles",
     "DROP TABLE call_rules; DROP INDEX users_number; ALTER TABLE users DROP COLUMN number",

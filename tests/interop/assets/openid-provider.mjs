@@ -24,10 +24,13 @@ const provider = new Provider(`https://login.carillon.test:${port}`, {
   jwks: { keys: [signing] },
   claims: { openid: ["sub"], profile: ["preferred_username"], email: ["email", "email_verified"] },
   conformIdTokenClaims: false,
-  findAccount: (_, id) => ({
-    accountId: id,
-    claims: () => ({ sub: `id of ${id}`, preferred_username: id, email: `${id}@carillon.test`, email_verified: true }),
-  }),
+  // `alice+2` is another account that is called alice, and `alice~zoe` the account of alice that is called zoe.
+  findAccount: (_, id) => {
+    const [account, renamed] = id.split("~");
+    const name = renamed ?? account.split("+")[0];
+    const claims = { sub: `id of ${account}`, preferred_username: name, email: `${name}@carillon.test`, email_verified: true };
+    return { accountId: id, claims: () => claims };
+  },
 });
 const tls = { key: readFileSync(key), cert: readFileSync(certificate) };
 createServer(tls, provider.callback()).listen(Number(port), address, () => console.log("listening"));

@@ -16,7 +16,7 @@ use carillon_interop::site::{DOMAIN, Site};
 use carillon_interop::verdict::program;
 use serde_json::{Value, json};
 
-const PROGRAMS: &[&str] = &["slapd", "ldapmodify", "openssl", "curl", "baresip"];
+const PROGRAMS: &[&str] = &["slapd", "ldapmodify", "ldapsearch", "ldapwhoami", "openssl", "curl", "baresip"];
 /// Whom an administrator has added; the directory names one of them too.
 const USERS: &[(&str, &str)] = &[("carol", "singer-9x")];
 const LIMIT: Duration = Duration::from_secs(20);
@@ -128,8 +128,13 @@ impl Stage<'_> {
     }
 
     fn curl(&self, words: &[&str]) -> Result<(Value, u16)> {
-        let mut command = self.site.phones[0].command("curl");
-        command.args(["-sS", "-w", "\n%{http_code}", "--cacert"]).arg(&self.server.ca).args(words);
+        self.curl_at(0, words)
+    }
+
+    /// On this phone's host.
+    fn curl_at(&self, phone: usize, words: &[&str]) -> Result<(Value, u16)> {
+        let mut command = self.site.phones[phone].command("curl");
+        command.args(["-sS", "-4", "-w", "\n%{http_code}", "--cacert"]).arg(&self.server.ca).args(words);
         let said = run(&mut command)?;
         let (body, status) = said.rsplit_once('\n').ok_or("no status")?;
         Ok((serde_json::from_str(body).unwrap_or(Value::Null), status.parse()?))
@@ -142,6 +147,11 @@ impl Stage<'_> {
 
     fn status_of(&self, scheme: &str, name: &str, password: &str) -> Result<u16> {
         Ok(self.sign_in(scheme, name, password)?.1)
+    }
+
+    /// What a password of the directory gives on this phone's host.
+    fn shows(&self, phone: usize, name: &str, password: &str) -> Result<u16> {
+        Ok(self.curl_at(phone, &["--basic", "-u", &format!("{name}:{password}"), &url("/token")])?.1)
     }
 
     fn ask(&self, token: &str, method: &str, path: &str) -> Result<(Value, u16)> {
@@ -365,4 +375,191 @@ fn who_is_in_active_directory_is_found_by_what_is_usual_there() -> Result<()> {
     stage.wait_for("the one with a line", &[row("frank", Some("+493055"), Some("Frank Fern"), false)])?;
     slapd.change("ldapmodify", &modify("cn=frank,dc=example,dc=com", "userAccountControl", "66050"))?;
     stage.wait_for("disabled", &[row("frank", Some("+493055"), Some("Frank Fern"), true)])
+}
+
+/// Five wrong passwords in a row lock these two, and dave's password has expired.
+const WATCHED: &str = "
+dn: cn=lock,dc=example,dc=com
+objectClass: organizationalRole
+objectClass: pwdPolicy
+cn: lock
+pwdAttribute: userPassword
+pwdLockout: TRUE
+pwdMaxFailure: 5
+pwdFailureCountInterval: 1800
+
+dn: uid=grace,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: grace
+cn: Grace
+sn: Hope
+mail: grace@carillon.test
+userPassword: compiler-59
+pwdPolicySubentry: cn=lock,dc=example,dc=com
+
+dn: uid=heidi,dc=example,dc=com
+objectClass: inetOrgPerson
+uid: heidi
+cn: Heidi
+sn: Peak
+mail: heidi@elsewhere.test
+userPassword: mountain-7
+pwdPolicySubentry: cn=lock,dc=example,dc=com
+
+dn: uid=dave,dc=example,dc=com
+objectClass: inetOrgPerson
+objectClass: errAuxObject
+uid: dave
+cn: Dave
+sn: Late
+mail: dave@carillon.test
+errCode: 49
+errOp: bind
+errText: 80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 532, v4563
+";
+const GRACE: &str = "uid=grace,dc=example,dc=com";
+const HEIDI: &str = "uid=heidi,dc=example,dc=com";
+
+/// From as many places as they like.
+#[test]
+fn strangers_who_guess_do_not_have_the_directory_lock_anybody() -> Result<()> {
+    if !possible("directory-guesses", PROGRAMS)? {
+        return Ok(());
+    }
+    let (site, work) = (Site::with_phones(&["a", "b", "c", "d"])?, tempfile::tempdir()?);
+    let slapd = Slapd::start(&site, work.path(), &(PEOPLE.to_owned() + WATCHED))?;
+    let more = settings(&slapd.ca, &format!("{PERSONS}addresses = [\"127.0.0.1:636\"]\n"), work.path())?;
+    let server = Carillon::start(&site, &Settings { users: &[], digest: "md5", more: &more }, work.path())?;
+    let stage = Stage { site: &site, server, work: work.path() };
+    wait_until("users who are there", LIMIT, || Ok(stage.users()?.len() == 4))?;
+    // So the directory does by itself: five wrong ones, and the right one is none any more.
+    for _ in 0..5 {
+        assert!(!slapd.proves(HEIDI, "guess"));
+    }
+    assert!(!slapd.proves(HEIDI, "mountain-7") && slapd.values(HEIDI, "pwdAccountLockedTime")?.len() == 1);
+
+    assert_eq!(stage.shows(0, "grace", "compiler-59")?, 200);
+    let guessed: Vec<u16> = [1, 2, 3, 1, 2, 3]
+        .into_iter()
+        .map(|phone| stage.shows(phone, "grace", "guess"))
+        .collect::<Result<_>>()?;
+    assert_eq!(guessed, [401, 401, 401, 429, 429, 429]);
+    assert_eq!(slapd.values(GRACE, "pwdFailureTime")?.len(), 3);
+    assert_eq!(stage.shows(3, "grace", "compiler-59")?, 429, "from a place that nobody knows");
+    assert_eq!(stage.server.status()?["directory"]["withheld"], 1);
+    assert!(stage.user(&["show", "grace"])?.contains("wherever the user has not signed in yet"));
+    assert_eq!(stage.shows(3, "alice", "wonderland-7")?, 200, "somebody else");
+    // Where grace has signed in before the right one is heard, and the directory counts from the beginning, and Carillon.
+    assert_eq!(stage.shows(0, "grace", "compiler-59")?, 200);
+    assert_eq!(stage.shows(3, "grace", "compiler-59")?, 200);
+    for phone in [1, 2, 1, 2, 1, 2] {
+        stage.shows(phone, "grace", "guess")?;
+    }
+    stage.shows(0, "grace", "guess")?;
+    assert_eq!(stage.shows(0, "grace", "compiler-59")?, 429, "what is left was used up there");
+    assert_eq!(slapd.values(GRACE, "pwdAccountLockedTime")?, Vec::<String>::new());
+    assert_eq!(slapd.values(GRACE, "pwdFailureTime")?.len(), 4);
+    stage.user(&["unlock", "grace"])?;
+    assert_eq!(stage.shows(1, "grace", "compiler-59")?, 200);
+    stage.server.assert_unharmed()
+}
+
+#[test]
+fn who_may_not_sign_in_though_the_password_is_right_has_not_guessed() -> Result<()> {
+    if !possible("directory-barred", PROGRAMS)? {
+        return Ok(());
+    }
+    let (site, work) = (Site::with_phones(&["a", "b"])?, tempfile::tempdir()?);
+    let slapd = Slapd::start(&site, work.path(), &(PEOPLE.to_owned() + WATCHED))?;
+    let more = settings(&slapd.ca, &format!("{PERSONS}addresses = [\"127.0.0.1:636\"]\n"), work.path())?;
+    let server = Carillon::start(&site, &Settings { users: &[], digest: "md5", more: &more }, work.path())?;
+    let stage = Stage { site: &site, server, work: work.path() };
+    wait_until("users who are there", LIMIT, || Ok(stage.users()?.len() == 4))?;
+    for _ in 0..9 {
+        assert_eq!(stage.shows(0, "dave", "too-old")?, 401, "a stranger learns no more");
+    }
+    assert!(!stage.user(&["list"])?.contains("locked"));
+    assert_eq!(stage.server.metric(&site, "carillon_denied_total", "reason=\"barred\"")?, 9);
+    let told =
+        |audit: Vec<Value>| audit.iter().filter(|entry| entry["what"] == "sign-in.password-expired").count();
+    assert_eq!(told(stage.server_audit()?), 1);
+    // Where a phone of the user is signed in it is said why.
+    let made = stage.user(&["passwd", "dave", "--generate"])?;
+    let password = made.lines().find_map(|line| line.strip_prefix("password: ")).ok_or(made.clone())?;
+    let phone = Baresip::sign_in(&site.phones[1], &stage.account("dave", password), work.path())?;
+    let asked = stage.curl_at(1, &["--basic", "-u", "dave:too-old", &url("/token")])?;
+    let text = "the user may not sign in now: its password in the directory has expired";
+    assert_eq!(asked, (json!({ "errors": [text] }), 403));
+    assert_eq!(stage.shows(0, "dave", "too-old")?, 401);
+    drop(phone);
+    stage.server.assert_unharmed()
+}
+
+/// People of ours, the first of them in an administrators' group by another way to write the name.
+fn colleagues(count: usize) -> String {
+    let person = |n| {
+        format!(
+            "\ndn: cn=p{n}+sn=Long\\, p{n},dc=example,dc=com\nobjectClass: inetOrgPerson\ncn: p{n}\nsn: Long, p{n}\nmail: p{n}@carillon.test\n"
+        )
+    };
+    let group = "\ndn: cn=chiefs,dc=example,dc=com\nobjectClass: groupOfNames\ncn: chiefs\n\
+                 member: SN=long\\2C  P0+CN=P0,dc=example,dc=com\n";
+    (0..count).map(person).collect::<String>() + group
+}
+
+#[test]
+fn many_who_vanish_at_once_stay_until_somebody_confirms_it() -> Result<()> {
+    if !possible("directory-vanish", PROGRAMS)? {
+        return Ok(());
+    }
+    let (site, work) = (Site::with_phones(&["a"])?, tempfile::tempdir()?);
+    let slapd = Slapd::start(&site, work.path(), &(PEOPLE.to_owned() + &colleagues(40)))?;
+    let chiefs = "administrators = \"cn=chiefs,dc=example,dc=com\"\n";
+    let more =
+        settings(&slapd.ca, &format!("{PERSONS}{chiefs}addresses = [\"127.0.0.1:636\"]\n"), work.path())?;
+    let server = Carillon::start(&site, &Settings { users: &[], digest: "md5", more: &more }, work.path())?;
+    let stage = Stage { site: &site, server, work: work.path() };
+    let able = || Ok(stage.users()?.iter().filter(|row| row[3] == false).count());
+    let able: &dyn Fn() -> Result<usize> = &able;
+    wait_until("everybody", LIMIT, || Ok(able()? == 43))?;
+    let role = || Ok(stage.user(&["role", "p0"])?.contains("administrator"));
+    wait_until("a name that is written in another way", LIMIT, role)?;
+    // The filter wants `mail`: these have none any more.
+    let without = |from: usize, to: usize| -> String {
+        let dn = |n| format!("cn=p{n}+sn=Long\\, p{n},dc=example,dc=com");
+        (from..to).map(|n| format!("dn: {}\nchangetype: modify\ndelete: mail\n\n", dn(n))).collect()
+    };
+    slapd.change("ldapmodify", &without(0, 5))?;
+    wait_until("a few who have gone", LIMIT, || Ok(able()? == 38))?;
+    slapd.change("ldapmodify", &without(5, 25))?;
+    let vanished = || Ok(stage.server.status()?["directory"]["vanished"] == 20);
+    wait_until("the doubt", LIMIT, vanished)?;
+    let status = stage.server.status()?;
+    let error = status["directory"]["error"].as_str().unwrap_or_default();
+    assert!(error.contains("20 of 38") && error.contains("confirm-vanished 20"), "{error}");
+    assert!(
+        status["warnings"].as_array().is_some_and(|all| all.iter().any(|warning| warning == error)),
+        "{status}"
+    );
+    assert_eq!(stage.server.metric(&site, "carillon_directory_up", "")?, 0);
+    assert_eq!(stage.server.metric(&site, "carillon_directory_vanished", "")?, 20);
+    // Readings go on, and nobody goes.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(able()?, 38);
+    assert!(stage.user(&["confirm-vanished", "19"]).is_err());
+    // More than were confirmed may not go either.
+    slapd.change("ldapmodify", &without(25, 26))?;
+    wait_until("one more", LIMIT, || Ok(stage.server.status()?["directory"]["vanished"] == 21))?;
+    assert!(stage.user(&["confirm-vanished", "20"]).is_err());
+    stage.user(&["confirm-vanished", "21"])?;
+    wait_until("those who have gone", LIMIT, || Ok(able()? == 17))?;
+    let well = || Ok(stage.server.status()?["directory"]["error"].is_null());
+    wait_until("all well again", LIMIT, well)?;
+    assert!(
+        stage
+            .server_audit()?
+            .iter()
+            .any(|entry| entry["what"] == "directory.confirm" && entry["object"] == "21")
+    );
+    stage.server.assert_unharmed()
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use carillon_interop::Result;
@@ -13,6 +14,7 @@ use carillon_interop::scenario::possible;
 use carillon_interop::servers::authority::Authority;
 use carillon_interop::servers::carillon::{Carillon, Settings};
 use carillon_interop::site::{DOMAIN, Site};
+use carillon_interop::verdict::program;
 use serde_json::Value;
 
 const USERS: &[(&str, &str)] = &[("alice", "wonderland-7")];
@@ -179,6 +181,8 @@ fn who_is_a_user_comes_back_with_a_token_and_nobody_else_does() -> Result<()> {
     let (status, page, _) = stage.get("three", &forged, &[])?;
     assert_eq!((status, field(&page, "error")), (303, Some("access_denied")), "a code that is none: {page}");
 
+    one_account_is_one_user(&stage)?;
+
     // The provider has another key from now on.
     stage.provider.terminate(LIMIT)?;
     stage.provider = provider(&stage.site, stage.work.path())?;
@@ -201,7 +205,42 @@ fn who_is_vouched_for_becomes_a_user_where_that_is_wanted() -> Result<()> {
     assert_eq!(stage.server.counted("users")?, 2);
     let (_, page) = stage.sign_in("one", "newcomer")?;
     assert!(field(&page, "access_token").is_some(), "{page}");
+    // The same account by another name makes no other user.
+    let (_, page) = stage.sign_in("two", "newcomer~other")?;
+    assert_eq!(
+        (field(&page, "error"), field(&page, "access_token")),
+        (Some("access_denied"), None),
+        "{page}"
+    );
+    assert!(page.contains("this%20account%20of%20the%20provider%20is%20another%20user"), "{page}");
     assert_eq!(stage.server.counted("users")?, 2);
+    Ok(())
+}
+
+/// An address that goes to another person, or a claim that people can change.
+fn one_account_is_one_user(stage: &Stage) -> Result<()> {
+    let (_, page) = stage.sign_in("five", "alice+2")?;
+    assert_eq!(
+        (field(&page, "error"), field(&page, "access_token")),
+        (Some("access_denied"), None),
+        "{page}"
+    );
+    let description = field(&page, "error_description").unwrap_or_default();
+    assert!(description.starts_with("this%20user%20signs%20in%20by%20another%20account"), "{page}");
+    let socket = stage.work.path().join("admin.sock");
+    let user =
+        |words: &[&str]| run(Command::new(program()?).arg("user").args(words).arg("--socket").arg(&socket));
+    assert!(user(&["show", "alice"])?.contains("id of alice at https://"));
+    let (_, page) = stage.sign_in("six", "alice")?;
+    assert!(field(&page, "access_token").is_some(), "{page}");
+    // An administrator knows better.
+    user(&["release-account", "alice"])?;
+    let (_, page) = stage.sign_in("seven", "alice+2")?;
+    assert!(field(&page, "access_token").is_some(), "{page}");
+    let (_, page) = stage.sign_in("eight", "alice")?;
+    assert_eq!(field(&page, "error"), Some("access_denied"), "{page}");
+    user(&["release-account", "alice"])?;
+    assert!(user(&["release-account", "alice"]).is_err(), "there is none to release");
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use carillon_server::admin::{Client, ClientError, Imported, LockRow, UserRow};
+use carillon_server::admin::{AccountRow, Client, ClientError, Imported, LockRow, UserRow};
 use carillon_server::config::{Config, Configuration, Refusal};
 use carillon_server::documents::UserDocument;
 use carillon_server::offline::Offline;
@@ -130,6 +130,22 @@ impl Users {
                 "nobody is locked out of a server that does not run",
                 "a start forgets all wrong passwords",
             )),
+        }
+    }
+
+    /// By which account of an OpenID provider a user signs in.
+    pub(super) fn account(&mut self, name: &str) -> Result<Option<AccountRow>, Failure> {
+        match self {
+            Users::Running(client) => client.account(name).map_err(failed),
+            Users::Stopped(offline) => offline.account(name).map_err(failed),
+        }
+    }
+
+    /// The next one that signs in as the user is its own.
+    pub(super) fn release_account(&mut self, name: &str) -> Result<(), Failure> {
+        match self {
+            Users::Running(client) => client.release_account(name).map_err(failed),
+            Users::Stopped(offline) => offline.release_account(name).map_err(failed),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use carillon_server::admin::{LockRow, UserRow};
+use carillon_server::admin::{AccountRow, LockRow, UserRow};
 use serde_json::json;
 
 use super::reach::Users;
@@ -23,16 +23,26 @@ pub(super) fn run(
     let Some(row) = users.find(name)? else {
         return Err(Failure::Message(format!("there is no user `{}`", clean(name))));
     };
-    let locks = users.locks(name)?;
+    let (locks, account) = (users.locks(name)?, users.account(name)?);
     if json {
-        return print_json(&json!({ "user": row, "locks": locks }));
+        return print_json(&json!({ "user": row, "locks": locks, "account": account }));
     }
     let mut table = Table::new([Column::left("USER"), Column::left("")]);
     rows(&row).into_iter().for_each(|(what, is)| table.row([what.into(), Cell::styled(is, NAME)]));
+    if let Some(AccountRow { issuer, subject }) = account {
+        table.row([
+            "account".into(),
+            Cell::styled(format!("{} at {}", clean(&subject), clean(&issuer)), NAME),
+        ]);
+    }
     table.print(out, terminal_width())?;
     for LockRow { source, until } in locks {
         let until = date((until * 1e9) as i64);
-        writeln!(out, "{DOUBT}locked out until {until}: {source}{DOUBT:#}")?;
+        let who = source.map_or_else(
+            || "wherever the user has not signed in yet".to_owned(),
+            |source| source.to_string(),
+        );
+        writeln!(out, "{DOUBT}locked out until {until}: {who}{DOUBT:#}")?;
     }
     Ok(Answer::Yes)
 }

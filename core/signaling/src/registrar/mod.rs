@@ -27,7 +27,7 @@ use std::time::Duration;
 use carillon_wire::sip::{Flow, Host, Message, Method, StartLine, Uri};
 
 use crate::address;
-use crate::bearer::Tokens;
+use crate::bearer::{self, Tokens};
 use crate::contract::{Binding, Event, Failure, Listener, Output};
 use crate::digest::Verifier;
 use crate::reply::Reply;
@@ -267,6 +267,9 @@ impl Registrar {
         }
         let mut asked = Asked::read(request, &self.settings)?;
         asked.user_agent = self.book.agent(&asked.user_agent);
+        if let Some((_, token)) = bearer::token(request) {
+            asked.end_with(Tokens::left(now, token).unwrap_or_default(), &self.settings);
+        }
         let bindings = asked.apply(&aor, flow, &self.live(now, &aor), now, self.settings.contacts)?;
         let reply = asked.granted(flow, &bindings, now);
         self.book.replace(&aor, bindings, out);

@@ -225,15 +225,20 @@ impl Registrar {
         now: Duration,
         aor: &str,
         remote: SocketAddr,
-        right: bool,
+        outcome: Result<(), Failure>,
         out: &mut VecDeque<Output>,
     ) {
         let attempt = self.attempt_of(aor, remote);
-        if right {
-            return self.throttle.proven(attempt);
+        let Err(why) = outcome else { return self.throttle.proven(attempt) };
+        if why.is_guess() {
+            self.guessed(now, attempt, remote, out);
         }
-        self.guessed(now, attempt, remote, out);
-        self.note_denied(aor, remote, Failure::WrongPassword, out);
+        self.note_denied(aor, remote, why, out);
+    }
+
+    /// Whether a phone of this user is signed in from there.
+    pub(crate) fn is_at_home(&self, aor: &str, remote: SocketAddr) -> bool {
+        self.attempt_of(aor, remote).known
     }
 
     /// Somebody has given a wrong password.

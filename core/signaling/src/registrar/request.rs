@@ -59,6 +59,15 @@ impl<'a> Asked<'a> {
         Ok(Asked { contacts, call_id, cseq, path, user_agent: user_agent(request).into() })
     }
 
+    /// What a token has proven ends with it, or after the shortest time that is granted to anybody: whoever comes back with a new token
+    /// must not have to come back every second before.
+    pub(super) fn end_with(&mut self, token: Duration, settings: &Settings) {
+        let left = u32::try_from(token.as_secs()).unwrap_or(u32::MAX).max(*settings.expires.start());
+        for contact in self.contacts.iter_mut().flatten() {
+            contact.expires = contact.expires.map(|expires| expires.min(left));
+        }
+    }
+
     /// The bindings that a user has after this, the newest last.
     pub(super) fn apply(
         &self,

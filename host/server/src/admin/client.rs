@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
+use super::directory::Gone;
 use super::users::NumberBody;
-use super::{CallsAsked, Imported, LockRow, UserRow, Wrong};
+use super::{AccountRow, CallsAsked, Imported, LockRow, UserRow, Wrong};
 use crate::documents::UserDocument;
 use crate::edge::Unit;
 use crate::edge::status::{EdgeStatus, PortRow, UnitRow};
@@ -201,6 +202,21 @@ impl Client {
     /// Nobody is locked out of a user any more.
     pub fn unlock(&mut self, name: &str) -> Result<(), ClientError> {
         self.call(Method::DELETE, &format!("/users/{}/lock", escaped(name)), None::<&()>)
+    }
+
+    /// By which account of an OpenID provider a user signs in.
+    pub fn account(&mut self, name: &str) -> Result<Option<AccountRow>, ClientError> {
+        self.call(Method::GET, &format!("/users/{}/account", escaped(name)), None::<&()>)
+    }
+
+    /// The next account that signs in as a user is its own.
+    pub fn release_account(&mut self, name: &str) -> Result<(), ClientError> {
+        self.call(Method::DELETE, &format!("/users/{}/account", escaped(name)), None::<&()>)
+    }
+
+    /// So many users have really gone from the directory.
+    pub fn confirm_vanished(&mut self, users: u64) -> Result<(), ClientError> {
+        self.call(Method::POST, "/directory/confirm", Some(&Gone { users }))
     }
 
     /// A document of a user.

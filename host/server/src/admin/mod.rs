@@ -23,12 +23,11 @@ mod users;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
@@ -36,6 +35,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use axum::serve::{IncomingStream, Listener};
+use axum::{Extension, Router};
 use carillon_net::admin_socket::{AdminSocket, MarkedListener};
 use carillon_net::bind_error::BindError;
 use carillon_wire::ip::Dscp;
@@ -48,6 +48,8 @@ pub use calls::{CallsAsked, page_json, summary_json};
 pub use client::{AnyStatus, Client, ClientError, PlanFile, PlanRow, RelayCredential};
 pub use directory::DirectoryRow;
 pub use lock::LockRow;
+pub use openid::AccountRow;
+pub(crate) use openid::NO_ACCOUNT;
 pub use users::{Imported, UserRow, Wrong};
 
 use crate::call_rules::CallRulesFile;
@@ -84,7 +86,7 @@ pub enum OpenError {
 #[derive(Clone, Copy)]
 pub(crate) struct Doors<'a> {
     /// The Unix socket.
-    pub(crate) socket: &'a std::path::Path,
+    pub(crate) socket: &'a Path,
     /// Health and metrics.
     pub(crate) metrics: Option<SocketAddr>,
 }
@@ -96,7 +98,7 @@ pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Resu
     let https = config.https.map(|listen| {
         let listener = MarkedListener::listen(listen, *marks.borrow()).map_err(OpenError::Https)?;
         let greeting = server.greeting.subscribe();
-        let api = config.administration.then(|| routes(desk.clone()));
+        let api = config.administration.then(|| routes(desk.clone(), &config.store));
         Ok(door::serve(
             Arc::new(listener),
             marks.clone(),
@@ -113,7 +115,7 @@ pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Resu
             https.await
         }
     };
-    open(doors, routes(desk.clone()), marks, desk, beside)
+    open(doors, routes(desk.clone(), &config.store), marks, desk, beside)
 }
 
 /// Opens what the configuration of an Edge says.
@@ -189,10 +191,11 @@ async fn serve<S: Watched>(
     let _ = stopped.await;
 }
 
-fn routes(desk: Desk) -> Router {
+fn routes(desk: Desk, store: &Path) -> Router {
     let all = resources().into_iter();
     let routes = all.fold(Router::new(), |routes, (path, methods)| routes.route(&path, methods));
-    routes.layer(map_response(refusal::in_json)).with_state(desk)
+    let users = Extension(directory::Users(store.into()));
+    routes.layer(users).layer(map_response(refusal::in_json)).with_state(desk)
 }
 
 /// What there is, each with its path; docs/admin/openapi.json describes it.
@@ -208,6 +211,7 @@ fn resources() -> Vec<(String, MethodRouter<Desk>)> {
         ("/calls".to_owned(), get(calls::list)),
         ("/calls/summary".to_owned(), get(calls::summary)),
         ("/directory".to_owned(), get(directory::search)),
+        ("/directory/confirm".to_owned(), post(directory::confirm)),
         ("/users".to_owned(), get(users::list).post(users::import)),
         (user(""), get(users::show).put(users::put).delete(users::remove)),
         (user("/number"), put(users::put_number)),
@@ -215,6 +219,7 @@ fn resources() -> Vec<(String, MethodRouter<Desk>)> {
         (user("/lock"), get(lock::show).delete(lock::remove)),
         (user("/messages"), get(messages::list).delete(messages::remove)),
         (user("/messages/count"), get(messages::count)),
+        (user("/account"), get(openid::account).delete(openid::release)),
         document::<RosterFile>(),
         document::<CallRulesFile>(),
         document::<RoleFile>(),

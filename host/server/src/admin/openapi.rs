@@ -14,6 +14,7 @@ pub(super) async fn show() -> Response {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
     use std::sync::Arc;
 
     use axum::body::Body;
@@ -29,7 +30,7 @@ mod tests {
     async fn methods(path: &str) -> BTreeSet<String> {
         let request = Request::builder().method(Method::TRACE).uri(path).body(Body::empty()).unwrap();
         let (desk, _orders) = Desk::woken_by(|| Ok(()), Arc::default());
-        let answer = routes(desk).oneshot(request).await.unwrap();
+        let answer = routes(desk, Path::new("")).oneshot(request).await.unwrap();
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
         let allowed = answer.headers()[header::ALLOW].to_str().unwrap();
         allowed.split(',').filter(|method| *method != "HEAD").map(str::to_lowercase).collect()

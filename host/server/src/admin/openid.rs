@@ -1,17 +1,25 @@
 //! `/openid/begin` and `/openid/return`: a browser signs in at the OpenID provider and comes back to a page of ours with a token
 //! behind the `#` of its URL, as RFC 6749, 4.2.2 writes it: no server and no Referer sees that.
+//!
+//! A user is one account of the provider from its first sign-in on: `/users/{name}/account` shows and releases it.
 
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use carillon_signaling::{Ha1, User};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use carillon_signaling::{Ha1, User};
+use carillon_store::Account;
+use serde::{Deserialize, Serialize};
+
+use super::documents::known;
 use super::door::{Asked, Public};
 use super::refusal::Refusal;
-use crate::openid::{OpenId, Pending, form};
+use super::{Caller, Who};
+use crate::desk::Desk;
+use crate::openid::{OpenId, Pending, Vouched, form};
 use crate::turn::Server;
 
 /// How long a sign-in may take, in seconds.
@@ -84,8 +92,8 @@ async fn ended(public: &Public, asked: &Asked, said: Return) -> Result<Response,
     };
     let given = match (&said.code, &said.error) {
         (Some(code), None) => token(public, openid, &cookie, code).await,
-        (_, Some(error)) => Err(format!("the provider refuses: {:.64}", legible(error))),
-        (None, None) => Err("the provider says nothing".to_owned()),
+        (_, Some(error)) => Err(format!("the provider refuses: {:.64}", legible(error)).into()),
+        (None, None) => Err("the provider says nothing".to_owned().into()),
     };
     let lasts;
     let mut fields = match &given {
@@ -93,9 +101,10 @@ async fn ended(public: &Public, asked: &Asked, said: Return) -> Result<Response,
             lasts = time.as_secs().to_string();
             vec![("access_token", token.as_str()), ("token_type", "Bearer"), ("expires_in", &*lasts)]
         }
-        Err(why) => {
+        Err(Denied { why, told }) => {
             tracing::warn!("a sign-in by the OpenID provider fails: {why}");
-            vec![("error", "access_denied")]
+            let told = told.map(|told| ("error_description", told));
+            [("error", "access_denied")].into_iter().chain(told).collect()
         }
     };
     fields.push(("state", &pending.state));
@@ -109,11 +118,83 @@ async fn token(
     openid: &OpenId,
     cookie: &str,
     code: &str,
-) -> Result<(String, Duration), String> {
-    let name = openid.vouch(cookie, code).await?.0;
+) -> Result<(String, Duration), Denied> {
+    let vouched = openid.vouch(cookie, code).await?;
     let create = openid.config.create;
-    let given = public.desk.ask(move |server| server.signed_in(&name, create)).await;
+    let given = public.desk.ask(move |server| server.signed_in(&vouched, create)).await;
     given.map_err(|busy| busy.to_string())?
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+struct Denied {
+    /// For the log.
+    why: String,
+    /// For the page, where whoever has signed in at the provider can do something about it.
+    told: Option<&'static str>,
+}
+
+/// Somebody else has signed in as this user: an address that was given to another person, or a claim that people can change.
+const ANOTHER: &str =
+    "this user signs in by another account of the provider; an administrator can release that";
+/// The account has another address than before.
+const ELSEWHERE: &str = "this account of the provider is another user; an administrator can release that";
+
+impl From<String> for Denied {
+    fn from(why: String) -> Denied {
+        Denied { why, told: None }
+    }
+}
+
+impl From<carillon_store::Error> for Denied {
+    fn from(error: carillon_store::Error) -> Denied {
+        crate::chain(&error).into()
+    }
+}
+
+impl Denied {
+    fn told(told: &'static str) -> Denied {
+        Denied { why: told.to_owned(), told: Some(told) }
+    }
+}
+
+/// By which account of the provider a user signs in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccountRow {
+    /// The provider (`iss`).
+    pub issuer: String,
+    /// The account there (`sub`).
+    pub subject: String,
+}
+
+impl From<Account> for AccountRow {
+    fn from(Account { issuer, subject }: Account) -> AccountRow {
+        AccountRow { issuer, subject }
+    }
+}
+
+/// Said when there is nothing to release.
+pub(crate) const NO_ACCOUNT: &str = "the user has not signed in by an OpenID provider";
+
+pub(super) async fn account(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let found = desk.ask(move |server| Ok::<_, Refusal>(server.store.account(&known(server, &name)?)?));
+    Ok(Json(found.await??.map(AccountRow::from)).into_response())
+}
+
+/// The next account that signs in as the user is its own.
+pub(super) async fn release(
+    State(desk): State<Desk>,
+    ConnectInfo(Caller(who)): Who,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let released = desk.ask(move |server| {
+        let (aor, author) = (known(server, &name)?, server.author(&who));
+        Ok::<_, Refusal>(server.store.release_account(&aor, &author)?)
+    });
+    match released.await?? {
+        true => Ok(StatusCode::NO_CONTENT.into_response()),
+        false => Err(Refusal::unknown(NO_ACCOUNT)),
+    }
 }
 
 fn provider(public: &Public) -> Result<&OpenId, Refusal> {
@@ -148,26 +229,84 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
 }
 
 impl Server {
-    /// A token for whom the provider calls so: one of our users, or one from now on. In a turn.
-    fn signed_in(&mut self, name: &str, create: bool) -> Result<(String, Duration), String> {
+    /// A token for whom the provider vouches for: one of our users, or one from now on. In a turn.
+    fn signed_in(&mut self, vouched: &Vouched, create: bool) -> Result<(String, Duration), Denied> {
         let now = self.clock.now();
-        let aor = self.estate.rules().aor(name).map_err(|why| {
+        let aor = self.estate.rules().aor(&vouched.name).map_err(|why| {
             tracing::debug!("whom the provider names can be no user: {why}");
-            "whom it names can be no user here"
+            "whom it names can be no user here".to_owned()
         })?;
-        if let Some(given) = self.front_end.token_for(now, &aor) {
-            return Ok(given);
+        let there = self.store.user(&aor)?;
+        if there.as_ref().map_or(!create, |record| record.is_disabled()) {
+            return Err("whom it names is no user here, or may not sign in".to_owned().into());
         }
-        let there = self.store.user(&aor).map_err(|error| crate::chain(&error))?.is_some();
-        if there || !create {
-            return Err("whom it names is no user here, or may not sign in".to_owned());
+        // Somebody else's address makes no user.
+        let bound = self.is_bound(&aor, &vouched.account)?;
+        if there.is_none() {
+            self.create(&aor)?;
         }
+        if !bound {
+            let author = self.author(AUTHOR);
+            self.store.bind_account(&aor, &vouched.account, &author)?;
+        }
+        self.front_end.token_for(now, &aor).ok_or_else(|| "there is no such user".to_owned().into())
+    }
+
+    /// Whether the account is this user's already; an error if it is another user's, or the user has another one.
+    fn is_bound(&mut self, aor: &str, account: &Account) -> Result<bool, Denied> {
+        let refused = match (self.store.account(aor)?, self.store.account_holder(account)?) {
+            (Some(own), _) if own == *account => return Ok(true),
+            (None, None) => return Ok(false),
+            (Some(_), _) => ANOTHER,
+            (None, Some(_)) => ELSEWHERE,
+        };
+        let author = self.author(AUTHOR);
+        self.store.note_sign_in("other-account", aor, &author)?;
+        Err(Denied::told(refused))
+    }
+
+    /// A user whom nobody has given a password.
+    fn create(&mut self, aor: &str) -> Result<(), Denied> {
         let mut ha1 = Ha1 { md5: [0; 16], sha256: [0; 32] };
         getrandom::fill(&mut ha1.md5)
             .and_then(|()| getrandom::fill(&mut ha1.sha256))
             .map_err(|error| error.to_string())?;
-        let user = User { aor: aor.clone(), ha1, algorithms: None, site: None, number: None };
-        self.put_users(vec![user], AUTHOR).map_err(|error| crate::chain(&error))?;
-        self.front_end.token_for(now, &aor).ok_or_else(|| "there is no such user".to_owned())
+        let user = User { aor: aor.to_owned(), ha1, algorithms: None, site: None, number: None };
+        self.put_users(vec![user], AUTHOR)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::turn::tests::server;
+
+    fn vouched(name: &str, subject: &str) -> Vouched {
+        let account = Account { issuer: "https://login".to_owned(), subject: subject.to_owned() };
+        Vouched { name: name.to_owned(), account }
+    }
+
+    #[test]
+    fn an_account_is_one_user_and_a_user_one_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut server, _desk) = server(&folder);
+        let mut told = |name: &str, subject: &str, create: bool| {
+            let given = server.signed_in(&vouched(name, subject), create);
+            (given.err().map(|denied| denied.told), server.store.count_users().unwrap())
+        };
+        assert_eq!(told("alice", "1", false), (None, 2));
+        assert_eq!(told("alice", "1", false), (None, 2), "as before");
+        assert_eq!(told("alice", "2", false), (Some(Some(ANOTHER)), 2));
+        assert_eq!(told("bob", "1", false), (Some(Some(ELSEWHERE)), 2));
+        assert_eq!(told("zoe", "1", true), (Some(Some(ELSEWHERE)), 2), "and makes no user");
+        assert_eq!(told("zoe", "2", false), (Some(None), 2), "no user");
+        assert_eq!(told("zoe", "2", true), (None, 3));
+        let author = server.author("a test");
+        assert!(server.store.release_account("alice@localhost", &author).unwrap());
+        assert_eq!(server.signed_in(&vouched("alice", "3"), false).err().map(|denied| denied.why), None);
+        let audit = server.store.audit(None, 99).unwrap();
+        let refused = |entry: &&carillon_store::AuditEntry| entry.what == "sign-in.other-account";
+        assert_eq!(audit.iter().filter(refused).count(), 3);
     }
 }

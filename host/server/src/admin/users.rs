@@ -42,7 +42,8 @@ pub struct UserRow {
     /// Whether the directory says that the user may not sign in.
     #[serde(default)]
     pub disabled: bool,
-    /// Sources that are locked out of this user for too many wrong passwords.
+    /// Sources that are locked out of this user for too many wrong passwords; one more if those are from which the user has never
+    /// signed in by the directory.
     #[serde(default)]
     pub locked: u64,
 }
@@ -125,7 +126,8 @@ pub(super) async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> 
 impl crate::turn::Server {
     fn row(&self, record: &UserRecord, contacts: u64) -> UserRow {
         let locks = self.front_end.locks(self.clock.now(), &record.user.aor);
-        UserRow::new(record, contacts, locks.len() as u64)
+        let locked = locks.len() + usize::from(self.held(&record.user.aor).is_some());
+        UserRow::new(record, contacts, locked as u64)
     }
 }
 
@@ -209,22 +211,21 @@ pub(super) async fn device_password(
     ConnectInfo(Caller(who)): Who,
     Path(name): Path<String>,
 ) -> Result<Response, Refusal> {
-    let found = desk.ask(move |server| {
-        let found = server.store.user(&aor(server, &name)?)?;
-        Ok::<_, Refusal>((found, server.estate.config.realm.clone()))
-    });
-    let (found, realm) = found.await??;
-    let found = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
-    if found.entry.is_none() {
-        return Err(Refusal::wrong(vec![
-            "the user is none of a directory and has a password already".to_owned(),
-        ]));
-    }
     let password = crate::dev::password().map_err(|error| Refusal::failed(error.to_string()))?;
-    let user = User { ha1: Ha1::of(&found.user.aor, &realm, &password), ..found.user };
-    let username = user.aor.split('@').next().unwrap_or_default().to_owned();
-    desk.ask(move |server| server.put_users(vec![user], &who)).await??;
-    Ok(Json(DevicePassword { username, password }).into_response())
+    // All in one turn: nothing that others change in between is written back.
+    let given = desk.ask(move |server| {
+        let found = server.store.user(&aor(server, &name)?)?;
+        let found = found.ok_or_else(|| Refusal::unknown("there is no such user"))?;
+        if found.entry.is_none() {
+            let reason = "the user is none of a directory and has a password already".to_owned();
+            return Err(Refusal::wrong(vec![reason]));
+        }
+        let ha1 = Ha1::of(&found.user.aor, &server.estate.config.realm, &password);
+        let username = found.user.aor.split('@').next().unwrap_or_default().to_owned();
+        server.put_users(vec![User { ha1, ..found.user }], &who)?;
+        Ok(DevicePassword { username, password })
+    });
+    Ok(Json(given.await??).into_response())
 }
 
 pub(super) async fn remove(

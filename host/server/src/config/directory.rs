@@ -9,6 +9,7 @@ use ldap3_proto::{LdapFilter, parse_ldap_filter_str};
 use super::raw::{At, Block, Raw};
 use super::relays::Secret;
 use super::resolve::{Resolver, is_host};
+use crate::directory::AccountLockout;
 
 /// The longest filter that is read.
 const LONGEST_FILTER: usize = 4096;
@@ -40,6 +41,8 @@ pub struct DirectoryConfig {
     pub help_desk: Option<String>,
     /// How often it is read.
     pub interval: Duration,
+    /// What it does with accounts whose passwords are guessed at.
+    pub lockout: AccountLockout,
 }
 
 /// Names of attributes.
@@ -89,6 +92,7 @@ impl Resolver<'_> {
             .into_iter()
             .filter_map(|value| self.readable(block, "authorities", &At { value, line: authorities.line }));
         let authorities = files.collect();
+        let lockout = self.lockout(block);
         let text = |key| block.text(key).map(|at| at.value);
         Some(Some(DirectoryConfig {
             name: name?,
@@ -103,7 +107,21 @@ impl Resolver<'_> {
             administrators: text("administrators"),
             help_desk: text("help-desk"),
             interval: Duration::from_secs(block.number("interval")?.value),
+            lockout: lockout?,
         }))
+    }
+
+    /// Where the first wrong password locks, no password can be tried.
+    fn lockout(&mut self, block: &Block) -> Option<AccountLockout> {
+        let At { value, line } = block.number("locks-at")?;
+        if value < 2 {
+            let text =
+                "the first wrong password would lock an account: let the directory forgive one at least"
+                    .to_owned();
+            return self.refuse(block, line, "locks-at", text);
+        }
+        let resets_after = Duration::from_secs(block.number("resets-after")?.value);
+        Some(AccountLockout { locks_at: u32::try_from(value).ok()?, resets_after })
     }
 
     fn directory_name(&mut self, block: &Block) -> Option<String> {

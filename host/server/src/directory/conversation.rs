@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::codec::{Decoder, Encoder};
 
+use super::barred::Barred;
 use super::{Directory, PATIENCE};
 
 /// The longest message that is taken, in bytes: an entry with what is asked for is a thousandth of it.
@@ -48,6 +49,15 @@ pub(super) struct Search<'a> {
     pub(super) scope: LdapSearchScope,
     pub(super) filter: &'a LdapFilter,
     pub(super) attributes: &'a [String],
+}
+
+/// What a bind came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Bound {
+    Right,
+    Wrong,
+    /// The password may be right, and is of no use now.
+    Barred(Barred),
 }
 
 /// A codec with our bounds.
@@ -103,9 +113,9 @@ fn agrees(received: &[u8]) -> io::Result<bool> {
 impl Conversation {
     /// Whether a password proves whoever has this name. An empty one proves nobody: directories take it as a wish to stay
     /// unknown, and say yes (RFC 4513, 5.1.2).
-    pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<bool, String> {
+    pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<Bound, String> {
         if dn.is_empty() || password.is_empty() {
-            return Ok(false);
+            return Ok(Bound::Wrong);
         }
         let request = LdapBindRequest { dn: dn.to_owned(), cred: LdapBindCred::Simple(password.to_owned()) };
         self.send(LdapOp::BindRequest(request), Vec::new()).await?;
@@ -198,12 +208,14 @@ fn broken(error: io::Error) -> String {
 }
 
 /// What a bind came to. Only a clear yes proves somebody, and only a clear no is a wrong password.
-fn proves(said: &LdapResult) -> Result<bool, String> {
+fn proves(said: &LdapResult) -> Result<Bound, String> {
     match said.code {
-        LdapResultCode::Success => Ok(true),
+        LdapResultCode::Success => Ok(Bound::Right),
         LdapResultCode::InvalidCredentials
         | LdapResultCode::NoSuchObject
-        | LdapResultCode::InvalidDNSyntax => Ok(false),
+        | LdapResultCode::InvalidDNSyntax => {
+            Ok(Barred::read(&said.message).map_or(Bound::Wrong, Bound::Barred))
+        }
         _ => Err(refused("a bind", said)),
     }
 }
@@ -234,8 +246,12 @@ mod tests {
 
     #[test]
     fn only_a_clear_yes_proves_somebody() {
-        assert_eq!(proves(&result(LdapResultCode::Success)), Ok(true));
-        assert_eq!(proves(&result(LdapResultCode::InvalidCredentials)), Ok(false));
+        assert_eq!(proves(&result(LdapResultCode::Success)), Ok(Bound::Right));
+        assert_eq!(proves(&result(LdapResultCode::InvalidCredentials)), Ok(Bound::Wrong));
+        let message = "80090308: LdapErr: DSID-0C09, comment: AcceptSecurityContext error, data 532, v4563";
+        let expired =
+            LdapResult { message: message.to_owned(), ..result(LdapResultCode::InvalidCredentials) };
+        assert!(matches!(proves(&expired), Ok(Bound::Barred(_))));
         let busy = proves(&result(LdapResultCode::Busy));
         assert_eq!(busy, Err("the directory refuses a bind: Busy nowonder".to_owned()));
         assert!(proves(&result(LdapResultCode::Referral)).is_err());

@@ -8,6 +8,7 @@ use ldap3_proto::{LdapPartialAttribute, LdapSearchResultEntry};
 use tokio_util::codec::Decoder;
 
 use super::conversation::codec;
+use super::dn::DistinguishedName;
 use crate::config::DirectoryAttributes;
 
 /// The longest name of an entry, and the longest value that is read, in bytes.
@@ -69,17 +70,11 @@ pub(super) fn found(entry: &LdapSearchResultEntry, attributes: &DirectoryAttribu
     })
 }
 
-/// The names of the members of a group, as [`same_name`] compares them.
-pub(super) fn members(entry: &LdapSearchResultEntry) -> BTreeSet<String> {
+/// The members of a group.
+pub(super) fn members(entry: &LdapSearchResultEntry) -> BTreeSet<DistinguishedName> {
     let all = entry.attributes.iter().filter(|attribute| is_named(attribute, "member"));
-    let names = all.flat_map(|attribute| &attribute.vals).filter(|value| value.len() <= LONGEST_DN);
-    names.filter_map(|value| std::str::from_utf8(value).ok()).map(same_name).collect()
-}
-
-/// A distinguished name so that two which differ only in what does not count are equal: case, and spaces around `,` and `=`.
-pub(super) fn same_name(dn: &str) -> String {
-    let part = |part: &str| part.split('=').map(str::trim).collect::<Vec<_>>().join("=");
-    dn.split(',').map(part).collect::<Vec<_>>().join(",").to_lowercase()
+    let names = all.flat_map(|attribute| &attribute.vals).filter_map(|value| std::str::from_utf8(value).ok());
+    names.filter_map(DistinguishedName::parse).collect()
 }
 
 /// Attributes by their names in lower case.
@@ -213,8 +208,9 @@ mod tests {
 
     #[test]
     fn members_of_a_group_are_told_by_name_however_it_is_written() {
-        let group = entry(&[("member;range=0-1499", &[b"CN=Alice, DC=Example ,dc=COM", b"\xff"])]);
-        let alice = same_name("cn = alice,DC=example,DC=com");
-        assert_eq!(members(&group), [alice].into());
+        let names: [&[u8]; 3] = [b"CN=Alice, DC=Example ,dc=COM", b"\xff", b"no name"];
+        let group = entry(&[("member;range=0-1499", &names)]);
+        let alice = DistinguishedName::parse("cn = alice,DC=example,DC=com");
+        assert_eq!(members(&group), alice.into_iter().collect());
     }
 }

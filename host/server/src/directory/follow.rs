@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use carillon_signaling::{Ha1, Request, User};
-use carillon_store::{Document, Entry, Error, UserReader};
+use carillon_signaling::{Ha1, Request};
+use carillon_store::{Document, Error, Named, UserReader};
 use ldap3_proto::{LdapFilter, LdapSearchScope};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::conversation::{Conversation, Search};
+use super::conversation::{Bound, Conversation, Search};
+use super::dn::DistinguishedName;
 use super::entry::{STATES, found, members};
 use super::reconcile::{Changes, Reading, reconcile};
 use super::{Directory, DirectoryStatus};
@@ -54,26 +56,52 @@ pub(crate) fn start(server: &Server, desk: &Desk) -> io::Result<Option<Following
 async fn follow(directory: Arc<Directory>, desk: Desk) {
     loop {
         let outcome = timeout(WHOLE, directory.read_once(&desk)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err("reading the directory takes too long".to_owned()));
+        let outcome =
+            outcome.unwrap_or_else(|_| Err(Refused::from("reading the directory takes too long".to_owned())));
         // A desk that is full is told the next time.
         let _ = desk.leave(move |server| server.note_directory(outcome));
-        sleep(directory.config.interval).await;
+        // Over, or in a hurry: both are time to read.
+        let _ = timeout(directory.config.interval, directory.hurry.notified()).await;
+    }
+}
+
+/// Why nothing follows from a reading.
+struct Refused {
+    why: String,
+    /// So many would have vanished.
+    vanished: u64,
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Refused {
+        Refused { why, vanished: 0 }
     }
 }
 
 impl Directory {
-    async fn read_once(&self, desk: &Desk) -> Result<Changes, String> {
+    /// So many users who are not named any more may be signed out, by the word of somebody who knows; it reads again.
+    pub(crate) fn confirm(&self, users: u64) {
+        self.confirmed.store(users, Ordering::Relaxed);
+        self.hurry.notify_one();
+    }
+
+    async fn read_once(&self, desk: &Desk) -> Result<Changes, Refused> {
         let reading = self.read().await?;
         // Nobody at all is a mistyped filter or a right that was taken away, hardly ever a company without people.
         if reading.found.is_empty() {
-            return Err("the directory names nobody: is it the right base and filter, and may `bind` read?"
-                .to_owned());
+            let why = "the directory names nobody: is it the right base and filter, and may `bind` read?";
+            return Err(why.to_owned().into());
         }
         let rules = desk.ask(|server| (server.estate.rules(), server.estate.config.store.clone()));
         let (rules, store) = rules.await.map_err(|busy| busy.to_string())?;
         let known = tokio::task::spawn_blocking(move || UserReader::open(&store)?.all()).await;
         let known = known.map_err(|error| error.to_string())?.map_err(|error| crate::chain(&error))?;
         let changes = reconcile(&reading, &known, &rules, unproven);
+        // A confirmation is for one reading, whatever that finds.
+        let confirmed = self.confirmed.swap(0, Ordering::Relaxed);
+        if changes.are_doubtful() && changes.vanished > confirmed {
+            return Err(Refused { why: doubtful(&changes), vanished: changes.vanished });
+        }
         for part in changes.put.chunks(ORDER) {
             let part = part.to_vec();
             let put = desk.ask(move |server| server.put_entries(&part)).await;
@@ -90,8 +118,12 @@ impl Directory {
     async fn read(&self) -> Result<Reading, String> {
         let config = &self.config;
         let mut conversation = self.reach().await?;
-        if !conversation.bind(&config.bind, &config.secret.0).await? {
-            return Err("the directory does not take name and password of `bind` and `secret`".to_owned());
+        match conversation.bind(&config.bind, &config.secret.0).await? {
+            Bound::Right => {}
+            Bound::Wrong => {
+                return Err("the directory does not take name and password of `bind` and `secret`".to_owned());
+            }
+            Bound::Barred(why) => return Err(format!("`bind` may not read the directory: {}", why.text)),
         }
         let administrators = group(&mut conversation, config.administrators.as_deref()).await?;
         let help_desk = group(&mut conversation, config.help_desk.as_deref()).await?;
@@ -114,11 +146,20 @@ impl Directory {
     }
 }
 
+/// Says what would happen, and what to do.
+fn doubtful(changes: &Changes) -> String {
+    let Changes { vanished, able, .. } = changes;
+    format!(
+        "the directory does not name {vanished} of {able} users any more, and nothing is changed: a wrong base, filter or right \
+         looks the same. If they have left, say so: `carillon user confirm-vanished {vanished}`"
+    )
+}
+
 /// The members of a group, if one is named.
 async fn group(
     conversation: &mut Conversation,
     name: Option<&str>,
-) -> Result<Option<BTreeSet<String>>, String> {
+) -> Result<Option<BTreeSet<DistinguishedName>>, String> {
     let Some(base) = name else { return Ok(None) };
     let search = Search {
         base,
@@ -141,20 +182,20 @@ fn unproven() -> Ha1 {
 
 impl Server {
     /// Puts users of the directory; who may not sign in is nobody to the Front End, and is signed out. Calls that run go on.
-    fn put_entries(&mut self, changes: &[(User, Entry)]) -> Result<(), Error> {
-        let mut before = Vec::new();
-        for (user, _) in changes {
-            before.push(self.store.user(&user.aor)?.is_some_and(|record| record.is_disabled()));
-        }
-        self.store.put_entries(changes, &self.author(AUTHOR))?;
-        let now = self.clock.now();
-        for ((user, entry), was_disabled) in changes.iter().zip(before) {
-            match entry.disabled {
-                true => self.front_end.handle_request(now, Request::RemoveUser(user.aor.clone())),
-                false => self.front_end.handle_request(now, Request::PutUser(user.clone())),
-            }
-            if was_disabled && !entry.disabled {
-                self.tell_documents(&user.aor)?;
+    fn put_entries(&mut self, named: &[Named]) -> Result<(), Error> {
+        let put = self.store.put_entries(named, &self.author(AUTHOR))?;
+        let time = self.clock.now();
+        for (before, now) in put {
+            let (was_disabled, aor) =
+                (before.is_some_and(|record| record.is_disabled()), now.user.aor.clone());
+            match now.is_disabled() {
+                true => self.front_end.handle_request(time, Request::RemoveUser(aor)),
+                false => {
+                    self.front_end.handle_request(time, Request::PutUser(now.user));
+                    if was_disabled {
+                        self.tell_documents(&aor)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -175,11 +216,13 @@ impl Server {
         Ok(())
     }
 
-    /// Gives the roles that differ from those that there are.
+    /// Gives the roles that differ from those that there are, to whom the directory names.
     fn put_roles(&mut self, roles: &[(String, UserRole)]) -> Result<(), Error> {
         let author = self.author(AUTHOR);
         for (aor, role) in roles {
-            if UserRole::of(&self.store, aor)? != *role {
+            let differs = UserRole::of(&self.store, aor)? != *role;
+            // An administrator may have put somebody of its own there since the directory was read.
+            if differs && self.store.user(aor)?.is_some_and(|record| record.entry.is_some()) {
                 let text = serde_json::to_string(&RoleFile { role: *role }).unwrap_or_default();
                 self.store.put_document(Document::Role, aor, &text, &author)?;
             }
@@ -187,7 +230,7 @@ impl Server {
         Ok(())
     }
 
-    fn note_directory(&mut self, outcome: Result<Changes, String>) {
+    fn note_directory(&mut self, outcome: Result<Changes, Refused>) {
         let status = &mut self.directory_status;
         match outcome {
             Ok(Changes { put, users, disabled, skipped, .. }) => {
@@ -195,13 +238,16 @@ impl Server {
                     tracing::info!(changes = put.len(), users, "users follow the directory");
                 }
                 let read = Some(self.clock.now().as_secs_f64());
-                *status = DirectoryStatus { read, users, disabled, skipped, error: None };
+                *status = DirectoryStatus { read, users, disabled, skipped, ..DirectoryStatus::default() };
             }
-            Err(why) => {
+            Err(Refused { why, vanished }) => {
                 if status.error.as_ref() != Some(&why) {
-                    tracing::warn!("users do not follow the directory: {why}");
+                    match vanished {
+                        0 => tracing::warn!("users do not follow the directory: {why}"),
+                        _ => tracing::error!("users do not follow the directory: {why}"),
+                    }
                 }
-                status.error = Some(why);
+                (status.error, status.vanished) = (Some(why), vanished);
             }
         }
     }

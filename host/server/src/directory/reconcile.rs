@@ -8,35 +8,52 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carillon_signaling::{Ha1, Number, User};
-use carillon_store::{Entry, UserRecord};
+use carillon_signaling::{Ha1, Number};
+use carillon_store::{Entry, Named, UserRecord};
 
-use super::entry::{Found, same_name};
+use super::dn::DistinguishedName;
+use super::entry::Found;
 use crate::roles::UserRole;
 use crate::users::{Rules, number_of};
+
+/// So many users may vanish at once, and so many in a hundred of those who may sign in. More are a mistyped filter or a right that
+/// was taken away as probably as people who have left.
+const VANISH: u64 = 10;
+const VANISH_PERCENT: u64 = 20;
 
 /// What the directory says, whole.
 pub(super) struct Reading {
     /// Who is there, in its order.
     pub(super) found: Vec<Found>,
-    /// Members of the groups that give roles, as [`same_name`] has them; `None` for a group that the configuration does not name.
-    pub(super) administrators: Option<BTreeSet<String>>,
-    pub(super) help_desk: Option<BTreeSet<String>>,
+    /// Members of the groups that give roles; `None` for a group that the configuration does not name.
+    pub(super) administrators: Option<BTreeSet<DistinguishedName>>,
+    pub(super) help_desk: Option<BTreeSet<DistinguishedName>>,
 }
 
 /// What must change here.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Users to be put with their entries, in this order: numbers are given up before somebody else gets them.
-    pub(super) put: Vec<(User, Entry)>,
+    /// What is to be said of whom, in this order: numbers are given up before somebody else gets them.
+    pub(super) put: Vec<Named>,
     /// The roles that users of the directory should have, if groups give them.
     pub(super) roles: Vec<(String, UserRole)>,
     /// Users that the directory names.
     pub(super) users: u64,
     /// Of these, those who may not sign in.
     pub(super) disabled: u64,
+    /// Users who could sign in until now.
+    pub(super) able: u64,
+    /// Of these, those whom the directory does not name any more.
+    pub(super) vanished: u64,
     /// Entries that are no users here, by why.
     pub(super) skipped: BTreeMap<String, u64>,
+}
+
+impl Changes {
+    /// Whether more vanish than usually do.
+    pub(super) fn are_doubtful(&self) -> bool {
+        self.vanished > VANISH && self.vanished * 100 > self.able * VANISH_PERCENT
+    }
 }
 
 /// Compares. `unproven` makes hashes that no password has: a user of a directory begins without a password of ours.
@@ -69,7 +86,15 @@ struct Comparison<'a, U> {
     unproven: U,
     changes: Changes,
     seen: BTreeSet<String>,
-    wanted: Vec<(User, Entry)>,
+    wanted: Vec<Wanted>,
+}
+
+/// What the directory says of a user.
+#[derive(Clone)]
+struct Wanted {
+    entry: Entry,
+    number: Option<Number>,
+    gone: bool,
 }
 
 /// The first of its addresses that a user here may have.
@@ -103,21 +128,13 @@ impl<U: FnMut() -> Ha1> Comparison<'_, U> {
             return Err("another entry has that address");
         }
         let number = self.number(found, &aor);
-        let user = match before {
-            Some(record) if another => User { number, ha1: (self.unproven)(), ..record.user.clone() },
-            Some(record) => User { number, ..record.user.clone() },
-            None => {
-                let ha1 = (self.unproven)();
-                User { aor: aor.clone(), ha1, algorithms: None, site: None, number }
-            }
-        };
         let (id, dn, name, disabled) =
             (found.id.clone(), found.dn.clone(), found.name.clone(), found.disabled);
         self.changes.users += 1;
         self.changes.disabled += u64::from(disabled);
         let role = role(reading, &dn).or(another.then_some(UserRole::User));
         self.changes.roles.extend(role.map(|role| (aor.clone(), role)));
-        self.wanted.push((user, Entry { aor, id, dn, name, disabled }));
+        self.wanted.push(Wanted { entry: Entry { aor, id, dn, name, disabled }, number, gone: false });
         Ok(())
     }
 
@@ -136,44 +153,49 @@ impl<U: FnMut() -> Ha1> Comparison<'_, U> {
 
     fn finish(mut self) -> Changes {
         self.disable_who_is_gone();
-        let differs = |(user, entry): &(User, Entry)| {
-            self.known.get(user.aor.as_str()).is_none_or(|record| {
-                record.user.number != user.number || record.entry.as_ref() != Some(entry)
+        let differs = |wanted: &Wanted| {
+            self.known.get(wanted.entry.aor.as_str()).is_none_or(|record| {
+                record.user.number != wanted.number || record.entry.as_ref() != Some(&wanted.entry)
             })
         };
-        let changed: Vec<(User, Entry)> = self.wanted.drain(..).filter(differs).collect();
-        self.changes.put = given_up(&changed, &self.known);
-        self.changes.put.extend(changed);
+        let changed: Vec<Wanted> = self.wanted.drain(..).filter(differs).collect();
+        let all = given_up(&changed, &self.known).into_iter().chain(changed);
+        self.changes.put = all
+            .map(|Wanted { entry, number, gone }| Named { entry, number, gone, unproven: (self.unproven)() })
+            .collect();
         self.changes
     }
 
     /// Who is not in the directory any more keeps everything but the number.
     fn disable_who_is_gone(&mut self) {
-        for record in self.known.values() {
-            let Some(entry) = record.entry.as_ref().filter(|entry| !self.seen.contains(&entry.aor)) else {
+        for entry in self.known.values().filter_map(|record| record.entry.as_ref()) {
+            self.changes.able += u64::from(!entry.disabled);
+            if self.seen.contains(&entry.aor) {
                 continue;
-            };
-            let user = User { number: None, ..record.user.clone() };
-            self.wanted.push((user, Entry { disabled: true, ..entry.clone() }));
+            }
+            self.changes.vanished += u64::from(!entry.disabled);
+            let entry = Entry { disabled: true, ..entry.clone() };
+            self.wanted.push(Wanted { entry, number: None, gone: true });
         }
     }
 }
 
 /// Who changes to a number that somebody else still has here gives up the own one first, so that two may change places.
-fn given_up(changed: &[(User, Entry)], known: &BTreeMap<&str, &UserRecord>) -> Vec<(User, Entry)> {
-    let wanted: BTreeSet<&Number> = changed.iter().filter_map(|(user, _)| user.number.as_ref()).collect();
-    let gives_up = |(user, _): &&(User, Entry)| {
-        let before = known.get(user.aor.as_str()).and_then(|record| record.user.number.as_ref());
-        before.is_some_and(|before| user.number.as_ref() != Some(before) && wanted.contains(before))
+fn given_up(changed: &[Wanted], known: &BTreeMap<&str, &UserRecord>) -> Vec<Wanted> {
+    let numbers: BTreeSet<&Number> = changed.iter().filter_map(|wanted| wanted.number.as_ref()).collect();
+    let gives_up = |wanted: &&Wanted| {
+        let before = known.get(wanted.entry.aor.as_str()).and_then(|record| record.user.number.as_ref());
+        before.is_some_and(|before| wanted.number.as_ref() != Some(before) && numbers.contains(before))
     };
-    let without = |(user, entry): &(User, Entry)| (User { number: None, ..user.clone() }, entry.clone());
-    changed.iter().filter(gives_up).map(without).collect()
+    changed.iter().filter(gives_up).map(|wanted| Wanted { number: None, ..wanted.clone() }).collect()
 }
 
 /// The role that groups give; `None` if no group is named.
 fn role(reading: &Reading, dn: &str) -> Option<UserRole> {
-    let name = same_name(dn);
-    let is_in = |group: &Option<BTreeSet<String>>| group.as_ref().is_some_and(|names| names.contains(&name));
+    let name = DistinguishedName::parse(dn);
+    let is_in = |group: &Option<BTreeSet<DistinguishedName>>| {
+        group.as_ref().zip(name.as_ref()).is_some_and(|(names, name)| names.contains(name))
+    };
     match reading {
         Reading { administrators: None, help_desk: None, .. } => None,
         Reading { administrators, .. } if is_in(administrators) => Some(UserRole::Administrator),
@@ -185,6 +207,9 @@ fn role(reading: &Reading, dn: &str) -> Option<UserRole> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use carillon_signaling::User;
+    use carillon_store::{Author, Store};
 
     use super::*;
     use crate::config::Config;
@@ -222,18 +247,26 @@ mod tests {
 
     /// What the store has after these changes.
     fn stored(known: &[UserRecord], changes: &Changes) -> Vec<UserRecord> {
-        let mut all: BTreeMap<String, UserRecord> =
-            known.iter().map(|record| (record.user.aor.clone(), record.clone())).collect();
-        for (user, entry) in &changes.put {
-            let taken = all.values().any(|other| {
-                other.user.number.is_some() && other.user.number == user.number && other.user.aor != user.aor
-            });
-            assert!(!taken, "the store would refuse {user:?}");
-            let (user, entry) = (user.clone(), Some(entry.clone()));
-            let record = UserRecord { user, created: Duration::ZERO, version: 1, entry };
-            all.insert(record.user.aor.clone(), record);
-        }
-        all.into_values().collect()
+        let author = Author { who: "directory".to_owned(), time: Duration::ZERO };
+        let mut store = Store::in_memory().unwrap();
+        store
+            .import_users(
+                known.iter().map(|record| &record.user).filter(|user| !is_named(known, user)),
+                &author,
+            )
+            .unwrap();
+        let before = |record: &UserRecord| {
+            let (entry, unproven) = (record.entry.clone()?, record.user.ha1.clone());
+            Some(Named { entry, number: record.user.number.clone(), gone: false, unproven })
+        };
+        store.put_entries(&known.iter().filter_map(before).collect::<Vec<_>>(), &author).unwrap();
+        store.put_entries(&changes.put, &author).unwrap();
+        let all = store.users_after("", usize::MAX).unwrap().into_iter();
+        all.map(|record| UserRecord { version: 1, ..record }).collect()
+    }
+
+    fn is_named(known: &[UserRecord], user: &User) -> bool {
+        known.iter().any(|record| record.user.aor == user.aor && record.entry.is_some())
     }
 
     fn local(name: &str, number: Option<&str>) -> UserRecord {
@@ -266,16 +299,6 @@ mod tests {
     }
 
     #[test]
-    fn a_device_password_a_site_and_a_digest_stay() {
-        let mut users = stored(&[], &compare(&reading(vec![found("alice", None)]), &[]));
-        users[0].user.ha1 = ha1(77);
-        users[0].user.site = Some("Berlin".to_owned());
-        let changes = compare(&reading(vec![found("alice", Some("+4930 7"))]), &users);
-        let (user, _) = &changes.put[0];
-        assert_eq!((user.ha1.clone(), user.site.as_deref(), changes.put.len()), (ha1(77), Some("Berlin"), 1));
-    }
-
-    #[test]
     fn somebody_else_with_an_address_of_before_has_neither_its_password_nor_its_role() {
         let mut users = stored(&[], &compare(&reading(vec![found("alice", None)]), &[]));
         users[0].user.ha1 = ha1(77);
@@ -284,13 +307,16 @@ mod tests {
         let both = compare(&reading(vec![newcomer.clone(), found("alice", None)]), &users);
         assert!(both.put.is_empty() && both.skipped["another entry has that address"] == 1, "{:?}", both.put);
         let alone = compare(&reading(vec![newcomer.clone()]), &users);
-        let (user, entry) = &alone.put[0];
-        assert_eq!((user.ha1 == ha1(77), entry.id.as_str()), (false, "another"));
+        let after = &stored(&users, &alone)[0];
+        assert_eq!(
+            (after.user.ha1 == ha1(77), after.entry.as_ref().unwrap().id.as_str()),
+            (false, "another")
+        );
         assert_eq!(alone.roles, [("alice@example.com".to_owned(), UserRole::User)]);
         // Who had it is called otherwise now.
         let renamed = Found { id: users[0].entry.as_ref().unwrap().id.clone(), ..found("alicia", None) };
         let changes = compare(&reading(vec![newcomer, renamed]), &users);
-        assert_eq!((changes.users, changes.put[0].1.id.as_str()), (2, "another"));
+        assert_eq!((changes.users, changes.put[0].entry.id.as_str()), (2, "another"));
     }
 
     #[test]
@@ -303,13 +329,35 @@ mod tests {
         assert_eq!(stored(&without, &compare(&reading(vec![alice, bob]), &without)), users);
     }
 
+    /// A filter that is wrong misses many at once; people leave one by one.
+    #[test]
+    fn many_who_vanish_at_once_are_doubtful() {
+        let people =
+            |count: usize| -> Vec<Found> { (0..count).map(|n| found(&format!("u{n}"), None)).collect() };
+        for (known, left, vanished, doubtful) in [
+            (12, 1, 11, true),
+            (12, 2, 10, false),
+            (100, 80, 20, false),
+            (100, 79, 21, true),
+            (50, 50, 0, false),
+        ] {
+            let users = stored(&[], &compare(&reading(people(known)), &[]));
+            let changes = compare(&reading(people(left)), &users);
+            assert_eq!((changes.able, changes.vanished), (known as u64, vanished), "{known} {left}");
+            assert_eq!(changes.are_doubtful(), doubtful, "{known} {left}");
+            // Who may not sign in any more vanishes once.
+            let after = compare(&reading(people(left)), &stored(&users, &changes));
+            assert_eq!((after.able, after.vanished, after.are_doubtful()), (left as u64, 0, false));
+        }
+    }
+
     #[test]
     fn users_of_an_administrator_and_their_numbers_are_left_alone() {
         let known = [local("alice", Some("+49301"))];
         let there = reading(vec![found("alice", None), found("bob", Some("+49301")), found("bob", None)]);
         let changes = compare(&there, &known);
         let put: Vec<_> =
-            changes.put.iter().map(|(user, _)| (user.aor.as_str(), user.number.clone())).collect();
+            changes.put.iter().map(|named| (named.entry.aor.as_str(), named.number.clone())).collect();
         assert_eq!(put, [("bob@example.com", None)]);
         assert_eq!(changes.skipped["an administrator has added a user of that address"], 1);
         assert_eq!(changes.skipped["another entry has that address"], 1);
@@ -330,9 +378,10 @@ mod tests {
     fn groups_give_roles_and_take_them() {
         let mut there = reading(vec![found("alice", None), found("bob", None), found("carol", None)]);
         assert!(compare(&there, &[]).roles.is_empty(), "no group is named");
-        there.administrators = Some([same_name("UID=Alice, DC=example,DC=com")].into());
-        there.help_desk =
-            Some([same_name("uid=alice,dc=example,dc=com"), same_name("uid=bob,dc=example,dc=com")].into());
+        let names =
+            |names: &[&str]| Some(names.iter().filter_map(|name| DistinguishedName::parse(name)).collect());
+        there.administrators = names(&["UID=Alice, DC=example,DC=com"]);
+        there.help_desk = names(&["uid=alice,dc=example,dc=com", r"uid=\62ob,dc=example,dc=com"]);
         let roles: Vec<UserRole> = compare(&there, &[]).roles.into_iter().map(|(_, role)| role).collect();
         assert_eq!(roles, [UserRole::Administrator, UserRole::HelpDesk, UserRole::User]);
     }

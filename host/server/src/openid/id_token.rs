@@ -21,6 +21,9 @@ const ALGORITHMS: [Algorithm; 9] = [
 /// How far the clocks of the provider and of this machine may be apart, in seconds.
 const LEEWAY: u64 = 60;
 
+/// The longest name of an account.
+const LONGEST_SUBJECT: usize = 255;
+
 /// What a token must say.
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
@@ -89,6 +92,14 @@ fn pick<'a>(keys: &'a [Jwk], name: Option<&str>, algorithm: Algorithm) -> Result
 }
 
 impl Claims {
+    /// Names the account for ever (Core, 2): at most 255 characters of ASCII.
+    pub(super) fn subject(&self) -> Result<String, String> {
+        let subject = self.others.get("sub").and_then(Value::as_str);
+        let subject =
+            subject.filter(|subject| (1..=LONGEST_SUBJECT).contains(&subject.len()) && subject.is_ascii());
+        subject.map(str::to_owned).ok_or_else(|| "the ID token names no account (sub)".to_owned())
+    }
+
     /// What stands in a claim, as a name for a user. An address of mail counts only if the provider has verified it.
     pub(super) fn name(&self, claim: &str) -> Result<String, String> {
         let verified = || self.others.get("email_verified").and_then(Value::as_bool) == Some(true);
@@ -232,5 +243,14 @@ mod tests {
         assert_eq!(name(&verified, "email"), Ok("alice@example.com".to_owned()));
         assert_eq!(name(&claims(), "upn"), Err("the ID token has no upn".to_owned()));
         assert_eq!(name(&claims(), "sub"), Ok("7".to_owned()));
+    }
+
+    #[test]
+    fn an_account_has_a_short_name() {
+        let subject = |claims: &Value| verify(&signed(claims), &[shown("k1")], &EXPECTED)?.subject();
+        assert_eq!(subject(&claims()), Ok("7".to_owned()));
+        for wrong in [json!(""), json!("a".repeat(256)), json!("ä"), json!(7)] {
+            assert!(subject(&with("sub", wrong.clone())).is_err(), "{wrong}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use carillon_net::tls::client_config;
+use carillon_store::Account;
 use carillon_wire::ip::Dscp;
 use rustls::ClientConfig;
 use tokio::sync::{Mutex, watch};
@@ -41,8 +42,13 @@ pub(crate) struct Begun {
     pub(crate) cookie: String,
 }
 
-/// A name for one of our users, as the provider vouches for it.
-pub(crate) struct Vouched(pub(crate) String);
+/// Whom the provider vouches for.
+pub(crate) struct Vouched {
+    /// A name for one of our users.
+    pub(crate) name: String,
+    /// The account there, which stays the same whatever its name is.
+    pub(crate) account: Account,
+}
 
 impl OpenId {
     /// Reads the authorities that the provider must be proven by.
@@ -92,7 +98,8 @@ impl OpenId {
             nonce: &self.seal.nonce(cookie),
         };
         let claims = id_token::verify(&token, &keys, &expected)?;
-        claims.name(&self.config.claim).map(Vouched)
+        let account = Account { issuer: self.config.issuer.clone(), subject: claims.subject()? };
+        Ok(Vouched { name: claims.name(&self.config.claim)?, account })
     }
 
     /// Where a host is: as the configuration says, or the DNS.

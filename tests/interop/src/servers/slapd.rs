@@ -1,7 +1,9 @@
-//! OpenLDAP's server with a few people in it, changed by OpenLDAP's own tools.
+//! OpenLDAP's server with a few people in it, changed by OpenLDAP's own tools. An entry of the class `errAuxObject` is answered as it
+//! says itself (slapo-retcode).
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use super::authority::Authority;
@@ -49,11 +51,45 @@ impl Slapd<'_> {
     pub fn change(&self, tool: &str, ldif: &str) -> Result<()> {
         let file = self.work.join("change.ldif");
         fs::write(&file, ldif)?;
+        let mut command = self.tool(tool);
+        run(command.args(["-D", ROOT.0, "-w", ROOT.1, "-f"]).arg(&file)).map(drop)
+    }
+
+    fn tool(&self, tool: &str) -> Command {
         let mut command = self.site.server.command(tool);
         // The tools ask for it by its address, which no certificate names.
-        command.env("LDAPTLS_REQCERT", "allow");
-        command.args(["-H", "ldaps://127.0.0.1", "-x", "-D", ROOT.0, "-w", ROOT.1, "-f"]).arg(&file);
-        run(&mut command).map(drop)
+        command.env("LDAPTLS_REQCERT", "allow").args(["-H", "ldaps://127.0.0.1", "-x"]);
+        command
+    }
+
+    /// Whether a password proves somebody, as OpenLDAP's `ldapwhoami` is told.
+    pub fn proves(&self, dn: &str, password: &str) -> bool {
+        let mut command = self.tool("ldapwhoami");
+        run(command.args(["-D", dn, "-w", password])).is_ok()
+    }
+
+    /// Values of an attribute, as who may see everything sees them.
+    pub fn values(&self, dn: &str, attribute: &str) -> Result<Vec<String>> {
+        let mut command = self.tool("ldapsearch");
+        command.args([
+            "-LLL",
+            "-D",
+            ROOT.0,
+            "-w",
+            ROOT.1,
+            "-b",
+            dn,
+            "-s",
+            "base",
+            "(objectClass=*)",
+            attribute,
+        ]);
+        let before = format!("{attribute}: ");
+        Ok(run(&mut command)?
+            .lines()
+            .filter_map(|line| line.strip_prefix(&before))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Ends it.
@@ -87,10 +123,11 @@ fn configuration(authority: &Authority, work: &Path) -> String {
         ["core", "cosine", "inetorgperson"].map(|name| format!("include /etc/ldap/schema/{name}.schema\n"));
     let work = work.display();
     format!(
-        "{}include {}\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload ppolicy\n\
+        "{}include {}\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload ppolicy\nmoduleload retcode\n\
          TLSCACertificateFile {}\nTLSCertificateFile {}\nTLSCertificateKeyFile {}\n\
          security simple_bind=128\ndisallow bind_anon\nsizelimit size.soft=500 size.hard=500 size.prtotal=unlimited\n\
-         database mdb\nsuffix \"{BASE}\"\nrootdn \"{}\"\nrootpw {}\ndirectory {work}/db\noverlay ppolicy\n",
+         database mdb\nsuffix \"{BASE}\"\nrootdn \"{}\"\nrootpw {}\ndirectory {work}/db\noverlay ppolicy\n\
+         overlay retcode\nretcode-parent \"ou=codes,{BASE}\"\nretcode-indir\n",
         schemas.concat(),
         asset("active-directory.schema").display(),
         authority.file("ca.pem"),

@@ -465,6 +465,18 @@ const DIRECTORY: &[Setting] = &[
         unset: Unset::Default("300"),
         help: "Seconds from one reading to the next.",
     },
+    Setting {
+        key: "locks-at",
+        kind: Kind::Number(1000),
+        unset: Unset::Default("5"),
+        help: "So many wrong passwords lock an account in the directory; or 1000, if none is ever locked. It is asked about fewer.",
+    },
+    Setting {
+        key: "resets-after",
+        kind: Kind::Number(86_400),
+        unset: Unset::Default("1800"),
+        help: "Seconds without a wrong password after which the directory counts from the beginning.",
+    },
 ];
 
 const OPENID: &[Setting] = &[

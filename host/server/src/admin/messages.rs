@@ -185,11 +185,11 @@ mod tests {
         let request = if seen.is_empty() { request } else { request.header(header::IF_MATCH, seen) };
         let request = request.extension(ConnectInfo(Caller(who.to_owned()))).body(Body::empty()).unwrap();
         let (told, heard) = channel();
-        let desk = desk.clone();
+        let (desk, store) = (desk.clone(), server.estate.config.store.clone());
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let answer = runtime.block_on(async {
-                let answer = routes(desk.clone()).oneshot(request).await.unwrap();
+                let answer = routes(desk.clone(), &store).oneshot(request).await.unwrap();
                 let status = answer.status().as_u16();
                 (status, to_bytes(answer.into_body(), 10_000).await.unwrap())
             });

@@ -31,7 +31,7 @@ pub use authentication::authentication;
 pub use captures::{capture, fragment, stream};
 pub use directories::directory;
 pub use files::{configuration, user_list};
-pub use front_end::{front_end, presence, provisioning};
+pub use front_end::{front_end, message, presence, provisioning};
 pub use ice::ice;
 pub use imports::import;
 pub use legs::{bridge, crypto, jitter, leg, negotiate, srtp};
@@ -69,6 +69,7 @@ pub const TARGETS: &[Target] = &[
     ("jitter", jitter),
     ("leg", leg),
     ("listening", listening),
+    ("message", message),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),

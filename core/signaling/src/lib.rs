@@ -50,6 +50,7 @@ pub use contract::{
 pub use counts::Counts;
 pub use door::{DoorQuestion, DoorRefusal};
 pub use front_end::{FrontEnd, Saved};
+pub use messages::{HistoryEntry, HistoryLimits, HistoryPolicy, HistoryReceipt, InstantMessage, Receipt};
 pub use numbers::{DialRule, Dialling, Number, Undialled};
 pub use presence::{Contact, Handling, Roster, Rule, presence_of};
 pub use registrar::{Lock, LockOut};

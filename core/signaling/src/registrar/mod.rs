@@ -271,6 +271,7 @@ impl Registrar {
             return Err(Reply::new(403, "Not Your Address"));
         }
         let mut asked = Asked::read(request, &self.settings)?;
+        asked.user_agent = self.book.agent(&asked.user_agent);
         if let Some((_, token)) = bearer::token(request) {
             asked.end_with(Tokens::left(now, token).unwrap_or_default(), &self.settings);
         }

@@ -172,7 +172,12 @@ impl Ledger {
     /// Who pays for a port together with others.
     pub(super) fn account(&self, port: PortId) -> Option<Account> {
         let place = self.ports.get(&port)?.account?;
-        Some(self.accounts.get(place)?.account)
+        Some(self.accounts.holders.get(place)?.account)
+    }
+
+    /// Whether a port is one of a group's.
+    pub(super) fn is_of_a_group(&self, port: PortId) -> bool {
+        self.ports.get(&port).is_some_and(|book| book.group.is_some())
     }
 
     /// The kernel charges this port too from now on, and writes it there.
@@ -186,16 +191,14 @@ impl Ledger {
 
     /// The same for an account.
     pub(super) fn share_account(&mut self, account: Account, with: &SharedBook) {
-        let place = self.places.get(&account);
-        let Some(holder) = place.and_then(|place| self.accounts.get_mut(*place)) else { return };
+        let Some(holder) = self.accounts.of(account) else { return };
         holder.to_peer.share(with.meter(Towards::Peer, false));
         holder.to_client.share(with.meter(Towards::Client, false));
     }
 
     /// The kernel does so no longer.
     pub(super) fn keep_account_alone(&mut self, account: Account) {
-        let place = self.places.get(&account);
-        let Some(holder) = place.and_then(|place| self.accounts.get_mut(*place)) else { return };
+        let Some(holder) = self.accounts.of(account) else { return };
         holder.to_peer.keep_alone();
         holder.to_client.keep_alone();
     }
@@ -301,6 +304,10 @@ impl Accounts {
             Towards::Peer => &mut holder.to_peer,
             Towards::Client => &mut holder.to_client,
         })
+    }
+
+    fn of(&mut self, account: Account) -> Option<&mut Holder> {
+        self.holders.get_mut(*self.places.get(&account)?)
     }
 
     fn place(&mut self, account: Account) -> usize {

@@ -78,6 +78,7 @@ struct Live {
 struct Port {
     book: Book,
     account: Option<Account>,
+    has_group: bool,
 }
 
 /// What the kernel carries.
@@ -155,7 +156,7 @@ impl Kernel {
 
     /// Gives back the book of a port that is being closed; its rules were removed before. What it has carried last.
     pub(super) fn close(&mut self, port: PortId, ledger: &mut Ledger) -> Traffic {
-        let Some(Port { book, account }) = self.ports.remove(&port) else { return Traffic::default() };
+        let Some(Port { book, account, .. }) = self.ports.remove(&port) else { return Traffic::default() };
         let traffic = traffic(&book);
         self.books.give_back(&book);
         self.forgo(account, ledger);
@@ -224,7 +225,7 @@ impl Kernel {
             return None;
         };
         ledger.share(port, &book);
-        self.ports.insert(port, Port { book, account });
+        self.ports.insert(port, Port { book, account, has_group: ledger.is_of_a_group(port) });
         Some(())
     }
 
@@ -254,8 +255,11 @@ impl Kernel {
     }
 
     /// Writes both directions; the keys of those that are there now. None if one of them has no way by Ethernet, for what comes
-    /// has to come by where it would go back.
+    /// has to come by where it would go back; or if a group pays too, which the program does not know of.
     fn write(&self, wanted: &Wanted) -> Option<Vec<Key>> {
+        if self.budgets.group.is_some() && self.ports.get(&wanted.port)?.has_group {
+            return None;
+        }
         let way = |from: SocketAddrV4, to: SocketAddrV4| self.routes.way(*from.ip(), *to.ip()).ok().flatten();
         let to_client = way(wanted.listener, wanted.client)?;
         let to_peer = way(wanted.relayed, wanted.peer)?;
@@ -269,7 +273,7 @@ impl Kernel {
     }
 
     fn carry(&self, wanted: &Wanted, towards: Towards, way: Way, came_by: u32) -> Option<(Key, Carry)> {
-        let Port { book, account } = self.ports.get(&wanted.port)?;
+        let Port { book, account, .. } = self.ports.get(&wanted.port)?;
         let (came, leaves, mark) = match towards {
             Towards::Peer => {
                 ((wanted.client, wanted.listener), (wanted.relayed, wanted.peer), wanted.to_peer)

@@ -9,7 +9,7 @@ use carillon_qos::{PortRange, TrafficClass};
 use carillon_wire::ip::Dscp;
 
 use super::tests::{channel_data, frame, sum, udp_sum};
-use crate::forward::{Budgets, Client, Count, Forwarder, PortId, Rule, RuleId, Settings, Unknown};
+use crate::forward::{Account, Budgets, Client, Count, Forwarder, PortId, Rule, RuleId, Settings, Unknown};
 use crate::lease::{ClassPorts, Leases, Policy, Shape};
 use crate::packet_socket::{Batch, PacketSocket, interface_index};
 
@@ -182,6 +182,25 @@ fn what_the_kernel_carries_is_told_and_charged_as_what_sockets_carry() {
     let last = site.forwarder.close(site.port).unwrap();
     assert_eq!((last.to_peer.packets, last.to_peer.dropped), (passed as u64, 6 - passed as u64));
     assert_eq!(site.forwarder.counts().of(Count::OverBudget), 6 - passed as u64);
+}
+
+/// The program does not know of groups.
+#[test]
+fn while_a_group_has_a_budget_sockets_carry_what_it_pays() {
+    let Some(mut site) = Site::new() else { return };
+    site.forwarder.charge_to(site.port, Account(1), Some(Account(2)));
+    if !site.use_kernel() {
+        return;
+    }
+    let rules = |site: &Site| site.forwarder.in_kernel().map(|kernel| kernel.rules);
+    assert_eq!(rules(&site), Some(1), "without a budget");
+    site.forwarder.set_budgets(Budgets { group: std::num::NonZeroU64::new(1000), ..Budgets::default() });
+    assert_eq!(rules(&site), Some(0));
+    let up = site.to_peer(&media(100), 0, 64);
+    let passed: usize = (0..6).map(|_| site.pass(up.clone()).0.len()).sum();
+    assert!((2..4).contains(&passed), "{passed} passed");
+    site.forwarder.set_budgets(Budgets::default());
+    assert_eq!(rules(&site), Some(1), "without one again");
 }
 
 #[test]

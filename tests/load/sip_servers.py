@@ -38,6 +38,14 @@ class Running:
     def cpu_seconds(self):
         return sum(ticks(f"/proc/{pid}/stat") for pid in self.tree()) / TICKS
 
+    def pss_at_rest(self):
+        """Memory once it stays the same for a second: who listens may still be reading its users."""
+        before = None
+        while (now := self.pss_bytes()) != before:
+            before = now
+            time.sleep(1.0)
+        return now
+
     def pss_bytes(self):
         """Memory, with shared pages counted once."""
         rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.tree())

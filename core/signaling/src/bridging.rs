@@ -35,6 +35,8 @@ pub enum Bridging {
         from: Profile,
         /// As it came.
         sdp: Vec<u8>,
+        /// Whether it is final: after early media another one may come, from elsewhere.
+        last: bool,
     },
     /// It is over: ports come back. Nothing is answered.
     Close,

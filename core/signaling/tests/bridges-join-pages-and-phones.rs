@@ -225,3 +225,63 @@ fn calls_that_are_given_up_or_fall_silent_give_their_bridges_back() {
     house.wait(PATIENCE * 5);
     assert_eq!((house.front.counts().bridges, closed(&house)), (0, 1), "silence");
 }
+
+#[test]
+fn a_call_that_nobody_can_follow_keeps_no_bridge() {
+    let mut house = House::with(Limits { calls: 1, ..Limits::default() });
+    let (page, phone) = (ann(Transport::Wss), bob(Transport::Tls));
+    let asked = call(&mut house, page, &[phone], PAGE).remove(0);
+    house.register("carol", udp(9), "");
+    let other = invite(udp(10), "2").replace("call-1", "call-2").replace("sip:bob@", "sip:carol@");
+    let first = house.hear(udp(10), &other).remove(1);
+    house.hear(udp(9), &first.answer("200 OK", "carol", "Contact: <sip:carol@x>\r\n"));
+    assert_eq!(house.front.counts().calls, 1, "and no more fit");
+    let answered =
+        house.hear(phone, &with(&asked.answer("200 OK", "bob", "Contact: <sip:bob@x>\r\n"), PHONE)).remove(0);
+    assert_eq!(body(&answered), PHONE, "the page can do nothing with it, and hangs up");
+    assert_eq!((house.front.counts().bridges, closed(&house)), (0, 1));
+}
+
+#[test]
+fn a_provisional_answer_is_not_the_last() {
+    let (mut house, page, phone) = (House::new(), ann(Transport::Wss), bob(Transport::Tls));
+    let asked = call(&mut house, page, &[phone], PAGE).remove(0);
+    house.hear(phone, &with(&asked.answer("183 Session Progress", "bob", ""), PHONE));
+    house.hear(phone, &with(&asked.answer("200 OK", "bob", "Contact: <sip:bob@x>\r\n"), PHONE));
+    let lasts: Vec<bool> = house
+        .wishes
+        .iter()
+        .filter_map(|wish| match wish.what {
+            Bridging::Answer { last, .. } => Some(last),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lasts, [false, true]);
+}
+
+/// RFC 3311, 5.1 and RFC 3262, 5: both are for reliable provisional answers, which a bridge does not offer, and come all the same.
+#[test]
+fn what_is_described_before_the_answer_is_refused_and_the_call_goes_on() {
+    let (mut house, page, phone) = (House::new(), ann(Transport::Wss), bob(Transport::Tls));
+    house.register("bob", phone, "");
+    let invited =
+        invite(page, "1").replace("Contact:", "Supported: 100rel, replaces\r\nk: timer\r\nContact:");
+    let asked = house.hear(page, &with(&invited, PAGE)).remove(1);
+    assert_eq!(asked.all("Supported"), ["replaces", "timer"], "{}", asked.text);
+    let early = house.hear(phone, &with(&asked.answer("183 Session Progress", "bob", ""), PHONE)).remove(0);
+    for (method, cseq) in [("UPDATE", 2), ("PRACK", 3)] {
+        let refused = house.hear(page, &with(&request_of_caller(method, page, &early, cseq), PAGE));
+        assert_eq!(
+            starts(&refused),
+            [("SIP/2.0 488 Media Cannot Be Bridged Before The Answer", page.remote.to_string())]
+        );
+    }
+    let bare = house.hear(page, &request_of_caller("PRACK", page, &early, 4)).remove(0);
+    assert_eq!(bare.start().split(' ').next(), Some("PRACK"), "without a description it passes");
+    house.hear(phone, &bare.answer("200 OK", "", ""));
+    let ok = with(&asked.answer("200 OK", "bob", "Contact: <sip:bob@x>\r\n"), PHONE);
+    let answered = house.hear(phone, &ok).remove(0);
+    assert_eq!(body(&answered), "v=0\r\ns=answer from Phone\r\n");
+    let later = house.hear(page, &with(&request_of_caller("UPDATE", page, &answered, 5), PAGE)).remove(0);
+    assert_eq!(body(&later), "v=0\r\ns=offer from Web\r\n", "after the answer it crosses");
+}

@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "calls-fit-the-links/bridged.rs"]
+mod bridged;
 #[path = "calls-fit-the-links/model.rs"]
 mod model;
 
@@ -310,6 +312,38 @@ fn codecs_that_one_call_may_not_take_are_not_offered() {
     assert_eq!(reserved(&house), (64, 0));
     let refused = house.hear(udp(2), &call(udp(2), "two", AUDIO));
     assert_eq!(refused[1].start(), "SIP/2.0 488 Not Acceptable Here", "of these none is small enough");
+}
+
+#[test]
+fn two_sections_of_audio_are_two() {
+    let mut house = house();
+    let two = format!("{AUDIO}m=audio 5004 RTP/AVP 0\r\n");
+    let sent = house.hear(udp(1), &call(udp(1), "one", &two));
+    assert_eq!(reserved(&house), (316, 0));
+    taken(&mut house, forwarded(&sent), &format!("{SPOKEN}m=audio 0 RTP/AVP 0\r\n"));
+    assert_eq!(reserved(&house), (160, 0), "one of which was refused");
+    let refused = house.hear(udp(2), &call(udp(2), "two", &two));
+    assert_eq!(refused[1].start(), "SIP/2.0 488 Not Acceptable Here");
+}
+
+#[test]
+fn what_is_offered_before_the_answer_may_come_to_no_more_than_the_call() {
+    let mut house = house();
+    let sent = house.hear(udp(1), &call(udp(1), "one", &AUDIO.replace("9 0", "0")));
+    let early = with(
+        &forwarded(&sent).answer("183 Session Progress", "bob", "Require: 100rel\r\nRSeq: 1\r\n"),
+        SPOKEN,
+    );
+    let early = house.hear(udp(70), &early).remove(0);
+    let routes = caller_routes(&early.text);
+    assert_eq!(reserved(&house), (156, 0));
+    let mut update =
+        |cseq, sdp: &str| house.hear(udp(1), &within("UPDATE", udp(1), "one", cseq, &routes, sdp)).remove(0);
+    assert_eq!(update(2, AUDIO).start(), "SIP/2.0 488 Not Acceptable Here");
+    let passed = update(3, &VIDEO.replace("9 0", "0"));
+    assert!(passed.text.ends_with("m=video 0 RTP/AVP 96\r\n"), "{}", passed.text);
+    assert!(update(4, &AUDIO.replace("9 0", "8")).start().starts_with("UPDATE"));
+    assert_eq!(reserved(&house), (156, 0));
 }
 
 #[test]

@@ -14,6 +14,9 @@ const RATE: usize = 4000;
 /// The piece that is looked for: a syllable or two. One that was cut by a machine out of breath costs no more than itself.
 const PIECE: usize = RATE / 2;
 
+/// The piece in which a key is looked for: 50 ms.
+const TONE: usize = RATE / 20;
+
 /// Samples of one voice, 8000 per second.
 pub fn voice(seed: u64, seconds: usize) -> Vec<i16> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -66,6 +69,26 @@ pub fn similarity(said: &[i16], heard: &Path) -> Result<f64> {
     Ok(if count == 0 { 0.0 } else { total / count as f64 })
 }
 
+/// Whether both tones of a key are heard together for a while (ITU-T Q.23); voices stay far below them.
+pub fn has_key(key: char, heard: &Path) -> Result<bool> {
+    const KEYS: [&str; 4] = ["123A", "456B", "789C", "*0#D"];
+    let place = KEYS.iter().enumerate().find_map(|(row, keys)| Some((row, keys.find(key)?)));
+    let (row, column) = place.ok_or_else(|| format!("{key} is no key"))?;
+    let tones = [[697.0, 770.0, 852.0, 941.0][row], [1209.0, 1336.0, 1477.0, 1633.0][column]];
+    let heard = read_wav(heard)?;
+    Ok(heard.chunks_exact(TONE).any(|piece| tones.iter().all(|tone| level(piece, *tone) > 800.0)))
+}
+
+/// How loud a tone is in a piece (Goertzel).
+fn level(piece: &[i32], tone: f64) -> f64 {
+    let turn = 2.0 * (std::f64::consts::TAU * tone / RATE as f64).cos();
+    let (mut last, mut before) = (0.0, 0.0);
+    for sample in piece {
+        (last, before) = (f64::from(*sample) + turn * last - before, last);
+    }
+    (last * last + before * before - turn * last * before).max(0.0).sqrt() * 2.0 / piece.len() as f64
+}
+
 fn best_match(piece: &[i32], said: &[i32]) -> f64 {
     let energy: i64 = piece.iter().map(|s| i64::from(s * s)).sum();
     // Less than a hundredth of full scale is silence, whatever it resembles.
@@ -110,6 +133,23 @@ fn slow_down(samples: &[i16], rate: usize, channels: usize) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_known_by_its_two_tones_and_a_voice_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("heard.wav");
+        let mut samples = voice(1, 3);
+        let has = |samples: &[i16], key| {
+            write_wav(&file, samples, 8000, 1).unwrap();
+            has_key(key, &file).unwrap()
+        };
+        assert!("0123456789*#".chars().all(|key| !has(&samples, key)));
+        for (at, sample) in samples.iter_mut().enumerate().skip(9000).take(1600) {
+            let tone = |hertz: f64| (std::f64::consts::TAU * hertz * at as f64 / 8000.0).sin() * 3000.0;
+            *sample = (tone(852.0) + tone(1209.0)) as i16;
+        }
+        assert!(has(&samples, '7') && !has(&samples, '8') && !has(&samples, '4'));
+    }
 
     fn heard(samples: &[i16], rate: u32, channels: u16) -> f64 {
         let directory = tempfile::tempdir().unwrap();

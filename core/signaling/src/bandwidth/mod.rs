@@ -1,8 +1,10 @@
 //! Call admission control: what calls have reserved on the links between sites, and whether another one fits.
 //!
-//! An offer reserves what it may come to need, the answer what it does need, and every ending gives it back. Which site an end is at, and
-//! what becomes of a call that does not fit, is decided by those who ask.
+//! An offer reserves what it may come to need, the answer what it does need, and every ending gives it back. A call over a bridge of ours
+//! is two legs, each with a way and a codec of its own. Which site an end is at, and what becomes of a call that does not fit, is decided
+//! by those who ask.
 
+mod reservation;
 mod usage;
 mod wanted;
 
@@ -12,11 +14,13 @@ use std::sync::Arc;
 use carillon_qos::Plan;
 use carillon_qos::plan::{Budget, Link, Links};
 
+use crate::records::Side;
 use crate::transaction::Id;
 
-use usage::Usage;
+use reservation::{Leg, Media, Reservation};
 pub use usage::{ClassUse, LinkUse};
-pub(crate) use wanted::{Granted, Video, Wanted, restricted};
+use usage::{Own, Usage};
+pub(crate) use wanted::{Granted, Video, Wanted, narrowed, restricted};
 
 /// A site of the plan; `None` is anywhere else.
 pub(crate) type Site = Option<Arc<str>>;
@@ -39,27 +43,15 @@ pub(crate) struct Bandwidth {
     up: BTreeMap<u128, u64>,
 }
 
-/// What one call has reserved: of everything that may still come true, the most on each link.
-#[derive(Debug, Default)]
-struct Reservation {
-    from: Site,
-    /// What both ends agreed on.
-    agreed: Option<Leg>,
-    /// What was offered and is not answered, by the transactions that ask.
-    offers: Vec<(Id, Leg)>,
-}
-
-/// Media between two sites.
-#[derive(Clone, Debug)]
-struct Leg {
-    to: Site,
-    way: Vec<usize>,
-    cost: Cost,
-    granted: Granted,
-    /// Whether the offer is known; if not, it comes with the answer.
-    said: bool,
-    /// The link that had no room for the video.
-    full: Option<Arc<str>>,
+/// Who asks or answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Asked {
+    /// The transaction that asks.
+    pub(crate) id: Id,
+    /// Where it was sent to.
+    pub(crate) to: Site,
+    /// Whose leg is meant, if a bridge of ours stands between the two.
+    pub(crate) side: Option<Side>,
 }
 
 /// No way has room: the link that has none.
@@ -80,10 +72,7 @@ impl Bandwidth {
         self.links = links;
         let mut reservations = std::mem::take(&mut self.reservations);
         for reservation in reservations.values_mut() {
-            let Reservation { from, agreed, offers, .. } = reservation;
-            for leg in agreed.iter_mut().chain(offers.iter_mut().map(|(_, leg)| leg)) {
-                leg.way = self.way(from, &leg.to, leg.cost);
-            }
+            reservation.legs_mut().for_each(|leg| leg.way = self.way(&leg.ends, leg.cost));
             self.usage.take(&reservation.charge());
         }
         self.reservations = reservations;
@@ -99,12 +88,12 @@ impl Bandwidth {
         self.links.all().iter().enumerate().map(|(at, link)| self.usage.of(at, link))
     }
 
-    /// A transaction offers to begin a call between these sites. `None` asks for a call whose offer is not known yet.
+    /// A transaction offers to begin a call between these sites, or between each of them and a bridge of ours, the caller first. `None`
+    /// asks for a call whose offer is not known yet. What the bridge offers further comes with [`Bandwidth::cross`].
     pub(crate) fn begin(
         &mut self,
         id: Id,
-        from: Site,
-        to: Site,
+        ends: &[[Site; 2]],
         wanted: Option<&Wanted>,
     ) -> Result<Granted, Full> {
         let number = match self.asking.get(&id) {
@@ -112,83 +101,119 @@ impl Bandwidth {
             None => {
                 self.last += 1;
                 self.asking.insert(id, self.last);
-                self.reservations.insert(self.last, Reservation { from, ..Reservation::default() });
+                self.reservations.insert(self.last, Reservation::default());
                 self.last
             }
         };
-        let known = self.reservations.get(&number).into_iter().flat_map(|reservation| &reservation.offers);
-        if let Some(leg) = known.into_iter().map(|(_, leg)| leg).find(|leg| leg.to == to) {
-            return Ok(leg.granted);
+        let offers = self.reservations.get(&number).into_iter().flat_map(|reservation| &reservation.offers);
+        let known = offers.map(|(_, media)| media).find(|media| media.is_between(ends));
+        match known.and_then(|media| media.legs.first()) {
+            Some(leg) => Ok(leg.granted),
+            None => self.offer(number, id, Media::between(ends, wanted.is_some()), 0, wanted),
         }
-        self.offer(number, id, to, wanted)
     }
 
-    /// A transaction offers something else for a call that is up; `None` if nothing is known of the call.
+    /// A transaction offers something else for a call that is up; `None` if nothing is known of the call. `side` is who offers, if a
+    /// bridge of ours stands between the two.
     pub(crate) fn change(
         &mut self,
         id: Id,
         call: u128,
+        side: Option<Side>,
         wanted: Option<&Wanted>,
     ) -> Option<Result<Granted, Full>> {
         let number = *self.up.get(&call)?;
         let agreed = self.reservations.get(&number)?.agreed.clone()?;
+        let granted = agreed.legs.get(place(side))?.granted;
         self.asking.insert(id, number);
-        let Some(wanted) = wanted else {
+        let media = Media { said: wanted.is_some(), full: None, ..agreed };
+        if wanted.is_none() {
             // Until the other side offers, all stays as it is.
-            let (granted, leg) = (agreed.granted, Leg { said: false, ..agreed });
-            self.charge(number, |reservation| reservation.offers.push((id, leg)));
+            self.charge(number, |reservation| reservation.offers.push((id, media)));
             return Some(Ok(granted));
-        };
-        Some(self.offer(number, id, agreed.to, Some(wanted)))
+        }
+        Some(self.offer(number, id, media, place(side), wanted))
     }
 
-    /// An answer comes from this site: what may pass of it. Where nothing was offered before, it offers itself.
-    pub(crate) fn answering(&mut self, id: Id, to: &Site, wanted: &Wanted) -> Option<Granted> {
-        let number = *self.asking.get(&id)?;
+    /// What a bridge of ours offers to this side, for what was offered to us; `None` if nothing is known of the offer.
+    pub(crate) fn cross(&mut self, asked: &Asked, wanted: &Wanted) -> Option<Result<Granted, Full>> {
+        let number = *self.asking.get(&asked.id)?;
         let reservation = self.reservations.get(&number)?;
-        let Some(leg) = reservation.leg(id, to) else {
-            // The answer again.
-            return reservation.agreed.as_ref().map(|leg| leg.granted);
+        let (position, at) = (reservation.position(asked)?, place(asked.side));
+        let (_, media) = reservation.offers.get(position)?;
+        let leg = match self.fitting(reservation, media, at, Some(wanted)) {
+            Ok((leg, _)) => leg,
+            Err(full) => return Some(Err(full)),
         };
-        if leg.said {
-            return Some(leg.granted);
+        let granted = leg.granted;
+        self.charge(number, |reservation| {
+            let offer = reservation.offers.get_mut(position);
+            offer.into_iter().for_each(|(_, media)| media.set(at, leg.clone()));
+        });
+        Some(Ok(granted))
+    }
+
+    /// Something else is offered before there is an answer: it may come to no more than was granted. `None` if nothing is known of the
+    /// first offer.
+    pub(crate) fn meanwhile(&self, asked: &Asked, wanted: &Wanted) -> Option<Result<Granted, Full>> {
+        let media = self.reservations.get(self.asking.get(&asked.id)?)?.media(asked)?;
+        let leg = media.legs.get(place(asked.side))?;
+        let Granted { session, video } = leg.granted;
+        let is_dearer = wanted.audio(session).is_none_or(|cost| cost > leg.cost[AUDIO]);
+        if is_dearer && is_counted(&self.links, &leg.way, AUDIO) {
+            return Some(Err(Full(self.narrowest(&leg.way))));
         }
-        let (to, own) = (leg.to.clone(), reservation.charge());
-        let leg = match self.fitting(&reservation.from, &to, Some(wanted), &own) {
-            Ok(leg) => leg,
+        let unseen = leg.cost[VIDEO] == 0 && is_counted(&self.links, &leg.way, VIDEO);
+        Some(Ok(Granted { session, video: if unseen { Video::Refused } else { video } }))
+    }
+
+    /// An answer comes: what may pass of it. Where nothing was offered before, it offers itself.
+    pub(crate) fn answering(&mut self, asked: &Asked, wanted: &Wanted) -> Option<Granted> {
+        let number = *self.asking.get(&asked.id)?;
+        let (reservation, at) = (self.reservations.get(&number)?, place(asked.side));
+        let Some(position) = reservation.position(asked) else {
+            // The answer again.
+            return reservation.agreed.as_ref()?.legs.get(at).map(|leg| leg.granted);
+        };
+        let (_, media) = reservation.offers.get(position)?;
+        let old = media.legs.get(at)?;
+        if media.said {
+            return Some(old.granted);
+        }
+        let (leg, full) = match self.fitting(reservation, media, at, Some(wanted)) {
+            Ok(fitting) => fitting,
             // Nobody can be told any more that the call is not to be: it goes on without its video.
             Err(full) => {
-                let session = leg.granted.session;
-                let cost = [wanted.audio(session).unwrap_or(leg.cost[AUDIO]), 0];
+                let session = old.granted.session;
+                let cost = [wanted.audio(session).unwrap_or(old.cost[AUDIO]), 0];
                 let granted = Granted { session, video: Video::Refused };
-                Leg { cost, granted, said: true, full: Some(full.0), ..leg.clone() }
+                (Leg { cost, granted, ..old.clone() }, Some(full.0))
             }
         };
         let granted = leg.granted;
         self.charge(number, |reservation| {
-            reservation.offers.retain(|(of, leg)| *of != id || leg.to != to);
-            reservation.offers.push((id, leg));
+            let Some((_, media)) = reservation.offers.get_mut(position) else { return };
+            media.set(at, leg);
+            (media.said, media.full) = (true, full);
         });
         Some(granted)
     }
 
-    /// What was offered is answered, from this site, and the call is up. The link that had no room for its video, if that fell.
+    /// What was offered is answered, and the call is up. The link that had no room for its video, if that fell.
     pub(crate) fn answered(
         &mut self,
-        id: Id,
+        asked: &Asked,
         call: u128,
-        to: &Site,
         answer: Option<&Wanted>,
     ) -> Option<Arc<str>> {
-        let number = *self.asking.get(&id)?;
-        let mut leg = self.reservations.get(&number)?.leg(id, to)?.clone();
-        if let Some(answer) = answer {
-            leg.cost = leg.settled(answer);
-        }
-        let full = leg.full.take();
+        let number = *self.asking.get(&asked.id)?;
+        let mut media = self.reservations.get(&number)?.media(asked)?.clone();
+        let leg = media.leg_mut(asked.side);
+        answer.zip(leg).into_iter().for_each(|(answer, leg)| leg.cost = leg.settled(answer));
+        let full = media.full.take();
         self.charge(number, |reservation| {
-            reservation.offers.retain(|(of, _)| *of != id);
-            reservation.agreed = Some(leg);
+            reservation.offers.retain(|(of, _)| *of != asked.id);
+            reservation.agreed = Some(media);
         });
         self.up.insert(call, number);
         if let Some(full) = &full {
@@ -197,9 +222,19 @@ impl Bandwidth {
         full
     }
 
+    /// What a bridge of ours has told this side of a call that is up.
+    pub(crate) fn settled(&mut self, call: u128, side: Side, told: &Wanted) {
+        let Some(number) = self.up.get(&call).copied() else { return };
+        self.charge(number, |reservation| {
+            let agreed = reservation.agreed.as_mut().filter(|media| media.legs.len() > 1);
+            let leg = agreed.and_then(|media| media.leg_mut(Some(side)));
+            leg.into_iter().for_each(|leg| leg.cost = leg.settled(told));
+        });
+    }
+
     /// A call is up of which nothing is known here: it was up before, or before anything was counted. It is counted, though it
     /// may not fit.
-    pub(crate) fn found(&mut self, call: u128, from: Site, to: Site, answer: &Wanted) {
+    pub(crate) fn found(&mut self, call: u128, ends: &[[Site; 2]], answer: &Wanted) {
         if self.links.all().is_empty() || self.up.contains_key(&call) {
             return;
         }
@@ -208,14 +243,16 @@ impl Bandwidth {
             let audio = answer.audio(session).or_else(|| answer.audio(None)).unwrap_or_default();
             [audio, answer.video.map_or(0, |asked| self.video(way, asked))]
         };
-        let way = self.way(&from, &to, cost(&[]));
-        let granted = Granted { session: None, video: Video::Free };
-        let leg = Leg { to, cost: cost(&way), way, granted, said: true, full: None };
+        let mut media = Media::between(ends, true);
+        for leg in &mut media.legs {
+            leg.way = self.way(&leg.ends, cost(&[]));
+            leg.cost = cost(&leg.way);
+        }
         self.last += 1;
         let number = self.last;
-        self.reservations.insert(number, Reservation { from, ..Reservation::default() });
+        self.reservations.insert(number, Reservation::default());
         self.up.insert(call, number);
-        self.charge(number, |reservation| reservation.agreed = Some(leg));
+        self.charge(number, |reservation| reservation.agreed = Some(media));
     }
 
     /// Whether a call is counted.
@@ -240,69 +277,80 @@ impl Bandwidth {
         self.usage.refused(link, AUDIO);
     }
 
-    fn offer(&mut self, number: u64, id: Id, to: Site, wanted: Option<&Wanted>) -> Result<Granted, Full> {
-        let own = self.reservations.get(&number).map(Reservation::charge).unwrap_or_default();
-        let from = self.reservations.get(&number).and_then(|reservation| reservation.from.clone());
-        let leg = match self.fitting(&from, &to, wanted, &own) {
-            Ok(leg) => leg,
+    fn offer(
+        &mut self,
+        number: u64,
+        id: Id,
+        mut media: Media,
+        at: usize,
+        wanted: Option<&Wanted>,
+    ) -> Result<Granted, Full> {
+        let reservation = self.reservations.get(&number).ok_or_else(|| Full("".into()))?;
+        let (leg, full) = match self.fitting(reservation, &media, at, wanted) {
+            Ok(fitting) => fitting,
             Err(full) => {
                 self.forget_empty(number, id);
                 return Err(full);
             }
         };
         let granted = leg.granted;
-        self.charge(number, |reservation| reservation.offers.push((id, leg)));
+        media.set(at, leg);
+        media.full = full;
+        self.charge(number, |reservation| reservation.offers.push((id, media)));
         Ok(granted)
     }
 
-    /// The best that there is room for: all of it by any way, else without its video by any way.
+    /// The best that there is room for on one leg of some media: all of it by any way, else without its video by any way; then also
+    /// the link that had no room for that.
     fn fitting(
         &self,
-        from: &Site,
-        to: &Site,
+        reservation: &Reservation,
+        media: &Media,
+        at: usize,
         wanted: Option<&Wanted>,
-        own: &BTreeMap<usize, Cost>,
-    ) -> Result<Leg, Full> {
+    ) -> Result<(Leg, Option<Arc<str>>), Full> {
+        let ends = media.legs.get(at).map(|leg| leg.ends.clone()).unwrap_or_default();
+        let own = Own { has: reservation.charge(), beside: media.charge(Some(at)) };
         let unsaid = Wanted::unsaid();
-        let (said, wanted) = (wanted.is_some(), wanted.unwrap_or(&unsaid));
+        let wanted = wanted.unwrap_or(&unsaid);
         let mut full: Option<Arc<str>> = None;
         let mut silent = None;
+        let [from, to] = &ends;
         for way in self.links.routes(from.as_deref(), to.as_deref()) {
             let session = least(&self.links, &way, AUDIO);
-            let audio = wanted.audio(session).ok_or_else(|| self.narrowest(&way)).and_then(|cost| match self
-                .usage
-                .without_room(&self.links, &way, AUDIO, cost, own)
-            {
-                Some(link) => Err(link),
-                None => Ok(cost),
-            });
-            let audio = match audio {
+            let audio = match self.audible(&way, wanted.audio(session), &own) {
                 Ok(audio) => audio,
                 Err(link) => {
                     full.get_or_insert(link);
                     continue;
                 }
             };
-            let leg = |video: u32, granted: Video, full| {
+            let leg = |video: u32, granted: Video| {
                 let granted = Granted { session, video: granted };
-                Leg { to: to.clone(), way: way.clone(), cost: [audio, video], granted, said, full }
+                Leg { ends: ends.clone(), way: way.clone(), cost: [audio, video], granted }
             };
             let Some(asked) = wanted.video.filter(|_| is_counted(&self.links, &way, VIDEO)) else {
-                return Ok(leg(0, Video::Free, None));
+                return Ok((leg(0, Video::Free), None));
             };
             let video = self.video(&way, asked);
-            match self.usage.without_room(&self.links, &way, VIDEO, video, own) {
-                None => return Ok(leg(video, Video::Within(video), None)),
+            match self.usage.without_room(&self.links, &way, VIDEO, video, &own) {
+                None => return Ok((leg(video, Video::Within(video)), None)),
                 Some(link) => {
                     full.get_or_insert(Arc::clone(&link));
                     // Nothing would be left of a call that is only seen.
                     if !wanted.audio.is_empty() && silent.is_none() {
-                        silent = Some(leg(0, Video::Refused, Some(link)));
+                        silent = Some((leg(0, Video::Refused), Some(link)));
                     }
                 }
             }
         }
         silent.ok_or_else(|| Full(full.unwrap_or_else(|| "".into())))
+    }
+
+    /// What the audio costs on a way, if there is room: else the link that has none, or that lets one call take less than this.
+    fn audible(&self, way: &[usize], cost: Option<u32>, own: &Own) -> Result<u32, Arc<str>> {
+        let cost = cost.ok_or_else(|| self.narrowest(way))?;
+        self.usage.without_room(&self.links, way, AUDIO, cost, own).map_or(Ok(cost), Err)
     }
 
     /// What one video may take on a way: what is asked for, and no more than one call may.
@@ -319,8 +367,8 @@ impl Bandwidth {
     }
 
     /// The way of something that is there already: one with room, else the best.
-    fn way(&self, from: &Site, to: &Site, cost: Cost) -> Vec<usize> {
-        let own = BTreeMap::new();
+    fn way(&self, [from, to]: &[Site; 2], cost: Cost) -> Vec<usize> {
+        let own = Own::default();
         let has_room = |way: &Vec<usize>| {
             [AUDIO, VIDEO]
                 .into_iter()
@@ -354,38 +402,9 @@ impl Bandwidth {
     }
 }
 
-impl Reservation {
-    /// What each link has to keep free.
-    fn charge(&self) -> BTreeMap<usize, Cost> {
-        let mut charge: BTreeMap<usize, Cost> = BTreeMap::new();
-        for leg in self.agreed.iter().chain(self.offers.iter().map(|(_, leg)| leg)) {
-            for at in &leg.way {
-                let most = charge.entry(*at).or_default();
-                *most = [most[AUDIO].max(leg.cost[AUDIO]), most[VIDEO].max(leg.cost[VIDEO])];
-            }
-        }
-        charge
-    }
-
-    /// What a transaction has offered to a site; what it has offered anywhere, if nothing is known of that site.
-    fn leg(&self, id: Id, to: &Site) -> Option<&Leg> {
-        let own = || self.offers.iter().filter(|(of, _)| *of == id).map(|(_, leg)| leg);
-        own().find(|leg| leg.to == *to).or_else(|| own().next())
-    }
-}
-
-impl Leg {
-    /// What an answer makes of it.
-    fn settled(&self, answer: &Wanted) -> Cost {
-        let session = self.granted.session;
-        // A phone that speaks what it was not offered is counted by what it says.
-        let audio = answer.audio(session).or_else(|| answer.audio(None)).unwrap_or_default();
-        let video = match (answer.video, self.granted.video) {
-            (Some(asked), Video::Within(most)) => asked.map_or(most, |asked| asked.min(most)),
-            _ => 0,
-        };
-        [audio, video]
-    }
+/// Where a leg stands.
+fn place(side: Option<Side>) -> usize {
+    usize::from(side == Some(Side::Callee))
 }
 
 fn budget(link: &Link, class: usize) -> Option<Budget> {

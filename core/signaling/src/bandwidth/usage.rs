@@ -37,6 +37,15 @@ pub(super) struct Usage {
     refused: BTreeMap<String, [u64; 2]>,
 }
 
+/// What a call that asks has of the links already.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// By all that may come true of it; what it keeps always fits.
+    pub(super) has: BTreeMap<usize, Cost>,
+    /// By the other leg of what it asks for: both are there at once.
+    pub(super) beside: BTreeMap<usize, Cost>,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Used {
     kilobits: u64,
@@ -63,20 +72,21 @@ impl Usage {
         LinkUse { name: link.name.clone(), audio: class(AUDIO), video: class(VIDEO) }
     }
 
-    /// The first link of a way that has no room for so much. `own` is what the call has of them; what it keeps always fits.
+    /// The first link of a way that has no room for so much.
     pub(super) fn without_room(
         &self,
         links: &Links,
         way: &[usize],
         class: usize,
         cost: u32,
-        own: &BTreeMap<usize, Cost>,
+        own: &Own,
     ) -> Option<std::sync::Arc<str>> {
         let is_full = |at: &&usize| {
             let Some(budget) = links.all().get(**at).and_then(|link| budget(link, class)) else {
                 return false;
             };
-            let own = own.get(*at).map_or(0, |own| own[class]);
+            let of = |costs: &BTreeMap<usize, Cost>| costs.get(*at).map_or(0, |cost| cost[class]);
+            let (cost, own) = (cost.saturating_add(of(&own.beside)), of(&own.has));
             let used = self.used.get(**at).map_or(0, |used| used[class].kilobits);
             cost > own && used + u64::from(cost - own) > u64::from(budget.total)
         };

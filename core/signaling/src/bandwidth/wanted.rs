@@ -10,8 +10,8 @@ use crate::records::goes_along;
 /// What is asked for.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Wanted {
-    /// The codecs of the audio, any of which may be spoken; none if there is no audio.
-    pub(crate) audio: Vec<&'static Rate>,
+    /// The codecs of each audio section, any of which may be spoken there; none if there is no audio.
+    pub(crate) audio: Vec<Vec<&'static Rate>>,
     /// Whether there is video, and what its writer wants at most.
     pub(crate) video: Option<Option<u32>>,
 }
@@ -42,16 +42,18 @@ pub(crate) enum Video {
 impl Wanted {
     /// What a message asks for; `None` if it has no description that can be read.
     pub(crate) fn of(message: &Message<&[u8]>) -> Option<Wanted> {
-        let session = Session::parse(message.sdp()?)?;
+        Wanted::read(message.sdp()?)
+    }
+
+    /// The same of a description.
+    pub(crate) fn read(sdp: &[u8]) -> Option<Wanted> {
+        let session = Session::parse(sdp)?;
         let (mut audio, mut video) = (Vec::new(), None);
         for media in session.media().filter(|media| !media.is_refused()) {
             match media.kind {
                 "audio" => {
-                    let known = audio.len();
-                    audio.extend(rates(&media).map(|(_, rate)| rate));
-                    if audio.len() == known {
-                        audio.push(bandwidth::of("", 0));
-                    }
+                    let known: Vec<&Rate> = rates(&media).map(|(_, rate)| rate).collect();
+                    audio.push(if known.is_empty() { vec![bandwidth::of("", 0)] } else { known });
                 }
                 // The limits of two are of each.
                 "video" => video = Some(sum(video, media.bandwidth().map(|limit| limit.min(MOST)))),
@@ -63,15 +65,16 @@ impl Wanted {
 
     /// Of an INVITE without a description: speech by whichever codec.
     pub(crate) fn unsaid() -> Wanted {
-        Wanted { audio: bandwidth::RATES.iter().collect(), video: None }
+        Wanted { audio: vec![bandwidth::RATES.iter().collect()], video: None }
     }
 
-    /// What its audio costs where a call may take so much: that of its dearest codec that does.
+    /// What its audio costs where one stream may take so much: that of its dearest codec that does, of all sections together. `None`
+    /// if one of them has no such codec.
     pub(crate) fn audio(&self, session: Option<u32>) -> Option<u32> {
-        if self.audio.is_empty() {
-            return Some(0);
-        }
-        self.audio.iter().filter(|rate| fits(rate, session)).map(|rate| rate.planned(session)).max()
+        let cost = |codecs: &Vec<&'static Rate>| {
+            codecs.iter().filter(|rate| fits(rate, session)).map(|rate| rate.planned(session)).max()
+        };
+        self.audio.iter().map(cost).try_fold(0, |sum: u32, cost| Some(sum.saturating_add(cost?)))
     }
 }
 
@@ -86,6 +89,11 @@ fn sum(before: Option<Option<u32>>, limit: Option<u32>) -> Option<u32> {
 /// The body of a message as it may pass; `None` if it may as it is.
 pub(crate) fn restricted(message: &Message<&[u8]>, granted: Granted) -> Option<Vec<u8>> {
     let sdp = message.sdp()?;
+    spliced(message, sdp, &narrowed(sdp, granted)?)
+}
+
+/// The same of a description.
+pub(crate) fn narrowed(sdp: &[u8], granted: Granted) -> Option<Vec<u8>> {
     let session = Session::parse(sdp)?;
     let videos = session.media().filter(|media| is_video(media)).count().max(1) as u32;
     let mut changes = false;
@@ -94,7 +102,7 @@ pub(crate) fn restricted(message: &Message<&[u8]>, granted: Granted) -> Option<V
         changes |= restriction != Restriction::default();
         restriction
     });
-    changes.then(|| spliced(message, sdp, &copy)).flatten()
+    changes.then_some(copy)
 }
 
 fn restriction(media: &Media<'_>, granted: Granted, videos: u32) -> Restriction {
@@ -160,6 +168,14 @@ mod tests {
         let refused = with(&SDP.replace("audio 5000", "audio 0"), |message| Wanted::of(message).unwrap());
         assert_eq!(refused.audio(Some(1)), Some(0));
         assert_eq!(Wanted::unsaid().audio(None), Some(160));
+    }
+
+    #[test]
+    fn each_section_of_audio_counts() {
+        let two = format!("{SDP}m=audio 5004 RTP/AVP 0\r\n");
+        let wanted = with(&two, |message| Wanted::of(message).unwrap());
+        let costs = [None, Some(95), Some(70)].map(|session| wanted.audio(session));
+        assert_eq!(costs, [Some(316), Some(184), None], "the second speaks nothing that small");
     }
 
     #[test]

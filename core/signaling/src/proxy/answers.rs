@@ -27,6 +27,9 @@ impl Proxy {
         let tried = client.tried.take_if(|tried| wants_keys && !tried.keys || tried.target.has_failed(code));
         match heard {
             Heard::Pass | Heard::Refused => {
+                if (101..200).contains(&code) {
+                    self.begins_early(id, incoming);
+                }
                 if heard == Heard::Refused {
                     self.refused(id, incoming);
                 }
@@ -141,8 +144,8 @@ impl Proxy {
         if answered && !incoming.is_invite() {
             return;
         }
-        self.relay(now, owner, incoming, news);
-        // One INVITE makes one call: a phone that answers with ever new tags must not fill the table.
+        // One INVITE makes one call: a phone that answers with ever new tags must not fill the table. Whether there is one is
+        // known before the answer passes: a bridge stays with its call, or not at all.
         if incoming.is_invite() && !answered {
             let mut call = work.as_mut().and_then(|fork| fork.call.take());
             if let (Some(call), Some(hunt)) = (&mut call, work.as_ref().and_then(|fork| fork.hunt.as_ref())) {
@@ -152,8 +155,9 @@ impl Proxy {
             // A caller from elsewhere proves nothing, but one of our users talks with it.
             self.out.extend(caller.transport.is_stream().then_some(Output::Trust(caller)));
         }
+        self.relay(now, owner, incoming, news);
         if matches!(incoming.method(), Method::Invite | Method::Update)
-            && let Some(link) = self.settle(owner, incoming)
+            && let Some(link) = self.settle(owner, incoming, news.1)
         {
             self.calls.found_full(calls::key(&self.secret, &incoming.routing), &link);
         }

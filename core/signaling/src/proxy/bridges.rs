@@ -11,12 +11,13 @@ use carillon_wire::sip::{Answer, Edits, Message, Method, Name};
 use hashbrown::HashMap;
 
 use super::fork::{Attempt, Target};
-use super::requests::{DATAGRAM, Passing};
+use super::requests::DATAGRAM;
 use super::{Plain, Proxy};
 use crate::bridging::{BridgeWish, Bridging, NotBridged, Opening};
 use crate::calls;
 use crate::contract::Destination;
 use crate::incoming::Incoming;
+use crate::records::Side;
 use crate::transaction::{Id, Owner};
 
 /// All bridges that there are.
@@ -38,14 +39,17 @@ struct Open {
     tag: Box<[u8]>,
     /// The call, once it is up.
     call: Option<u128>,
+    /// Our addresses as the caller and the one who is called reach them.
+    here: [IpAddr; 2],
 }
 
 /// A request on its way over a bridge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Crossing {
     bridge: u64,
-    /// Who sends it.
+    /// Who sends it: what that end speaks, and which it is.
     from: Profile,
+    pub(super) by: Side,
     /// Whether it has an offer: then its answers have the answer, and otherwise the offer.
     offers: bool,
     /// Whether it begins the call.
@@ -54,10 +58,10 @@ pub(crate) struct Crossing {
 
 /// A message that waits for its description.
 enum Held {
-    /// A request, with its transaction.
+    /// A request, with its transaction and what becomes of its description.
     Request(Id, Vec<u8>),
-    /// An answer to the request of this transaction.
-    Response(Id, u16, Vec<u8>),
+    /// An answer to the request of this transaction, for this side.
+    Response(Id, u16, Vec<u8>, Side),
     Ack(Destination, Vec<u8>),
 }
 
@@ -85,6 +89,18 @@ impl Bridges {
         }
     }
 
+    /// A request that would have gone over a bridge does not leave: one that has not begun never was.
+    pub(super) fn not_begun(&mut self, crossing: Option<Crossing>) {
+        if let Some(crossing) = crossing.filter(|crossing| crossing.begins) {
+            self.open.remove(&crossing.bridge);
+        }
+    }
+
+    /// Our addresses on the way of a request: as the caller and the one who is called reach them.
+    pub(super) fn here(&self, crossing: Crossing) -> Option<[IpAddr; 2]> {
+        self.open.get(&crossing.bridge).map(|open| open.here)
+    }
+
     /// A call is up over a bridge. A second one over the same, from behind a proxy of others, goes without.
     fn adopt(&mut self, bridge: u64, call: u128) {
         if let Some(open) = self.open.get_mut(&bridge).filter(|open| open.call.is_none()) {
@@ -93,9 +109,9 @@ impl Bridges {
         }
     }
 
-    fn open(&mut self, caller: Profile, tag: &[u8]) -> u64 {
+    fn open(&mut self, caller: Profile, tag: &[u8], here: [IpAddr; 2]) -> u64 {
         self.last += 1;
-        self.open.insert(self.last, Open { caller, tag: tag.into(), call: None });
+        self.open.insert(self.last, Open { caller, tag: tag.into(), call: None, here });
         self.last
     }
 
@@ -103,6 +119,13 @@ impl Bridges {
         if self.open.remove(&bridge).is_some() {
             self.wishes.push_back(BridgeWish { bridge, what: Bridging::Close });
         }
+    }
+
+    /// How a bridge begins, if it begins with this.
+    fn opening(&self, crossing: Crossing, keys: bool) -> Option<Opening> {
+        let [caller, callee] = self.here(crossing).filter(|_| crossing.begins)?;
+        let (web, phone) = if crossing.from == Profile::Web { (caller, callee) } else { (callee, caller) };
+        Some(Opening { web, phone, keys })
     }
 
     fn hold(&mut self, bridge: u64, held: Held, what: Bridging) {
@@ -122,39 +145,52 @@ impl Crossing {
         self.begins && self.from == Profile::Web
     }
 
-    fn answered(self, sdp: Vec<u8>) -> Bridging {
+    /// Whether it begins the call.
+    pub(super) fn begins(self) -> bool {
+        self.begins
+    }
+
+    fn answered(self, code: u16, sdp: Vec<u8>) -> Bridging {
         let from = self.from.other();
         match self.offers {
-            true => Bridging::Answer { from, sdp },
+            true => Bridging::Answer { from, sdp, last: code >= 200 },
             false => Bridging::Offer { from, sdp, opening: None },
         }
     }
 }
 
 impl Proxy {
+    /// The bridge that a request needs on its way, if it needs one. One that begins with it is open from now on; nobody else knows
+    /// of it before [`Proxy::crosses`].
+    pub(super) fn crossing(
+        &mut self,
+        incoming: &Incoming<'_>,
+        attempt: &Attempt,
+        to: &Destination,
+    ) -> Option<Crossing> {
+        match incoming.has_dialog() {
+            true => self.crossing_within(incoming),
+            false => self.crossing_begins(incoming, attempt, to),
+        }
+    }
+
     /// A request leaves, over a bridge if it needs one; `false` if it does not wait for one.
     pub(super) fn crosses(
         &mut self,
         id: Id,
-        request: Passing<'_>,
+        crossing: Option<Crossing>,
         attempt: &Attempt,
-        to: &Destination,
         bytes: &[u8],
     ) -> bool {
-        let incoming = request.incoming;
-        let found = match incoming.has_dialog() {
-            true => self.crossing_within(incoming).map(|crossing| (crossing, None)),
-            false => self.crossing_begins(incoming, attempt, to),
-        };
-        let (Some((crossing, opening)), Some(client)) = (found, self.clients.get_mut(id)) else {
-            return false;
-        };
+        let (Some(crossing), Some(client)) = (crossing, self.clients.get_mut(id)) else { return false };
         client.crossing = Some(crossing);
         if crossing.may_want_keys() && !attempt.keys {
             client.tried = Some(Box::new(attempt.clone()));
         }
-        let Some(sdp) = incoming.message.sdp().filter(|_| crossing.offers) else { return false };
-        let offer = Bridging::Offer { from: crossing.from, sdp: sdp.to_vec(), opening };
+        // As it leaves, not as it came: links may have let less of it pass.
+        let Some(sdp) = described(bytes).filter(|_| crossing.offers) else { return false };
+        let opening = self.bridges.opening(crossing, attempt.keys);
+        let offer = Bridging::Offer { from: crossing.from, sdp, opening };
         self.bridges.hold(crossing.bridge, Held::Request(id, bytes.to_vec()), offer);
         true
     }
@@ -167,19 +203,21 @@ impl Proxy {
             Method::Update => offers,
             _ => false,
         };
-        let (bridge, from) = self.bridged_call(incoming).filter(|_| describes)?;
-        Some(Crossing { bridge, from, offers, begins: false })
+        let (bridge, from, by) = self.bridged_call(incoming).filter(|_| describes)?;
+        Some(Crossing { bridge, from, by, offers, begins: false })
     }
 
-    /// The bridge of the call that a request belongs to, and which end speaks.
-    fn bridged_call(&self, incoming: &Incoming<'_>) -> Option<(u64, Profile)> {
+    /// The bridge of the call that a request belongs to, and which end speaks what.
+    fn bridged_call(&self, incoming: &Incoming<'_>) -> Option<(u64, Profile, Side)> {
         if self.bridges.calls.is_empty() {
             return None;
         }
         let bridge = *self.bridges.calls.get(&calls::key(&self.secret, &incoming.routing))?;
         let open = self.bridges.open.get(&bridge)?;
-        let is_caller = incoming.routing.from.tag.is_some_and(|tag| *tag == *open.tag);
-        Some((bridge, if is_caller { open.caller } else { open.caller.other() }))
+        Some(match incoming.routing.from.tag {
+            Some(tag) if *tag == *open.tag => (bridge, open.caller, Side::Caller),
+            _ => (bridge, open.caller.other(), Side::Callee),
+        })
     }
 
     /// Whether a call begins here between ends that don't understand each other: what a browser offers goes to a phone, or what
@@ -189,7 +227,7 @@ impl Proxy {
         incoming: &Incoming<'_>,
         attempt: &Attempt,
         to: &Destination,
-    ) -> Option<(Crossing, Option<Opening>)> {
+    ) -> Option<Crossing> {
         let Target::Contact(binding, _) = &attempt.target else { return None };
         let offers = || Session::parse(incoming.message.sdp()?)?.profile();
         let from = offers().filter(|_| incoming.is_invite() && binding.path.is_empty())?;
@@ -200,11 +238,9 @@ impl Proxy {
         if !fits || self.records.comes_by_edge(&incoming.flow) {
             return None;
         }
-        let (caller, callee) = (incoming.flow.local.ip().to_canonical(), local(to)?.to_canonical());
-        let (web, phone) = if from == Profile::Web { (caller, callee) } else { (callee, caller) };
-        let bridge = self.bridges.open(from, incoming.routing.from.tag.unwrap_or_default());
-        let opening = Opening { web, phone, keys: attempt.keys };
-        Some((Crossing { bridge, from, offers: true, begins: true }, Some(opening)))
+        let here = [incoming.flow.local.ip(), local(to)?].map(|ip| ip.to_canonical());
+        let bridge = self.bridges.open(from, incoming.routing.from.tag.unwrap_or_default(), here);
+        Some(Crossing { bridge, from, by: Side::Caller, offers: true, begins: true })
     }
 
     /// An answer leaves, ready to be sent on; `false` if it does not wait for a bridge.
@@ -218,21 +254,31 @@ impl Proxy {
         let Some(crossing) = crossing else { return false };
         let call = calls::key(&self.secret, &incoming.routing);
         if crossing.begins && incoming.has_dialog() && (200..300).contains(&code) {
-            self.bridges.adopt(crossing.bridge, call);
+            self.adopt(crossing, call);
         }
         let open = self.bridges.open.get(&crossing.bridge);
         let is_its_own = open.is_some_and(|open| open.call.is_none_or(|known| known == call));
-        let Some(sdp) = incoming.message.sdp().filter(|_| is_its_own) else { return false };
-        let held = Held::Response(owner, code, bytes.to_vec());
-        self.bridges.hold(crossing.bridge, held, crossing.answered(sdp.to_vec()));
+        let Some(sdp) = described(bytes).filter(|_| is_its_own) else { return false };
+        let held = Held::Response(owner, code, bytes.to_vec(), crossing.by);
+        self.bridges.hold(crossing.bridge, held, crossing.answered(code, sdp));
         true
+    }
+
+    /// A call is up over a bridge, which ends with it. One that nobody follows has no end that we would know of, and gets no
+    /// bridge: the table of calls is full.
+    fn adopt(&mut self, crossing: Crossing, call: u128) {
+        if self.calls.is_up(call) {
+            self.bridges.adopt(crossing.bridge, call);
+        } else {
+            self.bridges.branch_ended(Some(crossing));
+        }
     }
 
     /// An ACK leaves; `false` if it does not wait for a bridge.
     pub(super) fn ack_crosses(&mut self, incoming: &Incoming<'_>, to: Destination, bytes: &[u8]) -> bool {
         let Some(sdp) = incoming.message.sdp() else { return false };
-        let Some((bridge, from)) = self.bridged_call(incoming) else { return false };
-        let answer = Bridging::Answer { from, sdp: sdp.to_vec() };
+        let Some((bridge, from, _)) = self.bridged_call(incoming) else { return false };
+        let answer = Bridging::Answer { from, sdp: sdp.to_vec(), last: true };
         self.bridges.hold(bridge, Held::Ack(to, bytes.to_vec()), answer);
         true
     }
@@ -242,25 +288,35 @@ impl Proxy {
     pub(crate) fn bridged(&mut self, now: Duration, bridge: u64, made: Result<String, NotBridged>) {
         let Some(held) = self.bridges.release(bridge) else { return };
         match (held, made) {
-            (Held::Request(id, bytes), Ok(sdp)) => match self.fitting(id, &bytes, &sdp) {
+            (Held::Request(id, bytes), Ok(sdp)) => match self.offered(id, &bytes, sdp) {
                 Ok(bytes) => self.dispatch(now, id, bytes),
                 Err(answer) => self.not_sent(now, id, answer),
             },
             (Held::Request(id, _), Err(why)) => self.not_sent(now, id, why.answer()),
-            (Held::Response(owner, code, bytes), made) => {
-                let described = made.ok().and_then(|sdp| with_sdp(&bytes, &sdp));
-                self.give(now, owner, code, described.unwrap_or(bytes));
+            (Held::Response(owner, code, bytes, side), made) => {
+                let described = made.ok().and_then(|sdp| with_sdp(&bytes, sdp.as_bytes()));
+                let bytes = described.unwrap_or(bytes);
+                if let (200..300, Ok(message)) = (code, Message::parse(bytes.as_slice())) {
+                    self.settle_across(&message, side);
+                }
+                self.give(now, owner, code, bytes);
             }
             (Held::Ack(to, bytes), made) => {
-                let described = made.ok().and_then(|sdp| with_sdp(&bytes, &sdp));
+                let described = made.ok().and_then(|sdp| with_sdp(&bytes, sdp.as_bytes()));
                 self.transmit(to, described.unwrap_or(bytes));
             }
         }
     }
 
-    fn fitting(&self, id: Id, bytes: &[u8], sdp: &str) -> Result<Vec<u8>, Answer> {
-        let bytes = with_sdp(bytes, sdp).ok_or(NotBridged::Unacceptable.answer())?;
-        let stream = self.clients.get(id).is_some_and(|client| client.to.transport().is_stream());
+    /// The request with what the bridge offers in it, as far as the links bear that.
+    fn offered(&mut self, id: Id, bytes: &[u8], sdp: String) -> Result<Vec<u8>, Answer> {
+        let sdp = self.reserve_across(id, sdp)?;
+        let client = self.clients.get(id);
+        let begins = client.and_then(|client| client.crossing).is_some_and(Crossing::begins);
+        let plain = if begins { unreliable(bytes) } else { None };
+        let bytes = plain.as_deref().unwrap_or(bytes);
+        let bytes = with_sdp(bytes, &sdp).ok_or(NotBridged::Unacceptable.answer())?;
+        let stream = client.is_some_and(|client| client.to.transport().is_stream());
         if stream || bytes.len() <= DATAGRAM { Ok(bytes) } else { Err(Answer::TOO_LARGE) }
     }
 
@@ -282,10 +338,30 @@ fn local(to: &Destination) -> Option<IpAddr> {
 }
 
 /// The message with another description, and nothing else in its body.
-fn with_sdp(bytes: &[u8], sdp: &str) -> Option<Vec<u8>> {
+fn with_sdp(bytes: &[u8], sdp: &[u8]) -> Option<Vec<u8>> {
     let message = Message::parse(bytes).ok()?;
     let mut edits = Edits::new(&message);
     edits.set(Name::ContentType, b"application/sdp").ok()?;
-    edits.body(sdp.as_bytes()).ok()?;
+    edits.body(sdp).ok()?;
+    edits.finish().ok()
+}
+
+/// The description in a message.
+fn described(bytes: &[u8]) -> Option<Vec<u8>> {
+    Message::parse(bytes).ok()?.sdp().map(<[u8]>::to_vec)
+}
+
+/// The INVITE without the offer to acknowledge provisional answers (RFC 3262), if there is one: they would allow new offers before
+/// there is an answer (RFC 3311, 5.1).
+fn unreliable(bytes: &[u8]) -> Option<Vec<u8>> {
+    let message = Message::parse(bytes).ok()?;
+    let is_reliable = |tag: &&[u8]| tag.eq_ignore_ascii_case(b"100rel");
+    let tags: Vec<&[u8]> = message.values(Name::Supported).collect();
+    tags.iter().any(is_reliable).then_some(())?;
+    let mut edits = Edits::new(&message);
+    edits.remove(Name::Supported);
+    for tag in tags.iter().filter(|tag| !is_reliable(tag)) {
+        edits.append(b"Supported", tag).ok()?;
+    }
     edits.finish().ok()
 }

@@ -2,18 +2,20 @@
 //!
 //! What fits is counted in [`crate::bandwidth`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_wire::sip::{Answer, Method};
+use carillon_wire::sip::{Answer, Message, Method};
 
 use super::fork::{Fork, Target};
 use super::{Crossing, Proxy, forward};
-use crate::bandwidth::{Full, Video, Wanted, restricted};
+use crate::bandwidth::{Asked, Full, Site, Video, Wanted, narrowed, restricted};
 use crate::calls;
 use crate::incoming::Incoming;
+use crate::records::Side;
 use crate::reply::Reply;
-use crate::transaction::Id;
+use crate::transaction::{Id, Owner};
 
 /// No link between the two has room (RFC 3261, 21.4.26).
 pub(super) const OVER_BUDGET: Answer = Answer { code: 488, reason: "Not Acceptable Here" };
@@ -35,11 +37,12 @@ impl Proxy {
         fork: &mut Fork,
         incoming: &Incoming<'_>,
         target: &Target,
+        crossing: Option<Crossing>,
     ) -> Result<Option<Vec<u8>>, Answer> {
         if !matches!(incoming.method(), Method::Invite | Method::Update) || self.calls.bandwidth.is_idle() {
             return Ok(None);
         }
-        let wanted = Wanted::of(incoming.message);
+        let wanted = wanted(incoming, crossing);
         // An UPDATE without a description refreshes the session, and that is all (RFC 4028, 7.4).
         if wanted.is_none() && incoming.method() == Method::Update {
             return Ok(None);
@@ -47,14 +50,16 @@ impl Proxy {
         let granted = match (target, &fork.call) {
             (Target::Peer(_), _) => {
                 let key = calls::key(&self.secret, &incoming.routing);
-                match self.calls.bandwidth.change(id, key, wanted.as_ref()) {
+                let side = crossing.map(|crossing| crossing.by);
+                match self.calls.bandwidth.change(id, key, side, wanted.as_ref()) {
                     Some(granted) => granted,
                     None => return Ok(None),
                 }
             }
             (_, Some(call)) => {
                 let to = target.flow().and_then(|flow| self.records.site(flow.remote));
-                self.calls.bandwidth.begin(id, call.caller_site(), to, wanted.as_ref())
+                let legs = self.legs([call.caller_site(), to], crossing);
+                self.calls.bandwidth.begin(id, &legs, wanted.as_ref())
             }
             (_, None) => return Ok(None),
         };
@@ -67,14 +72,65 @@ impl Proxy {
         }
     }
 
+    /// What a bridge offers in turn: reserved like any offer, on the links of that side. As it may pass.
+    pub(super) fn reserve_across(&mut self, id: Id, sdp: String) -> Result<Vec<u8>, Answer> {
+        let sdp = sdp.into_bytes();
+        let (Some(client), Some(wanted)) = (self.clients.get(id), Wanted::read(&sdp)) else { return Ok(sdp) };
+        let (Some(crossing), Owner::Request(owner)) = (client.crossing, client.owner.clone()) else {
+            return Ok(sdp);
+        };
+        let (to, side) = (self.records.site(client.to.remote()), Some(crossing.by.other()));
+        match self.calls.bandwidth.cross(&Asked { id: owner, to, side }, &wanted) {
+            None => Ok(sdp),
+            Some(Ok(granted)) => Ok(narrowed(&sdp, granted).unwrap_or(sdp)),
+            Some(Err(Full(link))) => {
+                let fork = self.servers.get_mut(owner).and_then(|server| server.work.as_mut());
+                fork.into_iter().for_each(|fork| fork.full = Some(Arc::clone(&link)));
+                Err(OVER_BUDGET)
+            }
+        }
+    }
+
+    /// A call is up, and a bridge has told this side so: that leg costs what stands in it.
+    pub(super) fn settle_across(&mut self, told: &Message<&[u8]>, side: Side) {
+        if let (Ok(routing), Some(wanted)) = (told.routing(), Wanted::of(told)) {
+            let key = calls::key(&self.secret, &routing);
+            self.calls.bandwidth.settled(key, side, &wanted);
+        }
+    }
+
+    /// The legs of media between two sites, that of the one who asks first: over a bridge each comes to where we are as it
+    /// sees us, and the caller's stands first.
+    fn legs(&self, [from, to]: [Site; 2], crossing: Option<Crossing>) -> Vec<[Site; 2]> {
+        let Some((side, here)) =
+            crossing.and_then(|crossing| Some((crossing.by, self.bridges.here(crossing)?)))
+        else {
+            return vec![[from, to]];
+        };
+        let [near, far] = here.map(|ip| self.records.site(SocketAddr::new(ip, 0)));
+        let (caller, callee) = if side == Side::Caller { (from, to) } else { (to, from) };
+        vec![[caller, near], [far, callee]]
+    }
+
+    /// Who answers.
+    fn answers(&self, owner: Id, answer: &Incoming<'_>, crossing: Option<Crossing>) -> Asked {
+        let to = self.records.site(answer.flow.remote);
+        Asked { id: owner, to, side: crossing.map(|crossing| crossing.by.other()) }
+    }
+
     /// What of an answer to an INVITE or UPDATE goes on. It may bring the first offer (RFC 3261, 13.2.1).
-    pub(super) fn amended(&mut self, owner: Id, answer: &Incoming<'_>, code: u16) -> Amended {
+    pub(super) fn amended(
+        &mut self,
+        owner: Id,
+        answer: &Incoming<'_>,
+        (code, crossing): (u16, Option<Crossing>),
+    ) -> Amended {
         if self.calls.bandwidth.is_idle() {
             return Amended::default();
         }
-        let Some(wanted) = Wanted::of(answer.message) else { return Amended::default() };
-        let site = self.records.site(answer.flow.remote);
-        let Some(granted) = self.calls.bandwidth.answering(owner, &site, &wanted) else {
+        let Some(wanted) = wanted(answer, crossing) else { return Amended::default() };
+        let asked = self.answers(owner, answer, crossing);
+        let Some(granted) = self.calls.bandwidth.answering(&asked, &wanted) else {
             return Amended::default();
         };
         let fell = granted.video == Video::Refused && code >= 200;
@@ -84,7 +140,12 @@ impl Proxy {
 
     /// A 2xx has passed: what was reserved is what was agreed on, and nothing if there is no call. The link that had no room for the
     /// video, if there is none.
-    pub(super) fn settle(&mut self, owner: Id, answer: &Incoming<'_>) -> Option<Arc<str>> {
+    pub(super) fn settle(
+        &mut self,
+        owner: Id,
+        answer: &Incoming<'_>,
+        crossing: Option<Crossing>,
+    ) -> Option<Arc<str>> {
         if self.calls.bandwidth.is_idle() {
             return None;
         }
@@ -93,11 +154,12 @@ impl Proxy {
             self.calls.bandwidth.over(owner);
             return None;
         }
-        let (wanted, site) = (Wanted::of(answer.message), self.records.site(answer.flow.remote));
-        let full = self.calls.bandwidth.answered(owner, key, &site, wanted.as_ref());
+        let (wanted, asked) = (wanted(answer, crossing), self.answers(owner, answer, crossing));
+        let full = self.calls.bandwidth.answered(&asked, key, wanted.as_ref());
         if let (false, Some(wanted)) = (self.calls.bandwidth.knows(key), &wanted) {
-            let asked = self.servers.get(owner).and_then(|server| self.records.site(server.flow.remote));
-            self.calls.bandwidth.found(key, asked, site, wanted);
+            let from = self.servers.get(owner).and_then(|server| self.records.site(server.flow.remote));
+            let legs = self.legs([from, asked.to], crossing);
+            self.calls.bandwidth.found(key, &legs, wanted);
         }
         full
     }
@@ -135,7 +197,7 @@ impl Proxy {
         (code, crossing): (u16, Option<Crossing>),
     ) {
         let amended = match incoming.method() {
-            Method::Invite | Method::Update => self.amended(owner, incoming, code),
+            Method::Invite | Method::Update => self.amended(owner, incoming, (code, crossing)),
             _ => Amended::default(),
         };
         let Some(bytes) = forward::amended(incoming.message, &amended) else { return };
@@ -146,4 +208,10 @@ impl Proxy {
             self.give(now, owner, code, bytes);
         }
     }
+}
+
+/// What a message asks of the links. No video crosses a bridge.
+fn wanted(incoming: &Incoming<'_>, crossing: Option<Crossing>) -> Option<Wanted> {
+    let wanted = Wanted::of(incoming.message)?;
+    Some(if crossing.is_some() { Wanted { video: None, ..wanted } } else { wanted })
 }

@@ -7,6 +7,7 @@ mod branch;
 mod bridges;
 mod budget;
 mod divert;
+mod early;
 mod ends;
 mod fork;
 mod forward;
@@ -70,6 +71,7 @@ pub(crate) struct Proxy {
     asking: BTreeSet<(u64, u32)>,
     /// Open client transactions by the connection that they need.
     waiting: BTreeSet<(Path, u32)>,
+    early: early::Early,
     /// Connections that are up, as far as something came over them.
     flows: HashMap<u64, Flow, Plain>,
     sequence: u64,
@@ -103,6 +105,7 @@ impl Proxy {
             clients: Table::new(now),
             asking: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            early: early::Early::default(),
             flows: HashMap::default(),
             // A seed that outlives a restart must not bring the same numbers again: phones have seen those of before.
             sequence: now.as_nanos() as u64,
@@ -214,6 +217,7 @@ impl Proxy {
         let client = self.clients.remove(id)?;
         self.bridges.branch_ended(client.crossing);
         self.waiting.remove(&(Path::of(&client.to), id.place()));
+        self.early.ended(id);
         Some(client)
     }
 

@@ -11,7 +11,7 @@ use super::fork::{Attempt, Fork, Outcome, Target};
 use super::forward::{self, Hop};
 use super::route::{Route, route};
 use super::token::Token;
-use super::{Path, Proxy};
+use super::{Crossing, Path, Proxy};
 use crate::contract::Destination;
 use crate::events::Notify;
 use crate::incoming::Incoming;
@@ -246,7 +246,29 @@ impl Proxy {
         if !self.has_room(true) {
             return Err(Answer { code: 503, reason: "Service Unavailable" });
         }
-        let body = self.reserve(owner, fork, request.incoming, target)?;
+        let crossing = self.crossing(request.incoming, attempt, &to);
+        let sent = self.send_by(now, owner, fork, request, attempt, (to, crossing));
+        if sent.is_err() {
+            self.bridges.not_begun(crossing);
+        }
+        sent
+    }
+
+    /// The same by this way, which may lead over a bridge.
+    fn send_by(
+        &mut self,
+        now: Duration,
+        owner: Id,
+        fork: &mut Fork,
+        request: Passing<'_>,
+        attempt: &Attempt,
+        (to, crossing): (Destination, Option<Crossing>),
+    ) -> Result<Id, Answer> {
+        let target = &attempt.target;
+        let body = match self.meanwhile(fork, request.incoming)? {
+            Some(body) => Some(body),
+            None => self.reserve(owner, fork, request.incoming, target, crossing)?,
+        };
         let nonce = self.nonce();
         let mut client = Client::new(now, nonce, to, request.incoming.is_invite());
         client.owner = Owner::Request(owner);
@@ -263,7 +285,7 @@ impl Proxy {
             return Err(Answer::TOO_LARGE);
         }
         self.counts.forwarded += 1;
-        if !self.crosses(id, request, attempt, &to, &bytes) {
+        if !self.crosses(id, crossing, attempt, &bytes) {
             self.dispatch(now, id, bytes);
         }
         Ok(id)

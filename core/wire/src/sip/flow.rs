@@ -125,6 +125,14 @@ impl Destination {
             Destination::Address { transport, .. } => *transport,
         }
     }
+
+    /// Where the other end is.
+    pub const fn remote(&self) -> SocketAddr {
+        match self {
+            Destination::Flow(flow) => flow.remote,
+            Destination::Address { remote, .. } => *remote,
+        }
+    }
 }
 
 #[cfg(test)]

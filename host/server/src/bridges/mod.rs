@@ -30,6 +30,8 @@ pub(crate) struct Bridges {
     /// Our certificate; made when the first browser needs one, and gone with the process.
     identity: Option<Identity>,
     open: BTreeMap<u64, Open>,
+    /// Calls that found no ports, since there were some.
+    unjoined: u64,
 }
 
 /// One of them.
@@ -46,6 +48,13 @@ enum Media {
     Failed,
 }
 
+/// What both ends have agreed on.
+struct Agreed {
+    agreement: Agreement,
+    /// Whether it is more than early media: from then on ports that are not needed are given back.
+    last: bool,
+}
+
 /// Where a bridge speaks from.
 struct Ports {
     web: Lease,
@@ -58,7 +67,7 @@ struct Ports {
 
 impl Bridges {
     pub(crate) fn new(leases: Leases, mark: Dscp, clock: Clock) -> Bridges {
-        Bridges { leases, mark, clock, identity: None, open: BTreeMap::new() }
+        Bridges { leases, mark, clock, identity: None, open: BTreeMap::new(), unjoined: 0 }
     }
 
     /// Calls that speech is carried across for.
@@ -72,7 +81,7 @@ impl Bridges {
         while let Some(BridgeWish { bridge, what }) = core.poll_bridge() {
             let made = match what {
                 Bridging::Offer { from, sdp, opening } => self.offer(bridge, from, &sdp, opening),
-                Bridging::Answer { from, sdp } => self.answer(bridge, from, &sdp),
+                Bridging::Answer { from, sdp, last } => self.answer(bridge, (from, &sdp), last),
                 Bridging::Close => {
                     self.open.remove(&bridge);
                     continue;
@@ -101,22 +110,26 @@ impl Bridges {
         open.bridge.offer(from, sdp).map_err(refused)
     }
 
-    fn answer(&mut self, bridge: u64, from: Profile, sdp: &[u8]) -> Result<String, NotBridged> {
+    fn answer(
+        &mut self,
+        bridge: u64,
+        (from, sdp): (Profile, &[u8]),
+        last: bool,
+    ) -> Result<String, NotBridged> {
         let open =
             self.open.get_mut(&bridge).filter(|open| !open.is_over()).ok_or(NotBridged::Unacceptable)?;
         let made = open.bridge.answer(from, sdp);
         let (text, agreement) = made.map_err(|refusal| unacceptable("an answer", &refusal))?;
         if let Some(identity) = &self.identity {
-            open.agree(agreement, identity, self.mark, self.clock);
+            open.agree(Agreed { agreement, last }, identity, self.mark, self.clock);
         }
         Ok(text)
     }
 
     fn begin(&mut self, opening: &Opening) -> Result<Open, NotBridged> {
-        let ports = self.lease(opening).map_err(|error| {
-            tracing::error!("a browser and a phone can't be joined: {error}");
-            NotBridged::NoPorts
-        })?;
+        let ports = self.lease(opening);
+        self.unjoined = unjoined(self.unjoined, ports.as_ref().err());
+        let ports = ports.map_err(|_| NotBridged::NoPorts)?;
         self.identity = self.identity.take().or_else(Identity::new);
         let identity = self.identity.as_ref().ok_or(NotBridged::NoPorts)?;
         let port = |lease: &Lease| lease.rtp().local().port();
@@ -148,9 +161,9 @@ impl Open {
     }
 
     /// Both ends have agreed: from now on they hear each other, or otherwise than before.
-    fn agree(&mut self, agreement: Agreement, identity: &Identity, mark: Dscp, clock: Clock) {
+    fn agree(&mut self, agreed: Agreed, identity: &Identity, mark: Dscp, clock: Clock) {
         self.media = match std::mem::replace(&mut self.media, Media::Failed) {
-            Media::Leased(ports) => match Talk::begin(*ports, agreement, identity, mark, clock) {
+            Media::Leased(ports) => match Talk::begin(*ports, agreed, identity, mark, clock) {
                 Ok(talk) => Media::Talking(talk),
                 Err(error) => {
                     tracing::error!("a browser and a phone can't be joined: {error}");
@@ -158,12 +171,29 @@ impl Open {
                 }
             },
             Media::Talking(talk) => {
-                talk.agree(agreement);
+                talk.agree(agreed);
                 Media::Talking(talk)
             }
             Media::Failed => Media::Failed,
         };
     }
+}
+
+/// How many calls have found no ports by now. One line when that begins and one when it is over: what every call would say between
+/// them is in `leases_refused_total`.
+fn unjoined(before: u64, error: Option<&Box<dyn std::error::Error>>) -> u64 {
+    match error {
+        Some(error) if before == 0 => {
+            tracing::error!(
+                "a browser and a phone can't be joined, nor others until this is said to be over: {error}"
+            );
+        }
+        None if before > 0 => {
+            tracing::warn!("browsers and phones are joined again; calls refused meanwhile: {before}");
+        }
+        _ => {}
+    }
+    if error.is_some() { before + 1 } else { 0 }
 }
 
 fn unacceptable(what: &str, refusal: &Refusal) -> NotBridged {

@@ -8,14 +8,14 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use carillon_media::bridge::{Agreement, Legs, LegsConfig};
+use carillon_media::bridge::{Legs, LegsConfig};
 use carillon_media::leg::{Component, TICK, Transmit};
 use carillon_net::udp::{Batch, Datagram, UdpPort};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sdp::Profile;
 
-use super::Ports;
 use super::web::{Identity, Web};
+use super::{Agreed, Ports};
 use crate::clock::Clock;
 
 /// The longest packet that is read.
@@ -30,13 +30,14 @@ const RINGING: Duration = Duration::from_secs(190);
 
 /// A running thread. It ends, and the ports come back, when this is dropped or the browser is gone.
 pub(super) struct Talk {
-    changes: Sender<Agreement>,
+    changes: Sender<Agreed>,
     thread: JoinHandle<()>,
 }
 
 struct Running {
     clock: Clock,
     ports: Ports,
+    identity: Identity,
     web: Web,
     legs: Legs,
     batch: Batch,
@@ -49,29 +50,37 @@ struct Running {
 impl Talk {
     pub(super) fn begin(
         mut ports: Ports,
-        agreement: Agreement,
+        agreed: Agreed,
         identity: &Identity,
         mark: Dscp,
         clock: Clock,
     ) -> io::Result<Talk> {
-        if agreement.phone.mux {
-            ports.phone.agree_mux();
-        }
+        ports.settle(&agreed);
+        let Agreed { agreement, .. } = agreed;
         let now = Instant::now();
         let web = Web::new(identity, &agreement.web, ports.web_address, now).map_err(io::Error::other)?;
         let legs = Legs::new(agreement, &LegsConfig { mark, seed: ports.seed });
         let legs = legs.ok_or_else(|| io::Error::other("a codec cannot be set up"))?;
-        let running =
-            Running { clock, ports, web, legs, batch: Batch::new(LONGEST), heard: now, patience: RINGING };
+        let identity = identity.clone();
+        let running = Running {
+            clock,
+            ports,
+            identity,
+            web,
+            legs,
+            batch: Batch::new(LONGEST),
+            heard: now,
+            patience: RINGING,
+        };
         let (changes, inbox) = channel();
         let thread = thread::Builder::new().name("bridge".to_owned()).spawn(move || running.run(&inbox))?;
         Ok(Talk { changes, thread })
     }
 
     /// From now on this was agreed.
-    pub(super) fn agree(&self, agreement: Agreement) {
+    pub(super) fn agree(&self, agreed: Agreed) {
         // A thread that is gone has nothing to change.
-        let _ = self.changes.send(agreement);
+        let _ = self.changes.send(agreed);
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -81,12 +90,12 @@ impl Talk {
 
 impl Running {
     /// Until the call is over, or the browser gone.
-    fn run(mut self, changes: &Receiver<Agreement>) {
+    fn run(mut self, changes: &Receiver<Agreed>) {
         loop {
             let due = self.legs.poll_timeout().unwrap_or_else(|| self.clock.now() + TICK);
             thread::sleep(due.saturating_sub(self.clock.now()));
             match changes.try_recv() {
-                Ok(agreement) => self.agree(agreement),
+                Ok(agreed) => self.agree(agreed),
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => break,
             }
@@ -106,12 +115,16 @@ impl Running {
         }
     }
 
-    fn agree(&mut self, agreement: Agreement) {
-        if agreement.phone.mux {
-            self.ports.phone.agree_mux();
+    fn agree(&mut self, agreed: Agreed) {
+        self.ports.settle(&agreed);
+        let (Agreed { agreement, .. }, now) = (agreed, Instant::now());
+        if self.web.is_with(&agreement.web) {
+            self.web.agree(&agreement.web);
+        } else if let Ok(web) = Web::new(&self.identity, &agreement.web, self.ports.web_address, now) {
+            // Another certificate is another association (RFC 8842, 4): it begins anew, behind the same port.
+            self.web = web;
         }
-        self.web.agree(&agreement.web);
-        self.heard = Instant::now();
+        self.heard = now;
         // A codec that refuses its fixed parameters is met when the legs are made, not here.
         let _ = self.legs.renegotiate(agreement);
     }
@@ -175,6 +188,16 @@ impl Running {
         };
         let from = SocketAddr::new(self.ports.phone_address, 0);
         port.into_iter().for_each(|port| send(port, from, transmit.to, &transmit.bytes));
+    }
+}
+
+impl Ports {
+    /// The port of RTCP goes back where nobody will use it: where a final answer says so, since one that is not may be followed by
+    /// that of another phone.
+    fn settle(&mut self, agreed: &Agreed) {
+        if agreed.last && agreed.agreement.phone.mux {
+            self.phone.agree_mux();
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! leased and marks read as the kernel tells them.
 #![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use carillon_media::codec::Codec;
@@ -50,28 +52,56 @@ fn bind() -> UdpPort {
     UdpPort::bind(SocketAddr::new(HERE, 0), Dscp::DEFAULT).unwrap()
 }
 
+/// What a phone answers that receives at this port.
+fn answer(phone: &UdpPort, more: &str) -> String {
+    format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio {} RTP/AVP 0\r\n{more}", phone.local().port())
+}
+
+impl Page {
+    /// One with a port, a certificate and credentials of its own has offered, and the phone has answered.
+    fn agreed(
+        bridges: &mut Bridges,
+        phone: &UdpPort,
+        seed: [u8; 32],
+        honest: bool,
+        opening: Option<Opening>,
+    ) -> Page {
+        let (port, identity) = (bind(), Identity::new().unwrap());
+        let local = Local { rtp: port.local(), rtcp: None };
+        let wishes = Wishes { encryption: Encryption::Off, codecs: vec![Codec::Opus], ..Wishes::default() };
+        let mut described = Negotiation::new(wishes, local, &seed);
+        let credentials = Credentials::new(&mut Random::new(&seed, *b"ice-page"));
+        described.speak_ice(Description { credentials, candidates: Vec::new(), lite: false });
+        described.speak_dtls(if honest { identity.fingerprint } else { Fingerprint([9; 32]) });
+        let offer = described.offer(Direction::SendRecv);
+        bridges.offer(1, Profile::Web, offer.as_bytes(), opening).unwrap();
+        let answer = answer(phone, "a=rtcp-mux\r\n");
+        let answer = bridges.answer(1, (Profile::Phone, answer.as_bytes()), true).unwrap();
+        let agreed = described.accept(answer.as_bytes()).unwrap();
+        let web = Web::calling(&identity, &agreed, port.local(), Instant::now()).unwrap();
+        Page { port, web, described }
+    }
+}
+
 impl Stage {
     /// The page has called the phone. It shows the certificate that it has described, or another one.
     fn set(first: u16, honest: bool) -> Stage {
         let mut bridges = Bridges::new(leases(first), Dscp::EF, Clock::start());
-        let (port, phone, identity) = (bind(), bind(), Identity::new().unwrap());
-        let local = Local { rtp: port.local(), rtcp: None };
-        let wishes = Wishes { encryption: Encryption::Off, codecs: vec![Codec::Opus], ..Wishes::default() };
-        let mut described = Negotiation::new(wishes, local, &[1; 32]);
-        let credentials = Credentials::new(&mut Random::new(&[1; 32], *b"ice-page"));
-        described.speak_ice(Description { credentials, candidates: Vec::new(), lite: false });
-        described.speak_dtls(if honest { identity.fingerprint } else { Fingerprint([9; 32]) });
-        let offer = described.offer(Direction::SendRecv);
+        let phone = bind();
         let opening = Some(Opening { web: HERE, phone: HERE, keys: false });
-        bridges.offer(1, Profile::Web, offer.as_bytes(), opening).unwrap();
-        let answer = format!(
-            "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio {} RTP/AVP 0\r\na=rtcp-mux\r\n",
-            phone.local().port()
-        );
-        let answer = bridges.answer(1, Profile::Phone, answer.as_bytes()).unwrap();
-        let agreed = described.accept(answer.as_bytes()).unwrap();
-        let web = Web::calling(&identity, &agreed, port.local(), Instant::now()).unwrap();
-        Stage { bridges, page: Page { port, web, described }, phone, batch: Batch::new(2048), sent: 0 }
+        let page = Page::agreed(&mut bridges, &phone, [1; 32], honest, opening);
+        Stage { bridges, page, phone, batch: Batch::new(2048), sent: 0 }
+    }
+
+    /// Until each has heard so many packets of media.
+    fn talk(&mut self, packets: usize) {
+        let (mut media, begun) = ([0; 2], Instant::now());
+        while media.iter().any(|heard| *heard < packets) {
+            assert!(begun.elapsed() < PATIENCE, "{media:?} packets");
+            for (count, heard) in media.iter_mut().zip(self.tick()) {
+                *count += heard.iter().filter(|(_, _, kind)| *kind == Kind::Rtp).count();
+            }
+        }
     }
 
     /// 20 ms pass in which the page and the phone speak; what the phone and the page were sent of media.
@@ -174,4 +204,79 @@ fn ports_that_run_out_are_no_bridge_and_one_that_is_refused_keeps_none() {
     let made = (3..8).filter(|bridge| more(*bridge, &offer).is_ok()).count();
     assert_eq!(made, 2, "10 ports, 2 of them in use, 3 more for each");
     assert_eq!(more(8, &offer), Err(NotBridged::NoPorts));
+}
+
+#[test]
+fn a_page_that_comes_back_with_another_certificate_is_heard() {
+    let mut stage = Stage::set(48_130, true);
+    stage.talk(10);
+    stage.page = Page::agreed(&mut stage.bridges, &stage.phone, [2; 32], true, None);
+    stage.talk(20);
+    assert_eq!(stage.leased(), 2, "behind the same ports");
+    stage.page = Page::agreed(&mut stage.bridges, &stage.phone, [3; 32], false, None);
+    let begun = Instant::now();
+    while begun.elapsed() < NEVER {
+        let [_, page] = stage.tick();
+        assert!(page.iter().all(|(_, _, kind)| *kind != Kind::Rtp), "{page:?}");
+    }
+}
+
+#[test]
+fn the_port_of_rtcp_is_kept_until_a_final_answer_does_without() {
+    let mut bridges = Bridges::new(leases(48_150), Dscp::EF, Clock::start());
+    let phone = bind();
+    let opening = Some(Opening { web: HERE, phone: HERE, keys: false });
+    let offer = Stage::set(48_160, true).page.described.offer(Direction::SendRecv);
+    bridges.offer(1, Profile::Web, offer.as_bytes(), opening).unwrap();
+    let leased = |bridges: &Bridges| bridges.leases.counts()[0].leased;
+    let both = answer(&phone, "a=rtcp-mux\r\n");
+    bridges.answer(1, (Profile::Phone, both.as_bytes()), false).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(leased(&bridges), 3, "another phone may answer");
+    bridges.answer(1, (Profile::Phone, answer(&phone, "").as_bytes()), true).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(leased(&bridges), 3, "and speak RTCP by a port of its own");
+    bridges.answer(1, (Profile::Phone, both.as_bytes()), true).unwrap();
+    let begun = Instant::now();
+    while leased(&bridges) > 2 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn ports_that_run_out_are_told_once_and_so_is_their_return() {
+    let error = || Box::<dyn std::error::Error>::from("no port");
+    let log = Log::default();
+    let writer = log.clone();
+    let ends = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    tracing::subscriber::with_default(ends, || {
+        let outcomes = [Some(error()), Some(error()), Some(error()), None, None, Some(error())];
+        let counts: Vec<u64> = outcomes
+            .iter()
+            .scan(0, |count, outcome| {
+                *count = unjoined(*count, outcome.as_ref());
+                Some(*count)
+            })
+            .collect();
+        assert_eq!(counts, [1, 2, 3, 0, 0, 1]);
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].ends_with("no port") && lines[1].ends_with("meanwhile: 3"), "{text}");
 }

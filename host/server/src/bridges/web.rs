@@ -23,6 +23,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 const SOURCES: usize = 8;
 
 /// Our certificate.
+#[derive(Clone)]
 pub(super) struct Identity {
     certificate: DtlsCert,
     pub(super) fingerprint: Fingerprint,
@@ -32,6 +33,8 @@ pub(super) struct Identity {
 pub(super) struct Web {
     rtc: Rtc,
     mid: Mid,
+    /// The certificate that the browser has to show.
+    peer: Option<Fingerprint>,
     connected: bool,
     sources: Vec<u32>,
     /// What we send: the source, and the last number with how often it has gone round.
@@ -86,13 +89,19 @@ impl Web {
             direct.set_remote_fingerprint(config::Fingerprint { hash_func, bytes });
             direct.start_dtls(active)?;
         }
+        let peer = agreed.dtls.map(|dtls| dtls.peer);
         let (sources, leaving) = (Vec::new(), Vec::new());
-        let mut web = Web { rtc, mid, connected: false, sources, sent: None, leaving };
+        let mut web = Web { rtc, mid, peer, connected: false, sources, sent: None, leaving };
         web.agree(agreed);
         Ok(web)
     }
 
-    /// Who checks, and who is checked, from now on.
+    /// Whether this is of the browser that we speak with: another certificate is another one.
+    pub(super) fn is_with(&self, agreed: &Agreed) -> bool {
+        self.peer == agreed.dtls.map(|dtls| dtls.peer)
+    }
+
+    /// Who checks, and who is checked, from now on: new credentials begin checks anew, and nothing else (RFC 8445, 9).
     pub(super) fn agree(&mut self, agreed: &Agreed) {
         let Some(session) = &agreed.ice else { return };
         let creds = |of: &carillon_media::ice::Credentials| IceCreds {

@@ -7,6 +7,7 @@ const mediaConstraints = { audio: { echoCancellation: false, noiseSuppression: f
 
 let agent;
 let session;
+let over = "the call is not ready";
 const messages = [];
 const heard = [];
 
@@ -36,6 +37,11 @@ function listen(connection) {
 
 function ended(reject) {
   return ({ cause, message }) => reject(new Error(`${cause} ${message?.status_code ?? ""}`));
+}
+
+// Resolves when the other end has agreed to something new; else says what became of the call.
+function agreed(begin) {
+  return new Promise((resolve, reject) => begin(() => resolve("agreed")) || reject(new Error(`not now: ${over}`)));
 }
 
 window.phone = {
@@ -79,7 +85,11 @@ window.phone = {
     session = agent.call(to, {
       pcConfig,
       mediaConstraints,
-      eventHandlers: { confirmed: () => resolve("confirmed"), failed: ended(reject) },
+      eventHandlers: {
+        confirmed: () => resolve("confirmed"),
+        failed: ended(reject),
+        ended: ({ originator, cause }) => { over = `the call was ended by ${originator}: ${cause}`; },
+      },
     });
     listen(session.connection);
   }),
@@ -90,6 +100,18 @@ window.phone = {
   isOver: () => session?.isEnded() ?? false,
 
   hangUp: () => session.terminate(),
+
+  // Each resolves when the other end has agreed.
+  hold: () => agreed((done) => session.hold({}, done)),
+  resume: () => agreed((done) => session.unhold({}, done)),
+  // With new credentials, so that the way is looked for anew.
+  restart: () => agreed((done) => session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, done)),
+
+  // As events in RTP (RFC 4733).
+  press: (keys) => session.sendDTMF(keys, { transportType: "RFC2833", duration: 200, interToneGap: 200 }),
+
+  // What was heard so far is forgotten.
+  forget: () => heard.splice(0).length,
 
   // Bytes of a WAV without its head, in base64.
   heard: () => {

@@ -12,6 +12,7 @@ use super::{Account, PATIENCE};
 use crate::Result;
 use crate::network::Host;
 use crate::process::Process;
+use crate::speech::write_wav;
 
 /// A phone that runs.
 pub struct Baresip {
@@ -92,6 +93,12 @@ impl Baresip {
         Ok(self)
     }
 
+    /// Says all it has to say several times over: when it has said all, it hangs up.
+    pub fn goes_on(&self, account: &Account, times: usize) -> Result<()> {
+        let (rate, channels) = account.format();
+        write_wav(&self.dir.join("voice.wav"), &account.voice().repeat(times), rate, channels)
+    }
+
     /// Calls, and waits until somebody has answered.
     pub fn call(&mut self, address: &str) -> Result<()> {
         self.say(&format!("/dial {address}"))?;
@@ -101,6 +108,11 @@ impl Baresip {
     /// A line as typed by its user.
     pub fn say(&mut self, line: &str) -> Result<()> {
         Ok(writeln!(self.input, "{line}")?)
+    }
+
+    /// Presses a key.
+    pub fn press(&mut self, key: char) -> Result<()> {
+        Ok(write!(self.input, "{key}")?)
     }
 
     /// Ends the call.

@@ -85,12 +85,37 @@ impl Web {
         self.run("phone.hangUp()").map(drop)
     }
 
+    /// Puts its call on hold, and waits until the other end has agreed.
+    pub fn hold(&mut self) -> Result<()> {
+        self.run("phone.hold()").map(drop)
+    }
+
+    /// Takes it up again.
+    pub fn resume(&mut self) -> Result<()> {
+        self.run("phone.resume()").map(drop)
+    }
+
+    /// Looks for its way anew (RFC 8445, 9), and waits until the other end has agreed.
+    pub fn restart(&mut self) -> Result<()> {
+        self.run("phone.restart()").map(drop)
+    }
+
+    /// Presses keys.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        self.run(&format!("phone.press({keys:?})")).map(drop)
+    }
+
+    /// What it hears counts from now on.
+    pub fn forget(&mut self) -> Result<()> {
+        self.run("phone.forget()").map(drop)
+    }
+
     /// Whether its call has ended.
     pub fn is_over(&mut self) -> Result<bool> {
         Ok(self.run("phone.isOver()")? == true)
     }
 
-    /// What it has heard in its one call.
+    /// What it has heard in its one call, or since it was told to forget.
     pub fn heard(&mut self) -> Result<PathBuf> {
         let text = self.run("phone.heard()")?;
         let bytes = base64(text.as_str().ok_or("nothing was heard")?);

@@ -431,7 +431,7 @@ fn strangers_who_guess_do_not_have_the_directory_lock_anybody() -> Result<()> {
     let more = settings(&slapd.ca, &format!("{PERSONS}addresses = [\"127.0.0.1:636\"]\n"), work.path())?;
     let server = Carillon::start(&site, &Settings { users: &[], digest: "md5", more: &more }, work.path())?;
     let stage = Stage { site: &site, server, work: work.path() };
-    wait_until("users who are there", LIMIT, || Ok(stage.users()?.len() == 4))?;
+    wait_until("users who are there", LIMIT, || Ok(stage.users()?.len() == 5))?;
     // So the directory does by itself: five wrong ones, and the right one is none any more.
     for _ in 0..5 {
         assert!(!slapd.proves(HEIDI, "guess"));
@@ -474,12 +474,12 @@ fn who_may_not_sign_in_though_the_password_is_right_has_not_guessed() -> Result<
     let more = settings(&slapd.ca, &format!("{PERSONS}addresses = [\"127.0.0.1:636\"]\n"), work.path())?;
     let server = Carillon::start(&site, &Settings { users: &[], digest: "md5", more: &more }, work.path())?;
     let stage = Stage { site: &site, server, work: work.path() };
-    wait_until("users who are there", LIMIT, || Ok(stage.users()?.len() == 4))?;
+    wait_until("users who are there", LIMIT, || Ok(stage.users()?.len() == 5))?;
     for _ in 0..9 {
         assert_eq!(stage.shows(0, "dave", "too-old")?, 401, "a stranger learns no more");
     }
     assert!(!stage.user(&["list"])?.contains("locked"));
-    assert_eq!(stage.server.metric(&site, "carillon_denied_total", "reason=\"barred\"")?, 9);
+    assert_eq!(stage.server.metric(&site, "denied_total", "reason=\"barred\"")?, 9);
     let told =
         |audit: Vec<Value>| audit.iter().filter(|entry| entry["what"] == "sign-in.password-expired").count();
     assert_eq!(told(stage.server_audit()?), 1);
@@ -541,8 +541,8 @@ fn many_who_vanish_at_once_stay_until_somebody_confirms_it() -> Result<()> {
         status["warnings"].as_array().is_some_and(|all| all.iter().any(|warning| warning == error)),
         "{status}"
     );
-    assert_eq!(stage.server.metric(&site, "carillon_directory_up", "")?, 0);
-    assert_eq!(stage.server.metric(&site, "carillon_directory_vanished", "")?, 20);
+    assert_eq!(stage.server.metric(&site, "directory_up", "")?, 0);
+    assert_eq!(stage.server.metric(&site, "directory_vanished", "")?, 20);
     // Readings go on, and nobody goes.
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(able()?, 38);

@@ -25,7 +25,7 @@ fn entry(number: u32, peer: &str) -> HistoryEntry {
     HistoryEntry {
         aor: ALICE.into(),
         peer: format!("{peer}@example.com").into(),
-        sent: number % 2 == 0,
+        sent: number.is_multiple_of(2),
         at: NOW + HOUR * number,
         id: format!("m{number}"),
         media_type: "text/plain".to_owned(),

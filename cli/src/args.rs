@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 pub use self::cert::{Cert, CertCheck, CertList, CertPublish, CertRoots};
-pub use self::edge::{Edge, EdgeCheck, EdgeCredential, EdgePorts, EdgeRestart};
+pub use self::edge::{Edge, EdgeCheck, EdgeCredential, EdgePorts, EdgeProbe, EdgeRestart};
 pub use self::path::{
     FlowEnd, PROBE_CONTROL, PROBE_TCP, PROBE_UDP, Probe, ProbeListen, ProbePlan, ProbeSend, Trace,
 };

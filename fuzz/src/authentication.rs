@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_signaling::{Authentication, Issuer, RelayCredential, RelayServer, Relays};
+use carillon_signaling::{Authentication, Bearer, Issuer, RelayCredential, RelayServer, Relays};
 use carillon_wire::sip::{Flow, Message, Transport};
 use carillon_wire::stun::{TurnTransport, TurnUri};
 
@@ -12,8 +12,11 @@ use carillon_wire::stun::{TurnTransport, TurnUri};
 pub fn authentication(data: &[u8]) {
     let uri = TurnUri { host: "edge.example.com".to_owned(), port: 3478, transport: TurnTransport::Udp };
     let servers = vec![RelayServer { uri, class: None }];
-    let issue =
-        |user: &str, class, _| RelayCredential { class, username: user.to_owned(), password: String::new() };
+    let issue = |bearer: Bearer<'_>, class, _| RelayCredential {
+        class,
+        username: bearer.user.to_owned(),
+        password: String::new(),
+    };
     let issuer = Issuer(Arc::new(issue));
     let relays = Relays { servers: servers.clone(), lifetime: Duration::from_secs(3600), issuer };
     let mut service = Authentication::new(relays, servers, [3; 32]);

@@ -10,7 +10,7 @@ use carillon_signaling::digest::{Challenge, Login};
 use carillon_signaling::provisioning;
 use carillon_signaling::{
     Algorithms, Binding, BridgeWish, Bridging, Change, Config, Destination, Expires, FrontEnd, Ha1, Handling,
-    Limits, Listener, NotBridged, Output, Request, Saved, User,
+    HistoryLimits, HistoryPolicy, InstantMessage, Limits, Listener, NotBridged, Output, Request, Saved, User,
 };
 use carillon_wire::sip::{self, Answer, Flow, Message, Name, Transport};
 
@@ -99,7 +99,10 @@ impl World {
             edge: None,
             limits: LIMITS,
         };
-        let front = FrontEnd::new(config, USERS.map(user).to_vec(), Saved::default(), [5; 32], START);
+        let mut front = FrontEnd::new(config, USERS.map(user).to_vec(), Saved::default(), [5; 32], START);
+        let limits = HistoryLimits { age: Duration::from_secs(86_400), messages: 10 };
+        let history = HistoryPolicy { everybody: Some(limits), ..HistoryPolicy::default() };
+        front.handle_request(START, Request::SetHistory(history));
         World {
             front,
             now: START,
@@ -237,6 +240,11 @@ impl World {
                 Output::Save(Change::Unpublish { aor, key }) => {
                     assert!(self.published.remove(&(aor, key)), "it was not there");
                 }
+                Output::Save(Change::Remember(entry)) => {
+                    assert!(entry.body.len() <= 64 << 10 && !entry.body.is_empty());
+                    assert!(USERS.iter().any(|name| *entry.aor == format!("{name}@a.b")), "{}", entry.aor);
+                }
+                Output::Save(Change::Receipt(receipt)) => assert!(!receipt.id.is_empty()),
                 Output::Trust(flow) | Output::Close(flow) => assert!(flow.transport.is_stream()),
                 Output::Event(_) | Output::Record(_) => {}
             }
@@ -384,5 +392,27 @@ pub fn presence(data: &[u8]) {
     match seen(&first) {
         Ok(second) => assert_eq!(seen(&second).map(|third| third.len()), Ok(second.len())),
         Err(_) => assert!(first.len() > 4096, "{first}"),
+    }
+}
+
+/// What a MESSAGE is about: its media type and its encoding in a line each, then its body. What is kept has a size, and is the same
+/// when it is read again without what wrapped it.
+pub fn message(data: &[u8]) {
+    let mut parts = data.splitn(3, |byte| *byte == b'\n');
+    let [media_type, encoding, body] = [(); 3].map(|()| parts.next().unwrap_or_default());
+    let encoding = Some(encoding).filter(|encoding| !encoding.is_empty());
+    match InstantMessage::read(media_type, encoding, body) {
+        InstantMessage::Content { id, media_type, body } => {
+            assert!((1..=64 << 10).contains(&body.len()) && (1..=256).contains(&media_type.len()));
+            assert!(
+                !media_type.contains(char::is_control) && id.is_none_or(|id| (1..=256).contains(&id.len()))
+            );
+            if !media_type.to_ascii_lowercase().starts_with("message/") {
+                let again = InstantMessage::read(media_type.as_bytes(), None, &body);
+                assert_eq!(again, InstantMessage::Content { id: None, media_type, body });
+            }
+        }
+        InstantMessage::Receipt { id, .. } => assert!((1..=256).contains(&id.len())),
+        InstantMessage::Passing => {}
     }
 }

@@ -20,6 +20,7 @@ mod relay;
 mod sdp;
 mod shell;
 mod sip;
+mod sockets;
 mod traffic;
 mod verify;
 mod web;
@@ -30,7 +31,7 @@ pub use authentication::authentication;
 pub use captures::{capture, fragment, stream};
 pub use directories::directory;
 pub use files::{configuration, user_list};
-pub use front_end::{front_end, presence, provisioning};
+pub use front_end::{front_end, message, presence, provisioning};
 pub use ice::ice;
 pub use imports::import;
 pub use legs::{bridge, crypto, jitter, leg, negotiate, srtp};
@@ -42,6 +43,7 @@ pub use relay::relay;
 pub use sdp::sdp;
 pub use shell::shell;
 pub use sip::{sip, sip_stream};
+pub use sockets::listening;
 pub use verify::{verify, verify_packets};
 pub use web::websocket;
 
@@ -66,6 +68,8 @@ pub const TARGETS: &[Target] = &[
     ("import", import),
     ("jitter", jitter),
     ("leg", leg),
+    ("listening", listening),
+    ("message", message),
     ("negotiate", negotiate),
     ("payload", payload),
     ("plan", plan),

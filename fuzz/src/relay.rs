@@ -8,7 +8,7 @@ use std::time::Duration;
 use carillon_qos::TrafficClass;
 use carillon_relay::{
     Access, Config, Flow, Icmp, Limits, LinkId, Listener, Marking, NotOpened, Output, Peers, PortId, Rate,
-    Relay, Request, RuleId, Tally, Transport, User, Wish, WishId, issue,
+    Relay, Request, RuleId, Tally, Transport, User, Wish, WishId, issue_at,
 };
 use carillon_wire::stun::{Builder, ChannelData, Class, Family, Message, Method, kind};
 use hmac::{Hmac, KeyInit, Mac};
@@ -31,6 +31,7 @@ const METHODS: [Method; 7] = [
 const LIMITS: Limits = Limits {
     ports: 6,
     ports_per_user: 4,
+    ports_per_site: 5,
     permissions: 3,
     channels: 2,
     links: 2,
@@ -65,6 +66,7 @@ pub fn relay(data: &[u8]) {
     }
     let counts = world.relay.counts();
     assert_eq!((counts.allocations, counts.ports, counts.users), (0, 0, 0));
+    assert!(counts.sites.is_empty());
     assert_eq!((counts.permissions, counts.channels, counts.rules, counts.links), (0, 0, 0, 0));
     assert!(world.ports.is_empty() && world.rules.is_empty() && world.trusted.is_empty());
     assert!(world.links.is_empty(), "{:?}", world.links);
@@ -351,7 +353,9 @@ fn user(place: u8) -> (String, String) {
     match place & 4 {
         0 => ("u".to_owned(), "p".to_owned()),
         _ => {
-            let credential = issue("s", "w", None, START + Duration::from_secs(u64::from(place) * 8));
+            let site = (place & 16 != 0).then_some("r");
+            let credential =
+                issue_at("s", "w", site, None, START + Duration::from_secs(u64::from(place) * 8));
             (credential.username, credential.password)
         }
     }

@@ -122,6 +122,8 @@ impl Server {
             Change::Unpublish { aor, key } => _ = self.published.remove(&(aor, key)),
             Change::Keep(letter) => _ = self.letters.insert((letter.aor.clone(), letter.key.clone()), letter),
             Change::Forget { aor, key } => _ = self.letters.remove(&(aor, key)),
+            // The core never reads histories again.
+            Change::Remember(_) | Change::Receipt(_) => {}
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use carillon_qos::TrafficClass;
+use carillon_qos::check::Side;
 use carillon_qos::probe::Token;
 use carillon_server::edge::Unit;
 use clap::{Args, Subcommand, ValueHint};
@@ -16,6 +17,8 @@ use super::{Reach, seconds};
 pub enum Edge {
     /// Look at an Edge as its clients and servers do, and say what is wrong: root causes first, each with its fix.
     Check(EdgeCheck),
+    /// Knock at every listener of an Edge as a stranger does, and explain what is heard.
+    Probe(EdgeProbe),
     /// List every socket of a running Edge as the kernel has it, UDP and TCP apart, with its service and its allocation.
     Ports(EdgePorts),
     /// Make a user name and password for the relay that end by themselves.
@@ -81,12 +84,60 @@ impl EdgeCheck {
     }
 }
 
+/// `carillon edge probe`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What the test with telnet shows, and what it can't: a listener that takes the connection and is silent, one that answers characters
+without a sense, UDP (by a STUN Binding), and relayed ports, which refuse. Needs no configuration and no credential.
+
+Exit status: 0 if every listener is as it should be, 1 if one is not, 2 if nothing could be tried.
+
+Examples:
+  carillon edge probe sip.example.com
+  carillon edge probe edge.example.com --side inside
+  carillon edge probe 203.0.113.7 --only av --relayed 50137")]
+pub struct EdgeProbe {
+    /// The Edge.
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: String,
+    /// On which of its sides this host is: outside or inside.
+    #[arg(long, value_name = "SIDE", default_value = "outside", value_parser = side)]
+    pub side: Side,
+    /// The services that have this address, if not all have it: access, authentication, av, web-conferencing, replica.
+    #[arg(long, value_name = "SERVICE", value_delimiter = ',', value_parser = unit)]
+    pub only: Vec<Unit>,
+    /// A port of the relay's range to try, as `carillon edge ports --dynamic` lists them [default: three of 50000-59999].
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    pub relayed: Vec<u16>,
+    /// Wait so long for each answer.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    wait: f64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl EdgeProbe {
+    /// How long each answer is waited for.
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs_f64(self.wait)
+    }
+}
+
 /// `carillon edge ports`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Exit status: 0 if every socket belongs to a service, 1 if one does not, 2 if no Edge was reached."
-)]
+#[command(after_help = "\
+Exit status: 0 if every socket belongs to a service, 1 if one does not, 2 if no Edge was reached.
+With --from: 0 if each place is waited for once and by its own service, 1 if not, 2 if the file is no list, or has no Edge in it.
+
+Examples:
+  carillon edge ports --dynamic
+  netstat -abn > ports.txt        (on Windows, as administrator)
+  carillon edge ports --from ports.txt")]
 pub struct EdgePorts {
+    /// What `netstat -abn` printed on an Edge of Lync, or `ss -tulpn` on Linux, instead of a running Edge; `-` is standard input.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["dynamic", "config", "socket"])]
+    pub from: Option<PathBuf>,
     /// Only relayed ports, by allocation.
     #[arg(long)]
     pub dynamic: bool,
@@ -110,6 +161,9 @@ pub struct EdgeCredential {
     /// Whose quota it counts on.
     #[arg(value_name = "USER")]
     pub user: String,
+    /// The site whose quota it counts on too.
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
     /// What it is for; its packets are marked so [default: the listener and the ports of the peers say].
     #[arg(long, value_name = "CLASS", value_parser = media_class)]
     pub class: Option<TrafficClass>,
@@ -140,6 +194,14 @@ pub struct EdgeRestart {
     /// Which Edge.
     #[command(flatten)]
     pub server: Reach,
+}
+
+fn side(word: &str) -> Result<Side, String> {
+    match word {
+        "inside" => Ok(Side::Inside),
+        "outside" => Ok(Side::Outside),
+        _ => Err("is no side of an Edge; they are outside and inside".to_owned()),
+    }
 }
 
 fn unit(word: &str) -> Result<Unit, String> {

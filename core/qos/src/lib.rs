@@ -13,6 +13,7 @@ pub mod drift;
 pub mod dscp;
 pub mod export;
 pub mod import;
+pub mod listening;
 pub mod path;
 pub mod plan;
 pub mod ports;

@@ -1,6 +1,7 @@
 //! Allocate (RFC 8656, 7.2): what is asked for, whether it may be had, and the wishes for ports that follow.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_wire::source::Debt;
@@ -8,7 +9,7 @@ use carillon_wire::stun::{Builder, Class, Family, Message, Method, kind};
 
 use crate::allocation::{Allocation, Leg, Opening};
 use crate::answer::{Code, Refusal};
-use crate::contract::{Event, Output, PortId, Tally, Wish, WishId};
+use crate::contract::{Event, Output, PortId, Quota, Tally, Wish, WishId};
 use crate::network::plain;
 use crate::proofs::Proven;
 use crate::relay::{Asked, Relay};
@@ -101,7 +102,9 @@ impl Relay {
             self.wish(asked, slot, Wanted { family, ..wanted }, Some(port), proven);
             return Ok(None);
         }
-        let holder = self.users.take(&self.config.limits, &proven.identity, wanted.ports())?;
+        let whose = (&*proven.identity, proven.site.as_deref());
+        let taken = self.users.take(&self.config.limits, whose, wanted.ports());
+        let holder = taken.map_err(|quota| self.reached(quota, proven))?;
         let slot = self.admit(asked, proven, holder);
         self.wish(asked, slot, wanted, None, proven);
         Ok(None)
@@ -164,6 +167,14 @@ impl Relay {
             .map_or(Code::Capacity.into(), |address| Refusal::Alternate(*address)))
     }
 
+    /// Whose limit it is says the answer only to whoever knows RFC 8656's text; administrators are told by name.
+    fn reached(&mut self, quota: Quota, proven: &Proven) -> Refusal {
+        *self.counts.quotas.entry(quota.name()).or_default() += 1;
+        let site = proven.site.as_deref().map(Arc::from);
+        self.out.push_back(Output::Event(Event::QuotaReached { quota, site }));
+        Code::from(quota).into()
+    }
+
     /// From here on the client is known.
     fn admit(&mut self, asked: &Asked<'_>, proven: &Proven, holder: Holder) -> Slot {
         self.out.push_back(Output::Trust(asked.flow));
@@ -189,7 +200,8 @@ impl Relay {
         reserved: Option<PortId>,
         proven: &Proven,
     ) {
-        let Some(account) = self.table.get(slot).map(|allocation| allocation.account) else { return };
+        let Some(Holder { account, site, .. }) = self.table.get(slot).map(Allocation::holder) else { return };
+        let site = site.map(|(_, account)| account);
         let class = self.class_of(&asked.flow);
         let mut wishes = Vec::with_capacity(2);
         for family in wanted.families() {
@@ -207,6 +219,7 @@ impl Relay {
                 class,
                 reserved,
                 account,
+                site,
             }));
             wishes.push((id, family));
         }
@@ -232,6 +245,7 @@ impl Allocation {
             flow: asked.flow,
             user: holder.user,
             account: holder.account,
+            site: holder.site,
             class: proven.class,
             expires: proven.expires,
             asked: Debt::default(),

@@ -12,12 +12,15 @@ use crate::answer::{Code, family_of};
 use crate::contract::{AccountId, Flow, PortId, RuleId, Tally, WishId};
 use crate::integrity::Seal;
 use crate::link::Link;
+use crate::users::Holder;
 
 #[derive(Debug)]
 pub(crate) struct Allocation {
     pub(crate) flow: Flow,
     pub(crate) user: Arc<str>,
     pub(crate) account: AccountId,
+    /// The site that it counts on too.
+    pub(crate) site: Option<(Arc<str>, AccountId)>,
     /// Of the credential.
     pub(crate) class: Option<TrafficClass>,
     /// When the credential ends that it was made or last refreshed with.
@@ -85,6 +88,11 @@ pub(crate) struct Channel {
 }
 
 impl Allocation {
+    /// Whose its ports are.
+    pub(crate) fn holder(&self) -> Holder {
+        Holder { user: self.user.clone(), account: self.account, site: self.site.clone() }
+    }
+
     pub(crate) fn leg(&self, family: Family) -> Option<&Leg> {
         self.legs.get(place(family))?.as_ref()
     }

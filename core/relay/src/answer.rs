@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use carillon_wire::stun::{Builder, Class, Family, kind};
 
-use crate::contract::{Flow, Output};
+use crate::contract::{Flow, Output, Quota};
 use crate::integrity::Seal;
 use crate::relay::{Asked, Relay};
 
@@ -23,6 +23,7 @@ pub(crate) enum Code {
     ConnectionExists,
     ConnectionFailed,
     Quota,
+    SiteQuota,
     Capacity,
 }
 
@@ -50,7 +51,7 @@ impl Code {
             Code::PeerFamilyMismatch => 443,
             Code::ConnectionExists => 446,
             Code::ConnectionFailed => 447,
-            Code::Quota => 486,
+            Code::Quota | Code::SiteQuota => 486,
             Code::Capacity => 508,
         }
     }
@@ -69,7 +70,18 @@ impl Code {
             Code::ConnectionExists => "Connection Already Exists",
             Code::ConnectionFailed => "Connection Timeout or Failure",
             Code::Quota => "Allocation Quota Reached",
+            Code::SiteQuota => "Allocation Quota of the Site Reached",
             Code::Capacity => "Insufficient Capacity",
+        }
+    }
+}
+
+impl From<Quota> for Code {
+    fn from(quota: Quota) -> Code {
+        match quota {
+            Quota::User => Code::Quota,
+            Quota::Site => Code::SiteQuota,
+            Quota::Relay => Code::Capacity,
         }
     }
 }

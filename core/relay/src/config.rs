@@ -45,6 +45,8 @@ pub struct Limits {
     pub ports: usize,
     /// Relayed ports of one user; more are answered 486.
     pub ports_per_user: u32,
+    /// Relayed ports of all users of one site; more are answered 486.
+    pub ports_per_site: u32,
     /// Peers that one allocation may permit.
     pub permissions: usize,
     /// Channels of one allocation.
@@ -79,6 +81,7 @@ impl Default for Limits {
         Limits {
             ports: 10_000,
             ports_per_user: 32,
+            ports_per_site: u32::MAX,
             permissions: 128,
             channels: 64,
             links: 32,

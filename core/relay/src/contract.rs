@@ -67,7 +67,7 @@ pub struct RuleId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(pub u64);
 
-/// Whoever holds ports: what its ports carry is bounded together. Never used twice.
+/// A user that holds ports, or a site whose users do: what its ports carry is bounded together. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct AccountId(pub u64);
 
@@ -88,6 +88,8 @@ pub struct Wish {
     pub reserved: Option<PortId>,
     /// Whose it will be.
     pub account: AccountId,
+    /// The account of the user's site, which has it too.
+    pub site: Option<AccountId>,
     /// The class of what will be relayed, if it is known already.
     pub class: Option<TrafficClass>,
 }
@@ -217,6 +219,28 @@ impl Tally {
         self.packets = self.packets.saturating_add(more.packets);
         self.bytes = self.bytes.saturating_add(more.bytes);
         self.checks = self.checks.saturating_add(more.checks);
+    }
+}
+
+/// A limit of relayed ports that was reached.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Quota {
+    /// [`crate::Limits::ports_per_user`], answered 486.
+    User,
+    /// [`crate::Limits::ports_per_site`], answered 486.
+    Site,
+    /// [`crate::Limits::ports`], answered 508.
+    Relay,
+}
+
+impl Quota {
+    /// The word in counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Quota::User => "user",
+            Quota::Site => "site",
+            Quota::Relay => "relay",
+        }
     }
 }
 
@@ -355,6 +379,13 @@ pub enum Event {
     SharedAddress {
         /// Where both are.
         flow: Flow,
+    },
+    /// An allocation was refused, as there are as many as there may be.
+    QuotaReached {
+        /// Which limit.
+        quota: Quota,
+        /// The site of whoever asked.
+        site: Option<Arc<str>>,
     },
     /// A client asked for a private address that is not reached from here: a candidate of its peer, as clients must. Refused
     /// like any other, and no reason for alarm.

@@ -30,6 +30,10 @@ pub struct Counts {
     pub successes: BTreeMap<&'static str, u64>,
     /// Errors by code.
     pub errors: BTreeMap<u16, u64>,
+    /// Relayed ports that users of a site hold, by site, now.
+    pub sites: BTreeMap<String, u32>,
+    /// Allocations that were refused, by the limit that was reached.
+    pub quotas: BTreeMap<&'static str, u64>,
     /// Proven requests that came from where another user has an allocation.
     pub shared_addresses: u64,
     /// Requests that proved nothing, by reason.

@@ -1,8 +1,9 @@
 //! Time-limited credentials in the manner of the TURN REST draft: the user name says until when, the password proves that
 //! somebody who knows the secret said so. The relay keeps no list of them.
 //!
-//! User names are `EXPIRY`, `EXPIRY:USER` or `EXPIRY:USER:CLASS`, the expiry in seconds since 1970; the class gives the
-//! allocation its mark.
+//! User names are `EXPIRY`, `EXPIRY:USER` and `EXPIRY:USER:CLASS`, the expiry in seconds since 1970; the class gives the
+//! allocation its mark. Behind the user may stand `:site=SITE`, the site whose quota it counts on too, with `:` and `%` in its name
+//! written as in a URI.
 
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use carillon_qos::TrafficClass;
 
 use crate::integrity::hmac_sha1;
+
+/// What stands before the name of a site.
+const SITE: &str = "site=";
 
 /// What a client is given.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,7 +33,22 @@ impl std::fmt::Debug for Credential {
 
 /// A credential for `user` that ends at `expires`; with a class, for media of that class.
 pub fn issue(secret: &str, user: &str, class: Option<TrafficClass>, expires: Duration) -> Credential {
+    issue_at(secret, user, None, class, expires)
+}
+
+/// The same for a user of a site, if it is known.
+pub fn issue_at(
+    secret: &str,
+    user: &str,
+    site: Option<&str>,
+    class: Option<TrafficClass>,
+    expires: Duration,
+) -> Credential {
     let mut username = format!("{}:{user}", expires.as_secs());
+    if let Some(site) = site {
+        let site = site.replace('%', "%25").replace(':', "%3A");
+        username = format!("{username}:{SITE}{site}");
+    }
     if let Some(class) = class {
         username = format!("{username}:{class}");
     }
@@ -43,11 +62,13 @@ pub(crate) fn password(secret: &str, username: &str) -> String {
 }
 
 /// What a user name of this kind says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Claims<'a> {
     pub(crate) expires: Duration,
     /// Whose quota it counts on: the user, or if it names none, the whole name.
     pub(crate) identity: &'a str,
+    /// Whose quota it counts on too.
+    pub(crate) site: Option<String>,
     pub(crate) class: Option<TrafficClass>,
 }
 
@@ -60,8 +81,15 @@ pub(crate) fn claims(username: &str) -> Option<Claims<'_>> {
     let expires = Duration::from_secs(expires.parse().ok()?);
     let classed = rest.rsplit_once(':').and_then(|(user, name)| Some((user, TrafficClass::from_name(name)?)));
     let classed = classed.filter(|(_, class)| class.is_media()).map(|(user, class)| (user, Some(class)));
-    let (user, class) = classed.unwrap_or((rest, None));
-    Some(Claims { expires, identity: if user.is_empty() { username } else { user }, class })
+    let (rest, class) = classed.unwrap_or((rest, None));
+    let sited = rest.rsplit_once(':').and_then(|(user, last)| Some((user, last.strip_prefix(SITE)?)));
+    let (user, site) = sited.map_or((rest, None), |(user, site)| (user, Some(plain(site))));
+    Some(Claims { expires, identity: if user.is_empty() { username } else { user }, site, class })
+}
+
+/// The name of a site as [`issue`] was given it.
+fn plain(site: &str) -> String {
+    site.replace("%3A", ":").replace("%25", "%")
 }
 
 #[cfg(test)]
@@ -81,10 +109,22 @@ mod tests {
             ("7:sip:bob@example.com", 7, "sip:bob@example.com", None),
         ] {
             let expires = Duration::from_secs(expires);
-            assert_eq!(claims(name), Some(Claims { expires, identity, class }), "{name}");
+            assert_eq!(claims(name), Some(Claims { expires, identity, site: None, class }), "{name}");
         }
         for name in ["", "alice", ":alice", "-1:alice", "+1:alice", "1e9:alice", "1000000000000:alice"] {
             assert_eq!(claims(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_user_name_says_the_site_whatever_its_name() {
+        for site in ["Rome", "a:audio", "50%", "%3A:", "site=x", ""] {
+            for class in [None, Some(TrafficClass::Audio)] {
+                let made = issue_at("north", "alice@example.com", Some(site), class, Duration::from_secs(7));
+                let (expires, site) = (Duration::from_secs(7), Some(site.to_owned()));
+                let expected = Claims { expires, identity: "alice@example.com", site, class };
+                assert_eq!(claims(&made.username), Some(expected), "{}", made.username);
+            }
         }
     }
 

@@ -95,9 +95,10 @@ impl Relay {
         }
         if let Some(opening) = &allocation.opening {
             // The ports that may still be opened are closed when they come.
+            let holder = allocation.holder();
             for (wish, _) in &opening.wishes {
                 self.wishes.remove(wish);
-                (0..=u8::from(opening.next)).for_each(|_| self.users.give_back(&allocation.user));
+                (0..=u8::from(opening.next)).for_each(|_| self.users.give_back(&holder));
             }
         }
         self.out.push_back(Output::Distrust(allocation.flow));
@@ -126,11 +127,11 @@ impl Relay {
     fn close_leg(&mut self, slot: Slot, leg: Leg) {
         let Some(allocation) = self.table.get_mut(slot) else { return };
         allocation.legs.iter_mut().filter(|own| **own == Some(leg)).for_each(|own| *own = None);
-        let user = allocation.user.clone();
+        let holder = allocation.holder();
         self.issue_rules(slot, false);
         self.end_links(slot, |link| is_of(link, leg.relayed));
         self.table.remove_port(&leg);
-        self.users.give_back(&user);
+        self.users.give_back(&holder);
         self.out.push_back(Output::Close(leg.port));
     }
 }

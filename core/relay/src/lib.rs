@@ -42,11 +42,11 @@ mod users;
 pub use carillon_wire::source::Rate;
 pub use config::{Config, Limits, Listener};
 pub use contract::{
-    AccountId, Event, Flow, Icmp, Joint, LinkId, NotOpened, Output, PortId, Request, Rule, RuleId, Tally,
-    Transport, Wish, WishId,
+    AccountId, Event, Flow, Icmp, Joint, LinkId, NotOpened, Output, PortId, Quota, Request, Rule, RuleId,
+    Tally, Transport, Wish, WishId,
 };
 pub use counts::Counts;
-pub use credential::{Credential, issue};
+pub use credential::{Credential, issue, issue_at};
 pub use marking::Marking;
 pub use network::Network;
 pub use peers::{Peers, planned_ports};

@@ -11,7 +11,6 @@ use crate::contract::{NotOpened, Output, PortId, WishId};
 use crate::relay::Relay;
 use crate::reservation::Reservation;
 use crate::table::Slot;
-use crate::users::Holder;
 
 impl Relay {
     pub(crate) fn opened(
@@ -34,7 +33,7 @@ impl Relay {
         let lifetime = allocation.opening.as_ref().map_or(Duration::ZERO, |opening| opening.lifetime);
         let leg = Leg { port, relayed, until: now + lifetime };
         allocation.leg_mut(family).into_iter().for_each(|place| *place = Some(leg));
-        let holder = Holder { user: allocation.user.clone(), account: allocation.account };
+        let holder = allocation.holder();
         self.table.insert_port(&leg, slot);
         if let Some(port) = next {
             let until = now + self.config.limits.reservation;
@@ -73,8 +72,8 @@ impl Relay {
     fn fail(&mut self, now: Duration, slot: Slot, family: Family, code: Code, wanted_next: bool) {
         let Some(allocation) = self.table.get_mut(slot) else { return };
         allocation.refused = Some((family, code));
-        let user = allocation.user.clone();
-        (0..=u8::from(wanted_next)).for_each(|_| self.users.give_back(&user));
+        let holder = allocation.holder();
+        (0..=u8::from(wanted_next)).for_each(|_| self.users.give_back(&holder));
         self.conclude_opening(now, slot);
     }
 

@@ -80,6 +80,8 @@ impl Algorithms {
 pub(crate) struct Proven {
     /// Whose quota it counts on, and who may change what it allocates.
     pub(crate) identity: Box<str>,
+    /// The site whose quota it counts on too.
+    pub(crate) site: Option<Box<str>>,
     pub(crate) class: Option<TrafficClass>,
     pub(crate) expires: Option<Duration>,
     pub(crate) seal: Seal,
@@ -215,14 +217,15 @@ impl Door {
     fn password(&self, message: &Message<'_>, name: &str, strong: bool) -> Result<Proven, Denied> {
         if let Some(user) = self.access.users.get(name) {
             let seal = self.seal(message, name, &user.password, strong).ok_or(Denied::WrongPassword)?;
-            return Ok(Proven { identity: name.into(), class: user.class, expires: None, seal });
+            return Ok(Proven { identity: name.into(), site: None, class: user.class, expires: None, seal });
         }
         let claims = claims(name).filter(|_| !self.access.secrets.is_empty()).ok_or(Denied::UnknownUser)?;
         let mut passwords = self.access.secrets.iter().map(|secret| password(secret, name));
         let seal = passwords.find_map(|password| self.seal(message, name, &password, strong));
         let seal = seal.ok_or(Denied::WrongPassword)?;
         let expires = Some(claims.expires);
-        Ok(Proven { identity: claims.identity.into(), class: claims.class, expires, seal })
+        let (identity, site) = (claims.identity.into(), claims.site.map(String::into_boxed_str));
+        Ok(Proven { identity, site, class: claims.class, expires, seal })
     }
 
     fn seal(&self, message: &Message<'_>, name: &str, password: &str, strong: bool) -> Option<Seal> {

@@ -39,7 +39,7 @@ impl Relay {
     /// Nobody came for it.
     pub(crate) fn lapse_reservation(&mut self, token: u64) {
         let Some(reservation) = self.reservations.remove(&token) else { return };
-        self.users.give_back(&reservation.holder.user);
+        self.users.give_back(&reservation.holder);
         self.out.push_back(Output::Close(reservation.port));
     }
 }

@@ -15,6 +15,8 @@ use crate::relay::Relay;
 pub struct View<'a> {
     /// Whose.
     pub user: &'a str,
+    /// The user's site, if the credential names one.
+    pub site: Option<&'a str>,
     /// Where the client is.
     pub flow: Flow,
     /// The class of all that it carries, if its credential or its listener says one.
@@ -66,6 +68,7 @@ impl Relay {
             allocations: self.table.len(),
             ports: self.users.ports(),
             users: self.users.users(),
+            sites: self.users.sites().map(|(site, ports)| (site.to_owned(), ports)).collect(),
             links: self.links.len(),
             ..self.counts.clone()
         }
@@ -76,6 +79,7 @@ impl Relay {
             |leg: &crate::allocation::Leg| Relayed { port: leg.port, address: leg.relayed, until: leg.until };
         View {
             user: &allocation.user,
+            site: allocation.site.as_ref().map(|(site, _)| &**site),
             flow: allocation.flow,
             class: allocation.class.or_else(|| self.class_of_listener(&allocation.flow)),
             relayed: allocation.legs().map(relayed).collect(),

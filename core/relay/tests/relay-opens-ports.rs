@@ -6,9 +6,11 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_relay::{Config, Limits, NotOpened, Output, PortId, Request, Wish};
+use carillon_relay::{
+    Access, Config, Event, Limits, NotOpened, Output, PortId, Quota, Request, Wish, issue_at,
+};
 use carillon_wire::stun::{Builder, Family, Message, Method, kind};
-use support::{Client, Edge, Host, answer, at, code, config};
+use support::{Client, Edge, Host, START, answer, at, code, config};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -176,6 +178,50 @@ fn a_user_has_a_quota_and_so_has_the_relay() {
     assert_eq!(code(&allocate(&mut bob(5), &mut edge, |b| b)), 508);
     edge.wait(SECOND * 600);
     assert_eq!(code(&allocate(&mut number(3), &mut edge, |b| b)), 0, "what has ended counts no longer");
+}
+
+/// The user `name` of a site, with a credential that says so.
+fn of_site(name: &str, site: Option<&str>, port: u16) -> Client {
+    let made = issue_at("north", name, site, None, START + SECOND * 3600);
+    Client::new(&made.username, &made.password).from(&format!("7.7.7.7:{port}"))
+}
+
+#[test]
+fn all_users_of_a_site_have_a_quota_together_and_who_is_refused_is_told_which() {
+    let access = Access { secrets: vec!["north".to_owned()], ..Access::default() };
+    let limits = Limits { ports_per_user: 2, ports_per_site: 3, ..Limits::default() };
+    let mut edge = Edge::with(Config { access, limits, ..config() });
+    let mut ask = |name: &str, site: Option<&str>, port: u16| {
+        let answer = allocate(&mut of_site(name, site, port), &mut edge, |b| b);
+        let message = Message::parse(&answer).unwrap();
+        message.error_code().map_or((0, String::new()), |error| (error.code, error.reason.to_owned()))
+    };
+    let refused = |reason: &str| (486, reason.to_owned());
+    assert_eq!([1, 2].map(|port| ask("alice", Some("Rome"), port).0), [0, 0]);
+    assert_eq!(ask("alice", Some("Rome"), 3), refused("Allocation Quota Reached"));
+    assert_eq!(ask("bob", Some("Rome"), 4).0, 0);
+    assert_eq!(ask("bob", Some("Rome"), 5), refused("Allocation Quota of the Site Reached"));
+    assert_eq!(ask("carol", Some("Rome"), 6), refused("Allocation Quota of the Site Reached"));
+    assert_eq!([ask("dave", Some("Oslo"), 7).0, ask("erin", None, 8).0], [0, 0], "others have their own");
+    let counts = edge.relay.counts();
+    assert_eq!(counts.quotas, [("user", 1), ("site", 2)].into());
+    assert_eq!(counts.sites, [("Oslo".to_owned(), 1), ("Rome".to_owned(), 3)].into());
+    edge.wait(SECOND * 600);
+    assert!(edge.relay.counts().sites.is_empty());
+    assert_eq!(code(&allocate(&mut of_site("carol", Some("Rome"), 6), &mut edge, |b| b)), 0);
+}
+
+#[test]
+fn a_refusal_for_the_quota_of_a_site_is_an_event_that_names_the_site() {
+    let access = Access { secrets: vec!["north".to_owned()], ..Access::default() };
+    let limits = Limits { ports_per_site: 1, ..Limits::default() };
+    let mut edge = Edge::with(Config { access, limits, ..config() });
+    assert_eq!(code(&allocate(&mut of_site("alice", Some("Rome"), 1), &mut edge, |b| b)), 0);
+    let mut bob = of_site("bob", Some("Rome"), 2);
+    bob.fetch_nonce(&mut edge);
+    let bytes = bob.proven(Method::Allocate, |b| b.requested_transport(17));
+    let expected = Event::QuotaReached { quota: Quota::Site, site: Some("Rome".into()) };
+    assert!(edge.hear(bob.flow, &bytes).contains(&Output::Event(expected)));
 }
 
 /// What a user's ports carry is bounded together: the host is told which belong together.

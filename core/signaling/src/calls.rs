@@ -159,6 +159,12 @@ impl Calls {
         forgotten
     }
 
+    /// Who speaks in a call that is up, and with whom, as far as both are known.
+    pub(crate) fn ends(&self, key: u128, routing: &Routing<'_>) -> Option<[Arc<str>; 2]> {
+        let call = self.table.get(*self.places.get(&key)?).filter(|call| !call.has_ended)?;
+        call.open.as_ref()?.ends(routing)
+    }
+
     fn open(&mut self, key: u128) -> Option<&mut OpenCall> {
         let call = self.places.get(&key).and_then(|id| self.table.get_mut(*id));
         call.and_then(|call| call.open.as_deref_mut())

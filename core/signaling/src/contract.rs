@@ -8,6 +8,7 @@ use carillon_qos::{Plan, TrafficClass};
 pub use carillon_wire::sip::Destination;
 use carillon_wire::sip::{Flow, Transport};
 
+use crate::messages::{HistoryEntry, HistoryPolicy, HistoryReceipt};
 use crate::numbers::Dialling;
 use crate::presence::Roster;
 use crate::records::Record;
@@ -68,7 +69,7 @@ pub enum Change {
         /// Whose.
         aor: Arc<str>,
         /// Which of them.
-        key: String,
+        key: Arc<str>,
     },
     /// A device has published, or says that it still holds; it replaces what has the same `aor` and `key`.
     Publish(Arc<Publication>),
@@ -88,6 +89,10 @@ pub enum Change {
         /// Which of them.
         key: String,
     },
+    /// A message has become part of the history of a user.
+    Remember(Arc<HistoryEntry>),
+    /// Something has become of messages of that name in the history of a user, if there are any.
+    Receipt(Arc<HistoryReceipt>),
 }
 
 /// A message for a user who could not be reached when it came (RFC 3428).
@@ -129,24 +134,24 @@ pub struct Publication {
 pub struct Binding {
     /// Whose: `alice@example.com`.
     pub aor: Arc<str>,
-    /// Tells bindings of a user apart: instance and reg-id (RFC 5626), or else the contact's URI.
-    pub key: String,
+    /// Tells bindings of a user apart: instance and reg-id (RFC 5626), or else the contact's URI, and then the same text.
+    pub key: Arc<str>,
     /// The contact's URI, as the phone wrote it.
-    pub contact: String,
+    pub contact: Arc<str>,
     /// Where the REGISTER came from; requests to the phone go back there.
     pub flow: Flow,
     /// The Path of the REGISTER, if it came through a proxy (RFC 3327).
     pub path: Vec<String>,
     /// Call-ID of the REGISTER.
-    pub call_id: String,
+    pub call_id: Box<str>,
     /// CSeq of the REGISTER: an older one changes nothing.
     pub cseq: u32,
     /// `q`, in thousandths.
     pub q: u16,
     /// When it ends, since the Unix epoch.
     pub expires: Duration,
-    /// What the phone calls itself.
-    pub user_agent: String,
+    /// What the phone calls itself; one text for all phones of a kind.
+    pub user_agent: Arc<str>,
     /// Version of the plan that the phone was last given.
     pub plan_version: Option<u64>,
 }
@@ -186,6 +191,8 @@ pub enum Request {
         /// Where calls go whose rules say voicemail; such rules can't be followed without it.
         voicemail: Option<String>,
     },
+    /// Whose instant messages are kept from now on; nobody's before this is said.
+    SetHistory(HistoryPolicy),
     /// The relays that users are given from now on; there are none before this is said.
     SetRelays(Option<Relays>),
     /// When who gives wrong passwords is locked out, from now on.

@@ -14,7 +14,7 @@ use crate::counts::Counts;
 use crate::edges::Edges;
 use crate::events::Package;
 use crate::incoming::{Incoming, tag, way_back, whole};
-use crate::messages::Letters;
+use crate::messages::{HistoryPolicy, Letters};
 use crate::presence::Presence;
 use crate::provisioning::Provisioning;
 use crate::proxy::{Ends, Fork, Proxy, Route, route};
@@ -50,13 +50,13 @@ pub struct FrontEnd {
     pub(crate) provisioning: Provisioning,
     pub(crate) presence: Presence,
     pub(crate) letters: Letters,
+    /// Whose messages are kept beyond their delivery.
+    pub(crate) history: HistoryPolicy,
     pub(crate) switchboard: Switchboard,
     pub(crate) proxy: Proxy,
     /// Connections with our Edge.
     pub(crate) edges: Edges,
     pub(crate) drained: bool,
-    /// Whether what must be kept can be, see [`FrontEnd::set_keeping`].
-    pub(crate) keeping: bool,
 }
 
 impl FrontEnd {
@@ -84,11 +84,11 @@ impl FrontEnd {
             provisioning,
             presence,
             letters,
+            history: HistoryPolicy::default(),
             switchboard,
             proxy,
             edges: Edges::default(),
             drained: false,
-            keeping: true,
         }
     }
 
@@ -174,6 +174,7 @@ impl FrontEnd {
                 self.switchboard.dialling = dialling;
                 self.switchboard.voicemail = voicemail.map(Arc::from);
             }
+            Request::SetHistory(history) => self.history = history,
             Request::SetRelays(relays) => self.provisioning.relays_changed(now, relays),
             Request::SetLockOut(lock_out) => self.registrar.set_lock_out(lock_out),
             Request::Unlock(aor) => self.registrar.unlock(&aor),
@@ -184,9 +185,10 @@ impl FrontEnd {
     }
 
     /// Says whether what must be kept can be: not as long as saving fails. Meanwhile nothing is promised that would have to
-    /// be kept (registrations, publications, messages for who is not there: 503), and all else goes on.
+    /// be kept (registrations, publications, messages for who is not there: 503), and all else goes on; messages that are delivered
+    /// meanwhile are missing from histories.
     pub fn set_keeping(&mut self, keeping: bool) {
-        self.keeping = keeping;
+        self.proxy.keeping = keeping;
     }
 
     /// Time has passed.
@@ -314,7 +316,7 @@ impl FrontEnd {
         if incoming.method() == Method::Ack {
             return self.acknowledge(now, incoming);
         }
-        if !self.keeping && self.is_unkeepable(incoming) {
+        if !self.proxy.keeping && self.is_unkeepable(incoming) {
             return;
         }
         let Err(key) = self.proxy.repeat(incoming) else { return };
@@ -377,8 +379,9 @@ impl FrontEnd {
             Some(_) => self.within_dialog(now, incoming, &way)?,
             None => self.admitted(now, incoming, &way)?,
         };
+        let remembered = self.remembered(now, incoming, &way, &caller, course.to.as_ref());
         if course.attempts.is_empty() {
-            return self.keep(now, incoming, course.to, key);
+            return self.keep(now, incoming, course.to, (key, remembered));
         }
         let begins = way.token.is_none() && incoming.is_invite();
         let call = begins.then(|| self.open_call(now, incoming, &caller)).map(|mut call| {
@@ -386,7 +389,7 @@ impl FrontEnd {
             call
         });
         let mut fork = Fork::new(incoming.message.bytes(), caller, path, course);
-        fork.call = call;
+        (fork.call, fork.remembered) = (call, remembered);
         self.proxy.begin(now, incoming, key, &way, fork);
         Ok(())
     }

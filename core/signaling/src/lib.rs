@@ -50,12 +50,13 @@ pub use contract::{
 pub use counts::Counts;
 pub use door::{DoorQuestion, DoorRefusal};
 pub use front_end::{FrontEnd, Saved};
+pub use messages::{HistoryEntry, HistoryLimits, HistoryPolicy, HistoryReceipt, InstantMessage, Receipt};
 pub use numbers::{DialRule, Dialling, Number, Undialled};
 pub use presence::{Contact, Handling, Roster, Rule, presence_of};
 pub use registrar::{Lock, LockOut};
 pub use relays::{
-    Authentication, AuthenticationCounts, Issuer, RelayAccess, RelayAnswer, RelayCredential, RelayServer,
-    RelayService, Relays, read_relay_credential,
+    Authentication, AuthenticationCounts, Bearer, Issuer, RelayAccess, RelayAnswer, RelayCredential,
+    RelayServer, RelayService, Relays, read_relay_credential,
 };
 pub use rules::{CallRules, Goal};
 pub use user::{Algorithm, Algorithms, Ha1, User};

@@ -8,7 +8,7 @@ use carillon_wire::sip::{Method, Name, Uri};
 
 use crate::address;
 use crate::admission::{UNAVAILABLE, unsupported};
-use crate::contract::Output;
+use crate::contract::{Change, Output};
 use crate::events::{ALLOW_EVENTS, Asked, Package};
 use crate::front_end::{FrontEnd, unkept};
 use crate::incoming::{Incoming, tag};
@@ -96,15 +96,16 @@ impl FrontEnd {
         now: Duration,
         incoming: &Incoming<'_>,
         to: Option<Arc<str>>,
-        key: Key,
+        (key, remembered): (Key, Vec<Change>),
     ) -> Result<(), Reply> {
-        if !self.keeping {
+        if !self.proxy.keeping {
             return Err(unkept());
         }
         let kept = to.is_some_and(|to| self.letters.keep(now, &to, incoming.message, &mut self.proxy.out));
         if !kept {
             return Err(UNAVAILABLE);
         }
+        self.proxy.out.extend(remembered.into_iter().map(Output::Save));
         self.proxy.answer(now, incoming, key, &Reply::new(202, "Accepted"));
         Ok(())
     }

@@ -11,8 +11,8 @@ use carillon_qos::TrafficClass;
 use carillon_signaling::digest::{Challenge, Login};
 use carillon_signaling::provisioning::parse;
 use carillon_signaling::{
-    Authentication, AuthenticationCounts, Destination, DoorQuestion, DoorRefusal, Issuer, RelayAnswer,
-    RelayCredential, RelayServer, Relays, Request,
+    Authentication, AuthenticationCounts, Bearer, Destination, DoorQuestion, DoorRefusal, Ha1, Issuer,
+    RelayAnswer, RelayCredential, RelayServer, Relays, Request, User,
 };
 use carillon_wire::sip::{Flow, Method, Transport};
 use support::*;
@@ -23,11 +23,16 @@ const AUDIO: Option<TrafficClass> = Some(TrafficClass::Audio);
 /// Relays whose credentials can be read.
 fn relays(lifetime: Duration) -> Relays {
     let server = |uri: &str, class| RelayServer { uri: uri.parse().unwrap(), class };
-    let issue = |user: &str, class: Option<TrafficClass>, end: Duration| RelayCredential {
-        class,
-        username: format!("{}:{user}", end.as_secs()),
-        password: class.map_or("any".to_owned(), |class| format!("for {class}")),
-    };
+    let issue =
+        |Bearer { user, site }: Bearer<'_>, class: Option<TrafficClass>, end: Duration| RelayCredential {
+            class,
+            username: format!(
+                "{}:{user}{}",
+                end.as_secs(),
+                site.map_or_else(String::new, |site| format!("@{site}"))
+            ),
+            password: class.map_or("any".to_owned(), |class| format!("for {class}")),
+        };
     Relays {
         servers: vec![
             server("turn:edge.example.com:443?transport=tcp", None),
@@ -95,6 +100,35 @@ fn the_document_of_the_plan_names_relays_and_what_opens_them() {
     assert_eq!((&*access.credential.username, &*access.credential.password), (&*expected, "for audio"));
     let classes: Vec<_> = service.credentials.iter().map(|credential| credential.class).collect();
     assert_eq!(classes, [&[None][..], &TrafficClass::MEDIA.map(Some)].concat());
+}
+
+/// The quota of a site is counted at the relay, which knows of users only what their credentials say.
+#[test]
+fn a_credential_says_the_site_of_its_user_whichever_way_it_comes() {
+    let mut house = house(HOUR);
+    let alice = User {
+        aor: "alice@example.com".to_owned(),
+        ha1: Ha1::of("alice", "example.com", "secret"),
+        algorithms: None,
+        site: Some("Rome".to_owned()),
+        number: None,
+    };
+    house.front.handle_request(house.now, Request::PutUser(alice));
+    let expected = format!("{}:alice@example.com@Rome", end(&house, HOUR));
+    let given = subscribe(&mut house, 0);
+    let relays = parse(body(&given[0].text)).unwrap().relays.unwrap();
+    assert!(relays.credentials.iter().all(|credential| credential.username == expected));
+    let sent = service(&mut house, &asking("sip:alice@example.com", ""));
+    assert!(
+        sent[0].text.contains(&format!("<username>{}</username>", base64(&expected))),
+        "{}",
+        sent[0].text
+    );
+    let remote = udp(1).remote;
+    let challenges = challenged(house.front.relay_question(house.now, &question(remote)));
+    let proof = answered(&challenges, "secret", 1);
+    let asked = DoorQuestion { authorization: Some(&proof), ..question(remote) };
+    assert_eq!(house.front.relay_question(house.now, &asked).unwrap().credential.username, expected);
 }
 
 #[test]

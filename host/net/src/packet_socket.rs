@@ -121,6 +121,14 @@ impl PacketSocket {
         }
     }
 
+    /// Sends a frame by the interface bound to.
+    #[cfg(test)]
+    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
+        // SAFETY: `frame` is readable for its length.
+        let sent = unsafe { libc::send(self.fd.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
+        check(sent as c_int).map(drop)
+    }
+
     /// Receives the frames that are there, at most a batch; `WouldBlock` if there are none.
     #[allow(clippy::unnecessary_cast, reason = "on musl these fields have other types")]
     pub(crate) fn receive<'a>(&self, batch: &'a mut Batch) -> io::Result<impl Iterator<Item = Frame<'a>>> {

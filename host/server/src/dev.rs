@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_qos::Plan;
-use carillon_signaling::{Algorithms, Handling};
+use carillon_signaling::{Algorithms, Handling, HistoryPolicy};
 use carillon_store::{Author, Retention, Store};
 use carillon_wire::sip::Transport;
 
@@ -114,6 +114,7 @@ fn config(options: &Options) -> Config {
         directory: None,
         openid: None,
         watchers: Handling::Allow,
+        history: HistoryPolicy::default(),
         records: CallRecordsConfig {
             file: directory.join("records.db"),
             keep: Retention { age: Duration::from_secs(90 * 86_400), legs: 100_000 },

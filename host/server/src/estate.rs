@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use carillon_qos::plan::{RolePolicy, Scope};
 use carillon_qos::{Plan, Role, TrafficClass};
-use carillon_signaling::{Issuer, Listener, RelayCredential, Relays};
+use carillon_signaling::{Bearer, Issuer, Listener, RelayCredential, Relays};
 use carillon_store::{Error, Store};
 use carillon_wire::ip::Dscp;
 
@@ -69,8 +69,8 @@ impl Bound {
 /// Relays with credentials made of a secret; relays judge them by the clock on the wall.
 fn relays(config: &UserRelays, clock: Clock) -> Relays {
     let secret = config.secret.clone();
-    let issue = move |user: &str, class, expires| {
-        let made = carillon_relay::issue(&secret.0, user, class, clock.on_the_wall(expires));
+    let issue = move |Bearer { user, site }: Bearer<'_>, class, expires| {
+        let made = carillon_relay::issue_at(&secret.0, user, site, class, clock.on_the_wall(expires));
         RelayCredential { class, username: made.username, password: made.password }
     };
     Relays { servers: config.servers.clone(), lifetime: config.lifetime, issuer: Issuer(Arc::new(issue)) }

@@ -18,6 +18,7 @@ pub mod directory;
 pub mod documents;
 pub mod edge;
 mod estate;
+mod history;
 mod log;
 mod metrics;
 pub mod offline;

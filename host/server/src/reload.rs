@@ -76,6 +76,7 @@ impl Server {
         let after_restart = self.estate.config.differs_until_restart(&config);
         let relays = self.estate.config.relays != config.relays;
         let calls = self.estate.config.calls != config.calls;
+        let history = self.estate.config.history != config.history;
         let lock_out = self.estate.config.passwords.lock_out != config.passwords.lock_out;
         self.estate.config = self.estate.config.clone().reloaded(config);
         self.estate.listeners = listeners;
@@ -84,6 +85,11 @@ impl Server {
         if calls {
             let request = self.estate.config.calls.request();
             self.front_end.handle_request(self.clock.now(), request);
+        }
+        if history {
+            let history = self.estate.config.history.clone();
+            self.front_end.handle_request(self.clock.now(), Request::SetHistory(history));
+            self.sweep.again();
         }
         if lock_out {
             let request = self.estate.config.passwords.request();

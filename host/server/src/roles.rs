@@ -71,6 +71,8 @@ pub(crate) fn needed(deed: &Deed<'_>) -> UserRole {
         "/health" | "/openapi.json" | "/directory" => UserRole::User,
         "/users/{name}/device-password" if deed.own => UserRole::User,
         _ if deed.own && of_user => UserRole::User,
+        // Whoever asks for the messages of others is refused by the resource itself, whatever its role.
+        "/users/{name}/messages" | "/users/{name}/messages/count" if deed.own => UserRole::User,
         "/users/{name}" | "/users/{name}/role" if deed.own && reads => UserRole::User,
         _ if reads => UserRole::HelpDesk,
         // Who could set the password of somebody who may do more could do more.
@@ -124,6 +126,10 @@ mod tests {
             (Method::POST, "/users/{name}/device-password", true, Some(HelpDesk), User),
             (Method::POST, "/users/{name}/device-password", false, Some(User), HelpDesk),
             (Method::POST, "/users/{name}/device-password", false, Some(HelpDesk), Administrator),
+            (Method::GET, "/users/{name}/messages", true, Some(User), User),
+            (Method::DELETE, "/users/{name}/messages", true, Some(Administrator), User),
+            (Method::DELETE, "/users/{name}/messages", false, Some(User), Administrator),
+            (Method::GET, "/users/{name}/messages/count", false, Some(Administrator), HelpDesk),
             (Method::GET, "/users/{name}/lock", true, Some(User), HelpDesk),
             (Method::DELETE, "/users/{name}/lock", false, Some(User), HelpDesk),
             (Method::DELETE, "/users/{name}/lock", true, Some(HelpDesk), Administrator),

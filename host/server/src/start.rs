@@ -25,6 +25,7 @@ use crate::desk::{Desk, Health};
 use crate::directory::{Directory, DirectoryStatus};
 use crate::documents::UserDocument;
 use crate::estate::{Bound, Estate, choose_plan, policy, signaling_mark};
+use crate::history::Sweep;
 use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::rosters::RosterFile;
@@ -123,6 +124,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
         changes: Vec::new(),
         leaving: Vec::new(),
         warned: Warned::default(),
+        sweep: Sweep::default(),
         unsaved: None,
     };
     Ok((server, desk))
@@ -205,6 +207,7 @@ fn front_end(
     front_end.handle_request(now, Request::SetRelays(estate.relays(clock)));
     front_end.handle_request(now, estate.config.calls.request());
     front_end.handle_request(now, estate.config.passwords.request());
+    front_end.handle_request(now, Request::SetHistory(estate.config.history.clone()));
     for record in store.load_documents(Document::Roster)? {
         set_roster(&mut front_end, now, record);
     }
@@ -312,15 +315,15 @@ mod tests {
         let (local, remote) = (local.parse().unwrap(), "192.0.2.7:5060".parse().unwrap());
         Binding {
             aor: "alice@example.com".into(),
-            key: String::new(),
-            contact: String::new(),
+            key: "".into(),
+            contact: "".into(),
             flow: Flow { transport, id: 7, local, remote },
             path: Vec::new(),
-            call_id: String::new(),
+            call_id: "".into(),
             cseq: 1,
             q: 1000,
             expires: Duration::from_secs(1),
-            user_agent: String::new(),
+            user_agent: "".into(),
             plan_version: None,
         }
     }

@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::desk::{Health, Orders};
 use crate::directory::{Directory, DirectoryStatus};
 use crate::estate::Estate;
+use crate::history::Sweep;
 use crate::openid::OpenId;
 use crate::records::RecordBook;
 use crate::replication::EdgeRow;
@@ -86,6 +87,8 @@ pub struct Server {
     pub(crate) leaving: Vec<Output>,
     /// What administrators have been warned of.
     pub(crate) warned: Warned,
+    /// What looks for messages that have been kept for long enough.
+    pub(crate) sweep: Sweep,
     /// Set as long as saving fails.
     pub(crate) unsaved: Option<Unsaved>,
 }
@@ -127,7 +130,7 @@ impl Server {
         Ok(())
     }
 
-    fn turn(&mut self) -> io::Result<()> {
+    pub(crate) fn turn(&mut self) -> io::Result<()> {
         self.receive()?;
         self.decide();
         self.mark();
@@ -142,11 +145,8 @@ impl Server {
         let (clock, core, counts) = (&self.clock, &mut self.front_end, &mut self.counts);
         let bridges = &mut self.bridges;
         let disk = self.unsaved.as_ref().map(|unsaved| unsaved.next);
-        let next =
-            [core.poll_timeout(), self.until, Some(self.records.next()), Some(self.warned.next()), disk]
-                .into_iter()
-                .flatten()
-                .min();
+        let others = [self.records.next(), self.warned.next(), self.sweep.next()];
+        let next = [core.poll_timeout(), self.until, disk].into_iter().flatten().chain(others).min();
         let wait = next.map(|at| at.saturating_sub(clock.now()));
         let wait = if self.orders.are_waiting() { Some(Duration::ZERO) } else { wait };
         counts.turns += 1;
@@ -270,6 +270,7 @@ impl Server {
         self.transports.flush();
         // What has happened is recorded when nobody waits for it any more.
         self.records.settle(self.clock.now());
+        self.forget_old_messages();
         self.warn();
     }
 

@@ -281,7 +281,7 @@ fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
         (
             "x-y-z = 1\n",
-            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
+            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, history, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
         ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),
@@ -449,4 +449,27 @@ fn rules_for_dialled_numbers_are_read_in_order_and_their_mistakes_are_told() {
         line 14: dialling[2].number: is missing; for example number = \"+49$1\"\n\
         line 17: dialling[3]: \"+49$2\" makes no number: there is no group `2` in the pattern";
     assert_eq!(mistakes, expected);
+}
+
+#[test]
+fn histories_have_one_block_for_everybody_for_each_site_and_for_each_user() {
+    use carillon_signaling::{HistoryLimits, HistoryPolicy};
+    let limits =
+        |days: u64, messages| Some(HistoryLimits { age: Duration::from_secs(days * 86_400), messages });
+    assert_eq!(read(GOOD).unwrap().history, HistoryPolicy::default(), "nothing is kept unless it is said");
+    let text = "[[history]]\n[[history]]\nsite = \"Oslo\"\ndays = 365\nmessages = 7\n\
+                [[history]]\nusers = [\"Alice@Example.com\"]\nkeep = \"off\"\n";
+    let policy = read(&format!("{GOOD}{text}")).unwrap().history;
+    assert_eq!(policy.everybody, limits(30, 10_000));
+    assert_eq!(policy.sites.into_iter().collect::<Vec<_>>(), [("Oslo".to_owned(), limits(365, 7))]);
+    assert_eq!(policy.users.into_iter().collect::<Vec<_>>(), [("alice@example.com".to_owned(), None)]);
+    let text = "[[history]]\nusers = [\"alice\", \"b@c.d\", \"B@c.d\"]\n[[history]]\nkeep = \"of\"\n[[history]]\nusers = [\"e@c.d\"]\n\
+                site = \"x\"\n[[history]]\nsite = \"x\"\n[[history]]\nsite = \"x\"\n[[history]]\n[[history]]\n";
+    let expected = "line 5: history[0].users: \"alice\" is no address such as alice@example.com\n\
+                    line 5: history[0].users: \"B@c.d\" is there twice\n\
+                    line 7: history[1].keep: expected one of \"on\", \"off\", found \"of\"\n\
+                    line 12: history[3].site: \"x\" has a block already\n\
+                    line 14: history[4].site: \"x\" has a block already\n\
+                    line 16: history[6]: there is a block for everybody already";
+    assert_eq!(wrong(text), expected);
 }

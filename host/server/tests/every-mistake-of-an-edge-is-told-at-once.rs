@@ -43,8 +43,13 @@ fn what_is_not_said_follows() {
     let classes = [None, Some(TrafficClass::Audio), Some(TrafficClass::Video), Some(TrafficClass::Sharing)];
     assert_eq!(config.relay.udp, (3478..).zip(classes).collect::<Vec<_>>());
     assert_eq!((config.relay.bandwidth, config.relay.coalesce), (375_000, Some(Duration::from_micros(200))));
+    assert!(!config.relay.in_kernel);
     // Of these, what goes before all others; and a browser that gathers on every way has room.
     assert_eq!((config.relay.audio_bandwidth, config.relay.allocations_per_user), (32_000, 100));
+    assert_eq!((config.relay.allocations_per_site, config.relay.bandwidth_per_site), (None, None));
+    let sites = "relay.allocations-per-site = 500\nrelay.bandwidth-per-site = 80000\n";
+    let relay = read(&format!("{BARE}{sites}")).unwrap().relay;
+    assert_eq!((relay.allocations_per_site, relay.bandwidth_per_site), (Some(500), Some(10_000_000)));
     assert_eq!(config.secrets.first().unwrap().0, "0123456789abcdef", "without the end of the line");
 }
 

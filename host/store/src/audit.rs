@@ -26,7 +26,7 @@ pub struct AuditEntry {
     /// Who.
     pub who: String,
     /// `user.put`, `user.remove`, `user.enable`, `user.disable`, `user.unlock`, `account.bind`, `account.release`, `roster.put`,
-    /// `call-rules.put`, `role.put`, `plan.put`, `directory.confirm`; `refused` if nothing was changed; `sign-in.` and why
+    /// `call-rules.put`, `role.put`, `messages.delete`, `plan.put`, `directory.confirm`; `refused` if nothing was changed; `sign-in.` and why
     /// somebody could not sign in whose password may have been right.
     pub what: String,
     /// Of which user; `plan` for the plan; if it was refused, what was asked for: `PUT /plan`.

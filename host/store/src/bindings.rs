@@ -67,19 +67,19 @@ impl Store {
 pub(crate) fn bind(connection: &Connection, binding: &Binding) -> rusqlite::Result<()> {
     let values = params![
         &*binding.aor,
-        binding.key,
-        binding.contact,
+        &*binding.key,
+        &*binding.contact,
         binding.flow.transport.name(),
         // SQLite has no unsigned numbers; the bits come back as they were.
         binding.flow.id.cast_signed(),
         binding.flow.local.to_string(),
         binding.flow.remote.to_string(),
         serde_json::Value::from(binding.path.as_slice()).to_string(),
-        binding.call_id,
+        &*binding.call_id,
         binding.cseq,
         binding.q,
         millis(binding.expires),
-        binding.user_agent,
+        &*binding.user_agent,
         binding.plan_version.map(u64::cast_signed),
     ];
     connection.prepare_cached(BIND)?.execute(values).map(drop)
@@ -100,15 +100,17 @@ fn binding(row: &Row<'_>) -> Result<Binding, Error> {
         local: address("local")?,
         remote: address("remote")?,
     };
+    let contact: Arc<str> = field::<String>(row, "contact")?.into();
+    let key = field::<String>(row, "key")?;
     Ok(Binding {
-        key: field(row, "key")?,
-        contact: field(row, "contact")?,
+        key: if *key == *contact { Arc::clone(&contact) } else { key.into() },
+        contact,
         path: serde_json::from_str(&field::<String>(row, "path")?).map_err(|_| strange("path"))?,
-        call_id: field(row, "call_id")?,
+        call_id: field::<String>(row, "call_id")?.into(),
         cseq: field(row, "cseq")?,
         q: field(row, "q")?,
         expires: time(field(row, "expires")?),
-        user_agent: field(row, "user_agent")?,
+        user_agent: field::<String>(row, "user_agent")?.into(),
         plan_version: field::<Option<i64>>(row, "plan_version")?.map(i64::cast_unsigned),
         flow,
         aor,

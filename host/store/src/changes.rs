@@ -4,7 +4,7 @@ use carillon_signaling::Change;
 use rusqlite::Connection;
 
 use crate::error::{Error, doing};
-use crate::{Store, bindings, letters, publications};
+use crate::{Store, bindings, history, letters, publications};
 
 impl Store {
     /// Makes all these changes durable in one transaction: all of them, or after an error none.
@@ -43,5 +43,7 @@ fn write(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::Unpublish { aor, key } => publications::unpublish(connection, aor, key),
         Change::Keep(letter) => letters::keep(connection, letter),
         Change::Forget { aor, key } => letters::forget(connection, aor, key),
+        Change::Remember(entry) => history::remember(connection, entry),
+        Change::Receipt(receipt) => history::receipt(connection, receipt),
     }
 }

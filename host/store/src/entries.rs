@@ -10,6 +10,7 @@ use crate::Store;
 use crate::accounts::release;
 use crate::audit::{Author, note};
 use crate::error::{Error, doing};
+use crate::history;
 use crate::users::{SELECT, UserRecord, put_all, record, user_in};
 
 /// An entry of a directory, and the user that it is.
@@ -83,6 +84,7 @@ impl Store {
             put(&transaction, &named.entry, author).map_err(&attempt)?;
             if named.is_another_than(before.as_ref()) {
                 release(&transaction, &user.aor, author).map_err(&attempt)?;
+                history::clear(&transaction, &user.aor).map_err(&attempt)?;
             }
             let now = user_in(&transaction, &user.aor).map_err(&attempt)?;
             all.extend(now.map(|now| (before, now)));
@@ -122,6 +124,10 @@ impl UserReader {
         let connection = Connection::open_with_flags(path, flags).map_err(&attempt)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(attempt)?;
         Ok(UserReader(connection))
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0
     }
 
     /// Everybody, in the order of the alphabet.

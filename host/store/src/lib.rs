@@ -11,6 +11,7 @@ mod changes;
 mod documents;
 mod entries;
 mod error;
+mod history;
 mod letters;
 mod plans;
 mod publications;
@@ -29,6 +30,7 @@ pub use bindings::Bindings;
 pub use documents::{Document, DocumentRecord};
 pub use entries::{Entry, Listed, Named, UserReader};
 pub use error::Error;
+pub use history::{HistoryPage, HistoryQuery, HistoryRow, HistorySize};
 pub use plans::{PlanSource, PlanVersion};
 pub use records::{
     COLUMNS, CallPage, CallQuery, CallReader, CallRecords, CallRow, CallSummary, Column, Relayed, Retention,

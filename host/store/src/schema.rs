@@ -15,7 +15,7 @@ use crate::error::{Error, doing};
 const APPLICATION: i64 = 0x4352_4c4e;
 
 /// One step per version of the tables, applied in order; a step that was released is never changed.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     CREATE TABLE facts (name TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID;
     CREATE TABLE users (
@@ -117,6 +117,28 @@ const STEPS: [&str; 6] = [
         issuer TEXT NOT NULL,
         subject TEXT NOT NULL,
         UNIQUE (issuer, subject)
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        aor TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        sent INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        body BLOB NOT NULL,
+        delivered INTEGER,
+        displayed INTEGER
+    );
+    CREATE INDEX history_users ON history (aor);
+    CREATE INDEX history_peers ON history (aor, peer);
+    CREATE INDEX history_names ON history (aor, name);
+    CREATE TABLE histories (
+        aor TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        messages INTEGER NOT NULL
     ) WITHOUT ROWID;
 ",
 ];

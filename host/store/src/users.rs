@@ -173,7 +173,10 @@ fn put(connection: &Connection, user: &User, author: &Author) -> rusqlite::Resul
 
 fn remove(connection: &Connection, aor: &str, author: &Author) -> rusqlite::Result<Option<u64>> {
     let documents = Document::ALL.map(Document::table);
-    for table in ["bindings", "publications", "letters", "entries", "accounts"].into_iter().chain(documents) {
+    for table in ["bindings", "publications", "letters", "entries", "accounts", "history", "histories"]
+        .into_iter()
+        .chain(documents)
+    {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE aor = ?1"))?.execute([aor])?;
     }
     let version: Option<i64> = connection

@@ -28,7 +28,7 @@ fn every_binding_that_was_acknowledged_survives_kill_9() {
             .unwrap()
             .readable
             .into_iter()
-            .map(|b| b.call_id)
+            .map(|b| b.call_id.into_string())
             .collect();
         assert!(heard.len() >= acknowledged);
         for call_id in &heard {

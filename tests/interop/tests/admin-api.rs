@@ -5,14 +5,13 @@ use std::process::Command;
 use carillon_interop::Result;
 use carillon_interop::process::{Process, run};
 use carillon_interop::scenario::possible;
+use carillon_interop::servers::api::{Api, HTTPS, url};
 use carillon_interop::servers::carillon::{Carillon, Settings};
 use carillon_interop::site::{DOMAIN, Site};
 use carillon_interop::verdict::program;
 use serde_json::{Value, json};
 
 const USERS: &[(&str, &str)] = &[("alice", "wonderland-7"), ("bob", "builder-8"), ("root", "gardener-9")];
-const HTTPS: &str = "https.listen = \"[::]:8443\"\nhttps.administration = \"on\"\n\
-    https.origins = [\"https://panel.carillon.test\"]";
 
 /// A server, and somebody who asks it from another host.
 struct Stage {
@@ -44,35 +43,18 @@ impl Stage {
         run(Command::new(program()?).arg("user").args(words).arg("--socket").arg(socket))
     }
 
-    /// From the other host, by HTTPS; the body and the status.
-    fn curl(&self, words: &[&str]) -> Result<(Value, u16)> {
-        let mut command = self.site.phones[0].command("curl");
-        command.args(["-sS", "-w", "\n%{http_code}", "--cacert"]).arg(&self.server.ca).args(words);
-        let said = run(&mut command)?;
-        let (body, status) = said.rsplit_once('\n').ok_or("no status")?;
-        Ok((serde_json::from_str(body).unwrap_or(Value::Null), status.parse()?))
+    /// From another host.
+    fn api(&self) -> Api<'_> {
+        Api { host: &self.site.phones[0], server: &self.server }
     }
 
     fn token(&self, user: usize) -> Result<String> {
-        let (name, password) = USERS[user];
-        let (given, status) =
-            self.curl(&["--digest", "-u", &format!("{name}:{password}"), &url("/token")])?;
-        let token = given["access_token"].as_str().ok_or_else(|| format!("{status}: {given}"))?;
-        Ok(format!("Authorization: Bearer {token}"))
+        self.api().token(USERS[user])
     }
 
     fn ask(&self, token: &str, method: &str, path: &str, body: &str) -> Result<(Value, u16)> {
-        let url = url(&format!("/api{path}"));
-        let mut words = vec!["-X", method, "-H", token, &url];
-        if !body.is_empty() {
-            words.extend(["-H", "Content-Type: application/json", "--data-binary", body]);
-        }
-        self.curl(&words)
+        self.api().ask(token, method, path, body)
     }
-}
-
-fn url(path: &str) -> String {
-    format!("https://{DOMAIN}:8443{path}")
 }
 
 #[test]
@@ -105,7 +87,7 @@ fn each_role_may_what_is_its_own_and_what_is_refused_stands_in_the_audit() -> Re
     assert_eq!(status(&bob, "PUT", "/users/alice", &password("and-again-2"))?, 403);
     assert_eq!(status(&root, "DELETE", "/users/alice", "")?, 204);
     // Nobody, and somebody who was.
-    assert_eq!(stage.curl(&[&url("/api/status")])?.1, 401);
+    assert_eq!(stage.api().curl(&[&url("/api/status")])?.1, 401);
     assert_eq!(status("Authorization: Bearer AAAA", "GET", "/status", "")?, 401);
     stage.user(&["role", "root", "user"])?;
     assert_eq!(status(&root, "GET", "/status", "")?, 403);

@@ -13,7 +13,7 @@ use carillon_interop::network::Network;
 use carillon_interop::process::{Process, run, wait_until};
 use carillon_interop::recording::{Point, asset};
 use carillon_interop::scenario::possible;
-use carillon_interop::servers::edge::{Edge, USER, uclient};
+use carillon_interop::servers::edge::{Edge, USER, probe, uclient};
 use carillon_interop::tshark;
 use serde_json::{Value, json};
 
@@ -154,6 +154,11 @@ fn a_stranger_gets_no_byte_from_a_relayed_port_over_udp_or_tcp_and_is_counted() 
     let captures = [stage.capture("alice")?, stage.capture("bob")?];
     let external = stage.edge.external.to_string();
     let before = stage.dropped("no-permission")?;
+    let (status, told) =
+        probe(&stage.network.alice, &[&external, "--only", "av", "--relayed", &relayed.to_string()])?;
+    let row = told["listeners"].as_array().and_then(|rows| rows.iter().find(|row| row["port"] == relayed));
+    let row = row.ok_or_else(|| format!("no row: {told}"))?;
+    assert_eq!((status, &row["heard"], &row["well"]), (Some(0), &json!("refused"), &json!(true)), "{told}");
     // From outside; and from inside, where somebody else than bob's address comes from.
     let outside = stage.client("scan", &[&[&external[..]][..], &ports].concat())?;
     stage.network.bob.run("ip", &["addr", "add", "10.20.2.66/24", "dev", "v0"])?;
@@ -239,7 +244,7 @@ fn nobody_is_relayed_to_where_nobody_may() -> Result<()> {
 
 #[test]
 fn who_has_enough_gets_no_more_until_something_is_given_back() -> Result<()> {
-    let limits = "relay.allocations-per-user = 3\nrelay.allocations = 5";
+    let limits = "relay.allocations-per-user = 3\nrelay.allocations-per-site = 4\nrelay.allocations = 5";
     let Some(stage) = Stage::new("edge-quotas", limits)? else { return Ok(()) };
     assert_eq!(
         stage.client("quota", &["6"])?,
@@ -263,6 +268,39 @@ fn who_has_enough_gets_no_more_until_something_is_given_back() -> Result<()> {
     }
     assert_eq!(stage.edge.status()?["allocations"], 5);
     Ok(())
+}
+
+#[test]
+fn users_of_a_site_share_its_limit_and_coturns_client_hears_whose_it_is() -> Result<()> {
+    let limits = "relay.allocations-per-user = 3\nrelay.allocations-per-site = 4";
+    let Some(stage) = Stage::new("edge-site-quotas", limits)? else { return Ok(()) };
+    let of = |user: &str, site: &str| stage.edge.credential(user, &["--site", site]);
+    for (user, site, count, expected) in [
+        ("dave", "Rome", "4", json!([0, 0, 0, 486])),
+        ("erin", "Rome", "3", json!([0, 486, 486])),
+        ("frank", "Oslo", "2", json!([0, 0])),
+    ] {
+        let (name, password) = of(user, site)?;
+        let said = run(&mut stage.command_as((&name, &password), "keep", &[count]))?;
+        assert_eq!(serde_json::from_str::<Value>(&said)?["codes"], expected, "{user}");
+    }
+    // coturn's client, whose user has nothing yet, is one of a site that has all it may.
+    let (name, password) = of("grace", "Rome")?;
+    let bob = stage.network.bob.v4().to_string();
+    let options = ["-e", &bob, "-r", ECHO, "-m", "1", "-n", "1"];
+    let refused = uclient(&stage.network.alice, stage.edge.external, (&name, &password), &options);
+    let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(said.contains("486 (Allocation Quota of the Site Reached)"), "{said}");
+    let status = stage.edge.status()?;
+    assert_eq!(status["sites"], json!({ "Oslo": 2, "Rome": 4 }));
+    assert_eq!((&status["quotas"]["user"], status["quotas"]["site"].as_u64() >= Some(3)), (&json!(1), true));
+    let printed = stage.edge.printed();
+    assert!(
+        printed.contains("relay.allocations-per-site is reached") && printed.contains("Rome"),
+        "{printed}"
+    );
+    assert!(!printed.contains("grace") && !printed.contains("erin"), "no user in a log: {printed}");
+    stage.assert_unharmed()
 }
 
 #[test]

@@ -16,7 +16,7 @@ use carillon_interop::process::{Process, run, wait_until};
 use carillon_interop::recording::Point;
 use carillon_interop::scenario::possible;
 use carillon_interop::servers::authority::Authority;
-use carillon_interop::servers::edge::{Addresses, Edge, USER, uclient};
+use carillon_interop::servers::edge::{Addresses, Edge, USER, probe, uclient};
 use carillon_interop::tshark;
 use carillon_interop::verdict::program;
 use serde_json::{Value, json};
@@ -327,9 +327,160 @@ fn ports_are_the_kernels_by_service_and_the_replica_is_not_reached_from_outside(
     expected.sort_unstable();
     assert_eq!(access, expected);
     assert_eq!(of("A/V Edge").len(), 3 * 6);
+    the_same_by_what_ss_prints(&stage, &listed, kernel.len())?;
     let outside = format!("https://{external}:4443/settings");
     let refused = stage.network.alice.run("curl", &["-sS", "-k", "--max-time", "5", &outside]);
     assert!(refused.is_err_and(|error| error.to_string().contains("curl: (7)")), "nobody listens");
+    Ok(())
+}
+
+/// `edge ports --from` reads what the kernel's tool has printed, and attributes the same.
+fn the_same_by_what_ss_prints(stage: &Stage, listed: &str, count: usize) -> Result<()> {
+    let file = stage.work.path().join("ss.txt");
+    fs::write(&file, listed)?;
+    let mut command = Command::new(program()?);
+    let output = command.args(["edge", "ports", "--json", "--from"]).arg(&file).output()?;
+    let list: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!((output.status.code(), &list["missing"]), (Some(0), &json!([])), "{list}");
+    let rows: Vec<&Value> = list["sockets"].as_array().ok_or("no sockets")?.iter().collect();
+    let ours = rows.iter().filter(|row| row["program"] == "carillon");
+    assert_eq!(ours.clone().count(), count, "{list}");
+    // By their ports: all but 443, which is three services', and what is nobody's service.
+    for row in ours.filter(|row| row["service"].is_string()) {
+        let known = stage.edge.ports()?;
+        let same = known
+            .iter()
+            .find(|other| other["address"] == row["address"] && other["transport"] == row["transport"]);
+        assert_eq!(same.map(|other| &other["service"]), Some(&row["service"]), "{row}");
+    }
+    Ok(())
+}
+
+/// What is heard at each port, with whether that is as it should be.
+type Heard = BTreeMap<(String, u64), (String, Option<bool>)>;
+
+fn heard(said: &Value) -> Heard {
+    let rows = said["listeners"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let row = |row: &Value| {
+        let port = row["port"].as_u64().unwrap_or_default();
+        ((text(row, "transport"), port), (text(row, "heard"), row["well"].as_bool()))
+    };
+    rows.iter().map(row).collect()
+}
+
+fn expected(rows: &[(&str, u64, &str, Option<bool>)]) -> Heard {
+    let row = |(transport, port, heard, well): &(&str, u64, &str, Option<bool>)| {
+        (((*transport).to_owned(), *port), ((*heard).to_owned(), *well))
+    };
+    rows.iter().map(row).collect()
+}
+
+/// What telnet prints within a second: nothing of its own protocol is said.
+fn telnet(host: &Host, address: &str, port: u64) -> Result<String> {
+    let output = host
+        .command("sh")
+        .args(["-c", &format!("sleep 1 | timeout 3 telnet {address} {port} 2>&1")])
+        .output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+const YES: Option<bool> = Some(true);
+
+/// The published test of an Edge, and what telnet sees of it.
+#[test]
+fn who_knocks_hears_at_each_listener_what_telnet_shows_and_what_it_cannot() -> Result<()> {
+    let Some(stage) = Stage::new("edge-probe")? else { return Ok(()) };
+    if !possible("edge-probe", &["telnet", "nft", "python3"])? {
+        return Ok(());
+    }
+    let Network { alice, bob, .. } = &stage.network;
+    let (external, internal) = (stage.edge.external.to_string(), stage.edge.internal.to_string());
+    let (status, said) = probe(alice, &[&external])?;
+    let outside = [
+        ("tcp", 5061, "tls", YES),
+        ("tcp", 443, "stun", YES),
+        ("tcp", 444, "tls", YES),
+        ("udp", 3478, "stun", YES),
+        ("tcp", 5062, "refused", YES),
+        ("tcp", 8057, "refused", YES),
+        ("tcp", 4443, "refused", YES),
+        ("tcp", 50_000, "refused", YES),
+        ("tcp", 54_999, "refused", YES),
+        ("tcp", 59_999, "refused", YES),
+    ];
+    assert_eq!((status, heard(&said)), (Some(0), expected(&outside)), "{said}");
+    let nobody_yet = [
+        ("tcp", 5061, "tls", YES),
+        ("tcp", 5062, "tls", YES),
+        ("tcp", 443, "stun", YES),
+        ("udp", 3478, "stun", YES),
+        ("tcp", 8057, "refused", None),
+        ("tcp", 4443, "tls", YES),
+    ];
+    let inside = ["--side", "inside", "--relayed", "50137"];
+    let with = |rows: &[(&str, u64, &str, Option<bool>)]| {
+        expected(&[rows, &[("tcp", 50_137, "refused", YES)]].concat())
+    };
+    let (status, said) = probe(bob, &[&[&internal[..]][..], &inside[..]].concat())?;
+    assert_eq!((status, heard(&said)), (Some(0), with(&nobody_yet)), "{said}");
+    // An Edge of Lync has somebody at 8057 who speaks first.
+    let speaks = "import socket,sys\ns=socket.create_server((sys.argv[1],8057))\nwhile 1: c,_=s.accept(); c.send(bytes([0,7,1,254])); c.close()";
+    let relay = stage.network.relay.as_ref().ok_or("no relay")?;
+    let mut command = relay.command("python3");
+    let _proxy =
+        Process::start(command.args(["-c", speaks, &internal]), &stage.work.path().join("psom.log"))?;
+    wait_until("somebody at 8057", LIMIT, || Ok(relay.run("ss", &["-Hltn"])?.contains(":8057")))?;
+    let (status, said) = probe(bob, &[&[&internal[..]][..], &inside[..]].concat())?;
+    let mut all = nobody_yet;
+    all[4] = ("tcp", 8057, "said-something", YES);
+    assert_eq!((status, heard(&said)), (Some(0), with(&all)), "{said}");
+    // telnet agrees as far as it can: an empty window, characters, a refusal.
+    for ((transport, port), (heard, _)) in
+        heard(&said).iter().filter(|((transport, _), _)| transport == "tcp")
+    {
+        let seen = telnet(bob, &internal, *port)?;
+        let behind =
+            seen.split_once("Escape character is").map(|(_, rest)| rest.lines().skip(1).collect::<String>());
+        let shows = match behind.map(|rest| rest.replace("Connection closed by foreign host.", "")) {
+            None => "refused",
+            Some(rest) if rest.trim().is_empty() => "silence",
+            Some(_) => "characters",
+        };
+        let agrees = match heard.as_str() {
+            "refused" => "refused",
+            "said-something" => "characters",
+            _ => "silence",
+        };
+        assert_eq!(shows, agrees, "{transport} {port}: {seen}");
+    }
+    a_fault_is_explained(&stage, alice, &external)
+}
+
+/// A filter, one that says so, and a service that is down: each with its own words, what breaks, and a fix.
+fn a_fault_is_explained(stage: &Stage, alice: &Host, external: &str) -> Result<()> {
+    let relay = stage.network.relay.as_ref().ok_or("no relay")?;
+    relay.run("nft", &["add table inet fault"])?;
+    relay.run("nft", &["add chain inet fault c { type filter hook input priority -150; }"])?;
+    for rule in
+        ["udp dport 3478 drop", "tcp dport 5061 reject with icmpx admin-prohibited", "tcp dport 444 drop"]
+    {
+        relay.run("nft", &[&format!("add rule inet fault c iifname v1 {rule}")])?;
+    }
+    let (status, said) = probe(alice, &[external])?;
+    let rows = said["listeners"].as_array().ok_or("no rows")?;
+    assert_eq!(status, Some(1), "{said}");
+    for (transport, port, what, text, breaks, fix) in [
+        ("udp", 3478, "nothing", "Binding request", "falls back to TCP 443", "open udp 3478"),
+        ("tcp", 5061, "no-way", "no way", "no federation", "routes"),
+        ("tcp", 444, "nothing", "a firewall drops it", "", "open tcp 444"),
+    ] {
+        let row = rows.iter().find(|row| row["transport"] == transport && row["port"] == port);
+        let row = row.ok_or_else(|| format!("no {port}: {said}"))?;
+        let has = |key: &str, words: &str| row[key].as_str().is_some_and(|text| text.contains(words));
+        assert!(row["heard"] == what && row["well"] == false, "{row}");
+        assert!(has("text", text) && has("breaks", breaks) && has("fix", fix), "{row}");
+    }
     Ok(())
 }
 

@@ -225,6 +225,32 @@ fn a_firewall_that_closes_is_named() -> Result<()> {
     Ok(())
 }
 
+/// The published failure of federated calls: signaling works, no route leads from the Edge to its clients, and neither is lent
+/// anything.
+#[test]
+fn without_a_route_from_the_edge_a_call_says_that_both_ends_are_internal() -> Result<()> {
+    if !possible("ice-both-internal", &["nft", "conntrack", "tshark"])? {
+        return Ok(());
+    }
+    let border = Border::new(Secrecy::Clear)?;
+    border.routers(Router::Firewall(NO_NEIGHBOUR), Router::Firewall(NO_NEIGHBOUR))?;
+    let edge = &border.site.phones[2];
+    for network in ["10.20.1.0/24", "10.20.2.0/24"] {
+        edge.run("ip", &["route", "del", network])?;
+    }
+    let course = Course { name: "both internal", port: 5060, seconds: 60, in_vpn: false };
+    let outcome = border.call(&course, || Ok(()))?;
+    // Whoever notices first hangs up, and the other may not have come to an end with its own checks.
+    let reports = [&outcome.alice, &outcome.bob];
+    assert!(reports.iter().all(|report| report["good"] != true), "{reports:#?}");
+    let says = |report: &&Value| {
+        let said = report["faults"].to_string();
+        said.contains("both endpoints are internal") && said.contains("carillon edge check")
+    };
+    assert!(reports.iter().any(says), "{reports:#?}");
+    Ok(())
+}
+
 /// baresip's agent of ICE is one of others (libre), and uses a port of its own for RTCP.
 #[test]
 fn baresip_finds_the_way_to_us_and_we_to_it() -> Result<()> {

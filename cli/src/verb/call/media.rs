@@ -204,7 +204,7 @@ impl Running {
                     tell(News::Gathered(candidates));
                     continue;
                 }
-                Found::Failed(Component::Rtp) => "no way to the other side was found",
+                Found::Failed(Component::Rtp) => self.paths.missing(),
                 Found::ConsentLost(Component::Rtp) => "the other side has not been heard of for 30 s",
                 Found::Chosen(_) | Found::Failed(Component::Rtcp) | Found::ConsentLost(Component::Rtcp) => {
                     continue;

@@ -144,6 +144,11 @@ impl Paths {
         }
     }
 
+    /// Why there is no way, in words.
+    pub(super) fn missing(&self) -> &'static str {
+        self.agent.as_ref().map_or("no way to the other side was found", |agent| agent.missing().words())
+    }
+
     /// The ways that were chosen.
     pub(super) fn chosen(&self) -> Vec<Path> {
         self.agent.iter().flat_map(Agent::paths).collect()

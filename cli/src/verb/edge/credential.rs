@@ -11,7 +11,7 @@ use crate::verb::user::reach::{self, connect};
 /// Asks the Edge: only it (and the Front Ends) know the secret.
 pub(super) fn run(args: &EdgeCredential, out: &mut dyn Write) -> Result<Answer, Failure> {
     let made = connect(&reach::socket(&args.server)?)?
-        .credential(&args.user, args.class, args.lifetime)
+        .credential((&args.user, args.site.as_deref()), args.class, args.lifetime)
         .map_err(|error| Failure::new("cannot make a credential", error))?;
     if args.json {
         return print_json(&made);

@@ -1,8 +1,10 @@
-//! `carillon edge`: whether an Edge works, what it has open, its services, and credentials for its relay.
+//! `carillon edge`: whether an Edge works, what strangers hear of it, what it has open, its services, and credentials for its relay.
 
 mod check;
 mod credential;
+mod listed;
 mod ports;
+mod probe;
 mod restart;
 
 use std::io::Write;
@@ -14,6 +16,7 @@ use crate::args;
 pub fn run(what: &args::Edge, out: &mut dyn Write) -> Result<Answer, Failure> {
     match what {
         args::Edge::Check(args) => check::run(args, out),
+        args::Edge::Probe(args) => probe::run(args, out),
         args::Edge::Ports(args) => ports::run(args, out),
         args::Edge::Credential(args) => credential::run(args, out),
         args::Edge::Restart(args) => restart::run(args, out),

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use carillon_server::edge::status::{AllocationRow, PortRow};
 
+use super::listed;
 use crate::answer::{Answer, Failure};
 use crate::args::EdgePorts;
 use crate::style::BAD;
@@ -14,6 +15,9 @@ use crate::words::{clean, some};
 
 /// Lists every socket of the process; no if one belongs to no service.
 pub(super) fn run(args: &EdgePorts, out: &mut dyn Write) -> Result<Answer, Failure> {
+    if let Some(file) = &args.from {
+        return listed::run(file, args.json, out);
+    }
     let mut client = connect(&reach::socket(&args.server)?)?;
     let mut rows = client.ports().map_err(|error| Failure::new("cannot ask the Edge", error))?;
     let unexplained = rows.iter().filter(|row| row.service.is_none()).count();
@@ -40,6 +44,12 @@ fn order(row: &PortRow) -> (bool, Option<(&str, std::net::SocketAddr)>, std::net
     (row.transport != "udp", whose, row.address)
 }
 
+/// The user, and the site that it counts on too.
+fn whose(allocation: &AllocationRow) -> String {
+    let site = allocation.site.as_deref().map_or_else(String::new, |site| format!(" ({})", clean(site)));
+    format!("{}{site}", clean(&allocation.user))
+}
+
 fn print(rows: &[PortRow], out: &mut dyn Write) -> Result<(), Failure> {
     let mut table = Table::new([
         Column::left("TRANSPORT"),
@@ -60,7 +70,7 @@ fn print(rows: &[PortRow], out: &mut dyn Write) -> Result<(), Failure> {
             row.address.to_string().into(),
             row.service.as_deref().map_or_else(|| Cell::styled("nobody", BAD), Cell::from),
             row.class.as_deref().unwrap_or_default().into(),
-            of(|allocation| clean(&allocation.user)).into(),
+            of(whose).into(),
             of(|allocation| allocation.client.to_string()).into(),
             of(|allocation| allocation.permissions.to_string()).into(),
             of(|allocation| allocation.carried.packets_to_clients.to_string()).into(),

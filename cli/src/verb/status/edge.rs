@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use carillon_server::edge::status::{
-    AccessStatus, ConferencingStatus, EdgeListener, EdgeStatus, RelayStatus, UnitRow, UnitState,
+    AccessStatus, ConferencingStatus, EdgeListener, EdgeStatus, FastPathStatus, RelayStatus, UnitRow,
+    UnitState,
 };
 
 use super::{duration, mark};
@@ -113,6 +114,7 @@ fn relaying(relay: &RelayStatus, out: &mut dyn Write) -> Result<(), Failure> {
         relay.relayed.packets_to_clients,
         relay.relayed.packets_to_peers,
     )?;
+    fast_path(&relay.fast_path, out)?;
     if relay.shared_addresses > 0 {
         let requests = some(relay.shared_addresses, "request", "requests");
         writeln!(
@@ -120,8 +122,30 @@ fn relaying(relay: &RelayStatus, out: &mut dyn Write) -> Result<(), Failure> {
             "{BAD}{requests} from the address and port of another user: addresses are translated before the Edge{BAD:#}"
         )?;
     }
+    for (quota, number) in &relay.quotas {
+        writeln!(out, "{DOUBT}refused: {number} by the limit of allocations of a {quota}{DOUBT:#}")?;
+    }
     for (name, number) in &relay.dropped {
         writeln!(out, "{DOUBT}dropped: {number} {name}{DOUBT:#}")?;
+    }
+    Ok(())
+}
+
+/// What the kernel carries, or why it carries nothing.
+fn fast_path(path: &FastPathStatus, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(why) = &path.why_not {
+        writeln!(out, "{DOUBT}sockets carry all media, not the kernel: {}{DOUBT:#}", clean(why))?;
+    }
+    if path.path == "kernel" {
+        writeln!(
+            out,
+            "the kernel carries {} of {}, at {}; of these packets {} to clients, {} to peers",
+            path.rules,
+            some(path.rules_of_all as u64, "channel", "channels"),
+            some(path.interfaces as u64, "interface", "interfaces"),
+            path.packets_to_clients,
+            path.packets_to_peers,
+        )?;
     }
     Ok(())
 }

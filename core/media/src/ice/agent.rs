@@ -11,7 +11,7 @@ use super::consent::Chosen;
 use super::description::{Credentials, Description, Session};
 use super::gather::Gathering;
 use super::inbound::Early;
-use super::{Base, Config, Counts, Event, Media, Output, Path, Port, Stream, TA, Via};
+use super::{Base, Config, Counts, Event, Media, Missing, Output, Path, Port, Stream, TA, Via};
 use crate::leg::Component;
 use crate::random::Random;
 
@@ -196,6 +196,12 @@ impl Agent {
     /// The ways that were chosen.
     pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
         self.chosen.values().map(|chosen| chosen.path)
+    }
+
+    /// What is missing for a way, where none was found.
+    pub fn missing(&self) -> Missing {
+        let theirs = self.remote.as_ref().map_or(&[][..], |remote| &remote.candidates);
+        Missing::of(&self.gathering.candidates(), theirs)
     }
 
     /// What was counted.

@@ -13,6 +13,7 @@ mod consent;
 mod description;
 mod gather;
 mod inbound;
+mod nowhere;
 mod seal;
 pub mod turn;
 
@@ -23,6 +24,7 @@ pub use agent::Agent;
 pub use candidate::{Candidate, Kind, Relaying};
 pub use description::{Credentials, Description, Session};
 pub(crate) use description::{is_mismatched, tells_mismatch};
+pub use nowhere::Missing;
 pub use turn::Credential;
 
 use crate::leg::Component;

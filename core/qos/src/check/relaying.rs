@@ -88,7 +88,10 @@ fn refusal(code: u16) -> (&'static str, &'static str) {
         401 | 438 => ("the credential is not taken", "see the credential"),
         403 => ("forbidden", "see `relay.denied` and `addresses.inside` there"),
         440 => ("no address of that family", "give it an address of that family, or do without"),
-        486 => ("too many allocations of this user", "raise `relay.allocations-per-user` there"),
+        486 => (
+            "too many allocations of this user, or of its site",
+            "raise `relay.allocations-per-user` or `relay.allocations-per-site` there",
+        ),
         508 => ("none left, or draining", "see `carillon status` and `carillon edge ports --dynamic` there"),
         _ => ("it does not say more", "look at its log"),
     }

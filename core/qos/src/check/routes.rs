@@ -76,7 +76,10 @@ fn inside(routing: &Routing, network: Network) -> Option<Found> {
     if is_routed(routing, network) {
         return Some(Found::good(Kind::Route, network.to_string(), format!("inside, by {internal}")));
     }
-    let text = format!("no static route leads there by {internal}: what is for it goes out to the Internet");
+    let text = format!(
+        "no static route leads there by {internal}: what is for it goes out to the Internet, and calls of clients there with \
+         partners and people outside fail, since both endpoints are internal"
+    );
     let fix = format!("ip route add {network} via GATEWAY dev {internal}\n{LASTING}");
     Some(Found::bad(Kind::Route, network.to_string(), Cause::InsideNotRouted, text, fix))
 }

@@ -59,6 +59,11 @@ pub enum Marker {
     Network,
 }
 
+/// A file that a console of Windows or Linux has written, as text.
+pub(crate) fn plain_text(bytes: &[u8]) -> String {
+    cmdlet::text::decoded(bytes)
+}
+
 /// One statement of a file.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Fact {

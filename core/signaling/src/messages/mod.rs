@@ -2,20 +2,26 @@
 //!
 //! One that was acknowledged is delivered at least once, in order, one at a time. It is forgotten when a phone has answered; if
 //! nobody knows whether a phone did, because this process or the connection died meanwhile, it is delivered again, and says so.
-//! What is written at the moment (RFC 3994) is of no use later and never kept.
+//! What is written at the moment (RFC 3994) is of no use later and never kept. What was delivered or kept may be remembered beyond
+//! that: [`history`].
 
+mod content;
+pub(crate) mod history;
 mod letter;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_wire::sip::{Message, Name};
+use carillon_wire::sip::Message;
 
 use crate::contract::{Binding, Change, Letter, Output};
 use crate::events::Notify;
 use crate::registrar::destination;
 use crate::secret::{Secret, usage};
+
+pub use content::{InstantMessage, Receipt};
+pub use history::{HistoryEntry, HistoryLimits, HistoryPolicy, HistoryReceipt};
 
 /// Letters of one user, and their bytes together.
 const PER_USER: usize = 100;
@@ -67,8 +73,8 @@ impl Letters {
     ) -> bool {
         let lasts =
             request.expires().and_then(Result::ok).map_or(KEPT, |s| Duration::from_secs(s.into()).min(KEPT));
-        let Some(text) =
-            letter::strip(request, now).filter(|_| is_worth_keeping(request) && !lasts.is_zero())
+        let Some(text) = letter::strip(request, now)
+            .filter(|_| InstantMessage::of(request) != InstantMessage::Passing && !lasts.is_zero())
         else {
             return false;
         };
@@ -190,10 +196,4 @@ impl Letters {
         }
         self.due.retain(|entry| !of(entry) || left.contains(entry));
     }
-}
-
-/// What somebody is writing at the moment is not, nor is what has no content.
-fn is_worth_keeping(request: &Message<&[u8]>) -> bool {
-    let composing = request.content_type().is_some_and(|kind| kind.is(b"application", b"im-iscomposing+xml"));
-    !composing && !request.body().is_empty() && request.get(Name::ContentType).is_some()
 }

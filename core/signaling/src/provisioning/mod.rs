@@ -22,7 +22,7 @@ use crate::dialect::provisioning::{PIGGYBACK, TYPE, WANTS_PIGGYBACK, write};
 pub use crate::dialect::provisioning::{Unreadable, parse};
 use crate::events::{self, Asked, Body, Notify, Table};
 use crate::registrar::Registrar;
-use crate::relays::Relays;
+use crate::relays::{Bearer, Relays};
 use crate::reply::Reply;
 pub use given::{Given, Provisioned, Source};
 use mobile::is_mobile;
@@ -239,8 +239,9 @@ impl Provisioning {
 
     /// The document for a user's client.
     fn document(&self, now: Duration, registrar: &Registrar, aor: &str, mobile: bool) -> String {
-        let site = registrar.user(aor).and_then(|user| user.site.as_deref());
-        let relays = self.relays.as_ref().map(|relays| relays.serve(now, aor, &self.domain));
+        let site = registrar.site(aor);
+        let bearer = Bearer { user: aor, site };
+        let relays = self.relays.as_ref().map(|relays| relays.serve(now, bearer, &self.domain));
         let given = Provisioned::of(&self.plan, self.version, site);
         let given = if mobile { given.without_part() } else { given };
         write(&Provisioned { relays, ..given })

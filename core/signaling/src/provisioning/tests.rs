@@ -310,7 +310,7 @@ impl World {
             cseq: 1,
             q: 1000,
             expires: START + Duration::from_secs(9_999_999),
-            user_agent: String::new(),
+            user_agent: "".into(),
             plan_version: None,
         };
         registrar.bind(binding);

@@ -144,6 +144,9 @@ impl Proxy {
         if answered && !incoming.is_invite() {
             return;
         }
+        let remembered = work.as_mut().map(|fork| std::mem::take(&mut fork.remembered));
+        // Before the answer, which promises it. While nothing can be saved the message is delivered all the same.
+        self.out.extend(remembered.into_iter().flatten().filter(|_| self.keeping).map(Output::Save));
         // One INVITE makes one call: a phone that answers with ever new tags must not fill the table. Whether there is one is
         // known before the answer passes: a bridge stays with its call, or not at all.
         if incoming.is_invite() && !answered {

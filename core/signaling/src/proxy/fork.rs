@@ -6,7 +6,7 @@ use std::sync::Arc;
 use carillon_wire::sip::{Answer, Flow, Message, Name};
 
 use super::budget::OVER_BUDGET;
-use crate::contract::{Binding, Destination};
+use crate::contract::{Binding, Change, Destination};
 use crate::records::OpenCall;
 use crate::registrar;
 use crate::rules::{Cause, Course, Hunt, Told};
@@ -46,6 +46,8 @@ pub(crate) struct Fork {
     pub(crate) caller: Arc<str>,
     /// What is recorded of the call that it would begin.
     pub(crate) call: Option<Box<OpenCall>>,
+    /// What histories have of it once somebody has taken it.
+    pub(crate) remembered: Vec<Change>,
     /// Hash that tells loops, see [`super::branch`].
     pub(crate) path: u64,
     /// The caller does not want it any more.
@@ -88,6 +90,7 @@ impl Fork {
             request: request.into(),
             caller,
             call: None,
+            remembered: Vec::new(),
             path,
             cancelled: false,
             branches: Vec::new(),
@@ -101,9 +104,13 @@ impl Fork {
         }
     }
 
-    /// Bytes that it may hold: the request, and its copy for each target.
+    /// Bytes that it may hold: the request, its copy for each target, and for histories what it says, which may have come packed.
     pub(crate) fn weight(&self) -> usize {
-        self.request.len() * (1 + self.waiting.len())
+        let said = |change: &Change| match change {
+            Change::Remember(entry) => entry.body.len(),
+            _ => 0,
+        };
+        self.request.len() * (1 + self.waiting.len()) + self.remembered.iter().map(said).sum::<usize>()
     }
 
     /// The targets that are tried together now: all of the highest `q` that is left.
@@ -229,7 +236,7 @@ impl Target {
                 let mark = if headers.is_empty() { "" } else { "?" };
                 Some(format!("{uri}{}{mark}{headers}", told.params).into())
             }
-            (Target::Contact(binding, _), _) => Some(binding.contact.as_str().into()),
+            (Target::Contact(binding, _), _) => Some((*binding.contact).into()),
             (Target::Edge(..), Some(told)) => Some(format!("{}{}", told.uri, told.params).into()),
             (Target::Peer(_) | Target::Edge(..), _) => None,
         }

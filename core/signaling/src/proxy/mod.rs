@@ -53,6 +53,8 @@ pub(crate) struct Proxy {
     pub(crate) bridges: bridges::Bridges,
     pub(crate) counts: Counts,
     pub(crate) out: VecDeque<Output>,
+    /// Whether what must be kept can be, see [`crate::FrontEnd::set_keeping`].
+    pub(crate) keeping: bool,
     /// Answers to NOTIFYs of our own.
     pub(crate) notified: VecDeque<(Arc<str>, u16)>,
     /// Bindings whose flow is no more, as the proxy before the phone says (RFC 5626, 5.3.1).
@@ -94,6 +96,7 @@ impl Proxy {
             bridges: bridges::Bridges::default(),
             counts: Counts::default(),
             out: VecDeque::new(),
+            keeping: true,
             notified: VecDeque::new(),
             unbound: VecDeque::new(),
             diverting: VecDeque::new(),

@@ -197,6 +197,15 @@ impl OpenCall {
         if is_caller { Side::Caller } else { Side::Callee }
     }
 
+    /// Who sends a request within the call, and to whom.
+    pub(crate) fn ends(&self, routing: &Routing<'_>) -> Option<[Arc<str>; 2]> {
+        let (caller, callee) = (Arc::clone(&self.caller.user), Arc::clone(&self.callee.as_ref()?.user));
+        Some(match self.speaker(routing) {
+            Side::Caller => [caller, callee],
+            Side::Callee => [callee, caller],
+        })
+    }
+
     /// The end of a call that was never up.
     /// `own`: nobody has answered, and we say so instead.
     pub(crate) fn refused(&self, at: Duration, code: u16, cancelled: bool, own: bool) -> End {

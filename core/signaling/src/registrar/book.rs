@@ -10,6 +10,9 @@ use super::route;
 use crate::contract::{Binding, Change, Event, Output};
 use crate::user::User;
 
+/// So many kinds of phones share their names.
+const AGENTS: usize = 256;
+
 /// Every change goes through [`Book::replace`], which keeps the indexes true and says what must be saved.
 #[derive(Default, Debug)]
 pub(super) struct Book {
@@ -19,6 +22,8 @@ pub(super) struct Book {
     /// Users reached over a connection.
     connections: BTreeSet<(u64, Arc<str>)>,
     bindings: usize,
+    /// What phones call themselves: there are few of a kind, and many of each.
+    agents: BTreeSet<Arc<str>>,
     /// Whose contacts were changed or refreshed.
     moved: VecDeque<Arc<str>>,
 }
@@ -36,8 +41,10 @@ impl Book {
         let mut loaded: BTreeMap<Arc<str>, Vec<Arc<Binding>>> = BTreeMap::new();
         for binding in bindings {
             if let Some((aor, _)) = book.user(&binding.aor) {
-                let binding = Binding { aor: Arc::clone(aor), ..route::after_restart(binding) };
-                loaded.entry(Arc::clone(aor)).or_default().push(Arc::new(binding));
+                let aor = Arc::clone(aor);
+                let user_agent = book.agent(&binding.user_agent);
+                let binding = Binding { aor: Arc::clone(&aor), user_agent, ..route::after_restart(binding) };
+                loaded.entry(aor).or_default().push(Arc::new(binding));
             }
         }
         for (aor, bindings) in loaded {
@@ -76,9 +83,23 @@ impl Book {
         }
     }
 
+    /// What a phone calls itself: the text that others of its kind have already.
+    pub(super) fn agent(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.agents.get(name) {
+            return Arc::clone(known);
+        }
+        if self.agents.len() >= AGENTS {
+            self.agents.clear();
+        }
+        let new: Arc<str> = Arc::from(name);
+        self.agents.insert(Arc::clone(&new));
+        new
+    }
+
     /// From now on a user has these bindings. Tells what is new, changed and gone.
-    pub(super) fn replace(&mut self, aor: &Arc<str>, new: Vec<Arc<Binding>>, out: &mut VecDeque<Output>) {
+    pub(super) fn replace(&mut self, aor: &Arc<str>, mut new: Vec<Arc<Binding>>, out: &mut VecDeque<Output>) {
         let Some(account) = self.accounts.get_mut(aor) else { return };
+        new.shrink_to_fit();
         let old = std::mem::replace(&mut account.bindings, new);
         let new = &account.bindings;
         tell(aor, &old, new, out);
@@ -126,9 +147,9 @@ impl Book {
 }
 
 fn tell(aor: &Arc<str>, old: &[Arc<Binding>], new: &[Arc<Binding>], out: &mut VecDeque<Output>) {
-    let with_key = |of: &'_ [Arc<Binding>], key: &str| of.iter().position(|binding| binding.key == key);
+    let with_key = |of: &'_ [Arc<Binding>], key: &str| of.iter().position(|binding| *binding.key == *key);
     for gone in old.iter().filter(|gone| with_key(new, &gone.key).is_none()) {
-        out.push_back(Output::Save(Change::Unbind { aor: Arc::clone(aor), key: gone.key.clone() }));
+        out.push_back(Output::Save(Change::Unbind { aor: Arc::clone(aor), key: Arc::clone(&gone.key) }));
         out.push_back(Output::Event(Event::Unregistered { aor: Arc::clone(aor) }));
     }
     for binding in new {

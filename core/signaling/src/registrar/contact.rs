@@ -1,5 +1,7 @@
 //! One Contact of a REGISTER.
 
+use std::sync::Arc;
+
 use carillon_wire::sip::{Address, Message, Name, Uri};
 
 use super::Settings;
@@ -57,17 +59,25 @@ impl<'a> Contact<'a> {
     /// become since by steps of which each was a small one: so no two have the same key.
     pub(super) fn is(&self, binding: &Binding) -> bool {
         match &self.instance {
-            Some(instance) => binding.key == *instance,
+            Some(instance) => *binding.key == **instance,
             None => {
                 let known = Uri::parse(binding.contact.as_bytes());
                 let same = || known.is_ok_and(|known| address::same(&known, &self.uri));
-                !is_instance(&binding.key) && (binding.key == self.text || same())
+                !is_instance(&binding.key) && (*binding.key == *self.text || same())
             }
         }
     }
 
-    pub(super) fn key(&self) -> String {
-        self.instance.clone().unwrap_or_else(|| self.text.to_owned())
+    /// Key and URI of its binding, of the texts that `known` has already where they are the same.
+    pub(super) fn texts(&self, known: Option<&Binding>) -> (Arc<str>, Arc<str>) {
+        let same = known.map(|known| &known.contact).filter(|contact| ***contact == *self.text);
+        let contact = same.map_or_else(|| Arc::from(self.text), Arc::clone);
+        let key = match (known, &self.instance) {
+            (Some(known), _) => Arc::clone(&known.key),
+            (None, Some(instance)) => Arc::from(instance.as_str()),
+            (None, None) => Arc::clone(&contact),
+        };
+        (key, contact)
     }
 }
 

@@ -195,6 +195,11 @@ impl Registrar {
         self.book.user(aor).map(|(_, user)| user)
     }
 
+    /// The site of a user.
+    pub(crate) fn site(&self, aor: &str) -> Option<&str> {
+        self.user(aor)?.site.as_deref()
+    }
+
     /// Ends the bindings whose time is over.
     pub(crate) fn handle_timeout(&mut self, now: Duration, out: &mut VecDeque<Output>) {
         while let Some(aor) = self.book.due(now) {
@@ -266,6 +271,7 @@ impl Registrar {
             return Err(Reply::new(403, "Not Your Address"));
         }
         let mut asked = Asked::read(request, &self.settings)?;
+        asked.user_agent = self.book.agent(&asked.user_agent);
         if let Some((_, token)) = bearer::token(request) {
             asked.end_with(Tokens::left(now, token).unwrap_or_default(), &self.settings);
         }

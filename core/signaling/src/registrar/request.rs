@@ -36,7 +36,8 @@ pub(super) struct Asked<'a> {
     call_id: &'a str,
     cseq: u32,
     path: Vec<String>,
-    user_agent: String,
+    /// What the phone calls itself.
+    pub(super) user_agent: Arc<str>,
 }
 
 impl<'a> Asked<'a> {
@@ -55,7 +56,7 @@ impl<'a> Asked<'a> {
             return Err(Reply::new(400, "Path Too Long"));
         }
         let contacts = contacts(request, settings)?;
-        Ok(Asked { contacts, call_id, cseq, path, user_agent: user_agent(request) })
+        Ok(Asked { contacts, call_id, cseq, path, user_agent: user_agent(request).into() })
     }
 
     /// What a token has proven ends with it, or after the shortest time that is granted to anybody: whoever comes back with a new token
@@ -81,7 +82,7 @@ impl<'a> Asked<'a> {
             Some(contacts) => contacts.iter().any(|contact| contact.is(binding)),
         };
         // What came later must not be undone by what was sent before it (RFC 3261, 10.3, steps 6 and 7).
-        if old.iter().filter(meant).any(|known| known.call_id == self.call_id && known.cseq >= self.cseq) {
+        if old.iter().filter(meant).any(|known| *known.call_id == *self.call_id && known.cseq >= self.cseq) {
             return Err(Reply::new(500, "CSeq Out of Order"));
         }
         let mut bindings = match self.contacts {
@@ -126,17 +127,18 @@ impl<'a> Asked<'a> {
         known: Option<Arc<Binding>>,
         expires: Duration,
     ) -> Binding {
+        let (key, contact_uri) = contact.texts(known.as_deref());
         Binding {
             aor: Arc::clone(aor),
-            key: known.as_ref().map_or_else(|| contact.key(), |known| known.key.clone()),
-            contact: contact.text.to_owned(),
+            key,
+            contact: contact_uri,
             flow: *flow,
             path: self.path.clone(),
-            call_id: self.call_id.to_owned(),
+            call_id: self.call_id.into(),
             cseq: self.cseq,
             q: contact.q,
             expires,
-            user_agent: self.user_agent.clone(),
+            user_agent: Arc::clone(&self.user_agent),
             plan_version: known.and_then(|known| known.plan_version),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carillon_wire::sip::{Name, Uri};
 
-use super::{RelayCredential, RelayServer, Relays};
+use super::{Bearer, RelayCredential, RelayServer, Relays};
 use crate::address;
 use crate::admission::unsupported;
 use crate::dialect::media_relay::{self, Asked, Given, Reason};
@@ -36,7 +36,8 @@ impl FrontEnd {
         self.provisioning.relays().ok_or(DoorRefusal::Nothing)?;
         let proven = self.proven_at_door(now, asked)?;
         let relays = self.provisioning.relays().ok_or(DoorRefusal::Nothing)?;
-        let (credential, lasts) = relays.credential(now, &proven, asked.class, None);
+        let bearer = Bearer { user: &proven, site: self.registrar.site(&proven) };
+        let (credential, lasts) = relays.credential(now, bearer, asked.class, None);
         let fits = |server: &&RelayServer| match asked.class {
             Some(class) => server.fits(class),
             None => server.class.is_none(),
@@ -60,20 +61,21 @@ impl FrontEnd {
         }
         let aor = self.authenticate(now, incoming, false)?;
         let Some(relays) = self.provisioning.relays() else { return Err(Reply::new(404, "No Relays Here")) };
-        let own = |identity: &str| is_of(identity, &aor).then(|| aor.to_string());
+        let site = self.registrar.site(&aor);
+        let own = |identity: &str| is_of(identity, &aor).then(|| (aor.to_string(), site.map(str::to_owned)));
         let (reply, _) = granted(relays, now, incoming.message.body(), own, |_| &relays.servers);
         self.proxy.answer(now, incoming, key, &reply);
         Ok(())
     }
 }
 
-/// The answer to the body of a SERVICE, and how many credentials are in it. `user` says whose each identity is, or that it is
-/// nobody's who may ask; `servers` says where relays are for clients outside or inside.
+/// The answer to the body of a SERVICE, and how many credentials are in it. `user` says whose each identity is and of which site, or that it
+/// is nobody's who may ask; `servers` says where relays are for clients outside or inside.
 pub(super) fn granted<'a>(
     relays: &Relays,
     now: Duration,
     body: &[u8],
-    user: impl Fn(&str) -> Option<String>,
+    user: impl Fn(&str) -> Option<(String, Option<String>)>,
     servers: impl Fn(bool) -> &'a [RelayServer],
 ) -> (Reply, u64) {
     let Some(asked) = media_relay::read(body) else {
@@ -81,7 +83,9 @@ pub(super) fn granted<'a>(
     };
     let given = asked.wanted.iter().map(|wanted| {
         let wished = wanted.minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
-        let (credential, lasts) = relays.credential(now, &user(&wanted.identity)?, None, wished);
+        let (user, site) = user(&wanted.identity)?;
+        let bearer = Bearer { user: &user, site: site.as_deref() };
+        let (credential, lasts) = relays.credential(now, bearer, None, wished);
         Some(Given { wanted, credential, lasts, servers: servers(wanted.is_outside()) })
     });
     let Some(given) = given.collect::<Option<Vec<_>>>() else {

@@ -99,7 +99,8 @@ impl Authentication {
     }
 }
 
-/// Whose quota an identity counts on.
-fn user_of(identity: &str) -> Option<String> {
-    Uri::parse(identity.as_bytes()).ok().and_then(|uri| address::aor(&uri))
+/// Whose quota an identity counts on. Of which site users are, only their own servers know, and the request has no word for it.
+fn user_of(identity: &str) -> Option<(String, Option<String>)> {
+    let user = Uri::parse(identity.as_bytes()).ok().and_then(|uri| address::aor(&uri))?;
+    Some((user, None))
 }

@@ -74,11 +74,20 @@ pub struct Relays {
     pub issuer: Issuer,
 }
 
+/// Whom a credential is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bearer<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// The user's site, if it is known.
+    pub site: Option<&'a str>,
+}
+
 /// Makes a credential for a user, for one class or for any, that ends at a time since the Unix epoch.
 #[derive(Clone)]
 pub struct Issuer(pub Arc<Issue>);
 
-type Issue = dyn Fn(&str, Option<TrafficClass>, Duration) -> RelayCredential + Send + Sync;
+type Issue = dyn Fn(Bearer<'_>, Option<TrafficClass>, Duration) -> RelayCredential + Send + Sync;
 
 impl RelayServer {
     /// Whether media of a class is relayed from there.
@@ -109,9 +118,9 @@ impl RelayService {
 
 impl Relays {
     /// What a user is given now. `domain` is one of ours.
-    pub(crate) fn serve(&self, now: Duration, aor: &str, domain: &str) -> RelayService {
+    pub(crate) fn serve(&self, now: Duration, bearer: Bearer<'_>, domain: &str) -> RelayService {
         let classes = [None].into_iter().chain(TrafficClass::MEDIA.map(Some));
-        let credentials = classes.map(|class| self.credential(now, aor, class, None).0).collect();
+        let credentials = classes.map(|class| self.credential(now, bearer, class, None).0).collect();
         RelayService {
             expires: self.end(now, None),
             servers: self.servers.clone(),
@@ -124,12 +133,12 @@ impl Relays {
     pub(crate) fn credential(
         &self,
         now: Duration,
-        aor: &str,
+        bearer: Bearer<'_>,
         class: Option<TrafficClass>,
         wished: Option<Duration>,
     ) -> (RelayCredential, Duration) {
         let end = self.end(now, wished);
-        ((self.issuer.0)(aor, class, end), end.saturating_sub(now))
+        ((self.issuer.0)(bearer, class, end), end.saturating_sub(now))
     }
 
     /// When a credential of now ends: in whole seconds, as user names say it, and not a moment earlier than is said.

@@ -53,7 +53,7 @@ impl FrontEnd {
         let mut dialled = Dialled::of(uri).ok_or(Reply::new(404, "Not Found"))?;
         // In a context of ours a number is what it is for who dials it.
         dialled.context.take_if(|context| self.registrar.is_ours(context.as_bytes()));
-        let site = self.registrar.user(caller).and_then(|user| user.site.as_deref());
+        let site = self.registrar.site(caller);
         let owner = self.switchboard.owner(site, &dialled)?;
         self.registrar.user_of(&owner).cloned().map(Some).ok_or(UNAVAILABLE)
     }

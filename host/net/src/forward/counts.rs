@@ -5,6 +5,10 @@ crate::counted::counted! { pub Counts:
     ToPeer => "to_peer",
     /// A packet was forwarded to a client by a rule.
     ToClient => "to_client",
+    /// Of these, by the kernel's program.
+    ToPeerInKernel => "to_peer_in_kernel",
+    /// Of these, by the kernel's program.
+    ToClientInKernel => "to_client_in_kernel",
     /// A packet of a client was handed to the caller: no rule holds for it.
     UnknownFromClient => "unknown_from_client",
     /// A packet of a peer was handed to the caller: no rule holds for it.

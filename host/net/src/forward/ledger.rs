@@ -11,9 +11,10 @@ use carillon_wire::ip::Dscp;
 use carillon_wire::stun::{Look, look};
 
 use super::PortId;
+use super::kernel::{Book as SharedBook, SharedMeter};
 
 /// What may come at once after a rest, in time of the budget.
-const BURST: Duration = Duration::from_millis(250);
+pub(super) const BURST: Duration = Duration::from_millis(250);
 /// IP and UDP (RFC 791, RFC 8200, RFC 768).
 const HEADERS: [u64; 2] = [28, 48];
 /// Of a connection, in how many packets its bytes come.
@@ -26,11 +27,13 @@ pub struct Budgets {
     pub port: Option<NonZeroU64>,
     /// Of all that one account has, see [`super::Forwarder::charge_to`].
     pub account: Option<NonZeroU64>,
+    /// Of all that one group of accounts has.
+    pub group: Option<NonZeroU64>,
     /// Of what leaves one relayed address with this mark (RFC 3246: what is expedited is policed).
     pub policed: Option<(Dscp, NonZeroU64)>,
 }
 
-/// Whoever pays for some relayed addresses together.
+/// Whoever pays for some relayed addresses together, or a group of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Account(pub u64);
 
@@ -77,10 +80,8 @@ pub(super) enum Towards {
 pub(super) struct Ledger {
     budgets: Budgets,
     ports: HashMap<PortId, Book>,
-    /// By the place that books name; those of no port are used again.
-    accounts: Vec<Holder>,
-    places: HashMap<Account, usize>,
-    free: Vec<usize>,
+    accounts: Accounts,
+    groups: Accounts,
     /// Ports with news for the caller.
     touched: Vec<PortId>,
 }
@@ -89,6 +90,7 @@ pub(super) struct Ledger {
 struct Book {
     headers: u64,
     account: Option<usize>,
+    group: Option<usize>,
     to_peer: Lane,
     to_client: Lane,
     /// Stands among those with news.
@@ -103,6 +105,15 @@ struct Lane {
     passed: Passed,
 }
 
+/// Who pays for several ports.
+#[derive(Default)]
+struct Accounts {
+    /// By the place that books name; those of no port are used again.
+    holders: Vec<Holder>,
+    places: HashMap<Account, usize>,
+    free: Vec<usize>,
+}
+
 /// Of one account.
 struct Holder {
     account: Account,
@@ -112,8 +123,12 @@ struct Holder {
 }
 
 /// What is being spent: the moment at which what has passed would be paid for (GCRA, ITU-T I.371).
-#[derive(Clone, Copy, Default)]
-struct Meter(Option<Instant>);
+#[derive(Default)]
+struct Meter {
+    paid: Option<Instant>,
+    /// Where that is written instead if the kernel spends from it too.
+    shared: Option<SharedMeter>,
+}
 
 impl Payload {
     /// Of these bytes.
@@ -133,27 +148,70 @@ impl Ledger {
         let [v4, v6] = HEADERS;
         let headers = if is_v4 { v4 } else { v6 };
         let (to_peer, to_client) = (Lane::default(), Lane::default());
-        self.ports.insert(port, Book { headers, account: None, to_peer, to_client, is_touched: false });
+        let book = Book { headers, account: None, group: None, to_peer, to_client, is_touched: false };
+        self.ports.insert(port, book);
     }
 
-    /// From now on the port is one of that account's.
-    pub(super) fn charge_to(&mut self, port: PortId, account: Account) {
-        if !self.ports.contains_key(&port) {
-            return;
-        }
-        let place = self.place(account);
-        if let Some(holder) = self.accounts.get_mut(place) {
-            holder.ports += 1;
-        }
-        let before = self.ports.get_mut(&port).and_then(|book| book.account.replace(place));
-        self.release(before);
+    /// From now on the port is one of that account's, and of that group's.
+    pub(super) fn charge_to(&mut self, port: PortId, account: Account, group: Option<Account>) {
+        let Some(book) = self.ports.get_mut(&port) else { return };
+        let account = Some(self.accounts.join(account));
+        let group = group.map(|group| self.groups.join(group));
+        self.accounts.leave(std::mem::replace(&mut book.account, account));
+        self.groups.leave(std::mem::replace(&mut book.group, group));
     }
 
     /// Closes a book; what has passed since it was last told.
     pub(super) fn close(&mut self, port: PortId) -> Traffic {
         let Some(book) = self.ports.remove(&port) else { return Traffic::default() };
-        self.release(book.account);
+        self.accounts.leave(book.account);
+        self.groups.leave(book.group);
         book.traffic()
+    }
+
+    /// Who pays for a port together with others.
+    pub(super) fn account(&self, port: PortId) -> Option<Account> {
+        let place = self.ports.get(&port)?.account?;
+        Some(self.accounts.holders.get(place)?.account)
+    }
+
+    /// Whether a port is one of a group's.
+    pub(super) fn is_of_a_group(&self, port: PortId) -> bool {
+        self.ports.get(&port).is_some_and(|book| book.group.is_some())
+    }
+
+    /// The kernel charges this port too from now on, and writes it there.
+    pub(super) fn share(&mut self, port: PortId, with: &SharedBook) {
+        let Some(book) = self.ports.get_mut(&port) else { return };
+        for (lane, towards) in [(&mut book.to_peer, Towards::Peer), (&mut book.to_client, Towards::Client)] {
+            lane.all.share(with.meter(towards, false));
+            lane.policed.share(with.meter(towards, true));
+        }
+    }
+
+    /// The same for an account.
+    pub(super) fn share_account(&mut self, account: Account, with: &SharedBook) {
+        let Some(holder) = self.accounts.of(account) else { return };
+        holder.to_peer.share(with.meter(Towards::Peer, false));
+        holder.to_client.share(with.meter(Towards::Client, false));
+    }
+
+    /// The kernel does so no longer.
+    pub(super) fn keep_account_alone(&mut self, account: Account) {
+        let Some(holder) = self.accounts.of(account) else { return };
+        holder.to_peer.keep_alone();
+        holder.to_client.keep_alone();
+    }
+
+    /// Writes down what the kernel has carried, and charged.
+    pub(super) fn note(&mut self, port: PortId, traffic: Traffic) {
+        let Ledger { ports, touched, .. } = self;
+        let Some(book) = ports.get_mut(&port) else { return };
+        book.to_peer.passed.join(traffic.to_peer);
+        book.to_client.passed.join(traffic.to_client);
+        if !std::mem::replace(&mut book.is_touched, true) {
+            touched.push(port);
+        }
     }
 
     /// Charges a packet with this mark; false, and it is counted as dropped: a budget is spent.
@@ -165,13 +223,13 @@ impl Ledger {
         payload: Payload,
         now: Instant,
     ) -> bool {
-        let Ledger { budgets, ports, accounts, touched, .. } = self;
+        let Ledger { budgets, ports, accounts, groups, touched } = self;
         let Some(book) = ports.get_mut(&port) else { return false };
         if !std::mem::replace(&mut book.is_touched, true) {
             touched.push(port);
         }
         let size = payload.len as u64 + book.headers;
-        let (passed, meters) = book.meters(*budgets, accounts, towards, mark);
+        let (passed, meters) = book.meters(*budgets, (accounts, groups), towards, mark);
         let has_room = meters.iter().flatten().all(|(meter, _)| meter.has_room(now));
         if has_room {
             for (meter, rate) in meters.into_iter().flatten() {
@@ -192,13 +250,13 @@ impl Ledger {
         len: usize,
         now: Instant,
     ) -> Option<Instant> {
-        let Ledger { budgets, ports, accounts, touched, .. } = self;
+        let Ledger { budgets, ports, accounts, groups, touched } = self;
         let book = ports.get_mut(&port)?;
         if !std::mem::replace(&mut book.is_touched, true) {
             touched.push(port);
         }
         let size = len as u64 + book.headers * len.div_ceil(SEGMENT) as u64;
-        let (passed, meters) = book.meters(*budgets, accounts, towards, mark);
+        let (passed, meters) = book.meters(*budgets, (accounts, groups), towards, mark);
         passed.add(Payload { len, is_check: false }, true);
         let paid = meters.into_iter().flatten().map(|(meter, rate)| meter.spend(size, rate, now));
         paid.max().map(|paid| paid - BURST).filter(|until| *until > now)
@@ -216,24 +274,19 @@ impl Ledger {
         });
         told.collect()
     }
+}
 
-    fn place(&mut self, account: Account) -> usize {
-        if let Some(place) = self.places.get(&account) {
-            return *place;
-        }
-        let holder = Holder { account, ports: 0, to_peer: Meter::default(), to_client: Meter::default() };
-        let place = self.free.pop().unwrap_or(self.accounts.len());
-        match self.accounts.get_mut(place) {
-            Some(free) => *free = holder,
-            None => self.accounts.push(holder),
-        }
-        self.places.insert(account, place);
+impl Accounts {
+    /// One port more; the account's place.
+    fn join(&mut self, account: Account) -> usize {
+        let place = self.place(account);
+        self.holders.get_mut(place).into_iter().for_each(|holder| holder.ports += 1);
         place
     }
 
     /// One port less.
-    fn release(&mut self, place: Option<usize>) {
-        let Some((place, holder)) = place.and_then(|place| Some((place, self.accounts.get_mut(place)?)))
+    fn leave(&mut self, place: Option<usize>) {
+        let Some((place, holder)) = place.and_then(|place| Some((place, self.holders.get_mut(place)?)))
         else {
             return;
         };
@@ -243,6 +296,33 @@ impl Ledger {
             self.free.push(place);
         }
     }
+
+    /// What pays for one direction.
+    fn meter(&mut self, place: Option<usize>, towards: Towards) -> Option<&mut Meter> {
+        let holder = self.holders.get_mut(place?)?;
+        Some(match towards {
+            Towards::Peer => &mut holder.to_peer,
+            Towards::Client => &mut holder.to_client,
+        })
+    }
+
+    fn of(&mut self, account: Account) -> Option<&mut Holder> {
+        self.holders.get_mut(*self.places.get(&account)?)
+    }
+
+    fn place(&mut self, account: Account) -> usize {
+        if let Some(place) = self.places.get(&account) {
+            return *place;
+        }
+        let holder = Holder { account, ports: 0, to_peer: Meter::default(), to_client: Meter::default() };
+        let place = self.free.pop().unwrap_or(self.holders.len());
+        match self.holders.get_mut(place) {
+            Some(free) => *free = holder,
+            None => self.holders.push(holder),
+        }
+        self.places.insert(account, place);
+        place
+    }
 }
 
 impl Book {
@@ -250,20 +330,22 @@ impl Book {
     fn meters<'a>(
         &'a mut self,
         budgets: Budgets,
-        accounts: &'a mut [Holder],
+        (accounts, groups): (&'a mut Accounts, &'a mut Accounts),
         towards: Towards,
         mark: Dscp,
-    ) -> (&'a mut Passed, [Option<(&'a mut Meter, NonZeroU64)>; 3]) {
-        let holder = self.account.and_then(|place| accounts.get_mut(place));
-        let (lane, of_account) = match towards {
-            Towards::Peer => (&mut self.to_peer, holder.map(|holder| &mut holder.to_peer)),
-            Towards::Client => (&mut self.to_client, holder.map(|holder| &mut holder.to_client)),
+    ) -> (&'a mut Passed, [Option<(&'a mut Meter, NonZeroU64)>; 4]) {
+        let lane = match towards {
+            Towards::Peer => &mut self.to_peer,
+            Towards::Client => &mut self.to_client,
         };
+        let of_account = accounts.meter(self.account, towards);
+        let of_group = groups.meter(self.group, towards);
         let policed = budgets.policed.filter(|(policed, _)| *policed == mark);
         let meters = [
             budgets.port.map(|rate| (&mut lane.all, rate)),
             policed.map(|(_, rate)| (&mut lane.policed, rate)),
             budgets.account.zip(of_account).map(|(rate, meter)| (meter, rate)),
+            budgets.group.zip(of_group).map(|(rate, meter)| (meter, rate)),
         ];
         (&mut lane.passed, meters)
     }
@@ -274,6 +356,13 @@ impl Book {
 }
 
 impl Passed {
+    fn join(&mut self, more: Passed) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+        self.checks += more.checks;
+        self.dropped += more.dropped;
+    }
+
     fn add(&mut self, payload: Payload, passes: bool) {
         if !passes {
             self.dropped += 1;
@@ -286,17 +375,36 @@ impl Passed {
 }
 
 impl Meter {
-    fn has_room(self, now: Instant) -> bool {
-        self.0.is_none_or(|paid| paid <= now + BURST)
+    fn has_room(&self, now: Instant) -> bool {
+        self.paid().is_none_or(|paid| paid <= now + BURST)
     }
 
     /// When it is paid for.
     fn spend(&mut self, bytes: u64, per_second: NonZeroU64, now: Instant) -> Instant {
-        let paid = self.0.map_or(now, |paid| paid.max(now));
+        let paid = self.paid().map_or(now, |paid| paid.max(now));
         // At most what a connection brings in a turn, 192 kB: no overflow.
         let paid = paid + Duration::from_nanos(bytes * 1_000_000_000 / per_second);
-        self.0 = Some(paid);
+        match &self.shared {
+            Some(shared) => shared.raise(paid),
+            None => self.paid = Some(paid),
+        }
         paid
+    }
+
+    fn paid(&self) -> Option<Instant> {
+        self.shared.as_ref().map_or(self.paid, SharedMeter::paid)
+    }
+
+    /// What is spent elsewhere is spent here too from now on.
+    fn share(&mut self, with: SharedMeter) {
+        self.paid().into_iter().for_each(|paid| with.raise(paid));
+        self.shared = Some(with);
+    }
+
+    /// The opposite; what was spent stays spent.
+    fn keep_alone(&mut self) {
+        self.paid = self.paid();
+        self.shared = None;
     }
 }
 
@@ -355,16 +463,28 @@ mod tests {
     fn ports_of_an_account_share_its_budget_and_others_do_not() {
         let (mut ledger, now) =
             (ledger(Budgets { account: rate(28 * 40), ..Budgets::default() }), Instant::now());
-        ledger.charge_to(port(0), Account(7));
-        ledger.charge_to(port(1), Account(7));
+        ledger.charge_to(port(0), Account(7), None);
+        ledger.charge_to(port(1), Account(7), None);
         assert_eq!(passing(&mut ledger, 0, Dscp::EF, now) + passing(&mut ledger, 1, Dscp::EF, now), 11);
         assert_eq!(passing(&mut ledger, 2, Dscp::EF, now), 1000);
         // Whoever has no port any more has no debts: the next with this place begins anew.
         ledger.close(port(0));
         ledger.close(port(1));
         ledger.open(port(1), true);
-        ledger.charge_to(port(1), Account(8));
-        assert_eq!((ledger.accounts.len(), passing(&mut ledger, 1, Dscp::EF, now)), (1, 11));
+        ledger.charge_to(port(1), Account(8), None);
+        assert_eq!((ledger.accounts.holders.len(), passing(&mut ledger, 1, Dscp::EF, now)), (1, 11));
+    }
+
+    #[test]
+    fn accounts_of_a_group_share_its_budget_beside_their_own() {
+        let budgets = Budgets { account: rate(28 * 40), group: rate(28 * 60), ..Budgets::default() };
+        let (mut ledger, now) = (ledger(budgets), Instant::now());
+        ledger.charge_to(port(0), Account(7), Some(Account(1)));
+        ledger.charge_to(port(1), Account(8), Some(Account(1)));
+        assert_eq!(passing(&mut ledger, 0, Dscp::EF, now), 11, "its own is spent first");
+        assert_eq!(passing(&mut ledger, 1, Dscp::EF, now), 16 - 11, "what is left of the group's");
+        ledger.charge_to(port(2), Account(9), Some(Account(2)));
+        assert!(passing(&mut ledger, 2, Dscp::EF, now) > 5, "another group has its own");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod contract;
 mod counts;
 mod gate;
 mod inbox;
+mod kernel;
 mod ledger;
 mod links;
 mod outbox;
@@ -21,7 +22,7 @@ mod streams;
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ use rustls::ServerConfig;
 
 use self::gate::{Admission, Gate};
 use self::inbox::{Head, Inbox, Piece};
+use self::kernel::{Kernel, Wanted};
 use self::ledger::Towards;
 use self::outbox::{Content, Outbox, Way};
 use self::pace::Pace;
@@ -48,6 +50,7 @@ use crate::udp::{Complaint, UdpPort};
 pub use self::contract::{Client, LinkId, ListenerId, PortId, Settings, Unknown};
 pub use self::counts::{Count, Counts};
 pub use self::gate::Strangers;
+pub use self::kernel::{InKernel, NoKernel};
 pub use self::ledger::{Account, Budgets, Passed, Payload, Traffic};
 pub use self::pace::Coalescing;
 pub use self::rule::{Refused, Rule, RuleId};
@@ -75,6 +78,7 @@ pub struct Forwarder {
     sockets: Sockets,
     streams: Option<Streams>,
     table: Table,
+    kernel: Option<Kernel>,
     trusted: HashSet<Client>,
     gate: Gate,
     pace: Pace,
@@ -104,6 +108,7 @@ impl Forwarder {
             sockets: Sockets::default(),
             streams: None,
             table,
+            kernel: None,
             trusted: HashSet::new(),
             gate: Gate::new(settings.strangers),
             pace: Pace::new(settings.coalescing, now),
@@ -121,6 +126,18 @@ impl Forwarder {
     /// Ends a [`Forwarder::poll`] that waits, from any thread.
     pub fn waker(&self) -> Arc<Waker> {
         self.waker.clone()
+    }
+
+    /// From now on the kernel carries what it can of rules for these addresses of ours: IPv4, clients over UDP, by Ethernet. Without
+    /// it, or after an error, sockets carry everything.
+    pub fn use_kernel(&mut self, addresses: &[IpAddr]) -> Result<(), NoKernel> {
+        self.kernel = Some(Kernel::start(addresses, self.settings.rules, self.settings.budgets)?);
+        Ok(())
+    }
+
+    /// What the kernel carries; `None` if it is not used.
+    pub fn in_kernel(&self) -> Option<InKernel> {
+        self.kernel.as_ref().map(Kernel::facts)
     }
 
     /// Opens a socket for clients; port 0 is a free one, `[::]` takes IPv4 too. What leaves it without a mark of its
@@ -175,18 +192,22 @@ impl Forwarder {
         Ok(port)
     }
 
-    /// From now on this account pays for a relayed address, together with others.
-    pub fn charge_to(&mut self, port: PortId, account: Account) {
-        self.table.ledger.charge_to(port, account);
+    /// From now on this account pays for a relayed address, together with others, and so does this group of accounts.
+    pub fn charge_to(&mut self, port: PortId, account: Account, group: Option<Account>) {
+        self.table.ledger.charge_to(port, account, group);
     }
 
     /// What may pass from now on.
     pub fn set_budgets(&mut self, budgets: Budgets) {
+        self.settings.budgets = budgets;
         self.table.ledger.set_budgets(budgets);
+        self.kernel.iter_mut().for_each(|kernel| kernel.set_budgets(budgets));
     }
 
     /// What has passed each relayed address since this was last asked; those that carried nothing are not there.
     pub fn news(&mut self) -> Vec<(PortId, Traffic)> {
+        let news = self.kernel.as_mut().map(Kernel::news).unwrap_or_default();
+        news.into_iter().for_each(|(port, traffic)| self.note(port, traffic));
         self.table.ledger.news()
     }
 
@@ -200,6 +221,11 @@ impl Forwarder {
     pub fn close(&mut self, port: PortId) -> Option<Traffic> {
         self.flush();
         self.streams.iter_mut().for_each(|streams| streams.close_relayed(port));
+        if let Some(kernel) = &mut self.kernel {
+            self.table.rules_of(port).for_each(|id| kernel.remove(id));
+            let last = kernel.close(port, &mut self.table.ledger);
+            self.note(port, last);
+        }
         let traffic = self.table.forget(port);
         self.sockets.remove(port.0).then_some(traffic)
     }
@@ -210,11 +236,20 @@ impl Forwarder {
         if listener.is_none() || port.is_none() {
             return Err(Refused::Closed);
         }
-        self.table.install(id, rule, self.settings.rules)
+        self.table.install(id, rule, self.settings.rules)?;
+        let wanted = self.wanted(rule);
+        if let Some(kernel) = &mut self.kernel {
+            match wanted {
+                Some(wanted) => kernel.install(id, wanted, &mut self.table.ledger),
+                None => kernel.remove(id),
+            }
+        }
+        Ok(())
     }
 
     /// Forwards no longer by this rule; false if there is none.
     pub fn remove(&mut self, id: RuleId) -> bool {
+        self.kernel.iter_mut().for_each(|kernel| kernel.remove(id));
         self.table.remove(id)
     }
 
@@ -298,6 +333,8 @@ impl Forwarder {
         }
         loop {
             if let Some((port, complaint)) = self.complaints.pop_front() {
+                // It may have been about how long packets may be.
+                self.kernel.iter_mut().for_each(|kernel| kernel.look_again(port));
                 return Some(Unknown::Undelivered { port, complaint });
             }
             while let Some(piece) = self.inbox.next() {
@@ -375,6 +412,31 @@ impl Forwarder {
         self.outbox.flush(self.inbox.bytes(), &self.sockets, &mut self.counts);
         if let Some(streams) = &mut self.streams {
             streams.flush();
+        }
+    }
+
+    /// The rule as the kernel may carry it.
+    fn wanted(&self, rule: Rule) -> Option<Wanted> {
+        let Rule { client, channel, port, peer, to_peer, to_client } = rule;
+        let relayed = self.port(port)?;
+        let SocketAddr::V4(relayed) = relayed else { return None };
+        match (client.connection, client.remote, client.local, peer) {
+            (0, SocketAddr::V4(remote), SocketAddr::V4(listener), SocketAddr::V4(peer)) => {
+                Some(Wanted { client: remote, listener, channel, port, relayed, peer, to_peer, to_client })
+            }
+            _ => None,
+        }
+    }
+
+    /// What the kernel has carried for a port counts as if its sockets had.
+    fn note(&mut self, port: PortId, traffic: Traffic) {
+        self.table.ledger.note(port, traffic);
+        for (passed, counts) in [
+            (traffic.to_peer, [Count::ToPeer, Count::ToPeerInKernel]),
+            (traffic.to_client, [Count::ToClient, Count::ToClientInKernel]),
+        ] {
+            counts.into_iter().for_each(|count| self.counts.add_many(count, passed.packets as usize));
+            self.counts.add_many(Count::OverBudget, passed.dropped as usize);
         }
     }
 

@@ -114,6 +114,11 @@ impl Table {
         true
     }
 
+    /// The names of a port's rules.
+    pub(super) fn rules_of(&self, port: PortId) -> impl Iterator<Item = RuleId> + '_ {
+        self.by_port.get(&port).into_iter().flatten().copied()
+    }
+
     /// Forgets a port that is closed, with its rules; what has passed it since that was last told.
     pub(super) fn forget(&mut self, port: PortId) -> Traffic {
         for id in self.by_port.remove(&port).unwrap_or_default() {

@@ -129,15 +129,16 @@ impl Client {
         self.call(Method::POST, &format!("/units/{}/restart?now={now}", unit.word()), None::<&()>)
     }
 
-    /// A credential for the relay of an Edge; of any class without one.
+    /// A credential for the relay of an Edge, for a user of a site or of none; of any class without one.
     pub fn credential(
         &mut self,
-        user: &str,
+        (user, site): (&str, Option<&str>),
         class: Option<TrafficClass>,
         seconds: u64,
     ) -> Result<RelayCredential, ClientError> {
+        let site = site.map_or_else(String::new, |site| format!("&site={}", escaped(site)));
         let class = class.map_or_else(String::new, |class| format!("&class={}", class.name()));
-        let path = format!("/credential?user={}&lifetime={seconds}{class}", escaped(user));
+        let path = format!("/credential?user={}&lifetime={seconds}{class}{site}", escaped(user));
         self.call(Method::POST, &path, None::<&()>)
     }
 

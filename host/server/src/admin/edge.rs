@@ -66,6 +66,7 @@ async fn restart(
 #[derive(Deserialize)]
 struct Wanted {
     user: String,
+    site: Option<String>,
     class: Option<String>,
     /// Seconds.
     lifetime: u64,
@@ -83,7 +84,9 @@ async fn credential(
         return Err(Refusal::wrong(vec![format!("a credential lasts from 1 to {LONGEST} seconds")]));
     }
     let lifetime = Duration::from_secs(wanted.lifetime);
-    let made = desk.ask(move |edge| edge.credential(&wanted.user, class, lifetime)).await?;
+    let made = desk
+        .ask(move |edge| edge.credential((&wanted.user, wanted.site.as_deref()), class, lifetime))
+        .await?;
     let made = made.ok_or_else(|| {
         Refusal::wrong(vec![
             "no secret is configured (credentials.secrets): only [[relay-users]] may relay".to_owned(),

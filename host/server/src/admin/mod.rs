@@ -12,6 +12,7 @@ mod edge;
 mod guard;
 mod lock;
 mod login;
+mod messages;
 mod openapi;
 mod openid;
 mod plan;
@@ -216,6 +217,8 @@ fn resources() -> Vec<(String, MethodRouter<Desk>)> {
         (user("/number"), put(users::put_number)),
         (user("/device-password"), post(users::device_password)),
         (user("/lock"), get(lock::show).delete(lock::remove)),
+        (user("/messages"), get(messages::list).delete(messages::remove)),
+        (user("/messages/count"), get(messages::count)),
         (user("/account"), get(openid::account).delete(openid::release)),
         document::<RosterFile>(),
         document::<CallRulesFile>(),

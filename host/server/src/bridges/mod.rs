@@ -128,7 +128,7 @@ impl Bridges {
 
     fn begin(&mut self, opening: &Opening) -> Result<Open, NotBridged> {
         let ports = self.lease(opening);
-        self.unjoined = unjoined(self.unjoined, ports.as_ref().err());
+        self.unjoined = unjoined(self.unjoined, ports.as_ref().err().map(|error| &**error));
         let ports = ports.map_err(|_| NotBridged::NoPorts)?;
         self.identity = self.identity.take().or_else(Identity::new);
         let identity = self.identity.as_ref().ok_or(NotBridged::NoPorts)?;
@@ -181,7 +181,7 @@ impl Open {
 
 /// How many calls have found no ports by now. One line when that begins and one when it is over: what every call would say between
 /// them is in `leases_refused_total`.
-fn unjoined(before: u64, error: Option<&Box<dyn std::error::Error>>) -> u64 {
+fn unjoined(before: u64, error: Option<&dyn std::error::Error>) -> u64 {
     match error {
         Some(error) if before == 0 => {
             tracing::error!(

@@ -269,7 +269,7 @@ fn ports_that_run_out_are_told_once_and_so_is_their_return() {
         let counts: Vec<u64> = outcomes
             .iter()
             .scan(0, |count, outcome| {
-                *count = unjoined(*count, outcome.as_ref());
+                *count = unjoined(*count, outcome.as_deref());
                 Some(*count)
             })
             .collect();

@@ -89,6 +89,8 @@ pub struct Relay {
     pub allocations: usize,
     /// Of these, those of one user.
     pub allocations_per_user: u32,
+    /// And those of one site, if they are limited.
+    pub allocations_per_site: Option<u32>,
     /// Requests a second of one address that are answered without a proof.
     pub requests_per_source: u32,
     /// Networks that are reached on every port.
@@ -101,8 +103,12 @@ pub struct Relay {
     pub audio_bandwidth: u64,
     /// Bytes per second of one user, each direction.
     pub bandwidth_per_user: u64,
+    /// Bytes per second of one site, each direction, if they are limited.
+    pub bandwidth_per_site: Option<u64>,
     /// How long packets may wait for each other under load.
     pub coalesce: Option<Duration>,
+    /// Whether the kernel carries what it can.
+    pub in_kernel: bool,
 }
 
 /// Somebody whose password never ends.
@@ -118,8 +124,8 @@ impl EdgeConfig {
     /// As the A/V Edge holds it after a reload: what it can't change while it runs waits for its restart.
     pub(crate) fn reloaded(self, new: EdgeConfig) -> EdgeConfig {
         let addresses = Addresses { inside: new.addresses.inside, ..self.addresses };
-        let Relay { udp, tcp, tls, coalesce, requests_per_source, .. } = self.relay;
-        let relay = Relay { udp, tcp, tls, coalesce, requests_per_source, ..new.relay };
+        let Relay { udp, tcp, tls, coalesce, in_kernel, requests_per_source, .. } = self.relay;
+        let relay = Relay { udp, tcp, tls, coalesce, in_kernel, requests_per_source, ..new.relay };
         let EdgeConfig { name, realm, admin_socket, metrics, log, .. } = self;
         // Without one there is no listener for it.
         let certificate = self.certificate.map(|held| new.certificate.clone().unwrap_or(held));
@@ -156,6 +162,7 @@ impl EdgeConfig {
             (av, "tls", self.certificate.is_some() != other.certificate.is_some()),
             (authentication, "authentication.port", authentication_port(self) != authentication_port(other)),
             (av, "relay.coalesce", self.relay.coalesce != other.relay.coalesce),
+            (av, "relay.fast-path", self.relay.in_kernel != other.relay.in_kernel),
             (conferencing, "web-conferencing.port", port(self) != port(other)),
             (
                 conferencing,
@@ -378,15 +385,20 @@ impl Resolver<'_> {
             tls: u16::try_from(tls.value).ok()?,
             allocations: size("allocations")?,
             allocations_per_user: u32::try_from(block.number("allocations-per-user")?.value).ok()?,
+            allocations_per_site: block
+                .number("allocations-per-site")
+                .and_then(|most| u32::try_from(most.value).ok()),
             requests_per_source: u32::try_from(block.number("requests-per-source")?.value).ok()?,
             peers: peers?,
             denied: denied?,
             bandwidth: bytes("bandwidth")?,
             audio_bandwidth: bytes("audio-bandwidth")?,
             bandwidth_per_user: bytes("bandwidth-per-user")?,
+            bandwidth_per_site: bytes("bandwidth-per-site"),
             coalesce: Some(block.number("coalesce")?.value)
                 .filter(|pause| *pause > 1)
                 .map(Duration::from_micros),
+            in_kernel: block.text("fast-path")?.value == "kernel",
         })
     }
 

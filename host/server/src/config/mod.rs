@@ -8,6 +8,7 @@ mod authentication;
 mod calls;
 mod directory;
 mod edge;
+mod history;
 mod limits;
 mod listening;
 mod openid;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use carillon_qos::Plan;
 use carillon_qos::plan::Problem;
-use carillon_signaling::{Algorithms, Handling};
+use carillon_signaling::{Algorithms, Handling, HistoryPolicy};
 use carillon_wire::sip::Transport;
 
 pub use access::{AccessConfig, AccessPorts};
@@ -86,6 +87,8 @@ pub struct Config {
     pub openid: Option<OpenIdConfig>,
     /// What becomes of watchers of whom a user has not said anything.
     pub watchers: Handling,
+    /// Whose instant messages are kept.
+    pub history: HistoryPolicy,
     /// How call records are kept.
     pub records: CallRecordsConfig,
     /// What dialled numbers mean, and where voicemail is.
@@ -267,8 +270,21 @@ impl Config {
 
     /// This one with what a reload changes; the rest waits for a restart.
     pub(crate) fn reloaded(self, new: Config) -> Config {
-        let Config { name, plan, listeners, certificate, trusted, relays, calls, passwords, drain, .. } = new;
-        Config { name, plan, listeners, certificate, trusted, relays, calls, passwords, drain, ..self }
+        let Config { name, plan, listeners, certificate, trusted, relays, .. } = new;
+        let Config { calls, history, passwords, drain, .. } = new;
+        Config {
+            name,
+            plan,
+            listeners,
+            certificate,
+            trusted,
+            relays,
+            calls,
+            history,
+            passwords,
+            drain,
+            ..self
+        }
     }
 
     /// What can't be changed while running: the names of the keys in which the other differs.

@@ -82,7 +82,7 @@ impl Resolver<'_> {
         let edge = self.own_edge(raw);
         let metrics = self.metrics(&raw.block("metrics"));
         let edges = self.edges(raw);
-        let calls = self.calls(raw);
+        let (calls, history) = (self.calls(raw), self.history(raw));
         let domains = domains?;
         Some(Config {
             realm: top.text("realm").map(|realm| realm.value).or_else(|| domains.first().cloned())?,
@@ -98,6 +98,7 @@ impl Resolver<'_> {
             directory: directory?,
             openid: openid?,
             watchers: watchers(&raw.block("presence"))?,
+            history: history?,
             records: self.records(&raw.block("records"), &top)?,
             calls: calls?,
             limits: limits(&raw.block("limits"))?,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use carillon_net::peers::server_config_for;
 use carillon_net::transports::{Incoming, Limits, Transports};
 use carillon_qos::TrafficClass;
-use carillon_relay::{Transport, issue};
-use carillon_signaling::{Authentication, Issuer, RelayCredential, RelayServer, Relays, Transmit};
+use carillon_relay::{Transport, issue_at};
+use carillon_signaling::{Authentication, Bearer, Issuer, RelayCredential, RelayServer, Relays, Transmit};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip;
 use carillon_wire::stun::{TurnTransport, TurnUri};
@@ -158,9 +158,9 @@ fn relays(config: &EdgeConfig, clock: Clock) -> (Relays, Vec<RelayServer>) {
         rows.map(|row| RelayServer { class: row.class, uri: uri(config, &row) }).collect::<Vec<_>>()
     };
     let secret = config.secrets.first().cloned();
-    let issue = move |user: &str, class, expires| {
+    let issue = move |Bearer { user, site }: Bearer<'_>, class, expires| {
         let expires = clock.on_the_wall(expires);
-        let made = secret.as_ref().map(|secret| issue(&secret.0, user, class, expires));
+        let made = secret.as_ref().map(|secret| issue_at(&secret.0, user, site, class, expires));
         let (username, password) = made.map(|made| (made.username, made.password)).unwrap_or_default();
         RelayCredential { class, username, password }
     };

@@ -19,7 +19,9 @@ use carillon_net::lease::Shape;
 use carillon_net::udp::Complaint;
 use carillon_qos::TrafficClass;
 use carillon_qos::plan::RolePolicy;
-use carillon_relay::{Event, Flow, Icmp, NotOpened, Output, PortId, Relay, Request, Rule, Wish, WishId};
+use carillon_relay::{
+    Event, Flow, Icmp, NotOpened, Output, PortId, Quota, Relay, Request, Rule, Wish, WishId,
+};
 use carillon_wire::ip::{Dscp, Ecn};
 use carillon_wire::stun::Family;
 
@@ -34,6 +36,8 @@ use crate::desk::Orders;
 pub struct AvEdge {
     /// Sockets and rules: bytes in, bytes out.
     pub(crate) forwarder: Forwarder,
+    /// Why the kernel carries nothing although it was to.
+    pub(crate) no_kernel: Option<String>,
     /// The TURN core: messages in, wishes out. Knows no socket, no clock, no file.
     pub(crate) relay: Relay,
     /// What the core calls by its numbers and the forwarder by its own.
@@ -55,6 +59,8 @@ pub struct AvEdge {
     pub(crate) dials: BTreeMap<LinkId, (WishId, PortId)>,
     /// Until when nothing is said of ports that can't be had.
     pub(crate) silent_until: Duration,
+    /// Until when nothing is said of a limit that is reached.
+    pub(crate) quota_told_until: BTreeMap<Quota, Duration>,
     /// Until when nothing is said of candidates that were asked for.
     pub(crate) noise_told_until: Duration,
     /// When the core is told next what rules have carried.
@@ -259,7 +265,7 @@ impl AvEdge {
         let (port, reserved) = leased.map_err(|error| self.no_port(&crate::chain(&error)))?;
         let relayed = std::net::SocketAddr::new(told, port.port().local().port());
         let open = self.forwarder.open(port).map_err(|error| self.no_port(&error.to_string()))?;
-        self.forwarder.charge_to(open, Account(wish.account.0));
+        self.forwarder.charge_to(open, Account(wish.account.0), wish.site.map(|site| Account(site.0)));
         let next = reserved.map(|reserved| self.places.keep(reserved));
         Ok((self.places.add(open, wish.reserved), relayed, next))
     }
@@ -298,6 +304,10 @@ impl AvEdge {
             Event::Released { .. } => "released",
             Event::Forbidden { .. } => "forbidden",
             Event::SharedAddress { .. } => "shared-address",
+            Event::QuotaReached { quota, site } => {
+                self.tell_of_quota(*quota, site.as_deref());
+                "quota-reached"
+            }
             Event::CandidateCheck { .. } => {
                 self.tell_of_noise();
                 "candidate-check"
@@ -311,6 +321,21 @@ impl AvEdge {
                 "two users come from one address and port: something between them and the Edge translates addresses, and gave \
                  one away while it was in use; the later one has no relay"
             );
+        }
+    }
+
+    /// Said once in a while for each limit: clients that are refused try again.
+    fn tell_of_quota(&mut self, quota: Quota, site: Option<&str>) {
+        let now = self.clock.now();
+        let silent_until = self.quota_told_until.entry(quota).or_default();
+        if *silent_until > now {
+            return;
+        }
+        *silent_until = now + SILENCE;
+        match (quota, site) {
+            (Quota::User, _) => tracing::warn!("relay.allocations-per-user is reached by a user; 486"),
+            (Quota::Site, site) => tracing::warn!(site, "relay.allocations-per-site is reached; 486"),
+            (Quota::Relay, _) => tracing::warn!("relay.allocations is reached; 508"),
         }
     }
 

@@ -22,7 +22,7 @@ impl AvEdge {
         let relayed = SocketAddr::new(told, port.local().port());
         let open = self.forwarder.open_for_streams(port);
         let open = open.map_err(|error| self.no_port(&error.to_string()))?;
-        self.forwarder.charge_to(open, Account(wish.account.0));
+        self.forwarder.charge_to(open, Account(wish.account.0), wish.site.map(|site| Account(site.0)));
         Ok((self.places.add(open, None), relayed))
     }
 

@@ -8,7 +8,7 @@ use carillon_qos::TrafficClass;
 use carillon_relay::{Tally, Transport, View};
 
 use super::av::AvEdge;
-use super::status::{AllocationRow, Carried, EdgeListener, RelayStatus};
+use super::status::{AllocationRow, Carried, EdgeListener, FastPathStatus, RelayStatus};
 use super::unit::{Allocated, Facts, Part};
 use crate::config::Listening;
 use crate::metrics::Page;
@@ -20,7 +20,10 @@ impl Part for AvEdge {
             relay_ports: plan.edge_ports().map(|ports| (ports.start(), ports.end())),
             allocations: counts.allocations,
             users: counts.users,
+            sites: counts.sites,
+            quotas: counts.quotas.iter().map(|(quota, number)| ((*quota).to_owned(), *number)).collect(),
             relayed: carried(counts.to_client, counts.to_peer),
+            fast_path: self.fast_path(),
             shared_addresses: counts.shared_addresses,
             denied: counts.denied.iter().map(|(reason, number)| ((*reason).to_owned(), *number)).collect(),
             dropped: self.dropped(),
@@ -59,6 +62,21 @@ impl Part for AvEdge {
 }
 
 impl AvEdge {
+    fn fast_path(&self) -> FastPathStatus {
+        let (kernel, counts) = (self.forwarder.in_kernel(), self.forwarder.counts());
+        let [to_clients, to_peers] =
+            [Count::ToClientInKernel, Count::ToPeerInKernel].map(|count| counts.of(count));
+        FastPathStatus {
+            path: if kernel.is_some() { "kernel" } else { "sockets" }.to_owned(),
+            why_not: self.no_kernel.clone(),
+            rules: kernel.map_or(0, |kernel| kernel.rules),
+            rules_of_all: self.forwarder.rules(),
+            interfaces: kernel.map_or(0, |kernel| kernel.interfaces),
+            packets_to_clients: to_clients,
+            packets_to_peers: to_peers,
+        }
+    }
+
     /// By the core and by the forwarder.
     fn dropped(&self) -> BTreeMap<String, u64> {
         let core = self.relay.counts().dropped;
@@ -75,6 +93,20 @@ impl AvEdge {
         let (mut page, counts) = (Page(String::new()), self.relay.counts());
         page.one("relay_allocations", "gauge", "Allocations that run.", counts.allocations);
         page.one("relay_users", "gauge", "Users that have allocations.", counts.users);
+        page.many(
+            "relay_site_ports",
+            "gauge",
+            "Relayed ports that a site's users hold.",
+            "site",
+            counts.sites,
+        );
+        page.many(
+            "relay_quota_reached_total",
+            "counter",
+            "Allocations that were refused, by the limit that was reached.",
+            "quota",
+            counts.quotas,
+        );
         page.one("relay_ports", "gauge", "Relayed ports, open or reserved.", counts.ports);
         page.one(
             "relay_rules",
@@ -93,6 +125,16 @@ impl AvEdge {
         let bytes = [("to_client", counts.to_client.bytes), ("to_peer", counts.to_peer.bytes)];
         page.many("relay_bytes_total", "counter", "Payload relayed.", "direction", bytes);
         page.many("relay_dropped_total", "counter", "Packets dropped.", "reason", self.dropped());
+        let path = self.fast_path();
+        page.one(
+            "relay_rules_in_kernel",
+            "gauge",
+            "Of the rules, those that the kernel carries.",
+            path.rules,
+        );
+        let packets = [("to_client", path.packets_to_clients), ("to_peer", path.packets_to_peers)];
+        let help = "Of the packets relayed, those that the kernel carried.";
+        page.many("relay_packets_in_kernel_total", "counter", help, "direction", packets);
         let connections = self.forwarder.connections().unwrap_or_default();
         let connections = connections.iter().map(|(count, number)| (count.name(), number));
         page.many(
@@ -112,12 +154,15 @@ impl AvEdge {
 
 fn is_loss(count: Count) -> bool {
     use Count::{Recognised, Segmented, ToClient, ToPeer, UnknownFromClient, UnknownFromPeer};
-    !matches!(count, ToClient | ToPeer | UnknownFromClient | UnknownFromPeer | Recognised | Segmented)
+    use Count::{ToClientInKernel, ToPeerInKernel};
+    let is_carried = matches!(count, ToClient | ToPeer | ToClientInKernel | ToPeerInKernel);
+    !is_carried && !matches!(count, UnknownFromClient | UnknownFromPeer | Recognised | Segmented)
 }
 
 fn allocation_row(view: &View<'_>, left: Duration) -> AllocationRow {
     AllocationRow {
         user: view.user.to_owned(),
+        site: view.site.map(str::to_owned),
         client: view.flow.remote,
         ends_in: left.as_secs(),
         permissions: view.permissions,

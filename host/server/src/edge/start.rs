@@ -81,6 +81,7 @@ pub(super) fn open(context: &Context) -> Result<Opened, StartError> {
         places.add_listener(id, wanted.transport);
         listeners.push(Listening { address, ..wanted });
     }
+    let no_kernel = config.relay.in_kernel.then(|| use_kernel(&mut forwarder, &listeners, &config)).flatten();
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
     let relay = Relay::new(core(&config, &listeners), seed, clock.now());
@@ -89,6 +90,7 @@ pub(super) fn open(context: &Context) -> Result<Opened, StartError> {
     let (desk, orders) = Desk::new(forwarder.waker(), Arc::new(Health::default()));
     let edge = AvEdge {
         forwarder,
+        no_kernel,
         relay,
         places,
         translation: Translation::of(sides.iter().map(|side| (side.told, side.address))),
@@ -101,6 +103,7 @@ pub(super) fn open(context: &Context) -> Result<Opened, StartError> {
         refused: BTreeMap::new(),
         dials: BTreeMap::new(),
         silent_until: clock.now(),
+        quota_told_until: BTreeMap::new(),
         noise_told_until: clock.now(),
         measure_at: clock.now(),
         until: None,
@@ -137,6 +140,7 @@ pub(crate) fn core(config: &EdgeConfig, listeners: &[Listening]) -> carillon_rel
         limits: Limits {
             ports: relay.allocations,
             ports_per_user: relay.allocations_per_user,
+            ports_per_site: relay.allocations_per_site.unwrap_or(u32::MAX),
             answers: four_seconds_of(relay.requests_per_source),
             bindings: four_seconds_of(relay.requests_per_source),
             proofs: four_seconds_of(relay.requests_per_source.saturating_mul(10)),
@@ -162,12 +166,13 @@ fn own_addresses(configured: &Addresses) -> Vec<IpAddr> {
     found.into_iter().chain(configured.all()).collect()
 }
 
-/// What each relay port, each user, and what is marked as audio may carry.
+/// What each relay port, each user, each site, and what is marked as audio may carry.
 pub(crate) fn budgets(relay: &config::Relay, policy: &RolePolicy) -> Budgets {
     let audio = policy.mark(TrafficClass::Audio);
     Budgets {
         port: NonZeroU64::new(relay.bandwidth),
         account: NonZeroU64::new(relay.bandwidth_per_user),
+        group: relay.bandwidth_per_site.and_then(NonZeroU64::new),
         policed: NonZeroU64::new(relay.audio_bandwidth)
             .map(|rate| (audio, rate))
             .filter(|_| audio != Dscp::DEFAULT),
@@ -179,6 +184,24 @@ fn settings(relay: &config::Relay, policy: &RolePolicy) -> Settings {
     let per_source = relay.requests_per_source.saturating_mul(10);
     let strangers = Strangers { per_source, connections: relay.requests_per_source, ..Strangers::default() };
     Settings { coalescing, strangers, budgets: budgets(relay, policy), ..Settings::default() }
+}
+
+/// Has the kernel carry what it can; why it can't, which is no reason not to serve.
+fn use_kernel(forwarder: &mut Forwarder, listeners: &[Listening], config: &EdgeConfig) -> Option<String> {
+    let listening = listeners.iter().filter(|bound| bound.transport == Transport::Udp);
+    let mut addresses: Vec<IpAddr> = listening.map(|bound| bound.address.ip()).collect();
+    addresses.push(config.addresses.external);
+    match forwarder.use_kernel(&addresses) {
+        Ok(()) => {
+            let interfaces = forwarder.in_kernel().map_or(0, |kernel| kernel.interfaces);
+            tracing::info!(interfaces, "the kernel carries media of bound channels");
+            None
+        }
+        Err(why) => {
+            tracing::warn!("sockets carry all media, for the fast path in the kernel can't be had: {why}");
+            Some(why.to_string())
+        }
+    }
 }
 
 /// Ports that the kernel gives to anybody are not the relay's alone.

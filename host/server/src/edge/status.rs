@@ -128,8 +128,17 @@ pub struct RelayStatus {
     pub allocations: usize,
     /// Users that have some.
     pub users: usize,
+    /// Relayed ports that users of a site hold, by site.
+    #[serde(default)]
+    pub sites: BTreeMap<String, u32>,
+    /// Allocations that were refused, by the limit that was reached: of a user, of a site, of the relay.
+    #[serde(default)]
+    pub quotas: BTreeMap<String, u64>,
     /// Packets and bytes relayed since the start.
     pub relayed: Carried,
+    /// What carries media of bound channels.
+    #[serde(default)]
+    pub fast_path: FastPathStatus,
     /// Proven requests from the address and port of another user's allocation: addresses are translated before the Edge.
     #[serde(default)]
     pub shared_addresses: u64,
@@ -139,6 +148,25 @@ pub struct RelayStatus {
     pub dropped: BTreeMap<String, u64>,
     /// The mark that each class of media leaves with towards the inside, from 0 to 63.
     pub marks: Vec<(String, u8)>,
+}
+
+/// What carries media of bound channels.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct FastPathStatus {
+    /// `kernel`, or `sockets`.
+    pub path: String,
+    /// Why it is not the kernel, although the configuration says so.
+    pub why_not: Option<String>,
+    /// Channels that the kernel carries now.
+    pub rules: usize,
+    /// All channels that are carried by a rule now.
+    pub rules_of_all: usize,
+    /// Interfaces that the kernel's program is attached to.
+    pub interfaces: usize,
+    /// Of the packets relayed to clients, those that the kernel has carried.
+    pub packets_to_clients: u64,
+    /// Of the packets relayed to peers, those that the kernel has carried.
+    pub packets_to_peers: u64,
 }
 
 /// A place where clients reach an Edge.
@@ -190,6 +218,9 @@ pub struct PortRow {
 pub struct AllocationRow {
     /// Whose.
     pub user: String,
+    /// The user's site, if the credential says one.
+    #[serde(default)]
+    pub site: Option<String>,
     /// Where the client is.
     pub client: SocketAddr,
     /// Seconds until it ends, unless it is refreshed.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use carillon_net::notify::reloading;
 use carillon_qos::TrafficClass;
 use carillon_qos::plan::RolePolicy;
-use carillon_relay::{Credential, issue};
+use carillon_relay::{Credential, issue_at};
 use carillon_wire::ip::Dscp;
 use mio::{Events, Poll, Token, Waker};
 use tokio::sync::watch;
@@ -176,13 +176,13 @@ impl Edge {
     /// A credential of the first secret; `None` without one.
     pub(crate) fn credential(
         &self,
-        user: &str,
+        (user, site): (&str, Option<&str>),
         class: Option<TrafficClass>,
         lifetime: Duration,
     ) -> Option<Credential> {
         let config = self.config.borrow();
         let secret = config.secrets.first()?;
-        Some(issue(&secret.0, user, class, self.clock.wall() + lifetime))
+        Some(issue_at(&secret.0, user, site, class, self.clock.wall() + lifetime))
     }
 
     /// The units that run, and where they take orders.

@@ -156,15 +156,15 @@ fn wish(server: &mut Server, class: TrafficClass) {
     let flow = Flow { transport: Transport::Udp, id: 1, local: remote, remote };
     let binding = Binding {
         aor: "alice@localhost".into(),
-        key: "k".to_owned(),
-        contact: "sip:alice@127.0.0.1:9".to_owned(),
+        key: "k".into(),
+        contact: "sip:alice@127.0.0.1:9".into(),
         flow,
         path: Vec::new(),
-        call_id: "c".to_owned(),
+        call_id: "c".into(),
         cseq: 1,
         q: 1000,
         expires: server.clock.now() + 1_000_000 * NEVER,
-        user_agent: String::new(),
+        user_agent: "".into(),
         plan_version: None,
     };
     server.changes.push(Change::Bind(Arc::new(binding)));

@@ -29,8 +29,8 @@ pub fn user(name: &str) -> User {
 pub fn binding(name: &str, key: u64) -> Binding {
     Binding {
         aor: Arc::from(format!("{name}@example.com")),
-        key: format!("<urn:uuid:{key}>;1"),
-        contact: format!("sip:{name}@[2001:db8::7]:5060;transport=tls"),
+        key: format!("<urn:uuid:{key}>;1").into(),
+        contact: format!("sip:{name}@[2001:db8::7]:5060;transport=tls").into(),
         flow: Flow {
             transport: Transport::Tls,
             id: u64::MAX - key,
@@ -38,11 +38,11 @@ pub fn binding(name: &str, key: u64) -> Binding {
             remote: "[2001:db8::7]:40000".parse().unwrap(),
         },
         path: vec!["<sip:edge.example.com;lr>".to_owned(), "<sip:\"x\",;lr>".to_owned()],
-        call_id: format!("call-{key}@phone"),
+        call_id: format!("call-{key}@phone").into(),
         cseq: u32::MAX,
         q: 700,
         expires: NOW + Duration::from_millis(3_600_001),
-        user_agent: "a \"phone\"".to_owned(),
+        user_agent: "a \"phone\"".into(),
         plan_version: Some(3),
     }
 }

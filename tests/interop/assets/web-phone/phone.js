@@ -7,6 +7,7 @@ const mediaConstraints = { audio: { echoCancellation: false, noiseSuppression: f
 
 let agent;
 let session;
+let tapped;
 let over = "the call is not ready";
 const messages = [];
 const heard = [];
@@ -22,7 +23,10 @@ function listen(connection) {
     const stream = new MediaStream([track]);
     // What nobody plays is not decoded.
     document.getElementById("other").srcObject = stream;
+    // A call that is taken up again brings its track again.
+    tapped?.close();
     const context = new AudioContext({ sampleRate: RATE });
+    tapped = context;
     await context.audioWorklet.addModule(URL.createObjectURL(new Blob([TAP], { type: "text/javascript" })));
     const tap = new AudioWorkletNode(context, "tap");
     tap.port.onmessage = ({ data: samples }) => {

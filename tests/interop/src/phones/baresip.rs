@@ -57,6 +57,14 @@ impl Baresip {
         Baresip::start_with(host, account, &extras, work)?.signed_in()
     }
 
+    /// The same for one that writes to somebody by `/message`.
+    pub fn sign_in_writing(host: &Host, account: &Account, whom: &str, work: &Path) -> Result<Baresip> {
+        let extras = Extras { contact: &format!("<{whom}>\n"), modules: WRITING, ..Extras::default() };
+        let mut phone = Baresip::start_with(host, account, &extras, work)?.signed_in()?;
+        phone.say("/contact_next")?;
+        Ok(phone)
+    }
+
     /// The same for one that has these outbound proxies, as `sip:HOST:PORT;transport=tls`, and a flow through each (RFC 5626).
     pub fn sign_in_by(host: &Host, account: &Account, proxies: &[&str], work: &Path) -> Result<Baresip> {
         let outbound = |(number, proxy): (usize, &&str)| format!(";outbound{}=\"{proxy}\"", number + 1);
@@ -147,6 +155,9 @@ struct Extras<'a> {
 /// What video needs.
 const SEEING: &[&str] = &["vp8", "fakevideo"];
 const CAMERA: &str = "video_source fakevideo,nil\nvideo_display fakevideo,nil\nvideo_size 176x144\n";
+
+/// What messages to somebody need.
+const WRITING: &[&str] = &["contact"];
 
 /// What presence needs; in this order.
 const WATCHING: &[&str] = &["contact", "presence"];

@@ -176,6 +176,15 @@ fn serve(host: &Host, config: &Path) -> Result<Process> {
     Process::start(command.args(["serve", "--config"]).arg(config), &config.with_extension("log"))
 }
 
+/// `carillon edge probe` on a host: its exit status, and what it says.
+pub fn probe(host: &Host, options: &[&str]) -> Result<(Option<i32>, Value)> {
+    let mut command = host.command(&program()?.to_string_lossy());
+    let output = command.args(["edge", "probe", "--json"]).args(options).output()?;
+    let said = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    Ok((output.status.code(), said))
+}
+
 /// What coturn's client says after talking through a relay to a peer that sends everything back.
 pub struct Outcome {
     /// Messages sent.

@@ -9,7 +9,7 @@ use carillon_wire::stun::{Builder, ChannelData, Class, Message, Method, kind};
 use super::caller::CHANNEL;
 use super::clients::Clients;
 use super::flood::Flood;
-use super::usage::{Usage, cpu};
+use super::usage::{Usage, work};
 use super::{Load, Way};
 
 const MAGIC: u32 = 0x0ca2_111e;
@@ -54,10 +54,10 @@ pub(super) fn pass(load: &Load, clients: &mut Clients) -> io::Result<Outcome> {
     run.until(start + WARM_UP, &mut flood)?;
     run.settle()?;
     run.outcome = Outcome::default();
-    let (before, flooded, from) = (cpu(load.pid)?, flood.sent, Instant::now());
+    let (before, flooded, from) = (work(load.pid, load.core)?, flood.sent, Instant::now());
     run.until(from + Duration::from_secs(load.seconds), &mut flood)?;
     run.settle()?;
-    run.outcome.cpu = cpu(load.pid)? - before;
+    run.outcome.cpu = work(load.pid, load.core)? - before;
     run.outcome.seconds = from.elapsed().as_secs_f64();
     run.outcome.flooded = flood.sent - flooded;
     Ok(run.outcome)

@@ -83,6 +83,9 @@ pub(crate) struct Load {
     /// The process of the relay.
     #[arg(long)]
     pid: u32,
+    /// The core of the relay: all work there is counted, not only that of its process.
+    #[arg(long)]
+    core: Option<u32>,
 }
 
 /// Which way media passes.

@@ -29,6 +29,9 @@ pub(crate) struct Table {
     /// Microseconds that packets wait for others when much passes; 0 never.
     #[arg(long, default_value_t = 200)]
     coalesce: u64,
+    /// The kernel carries what it can.
+    #[arg(long)]
+    kernel: bool,
     /// Requests that strangers may make, together.
     #[arg(long, default_value_t = 10_000)]
     strangers: u32,
@@ -53,6 +56,9 @@ pub(crate) fn table(table: &Table) -> io::Result<()> {
     let leases = Leases::new(policy, table.relay, 1);
     let mut forwarder = Forwarder::new(settings)?;
     forwarder.listen(table.listen, Dscp::EF).map_err(io::Error::other)?;
+    if table.kernel {
+        forwarder.use_kernel(&[table.relay]).map_err(io::Error::other)?;
+    }
     let mut relay = Relay { forwarder, leases, relay: table.relay, allocations: HashMap::new(), rules: 0 };
     loop {
         relay.forwarder.poll(None)?;

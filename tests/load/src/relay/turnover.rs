@@ -8,7 +8,7 @@ use carillon_net::forward::Unknown;
 use super::Load;
 use super::clients::Clients;
 use super::media::Outcome;
-use super::usage::cpu;
+use super::usage::work;
 
 const WARM_UP: Duration = Duration::from_millis(500);
 /// A request that was not answered for so long is sent again.
@@ -28,9 +28,9 @@ pub(super) fn turn_over(load: &Load, clients: &mut Clients) -> io::Result<Outcom
     let mut turns: Vec<Turn> =
         (0..load.flows).map(|_| Turn { wants: true, since: now, asked: now - AGAIN }).collect();
     run(clients, &mut turns, now + WARM_UP, &mut Outcome::default())?;
-    let (before, from, mut outcome) = (cpu(load.pid)?, Instant::now(), Outcome::default());
+    let (before, from, mut outcome) = (work(load.pid, load.core)?, Instant::now(), Outcome::default());
     run(clients, &mut turns, from + Duration::from_secs(load.seconds), &mut outcome)?;
-    outcome.cpu = cpu(load.pid)? - before;
+    outcome.cpu = work(load.pid, load.core)? - before;
     outcome.seconds = from.elapsed().as_secs_f64();
     Ok(outcome)
 }

@@ -20,6 +20,28 @@ pub(super) fn usage(pid: u32) -> io::Result<Usage> {
     Ok(Usage { memory, files: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64 })
 }
 
+/// Nanoseconds of work of a relay, from some moment on: of its threads, or of everything on its core, where that is asked for.
+pub(super) fn work(pid: u32, core: Option<u32>) -> io::Result<u64> {
+    core.map_or_else(|| cpu(pid), busy)
+}
+
+/// Nanoseconds that a core was not idle; what the kernel does for arriving packets is among them, whoever it is charged to.
+fn busy(core: u32) -> io::Result<u64> {
+    let uptime = std::fs::read_to_string("/proc/uptime")?;
+    let uptime = uptime.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
+    let uptime = uptime.ok_or_else(|| io::Error::other("no time since the start of the machine"))?;
+    let text = std::fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{core} ");
+    let columns = text.lines().find_map(|line| line.strip_prefix(&name));
+    // User, nice, system, idle, waiting for input: in hundredths of a second (proc_stat(5)).
+    let idle: u64 = columns
+        .into_iter()
+        .flat_map(|text| text.split(' ').skip(3).take(2))
+        .filter_map(|n| n.parse::<u64>().ok())
+        .sum();
+    Ok(((uptime * 1e9) as u64).saturating_sub(idle * 10_000_000))
+}
+
 /// Nanoseconds that all threads of a process have run (`schedstat`).
 pub(super) fn cpu(pid: u32) -> io::Result<u64> {
     let mut sum = 0;

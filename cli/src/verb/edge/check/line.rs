@@ -17,7 +17,7 @@ use carillon_wire::icmp::{self, Reason};
 use carillon_wire::ip::{Dscp, protocol};
 
 /// Between two looks.
-pub(super) const PAUSE: Duration = Duration::from_millis(5);
+pub(in crate::verb::edge) const PAUSE: Duration = Duration::from_millis(5);
 /// The longest datagram that is read.
 const LONGEST: usize = 2048;
 
@@ -186,7 +186,7 @@ impl Way {
 }
 
 /// What an error of the network says of the door.
-pub(super) fn meaning(error: &io::Error) -> Knock {
+pub(in crate::verb::edge) fn meaning(error: &io::Error) -> Knock {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Knock::Refused,
         io::ErrorKind::PermissionDenied => Knock::Prohibited,
@@ -196,7 +196,7 @@ pub(super) fn meaning(error: &io::Error) -> Knock {
     }
 }
 
-fn complained(complaint: &Complaint) -> Option<Knock> {
+pub(in crate::verb::edge) fn complained(complaint: &Complaint) -> Option<Knock> {
     let number = if complaint.peer.is_ipv4() { protocol::ICMP } else { protocol::ICMPV6 };
     match icmp::reason(number, complaint.kind, complaint.code)? {
         Reason::Port => Some(Knock::Refused),

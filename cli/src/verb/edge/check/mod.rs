@@ -6,7 +6,7 @@ mod certificates;
 mod doors;
 mod ends;
 mod from_inside;
-mod line;
+pub(super) mod line;
 mod names;
 mod on_the_edge;
 mod print;

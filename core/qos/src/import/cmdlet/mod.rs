@@ -8,7 +8,7 @@ mod listing;
 mod property;
 mod settings;
 mod table;
-mod text;
+pub(super) mod text;
 
 use super::{Format, Note, Read};
 use settings::Settings;

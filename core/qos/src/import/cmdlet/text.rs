@@ -1,7 +1,7 @@
 //! Bytes to text: UTF-8, UTF-16 as `>` writes it in PowerShell, or the code page of Western Windows.
 
 /// The text; every byte sequence is one.
-pub(super) fn decoded(bytes: &[u8]) -> String {
+pub(in crate::import) fn decoded(bytes: &[u8]) -> String {
     let words = |order: fn([u8; 2]) -> u16| -> String {
         let pairs = bytes.get(2..).unwrap_or_default().chunks_exact(2);
         let units: Vec<u16> = pairs.map(|pair| order([pair[0], pair[1]])).collect();

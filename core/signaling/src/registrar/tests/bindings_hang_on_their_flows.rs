@@ -64,7 +64,7 @@ fn after_a_restart_datagrams_still_reach_phones_and_connections_do_not() {
     let mut again = World::restarted(world.stored("alice@example.com"), world.now);
     let ways = |world: &World| {
         let contacts = world.registrar.contacts(world.now, "alice@example.com");
-        contacts.iter().map(|b| (b.contact.clone(), destination(b).unwrap())).collect::<Vec<_>>()
+        contacts.iter().map(|b| (b.contact.to_string(), destination(b).unwrap())).collect::<Vec<_>>()
     };
     let to = |transport, remote: &str, local| Destination::Address {
         transport,

@@ -106,7 +106,7 @@ impl World {
     }
 
     fn contacts(&self, aor: &str) -> Vec<String> {
-        self.registrar.contacts(self.now, aor).iter().map(|binding| binding.contact.clone()).collect()
+        self.registrar.contacts(self.now, aor).iter().map(|binding| binding.contact.to_string()).collect()
     }
 
     /// All bindings in the form in which the store gives them back.

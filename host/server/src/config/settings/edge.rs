@@ -218,6 +218,12 @@ const RELAY: &[Setting] = &[
                its networks, ways here and lines of media.",
     },
     Setting {
+        key: "allocations-per-site",
+        kind: Kind::Number(65_535),
+        unset: Unset::Follows { from: "no limit but `allocations`", example: "1000" },
+        help: "Allocations of all users of one site at once; more are answered 486. Credentials that Front Ends make say the site.",
+    },
+    Setting {
         key: "requests-per-source",
         kind: Kind::Number(100_000),
         unset: Unset::Default("50"),
@@ -264,11 +270,25 @@ const RELAY: &[Setting] = &[
         help: "Kilobits a second of all allocations of one user together, in each direction.",
     },
     Setting {
+        key: "bandwidth-per-site",
+        kind: Kind::Number(1_000_000_000),
+        unset: Unset::Follows { from: "no limit", example: "200000" },
+        help: "Kilobits a second of all allocations of all users of one site together, in each direction.",
+    },
+    Setting {
         key: "coalesce",
         kind: Kind::Number(1000),
         unset: Unset::Default("200"),
         help: "Microseconds that packets may wait for each other under load, which saves more than half of the work.\n\
                Nothing waits while there is little to do; 1 switches it off.",
+    },
+    Setting {
+        key: "fast-path",
+        kind: Kind::Word(&["sockets", "kernel"]),
+        unset: Unset::Default("\"sockets\""),
+        help: "What carries media of bound channels. `kernel`: a program in the kernel where it can, which takes Linux 6.6, CAP_BPF\n\
+               and CAP_NET_ADMIN, and goes before the machine's own firewall; sockets carry the rest, and everything where it can't\n\
+               be had, which log and status say. docs/admin/edge.md.",
     },
 ];
 

@@ -1,5 +1,6 @@
 //! Settings of a Front End.
 
+use super::kept::{HISTORY, RECORDS};
 use super::{ADMIN, Kind, LOG, METRICS, Occurs, ROLES, Section, Setting, Unset};
 
 /// Every section, in the order of the sample.
@@ -45,6 +46,13 @@ pub(super) const SECTIONS: &[Section] = &[
         occurs: Occurs::Once,
         help: "Who sees whether somebody can be reached.",
         settings: PRESENCE,
+    },
+    Section {
+        name: "history",
+        occurs: Occurs::Repeated,
+        help: "Instant messages that users may read again, sent and received; without any block none are kept. A block that names\n\
+               users goes before one for their site, and that before one for everybody.",
+        settings: HISTORY,
     },
     Section {
         name: "records",
@@ -183,37 +191,6 @@ const PRESENCE: &[Setting] = &[Setting {
     help: "What becomes of a watcher of whom the watched user has not said anything: allow; confirm, wait for the user to\n\
            decide; block, refuse; polite-block, show somebody who is never there.",
 }];
-
-const RECORDS: &[Setting] = &[
-    Setting {
-        key: "file",
-        kind: Kind::Text,
-        unset: Unset::Follows {
-            from: "`records.db` beside the store",
-            example: "\"/var/lib/carillon/records.db\"",
-        },
-        help: "The file. It may be deleted while the server does not run.",
-    },
-    Setting {
-        key: "days",
-        kind: Kind::Number(36_500),
-        unset: Unset::Default("90"),
-        help: "For how many days a record is kept.",
-    },
-    Setting {
-        key: "legs",
-        kind: Kind::Number(1_000_000_000),
-        unset: Unset::Default("1000000"),
-        help: "How many records are kept at most; the oldest go first. One needs about half a kilobyte.",
-    },
-    Setting {
-        key: "names",
-        kind: Kind::Word(&["whole", "cut", "hashed"]),
-        unset: Unset::Default("\"whole\""),
-        help: "How much of a name is in a record: all of it; cut, `xxx` for its last three characters; hashed, another name that\n\
-               is always the same for the same one. It holds for calls from then on.",
-    },
-];
 
 const CALLS: &[Setting] = &[Setting {
     key: "voicemail",

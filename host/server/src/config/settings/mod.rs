@@ -4,6 +4,7 @@
 
 mod edge;
 mod front_end;
+mod kept;
 
 /// What a server is, as its configuration says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,0 +1,180 @@
+//! Which way packets leave, as the kernel would send them now (`rtnetlink(7)`), and when that may have changed.
+
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::layout::Way;
+use crate::syscall;
+
+/// Questions to the kernel about routes and interfaces, and its news of them.
+pub(super) struct Routes {
+    asking: Socket,
+    news: Socket,
+}
+
+const NOOP: u16 = 1;
+const GET_LINK: u16 = 18;
+const NEW_LINK: u16 = 16;
+const GET_ROUTE: u16 = 26;
+const NEW_ROUTE: u16 = 24;
+const REQUEST: u16 = 1;
+/// `ARPHRD_ETHER`.
+const ETHERNET: u16 = 1;
+/// `RTN_UNICAST`: neither of this machine nor refused.
+const UNICAST: u8 = 1;
+const DESTINATION: u16 = 1;
+const SOURCE: u16 = 2;
+const INTERFACE: u16 = 4;
+const GATEWAY: u16 = 5;
+/// A next hop of another family.
+const VIA: u16 = 18;
+/// `nlmsghdr`, `rtmsg` and `ifinfomsg`, `rtattr`.
+const HEADER: usize = 16;
+const ROUTE: usize = 12;
+const LINK: usize = 16;
+const ATTRIBUTE: usize = 4;
+/// `RTNLGRP_LINK`, of IPv4 `_IFADDR`, `_ROUTE` and `_RULE`.
+const GROUPS: [libc::c_int; 4] = [1, 5, 7, 8];
+const ADD_MEMBERSHIP: libc::c_int = 1;
+
+impl Routes {
+    pub(super) fn open() -> io::Result<Routes> {
+        let (asking, news) = (socket(Type::RAW)?, socket(Type::RAW.nonblocking())?);
+        for group in GROUPS {
+            syscall::set_option(&news, libc::SOL_NETLINK, ADD_MEMBERSHIP, group)?;
+        }
+        // Without a word of ours it has no address, and gets no news.
+        news.send(&message(NOOP, 0, &[]))?;
+        Ok(Routes { asking, news })
+    }
+
+    /// Whether anything may be different since this was last asked.
+    pub(super) fn have_changed(&self) -> bool {
+        let (mut changed, mut bytes) = (false, [0; 8192]);
+        loop {
+            match (&self.news).read(&mut bytes) {
+                Ok(_) => changed = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return changed,
+                // There was more than it keeps.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => changed = true,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// The way from an address of ours to somebody else; `None` if there is none by a link with neighbours.
+    pub(super) fn way(&self, from: Ipv4Addr, to: Ipv4Addr) -> io::Result<Option<Way>> {
+        let mut request = vec![libc::AF_INET as u8, 32, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (kind, address) in [(DESTINATION, to), (SOURCE, from)] {
+            request.extend((8_u16).to_ne_bytes());
+            request.extend(kind.to_ne_bytes());
+            request.extend(address.octets());
+        }
+        let answer = self.ask(GET_ROUTE, NEW_ROUTE, &request)?;
+        let Some((interface, next_hop)) = answer.and_then(|answer| leads(&answer, to)) else {
+            return Ok(None);
+        };
+        if !self.is_ethernet(interface)? {
+            return Ok(None);
+        }
+        Ok(Some(Way { interface, next_hop, mtu: longest(from, to)? }))
+    }
+
+    /// Whether it has frames of Ethernet.
+    pub(super) fn is_ethernet(&self, interface: u32) -> io::Result<bool> {
+        let mut request = [0; LINK];
+        request.iter_mut().skip(4).zip(interface.to_ne_bytes()).for_each(|(to, byte)| *to = byte);
+        let answer = self.ask(GET_LINK, NEW_LINK, &request)?;
+        Ok(answer.and_then(|answer| number(&answer, 2)) == Some(ETHERNET))
+    }
+
+    /// What the kernel answers, without its header; `None` if it refuses.
+    fn ask(&self, question: u16, answer: u16, body: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.asking.send(&message(question, REQUEST, body))?;
+        let mut bytes = [0; 16_384];
+        let len = (&self.asking).read(&mut bytes)?;
+        let is_it = number(&bytes, 4) == Some(answer);
+        Ok(bytes.get(HEADER..len).filter(|_| is_it).map(<[u8]>::to_vec))
+    }
+}
+
+fn socket(kind: Type) -> io::Result<Socket> {
+    Socket::new(Domain::from(libc::AF_NETLINK), kind, Some(Protocol::from(libc::NETLINK_ROUTE)))
+}
+
+fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
+    let len = (HEADER + body.len()) as u32;
+    let mut message = Vec::with_capacity(HEADER + body.len());
+    message.extend(len.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(body);
+    message
+}
+
+/// By which interface and next hop a route leads.
+fn leads(answer: &[u8], to: Ipv4Addr) -> Option<(u32, Ipv4Addr)> {
+    if answer.get(7) != Some(&UNICAST) {
+        return None;
+    }
+    let (mut interface, mut next_hop) = (None, to);
+    let mut rest = answer.get(ROUTE..)?;
+    while let (Some(len), Some(kind)) = (number(rest, 0), number(rest, 2)) {
+        let value = rest.get(ATTRIBUTE..usize::from(len))?;
+        match kind {
+            INTERFACE => interface = Some(u32::from_ne_bytes(*value.first_chunk()?)),
+            GATEWAY => next_hop = Ipv4Addr::from(*value.first_chunk::<4>()?),
+            VIA => return None,
+            _ => {}
+        }
+        rest = rest.get(usize::from(len).next_multiple_of(4)..).unwrap_or_default();
+    }
+    Some((interface?, next_hop))
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The longest packet that passes whole, by what the kernel knows of the way. Nothing is sent.
+fn longest(from: Ipv4Addr, to: Ipv4Addr) -> io::Result<u32> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.bind(&SocketAddr::from(SocketAddrV4::new(from, 0)).into())?;
+    // Of a datagram socket, connecting only looks up the route.
+    socket.connect(&SocketAddr::from(SocketAddrV4::new(to, 9)).into())?;
+    let [mtu] = syscall::numbers(&socket, libc::IPPROTO_IP, libc::IP_MTU)?;
+    Ok(mtu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_of_this_machine_has_no_way_out() {
+        let routes = Routes::open().unwrap();
+        let own = Ipv4Addr::LOCALHOST;
+        assert_eq!(routes.way(own, own).unwrap(), None);
+        assert!(!routes.is_ethernet(1).unwrap(), "loopback");
+    }
+
+    #[test]
+    fn a_route_is_read_with_its_next_hop() {
+        let mut answer = vec![2, 32, 0, 0, 254, 0, 0, UNICAST, 0, 0, 0, 0];
+        let to = Ipv4Addr::new(192, 0, 2, 1);
+        assert_eq!(leads(&answer, to), None, "no interface");
+        answer.extend([8, 0, 4, 0]);
+        answer.extend(7_u32.to_ne_bytes());
+        assert_eq!(leads(&answer, to), Some((7, to)));
+        answer.extend([8, 0, 5, 0, 10, 0, 0, 1]);
+        assert_eq!(leads(&answer, to), Some((7, Ipv4Addr::new(10, 0, 0, 1))));
+        for len in 1..answer.len() {
+            let _ = leads(&answer[..len], to);
+        }
+        answer[7] = 2;
+        assert_eq!(leads(&answer, to), None, "local");
+    }
+}

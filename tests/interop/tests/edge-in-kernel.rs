@@ -1,0 +1,135 @@
+//! The A/V Edge whose rules are carried by the kernel: coturn's client gets everything back, a browser's library talks through it, tshark
+//! finds each packet marked and summed as if sockets had sent it, and whoever may no longer relay does not.
+
+use std::time::Duration;
+
+use carillon_interop::Result;
+use carillon_interop::capture::Capture;
+use carillon_interop::network::Network;
+use carillon_interop::process::{Process, run, wait_until};
+use carillon_interop::recording::Point;
+use carillon_interop::scenario::possible;
+use carillon_interop::scenarios::webrtc::{Peer, connect};
+use carillon_interop::servers::edge::{Edge, USER, uclient};
+use carillon_interop::tshark;
+use serde_json::{Value, json};
+
+const PLAN: &str = "base = \"lync-kloud\"\n[edge]\nmark-internal = true\n";
+const LIMIT: Duration = Duration::from_secs(20);
+const ECHO: &str = "3490";
+const IN_KERNEL: &str =
+    "relay.fast-path = \"kernel\"\nrelay.allocations-per-user = 200\nrelay.bandwidth-per-user = 600000";
+
+/// An Edge between alice and bob, and bob's echo.
+struct Stage {
+    network: Network,
+    edge: Edge,
+    work: tempfile::TempDir,
+    _echo: Process,
+}
+
+impl Stage {
+    /// `None` where it can't be, also for want of the kernel's consent.
+    fn new(name: &str) -> Result<Option<Stage>> {
+        if !possible(name, &["turnutils_uclient", "turnutils_peer", "ethtool", "tshark", "openssl"])? {
+            return Ok(None);
+        }
+        let (work, network) = (tempfile::tempdir()?, Network::with_relay()?);
+        let relay = network.relay.as_ref().ok_or("no relay")?;
+        for (host, link) in [(&network.alice, "v0"), (&network.bob, "v0"), (relay, "v1"), (relay, "v2")] {
+            // As on a wire: no trains, and checksums that are whole.
+            let off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off"];
+            host.run("ethtool", &[&["-K", link][..], &off].concat())?;
+        }
+        let edge = Edge::start(&network, PLAN, IN_KERNEL, work.path())?;
+        if let Some(why) = edge.status()?["fast_path"]["why_not"].as_str() {
+            eprintln!("{name}: not tested: {why}");
+            return Ok(None);
+        }
+        let mut command = network.bob.command("turnutils_peer");
+        let command = command.args(["-L", &network.bob.v4().to_string(), "-p", ECHO]);
+        let echo = Process::start(command, &work.path().join("peer.log"))?;
+        Ok(Some(Stage { network, edge, work, _echo: echo }))
+    }
+
+    /// What the kernel has carried, and all: packets to clients and to peers.
+    fn carried(&self) -> Result<[[u64; 2]; 2]> {
+        let status = self.edge.status()?;
+        let both = |of: &Value| {
+            ["packets_to_clients", "packets_to_peers"].map(|key| of[key].as_u64().unwrap_or_default())
+        };
+        Ok([both(&status["fast_path"]), both(&status["relayed"])])
+    }
+
+    fn capture(&self, host: &str) -> Result<Capture> {
+        let folder = self.work.path().join(host);
+        std::fs::create_dir_all(&folder)?;
+        Capture::start(&self.network, &Point::link(host), &folder)
+    }
+}
+
+#[test]
+fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Result<()> {
+    let Some(stage) = Stage::new("edge-in-kernel")? else { return Ok(()) };
+    let [alice, bob] = [stage.capture("alice")?, stage.capture("bob")?];
+    let echo = stage.network.bob.v4().to_string();
+    let options =
+        ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "20", "-l", "172", "-c"];
+    let outcome = uclient(&stage.network.alice, stage.edge.external, USER, &options)?;
+    assert!(outcome.sent == outcome.received && outcome.sent >= 1000, "{}", outcome.printed);
+    // Counts are read once a second.
+    let all = || Ok(stage.carried()?[1].iter().all(|packets| *packets >= outcome.sent));
+    wait_until("all packets counted", LIMIT, all)?;
+    let [kernel, all] = stage.carried()?;
+    for (kernel, all) in kernel.into_iter().zip(all) {
+        assert!(kernel > all * 9 / 10, "{kernel} of {all} in the kernel");
+    }
+    for (capture, expected) in [(alice.stop()?, 0), (bob.stop()?, 46)] {
+        let marks = tshark::marks(&capture, &[])?;
+        let own = |flow: &tshark::Flow| flow.source.ip() == stage.edge.external;
+        let media = |flow: &tshark::Flow| {
+            [flow.source, flow.destination].iter().any(|end| end.port() >= 50_000)
+                || flow.source.port() == 3479
+        };
+        let marks = marks.iter().filter(|(flow, _)| own(flow) && media(flow)).flat_map(|(_, marks)| marks);
+        let (mut sum, mut others) = (0, 0);
+        marks.for_each(|(mark, count)| *(if *mark == expected { &mut sum } else { &mut others }) += count);
+        assert!(sum >= 1000 && others == 0, "{sum} with {expected}, {others} with others");
+        let mut words = std::process::Command::new("tshark");
+        words.args(["-r", &capture.to_string_lossy(), "-o", "udp.check_checksum:TRUE", "-Y"]);
+        let filter = format!("udp.checksum.status == 0 && ip.src == {}", stage.edge.external);
+        assert_eq!(run(words.arg(filter))?.trim(), "", "wrong checksums");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_is_marked_anew_by_another_plan_and_its_end_leaves_nothing() -> Result<()> {
+    let Some(stage) = Stage::new("edge-in-kernel-calls")? else { return Ok(()) };
+    let start = |host, log: &str| Peer::start("aiortc-peer.py", host, &stage.work.path().join(log));
+    let (mut alice, mut bob) =
+        (start(&stage.network.alice, "alice.log")?, start(&stage.network.bob, "bob.log")?);
+    let url = format!("turn:{}:3479?transport=udp", stage.edge.external);
+    let servers = json!({ "iceServers": [{ "urls": url, "username": USER.0, "credential": USER.1 }] });
+    connect((&mut alice, servers), (&mut bob, json!({})))?;
+    let capture = stage.capture("bob")?;
+    let speak = || {
+        let before = stage.carried()?[0][1];
+        wait_until("a second of speech in the kernel", LIMIT, || Ok(stage.carried()?[0][1] > before + 50))
+    };
+    speak()?;
+    stage.edge.change_plan(&PLAN.replace("[edge]", "[classes.audio]\ndscp = 40\n[edge]"))?;
+    speak()?;
+    alice.ask(json!({ "do": "close" }))?;
+    bob.ask(json!({ "do": "close" }))?;
+    wait_until("no rule in the kernel", LIMIT, || Ok(stage.edge.status()?["fast_path"]["rules"] == 0))?;
+    let captured = tshark::marks(&capture.stop()?, &[])?;
+    let from_edge = captured
+        .iter()
+        .filter(|(flow, _)| flow.source.ip() == stage.edge.external && flow.source.port() >= 50_000);
+    let mut found: Vec<u8> = from_edge.flat_map(|(_, marks)| marks.keys().copied()).collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, [40, 46], "each by its plan, never another");
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! The A/V Edge whose rules are carried by the kernel: coturn's client gets everything back, a browser's library talks through it, tshark
 //! finds each packet marked and summed as if sockets had sent it, and whoever may no longer relay does not.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use carillon_interop::Result;
@@ -43,7 +44,7 @@ impl Stage {
         }
         let edge = Edge::start(&network, PLAN, IN_KERNEL, work.path())?;
         if let Some(why) = edge.status()?["fast_path"]["why_not"].as_str() {
-            eprintln!("{name}: not tested: {why}");
+            writeln!(std::io::stderr(), "skipped: {name}: {why}")?;
             return Ok(None);
         }
         let mut command = network.bob.command("turnutils_peer");

@@ -7,10 +7,6 @@ mod authentication;
 pub mod av;
 mod conferencing;
 mod inbox;
-mod links;
-mod measure;
-mod places;
-mod relaying;
 mod reload;
 pub(crate) mod replica;
 mod service;
@@ -18,7 +14,6 @@ pub(crate) mod settings;
 mod start;
 pub mod status;
 pub mod supervisor;
-mod translation;
 mod unit;
 
 pub use av::AvEdge;

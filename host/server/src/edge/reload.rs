@@ -1,18 +1,12 @@
-//! What changes while an Edge runs: plan, users, secrets, networks and limits. Listeners and addresses wait until their unit is
-//! restarted.
+//! A configuration that is read again: every unit hears of it; what waits until one is restarted, or the service, is named.
 
 use std::sync::Arc;
 
-use carillon_relay::Request;
 use serde::Serialize;
 
-use super::av::{AvEdge, Passing};
 use super::settings::with_held;
-use super::start::{budgets, core, policy};
 use super::supervisor::{Edge, management};
-use crate::certificate::{Greeting, external_tls};
 use crate::config::{Configuration, EdgeConfig};
-use crate::desk::Service;
 
 /// What a reload has done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -55,48 +49,5 @@ impl Edge {
             waiting.extend(keys.map(|key| format!("{key} (carillon edge restart {})", slot.unit.word())));
         }
         waiting
-    }
-}
-
-impl AvEdge {
-    /// Live relays are marked by the new plan from their next packet on.
-    fn change_to(&mut self, config: EdgeConfig) {
-        self.policy = policy(&config.plan.plan);
-        for side in &self.sides {
-            side.leases.set_policy(&self.policy);
-        }
-        self.forwarder.set_budgets(budgets(&config.relay, &self.policy));
-        let core = core(&config, &self.estate.listeners);
-        self.estate.config = config;
-        self.relay.handle_request(self.clock.now(), Request::Configure(Box::new(core)));
-        self.obey(Passing::default());
-    }
-}
-
-impl Service for AvEdge {
-    fn reload(&mut self) {
-        let new = EdgeConfig::clone(&self.estate.context.config.borrow());
-        self.change_to(self.estate.config.clone().reloaded(new));
-        if self.estate.config.certificate.is_some() {
-            match external_tls(&self.estate.config) {
-                Ok(Greeting { tls, facts }) => {
-                    self.forwarder.reload_tls(&tls);
-                    self.estate.shown = Some(facts);
-                }
-                Err(error) => tracing::error!("the relay keeps its certificate: {}", crate::chain(&error)),
-            }
-        }
-    }
-
-    /// No new allocations; ends when those that run have ended; at once if asked again.
-    fn stop(&mut self) {
-        let (now, alternates) = (self.clock.now(), self.estate.config.alternates.clone());
-        if self.until.is_some() {
-            self.until = Some(now);
-            return;
-        }
-        tracing::info!(allocations = self.relay.live(), "draining");
-        self.relay.handle_request(now, Request::Drain { alternates });
-        self.until = Some(now + self.estate.config.drain);
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::access::AccessStatus;
 use super::start::StartError;
 use super::status::{AllocationRow, ConferencingStatus, EdgeListener, RelayStatus};
-use super::{Edge, conferencing, replica};
+use super::{Edge, av, conferencing, replica};
 use crate::config::EdgeConfig;
 use crate::desk::{Desk, Service};
 
@@ -142,7 +142,7 @@ impl Source for Units {
 
     fn open(&self, unit: Unit, context: &Context) -> Result<Opened, StartError> {
         match unit {
-            Unit::Av => super::start::open(context),
+            Unit::Av => av::open(context),
             Unit::Access => super::access::open(context),
             Unit::Authentication => super::authentication::open(context),
             Unit::WebConferencing => conferencing::open(context),

@@ -6,8 +6,8 @@ use carillon_net::forward::{self, Account};
 use carillon_qos::TrafficClass;
 use carillon_relay::{Joint, LinkId, NotOpened, PortId, Request, Wish, WishId};
 
-use super::av::{AvEdge, Passing};
 use super::start::Side;
+use super::{AvEdge, Passing};
 
 impl AvEdge {
     /// A port of the plan's range that peers connect to.

@@ -7,10 +7,10 @@ use carillon_net::forward::Count;
 use carillon_qos::TrafficClass;
 use carillon_relay::{Tally, Transport, View};
 
-use super::av::AvEdge;
-use super::status::{AllocationRow, Carried, EdgeListener, FastPathStatus, RelayStatus};
-use super::unit::{Allocated, Facts, Part};
+use super::AvEdge;
 use crate::config::Listening;
+use crate::edge::status::{AllocationRow, Carried, EdgeListener, FastPathStatus, RelayStatus};
+use crate::edge::unit::{Allocated, Facts, Part};
 use crate::metrics::Page;
 
 impl Part for AvEdge {

@@ -10,6 +10,14 @@
 //! given its marks here, once. What no rule is for comes up, takes a turn through the core, and leaves by the same door
 //! behind whatever left before.
 
+mod links;
+mod measure;
+mod places;
+mod relaying;
+mod reload;
+mod start;
+mod translation;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -25,12 +33,14 @@ use carillon_relay::{
 use carillon_wire::ip::{Dscp, Ecn};
 use carillon_wire::stun::Family;
 
-use super::places::Places;
-use super::start::{Estate, Side};
-use super::translation::Translation;
+use self::places::Places;
+use self::start::{Estate, Side};
+use self::translation::Translation;
 use super::unit::Part;
 use crate::clock::Clock;
 use crate::desk::Orders;
+
+pub(super) use self::start::open;
 
 /// A running A/V Edge.
 pub struct AvEdge {
@@ -51,7 +61,7 @@ pub struct AvEdge {
     /// What it was told to be.
     pub(crate) estate: Estate,
     pub(crate) clock: Clock,
-    pub(super) orders: Orders<dyn Part>,
+    orders: Orders<dyn Part>,
     pub(crate) counts: Counts,
     /// Rules that the forwarder had no room for; they are tried again.
     pub(crate) refused: BTreeMap<carillon_relay::RuleId, Rule>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use carillon_net::forward::{Passed, RuleId, Traffic};
 use carillon_relay::{PortId, Request, Rule, Tally};
 
-use super::av::{AvEdge, Passing};
+use super::{AvEdge, Passing};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);

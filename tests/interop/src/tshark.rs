@@ -25,6 +25,9 @@ pub struct Flow {
 /// Frames of a flow by mark.
 pub type Marks = BTreeMap<u8, u64>;
 
+/// How often a packet of RTP was seen, by sequence number and mark.
+pub type Sequences = BTreeMap<(u16, u8), u64>;
+
 /// An RTP stream as tshark tells it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Stream {
@@ -54,11 +57,8 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// How often each packet of RTP was seen with each mark, by flow and sequence number, where so many bytes lie before its header.
-pub fn sequences(
-    capture: &Path,
-    before: impl Fn(&Flow) -> usize,
-) -> Result<BTreeMap<Flow, BTreeMap<(u16, u8), u64>>> {
-    let mut flows: BTreeMap<Flow, BTreeMap<_, u64>> = BTreeMap::new();
+pub fn sequences(capture: &Path, before: impl Fn(&Flow) -> usize) -> Result<BTreeMap<Flow, Sequences>> {
+    let mut flows: BTreeMap<Flow, Sequences> = BTreeMap::new();
     for (flow, mark, payload) in packets(capture, &[], "udp.payload")? {
         // Two digits for each byte; RFC 3550, 5.1.
         let at = 2 * (before(&flow) + 2);

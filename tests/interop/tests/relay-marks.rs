@@ -11,7 +11,7 @@ use carillon_interop::network::{INTERFACE, Network};
 use carillon_interop::process::{Process, run};
 use carillon_interop::recording::Point;
 use carillon_interop::scenario::possible;
-use carillon_interop::tshark::{self, Flow};
+use carillon_interop::tshark::{self, Flow, Sequences};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_relay-marks");
 const LIMIT: Duration = Duration::from_secs(20);
@@ -51,7 +51,7 @@ fn tshark_sees_every_forwarded_packet_with_the_mark_of_its_rule() -> Result<()> 
         for (source, destination, mark) in
             [(client, listener, 8), (relayed, peer, 46), (peer, relayed, 8), (listener, client, 34)]
         {
-            let each: BTreeMap<(u16, u8), u64> = (0..PACKETS).map(|number| ((number, mark), 1)).collect();
+            let each: Sequences = (0..PACKETS).map(|number| ((number, mark), 1)).collect();
             expected.insert(Flow { tcp: false, source, destination }, each);
         }
     }

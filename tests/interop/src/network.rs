@@ -177,6 +177,15 @@ impl Network {
         Ok(Network { alice, bob, relay: Some(relay) })
     }
 
+    /// Another host, on a link of its own with the relay: 10.20.SUBNET.NUMBER, and the relay's end is `vSUBNET`.
+    pub fn attach(&self, name: &str, subnet: u8, number: u8) -> Result<Host> {
+        let relay = self.relay.as_ref().ok_or("no host between alice and bob")?;
+        let host = Host::create(self.alice.namespace.trim_end_matches('a'), name, subnet, number)?;
+        connect((&host, INTERFACE, subnet), (relay, &format!("v{subnet}"), subnet))?;
+        host.run("ip", &["route", "add", "default", "via", &format!("10.20.{subnet}.1")])?;
+        Ok(host)
+    }
+
     /// Marks on every host what leaves it.
     pub fn mark(&self, rules: &[MarkRule]) -> Result<()> {
         self.hosts().try_for_each(|(_, host)| host.mark(rules))

@@ -139,6 +139,7 @@ impl Domain<'_> {
             format!("[[partners]]\ndomain = \"{domain}\"\n{addresses}")
         };
         let partners: String = self.partners.iter().map(partner).collect();
+        let inside = if inside.is_empty() { String::new() } else { format!("inside = {inside:?}\n") };
         // An Edge for messages only has no use for them, and says so.
         let relay_users = match more.contains("im-only") {
             true => "",
@@ -150,7 +151,7 @@ impl Domain<'_> {
             &config,
             format!(
                 "role = \"edge\"\nplan = {plan:?}\nname = \"{edge}\"\n{more}[addresses]\nexternal = \"{external}\"\n\
-                 access = [\"{access}\"]\ninternal = \"{internal}\"\ninside = {inside:?}\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
+                 access = [\"{access}\"]\ninternal = \"{internal}\"\n{inside}[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
                  [internal-tls]\ncertificate = {certificate:?}\nkey = {key:?}\ntrusted = [{ca:?}]\n\
                  [access]\ndomains = [\"{name}\"]\nname = \"{access}\"\nnext-hop = \"front.{name}\"\nservers = [\"{}\"]\n\
                  partner-authorities = [{ca:?}]\nprobe = 2\n{partners}\

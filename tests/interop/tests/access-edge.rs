@@ -84,6 +84,7 @@ impl Stage {
             internal: ip("10.20.2.1"),
             external: ip("10.20.1.1"),
             access: ip("10.20.1.2"),
+            inside: &[],
             users: USERS,
             partners,
         };
@@ -398,6 +399,7 @@ fn two_sites_call_each_other_until_one_goes_silent() -> Result<()> {
         internal: ip("10.20.1.13"),
         external: ip("10.20.1.14"),
         access: ip("10.20.1.10"),
+        inside: &[],
         users: &[("ann", "partner-secret-9")],
         partners: &[(DOMAIN, ip("10.20.1.2"))],
     };

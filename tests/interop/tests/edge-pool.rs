@@ -40,6 +40,7 @@ fn pool() -> [Domain<'static>; 2] {
         internal: ip(2, 1),
         external: ip(1, 1),
         access: ip(1, 2),
+        inside: &[],
         users: USERS,
         partners: &[],
     };

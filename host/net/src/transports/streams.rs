@@ -455,10 +455,10 @@ impl Streams {
             progress = Progress::Over(Count::MemoryFull);
         }
         let client = connection.flow.remote;
-        if client != remote {
-            if let Err(refusal) = self.belongs_to(id, remote, client, now) {
-                progress = Progress::Over(refusal);
-            }
+        if client != remote
+            && let Err(refusal) = self.belongs_to(id, remote, client, now)
+        {
+            progress = Progress::Over(refusal);
         }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if !established && connection.is_established() && connection.origin == Origin::Opened {

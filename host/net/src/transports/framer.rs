@@ -264,7 +264,7 @@ mod tests {
                     Framed::Ping => "ping".to_owned(),
                     Framed::Wrong(_, answer) => format!("{} {}", answer.code, answer.reason),
                     Framed::Garbage(counter) => counter.to_owned(),
-                    Framed::Reply(bytes) => panic!("{bytes:?}"),
+                    framed @ (Framed::Reply(_) | Framed::Client(_)) => panic!("{framed:?}"),
                 });
             });
             if reading == Reading::Ended {

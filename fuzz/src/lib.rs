@@ -45,7 +45,7 @@ pub use shell::shell;
 pub use sip::{sip, sip_stream};
 pub use sockets::listening;
 pub use verify::{verify, verify_packets};
-pub use web::websocket;
+pub use web::{forwarded, websocket};
 
 /// A decoder under test: the name of its corpus, and what must hold.
 pub type Target = (&'static str, fn(&[u8]));
@@ -60,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     ("configuration", configuration),
     ("crypto", crypto),
     ("directory", directory),
+    ("forwarded", forwarded),
     ("fragment", fragment),
     ("frame", frame),
     ("front_end", front_end),

@@ -1,8 +1,30 @@
-//! WebSockets: the request that opens one, and the frames of a client.
+//! WebSockets: the request that opens one, whom a proxy opens it for, and the frames of a client.
 
+use std::net::SocketAddr;
+
+use carillon_wire::forwarded::{Field, Proxies};
 use carillon_wire::websocket::{CloseCode, Frame, Frames, REQUEST, Upgrade, message};
 
 const MOST: usize = 700;
+
+/// Lines of either field. Who is no proxy is believed nothing. What our own proxy adds at the end is who asks, whatever stands ahead
+/// of it.
+pub fn forwarded(data: &[u8]) {
+    let [proxy, stranger]: [SocketAddr; 2] = [([10, 0, 0, 7], 1).into(), ([192, 0, 2, 66], 2).into()];
+    for (field, added) in
+        [(Field::XForwardedFor, &b"192.0.2.1:77"[..]), (Field::Forwarded, b"for=\"192.0.2.1:77\"")]
+    {
+        let proxies = Proxies::new(field, [proxy.ip()]);
+        let lines = || data.split(|byte| *byte == b'\n');
+        assert_eq!(proxies.client(stranger, lines()), stranger);
+        // In a line of its own, or in that of the client.
+        let asked = proxies.client(proxy, lines().chain([added]));
+        assert_eq!(asked, ([192, 0, 2, 1], 77).into());
+        let joined = [data, b", ", added].concat();
+        let asked = proxies.client(proxy, [&joined[..]].into_iter());
+        assert_eq!(asked, ([192, 0, 2, 1], 77).into());
+    }
+}
 
 /// A stream of a client. A request that is whole stays what it is, whatever comes behind it. Frames show the same however the
 /// stream is torn; no more is held than a message and a control frame; what is shown can be sent.

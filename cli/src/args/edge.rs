@@ -95,7 +95,8 @@ Exit status: 0 if every listener is as it should be, 1 if one is not, 2 if nothi
 Examples:
   carillon edge probe sip.example.com
   carillon edge probe edge.example.com --side inside
-  carillon edge probe 203.0.113.7 --only av --relayed 50137")]
+  carillon edge probe 203.0.113.7 --only av --relayed 50137
+  carillon edge probe conf.example.com --only web-conferencing --name conf.example.com --trusted authority.pem")]
 pub struct EdgeProbe {
     /// The Edge.
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
@@ -109,6 +110,12 @@ pub struct EdgeProbe {
     /// A port of the relay's range to try, as `carillon edge ports --dynamic` lists them [default: three of 50000-59999].
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     pub relayed: Vec<u16>,
+    /// The name that its certificates must be for [default: any].
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Hostname)]
+    pub name: Option<String>,
+    /// File with the authorities of its certificates, as PEM: another one is a proxy that opens TLS on the way.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trusted: Option<PathBuf>,
     /// Wait so long for each answer.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: f64,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod forwarded;
 pub mod fragment;
 pub mod icmp;
 pub mod ip;

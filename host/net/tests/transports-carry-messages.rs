@@ -5,12 +5,14 @@
 mod transports;
 
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
 use carillon_net::authority::Authority;
 use carillon_net::tls::{asking_server_config, is_for, mutual_client_config};
 use carillon_net::transports::{Count, Limits, Server};
+use carillon_wire::forwarded::{Field, Proxies};
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Destination, Transport};
 use carillon_wire::stun;
@@ -470,4 +472,50 @@ fn a_page_from_elsewhere_is_told_that_it_may_not_and_what_is_no_websocket_that_i
         hub.until_connections(0);
     }
     assert!(hub.seen.messages.is_empty() && hub.seen.closed.is_empty());
+}
+
+/// The same for somebody, by a proxy.
+fn upgrade_for(client: &str) -> Vec<u8> {
+    let fields = format!("Host: sip.example.com\r\nX-Forwarded-For: 203.0.113.9, {client}\r\n");
+    let text = String::from_utf8(upgrade(PAGES)).unwrap();
+    text.replace("Host: sip.example.com\r\n", &fields).into_bytes()
+}
+
+#[test]
+fn what_a_proxy_of_ours_brings_is_of_whom_it_names_and_what_others_say_is_not_believed() {
+    let limits = Limits { unproven_per_source: 2, ..Limits::default() };
+    let mut hub = Hub::new(limits);
+    hub.transports.set_origins(&[PAGES.to_owned()]);
+    hub.transports.set_proxies(Proxies::new(Field::XForwardedFor, ["127.0.0.1".parse().unwrap()]));
+    let address = hub.transports.listen(Transport::Ws, at("[::]:0"), None).unwrap();
+    let [of_proxy, of_another] =
+        [at("127.0.0.1:0"), at("[::1]:0")].map(|ip| SocketAddr::new(ip.ip(), address.port()));
+    let mut open = Vec::new();
+    let mut come = |hub: &mut Hub, to: SocketAddr, client: &str| {
+        let mut peer = connect(to);
+        peer.write_all(&[upgrade_for(client), frame(0x81, &message("one"))].concat()).unwrap();
+        let port = peer.local_addr().unwrap().as_socket().unwrap().port();
+        open.push(peer);
+        let before = hub.seen.messages.len();
+        hub.until_messages(before + 1);
+        let flow = hub.seen.messages[before].0;
+        hub.answer(flow, b"answer");
+        (flow.remote, port)
+    };
+    // Ten clients, each with as much as one source may have: not one of them is in another one's way.
+    for number in (1..=10).flat_map(|number| [number, number]) {
+        let client = format!("192.0.2.{number}");
+        let (remote, port) = come(&mut hub, of_proxy, &client);
+        assert_eq!(remote, SocketAddr::new(client.parse().unwrap(), port));
+    }
+    // One more of the first is one too many.
+    let mut more = connect(of_proxy);
+    more.write_all(&upgrade_for("192.0.2.1")).unwrap();
+    hub.until("a refusal", |hub| hub.count(Count::RefusedSource) == 1);
+    // By another way anybody can say anything.
+    let (remote, port) = come(&mut hub, of_another, "192.0.2.200");
+    assert_eq!(remote, SocketAddr::new("::1".parse().unwrap(), port));
+    drop((open, more));
+    hub.until_connections(0);
+    assert_eq!((hub.seen.closed.len(), hub.transports.counts().unproven), (21, 0));
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use carillon_qos::Plan;
 use carillon_signaling::{Algorithms, Handling, HistoryPolicy};
 use carillon_store::{Author, Retention, Store};
+use carillon_wire::forwarded::Proxies;
 use carillon_wire::sip::Transport;
 
 use crate::config::{
@@ -133,6 +134,7 @@ fn config(options: &Options) -> Config {
         https: None,
         administration: false,
         origins: Vec::new(),
+        proxies: Proxies::default(),
         edges: Vec::new(),
         edge: None,
         admin_socket: directory.join("admin.sock"),

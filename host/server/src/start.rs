@@ -79,6 +79,7 @@ pub fn start(config: Config, file: Option<PathBuf>) -> Result<(Server, Desk), St
     transports.set_client_tls(client_tls(&config)?, None);
     transports.set_servers(certificate.as_ref().map(|ours| ours.servers.clone()).unwrap_or_default());
     transports.set_origins(&config.origins);
+    transports.set_proxies(config.proxies.clone());
     let mut listeners = Vec::new();
     for listener in &config.listeners {
         listeners.push(listen(&mut transports, listener, tls.clone())?);

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use carillon_wire::forwarded::Proxies;
 use carillon_wire::sip::source;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 /// Connections at once; who comes then waits in the kernel.
 const CONNECTIONS: usize = 512;
-/// Of these, those of one source; who comes then is hung up on.
+/// Of these, those of one source; who comes then is hung up on. A proxy may have all.
 const PER_SOURCE: usize = 32;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,6 +40,7 @@ pub(crate) type Greeting = watch::Receiver<Option<Arc<ServerConfig>>>;
 pub(crate) struct TlsDoor {
     tcp: TcpListener,
     greeting: Greeting,
+    proxies: Arc<Proxies>,
     room: Arc<Semaphore>,
     sources: Sources,
     handshakes: JoinSet<Option<(Guest, SocketAddr)>>,
@@ -63,10 +65,11 @@ struct Place {
 }
 
 impl TlsDoor {
-    pub(crate) fn new(tcp: TcpListener, greeting: Greeting) -> TlsDoor {
+    pub(crate) fn new(tcp: TcpListener, greeting: Greeting, proxies: Arc<Proxies>) -> TlsDoor {
         TlsDoor {
             tcp,
             greeting,
+            proxies,
             room: Arc::new(Semaphore::new(CONNECTIONS)),
             sources: Sources::default(),
             handshakes: JoinSet::new(),
@@ -75,12 +78,17 @@ impl TlsDoor {
 
     /// Begins a handshake, if the source has not too many connections already.
     fn greet(&mut self, stream: TcpStream, remote: SocketAddr, room: OwnedSemaphorePermit) {
-        let Some(place) = self.sources.take(source(remote), room) else { return };
+        let Some(place) = self.sources.take(source(remote), self.most(remote), room) else { return };
         let Some(tls) = self.greeting.borrow().clone() else { return };
         self.handshakes.spawn(async move {
             let stream = timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream)).await.ok()?.ok()?;
             Some((Guest { stream, end: Box::pin(sleep(LIFE)), _place: place }, remote))
         });
+    }
+
+    /// Connections that one source may have.
+    fn most(&self, remote: SocketAddr) -> usize {
+        if self.proxies.include(remote.ip()) { CONNECTIONS } else { PER_SOURCE }
     }
 }
 
@@ -115,10 +123,10 @@ impl Listener for TlsDoor {
 }
 
 impl Sources {
-    fn take(&self, source: IpAddr, room: OwnedSemaphorePermit) -> Option<Place> {
+    fn take(&self, source: IpAddr, most: usize, room: OwnedSemaphorePermit) -> Option<Place> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.entry(source).or_default();
-        if *count >= PER_SOURCE {
+        if *count >= most {
             return None;
         }
         *count += 1;
@@ -175,7 +183,7 @@ mod tests {
         let (room, sources) = (Arc::new(Semaphore::new(100)), Sources::default());
         let take = |source: &str| {
             let room = room.clone().try_acquire_owned().unwrap();
-            sources.take(source.parse().unwrap(), room)
+            sources.take(source.parse().unwrap(), PER_SOURCE, room)
         };
         let mut held: Vec<_> = (0..PER_SOURCE).map(|_| take("192.0.2.1").unwrap()).collect();
         assert!(take("192.0.2.1").is_none());

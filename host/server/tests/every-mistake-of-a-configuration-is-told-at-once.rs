@@ -218,6 +218,13 @@ fn relays_that_nobody_could_use_are_refused() {
             "a secret of the test",
             "line 9: https.origins: \"example.com\" is no origin such as \"https://example.com\" (scheme and host, no path)",
         ),
+        (
+            format!(
+                "[relay]\nservers = [\"e\"]\n{secret}[https]\nlisten = \"[::]:8443\"\ntrusted-proxies = [\"10.0.0.0/8\"]\n"
+            ),
+            "a secret of the test",
+            "line 9: https.trusted-proxies: \"10.0.0.0/8\" is no IP address; each proxy is named by its own",
+        ),
     ] {
         assert_eq!(read_with(&format!("{GOOD}{text}"), content).unwrap_err(), expected, "{text}");
     }

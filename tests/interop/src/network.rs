@@ -191,6 +191,16 @@ impl Network {
         Ok(host)
     }
 
+    /// One more host beside the relay: with links to alice, 10.20.3.10, and to bob, 10.20.4.20. It does not forward.
+    pub fn beside_relay(&self, name: &str) -> Result<Host> {
+        let prefix = self.alice.namespace.strip_suffix('a').ok_or("alice's host is not the first")?;
+        let host = Host::create(prefix, name, 3, 7)?;
+        host.run("sysctl", &["-qw", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"])?;
+        connect((&self.alice, "v3", 3), (&host, "v3", 3))?;
+        connect((&self.bob, "v4", 4), (&host, "v4", 4))?;
+        Ok(host)
+    }
+
     /// Marks on every host what leaves it.
     pub fn mark(&self, rules: &[MarkRule]) -> Result<()> {
         self.hosts().try_for_each(|(_, host)| host.mark(rules))

@@ -12,7 +12,7 @@ use carillon_interop::network::{Host, Network};
 use carillon_interop::process::Process;
 use carillon_interop::scenario::possible;
 use carillon_interop::servers::authority::Authority;
-use carillon_interop::servers::edge::{Addresses, Edge, uclient};
+use carillon_interop::servers::edge::{Addresses, Edge, USER, probe, uclient};
 use carillon_interop::verdict::program;
 use serde_json::Value;
 
@@ -360,5 +360,44 @@ fn what_is_wrong_with_the_edge_itself_is_its_root_cause() -> Result<()> {
     );
     let inside = check(&network.bob, &work.path().join("front-end/carillon.toml"), &[])?;
     inside.assert(1, &["service-down"]);
+    Ok(())
+}
+
+/// As the Edge of a partner finds it: calls pass between the two, sharing does not.
+#[test]
+fn tcp_that_is_kept_back_where_udp_passes_is_named_as_what_breaks_sharing() -> Result<()> {
+    let Some(stage) = Stage::new("edge-check-sharing")? else { return Ok(()) };
+    let place = stage.edge.external.to_string();
+    let knock = || probe(&stage.network.alice, &[&place, "--only", "av", "--wait", "1"]);
+    let heard = |said: &Value| -> BTreeSet<String> {
+        let rows = said["listeners"].as_array().into_iter().flatten();
+        let relayed = rows.filter(|row| row["port"].as_u64() >= Some(50_000));
+        relayed.filter_map(|row| row["heard"].as_str()).map(str::to_owned).collect()
+    };
+    let (status, said) = knock()?;
+    assert_eq!((status, heard(&said)), (Some(0), ["refused".to_owned()].into()), "{said:#}");
+    {
+        let _rule = stage.rule("relay", "input", "ip daddr 10.20.1.1 tcp dport 50000-59999 drop")?;
+        let (status, said) = knock()?;
+        assert_eq!((status, heard(&said)), (Some(1), ["only-udp".to_owned()].into()), "{said:#}");
+        let rows = said["listeners"].as_array().ok_or("no listeners")?;
+        let wrong: Vec<_> = rows.iter().filter(|row| row["well"] == false).collect();
+        assert!(wrong.iter().all(|row| row["heard"] == "only-udp"), "{said:#}");
+        for (key, words) in [
+            ("text", "calls work, sharing and files"),
+            ("fix", "open tcp 50000-59999"),
+            ("breaks", "desktop sharing and files"),
+        ] {
+            assert!(wrong[0][key].as_str().is_some_and(|text| text.contains(words)), "{key}: {said:#}");
+        }
+        // coturn's client speaks through the relay all the while.
+        let echo = ["-y", "-m", "1", "-n", "5", "-c"];
+        let calls = uclient(&stage.network.alice, stage.edge.external, USER, &echo)?;
+        assert_eq!(calls.sent, calls.received, "{}", calls.printed);
+    }
+    // With both kept back there is the detour, and that is no fault of its own.
+    let _rule = stage.rule("relay", "input", "ip daddr 10.20.1.1 th dport 50000-59999 drop")?;
+    let (status, said) = knock()?;
+    assert_eq!((status, heard(&said)), (Some(0), ["nothing".to_owned()].into()), "{said:#}");
     Ok(())
 }

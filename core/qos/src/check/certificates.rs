@@ -87,7 +87,7 @@ fn lasting(certificate: &Certificate, facts: &Facts, now: Duration) -> Found {
 }
 
 /// Towards the inside by its common name, which phones and servers of 2013 go by; outside by any of its names.
-fn is_for(facts: &Facts, wanted: &str, side: Side) -> bool {
+pub(crate) fn is_for(facts: &Facts, wanted: &str, side: Side) -> bool {
     let same = |name: &str| name.eq_ignore_ascii_case(wanted);
     let named = facts.names.iter().any(|name| same(name) || covers(name, wanted));
     match side {

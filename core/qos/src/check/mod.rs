@@ -16,6 +16,7 @@ mod routes;
 mod services;
 
 pub use cause::Cause;
+pub(crate) use certificates::is_for;
 pub use found::{Check, Kind, State};
 pub use observed::{
     Certificate, Door, Facts, Grant, Knock, Legacy, Lent, Machine, Name, Packet, Relayed, Route, Routing,

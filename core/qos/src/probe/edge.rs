@@ -65,6 +65,8 @@ pub enum Heard {
     Said(Service),
     /// The connection was taken and ended at once.
     HungUp,
+    /// Nothing over TCP, though UDP to the same port reaches the host.
+    OnlyUdp,
 }
 
 /// What it means.
@@ -109,6 +111,8 @@ const OUTSIDE: [Listener; 8] = [
     at(4443, Transport::Tcp, "Replica", "replica", Manner::Inside),
     RELAYED,
 ];
+/// What is lost without TCP, which UDP has no stand-in for.
+const SHARING: &str = "desktop sharing and files with partners, through their Edge and this one";
 const RELAYED: Listener = Listener {
     service: "relayed ports",
     word: "av",
@@ -136,7 +140,11 @@ impl Listener {
         };
         let is_bad = well == Some(false);
         let fix = if is_bad { self.fix(port, heard) } else { String::new() };
-        let breaks = if is_bad { self.breaks(side, port) } else { "" };
+        let breaks = match heard {
+            Heard::OnlyUdp => SHARING,
+            _ if is_bad => self.breaks(side, port),
+            _ => "",
+        };
         Meaning { well, text, fix, breaks }
     }
 
@@ -189,6 +197,9 @@ impl Listener {
         let over = self.over;
         match (self.manner, heard) {
             (Manner::Inside, _) => format!("close {over} {port} from outside: it is for servers inside"),
+            (_, Heard::OnlyUdp) => {
+                format!("open {over} {}-{} in the firewalls up to there, both ways", self.first, self.last)
+            }
             (_, Heard::Refused) => {
                 "see whether the service runs (`carillon status` there), and whether this is its address"
                     .to_owned()
@@ -202,14 +213,16 @@ impl Listener {
     }
 
     /// By the table of the field.
-    fn breaks(&self, side: Side, port: u16) -> &'static str {
+    pub(super) fn breaks(&self, side: Side, port: u16) -> &'static str {
         let at = if side == Side::Inside { "Edge, internal" } else { "Edge, external" };
-        let is_it = |row: &&crate::reference::Service| {
-            row.first == port && row.at.starts_with(at) && row.transport == self.over.name()
-        };
+        let rows =
+            || SERVICES.iter().filter(|row| row.at.starts_with(at) && row.transport == self.over.name());
+        // Where services share an address, all but one have another port than the table's.
+        let by_port = || rows().find(|row| row.first == port);
+        let by_name = || rows().find(|row| row.name.starts_with(self.service));
         match self.manner {
             Manner::Inside | Manner::Relayed => "",
-            _ => SERVICES.iter().find(is_it).map_or("", |row| row.closed),
+            _ => by_port().or_else(by_name).map_or("", |row| row.closed),
         }
     }
 }
@@ -243,6 +256,10 @@ fn relayed(heard: &Heard) -> (Option<bool>, String) {
             "a firewall keeps the range shut: media takes the detour through UDP 3478 and TCP 443, and calls still work".to_owned(),
         ),
         Heard::NoWay(_) => unreached(heard, Transport::Tcp),
+        Heard::OnlyUdp => (
+            Some(false),
+            "TCP is kept back and UDP is not: calls work, sharing and files, which go over TCP, do not".to_owned(),
+        ),
         _ => (Some(false), "somebody answers a stranger: another program has a port of the relay's range".to_owned()),
     }
 }
@@ -275,6 +292,7 @@ impl Heard {
             Heard::Stun(_) => "stun",
             Heard::Said(_) => "said-something",
             Heard::HungUp => "hung-up",
+            Heard::OnlyUdp => "only-udp",
         }
     }
 }
@@ -306,6 +324,7 @@ mod tests {
             (Side::Outside, 54_321, tcp, Heard::Refused, Some(true), "for a call only"),
             (Side::Outside, 54_321, tcp, Heard::HungUp, Some(true), "no stranger gets a byte"),
             (Side::Outside, 54_321, tcp, Heard::Nothing, None, "the detour through UDP 3478"),
+            (Side::Outside, 54_321, tcp, Heard::OnlyUdp, Some(false), "calls work, sharing and files"),
             (Side::Outside, 54_321, tcp, Heard::Said(Service::Http), Some(false), "another program"),
             (Side::Outside, 443, tcp, seen(), Some(true), "no HTTPS"),
             (Side::Outside, 443, tcp, Heard::Tls, Some(true), "Access Edge or"),
@@ -322,6 +341,13 @@ mod tests {
             assert!(meaning.text.contains(words), "{port} {heard:?}: {meaning:?}");
             assert_eq!(meaning.fix.is_empty(), well != Some(false), "{meaning:?}");
         }
+    }
+
+    #[test]
+    fn blocked_tcp_of_the_media_range_breaks_sharing_and_its_fix_is_the_whole_range() {
+        let found = meaning(Side::Outside, 50_000, Transport::Tcp, Heard::OnlyUdp);
+        assert!(found.breaks.contains("sharing and files"), "{found:?}");
+        assert_eq!(found.fix, "open tcp 50000-59999 in the firewalls up to there, both ways");
     }
 
     #[test]

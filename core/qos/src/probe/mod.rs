@@ -7,6 +7,7 @@
 //!
 //! Of an Edge that runs, every listener has its own manner towards a stranger who knocks: [`listeners`].
 
+mod certificate;
 mod control;
 mod datagram;
 mod edge;

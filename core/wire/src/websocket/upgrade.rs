@@ -1,9 +1,13 @@
 //! The request of HTTP that opens a WebSocket (RFC 6455, 4.2), for SIP (RFC 7118, 4.1), and its answers.
 
+use std::net::SocketAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use httparse::{EMPTY_HEADER, Error, Header, Request, Status};
 use sha1::{Digest, Sha1};
+
+use crate::forwarded::Proxies;
 
 /// Bytes that a request may have.
 pub const REQUEST: usize = 8 << 10;
@@ -20,6 +24,7 @@ pub struct Upgrade<'a> {
     /// Where the page comes from that asks, if it is a browser that asks (RFC 6454).
     pub origin: Option<&'a [u8]>,
     key: &'a [u8],
+    head: &'a [u8],
 }
 
 /// Why no WebSocket is opened.
@@ -59,10 +64,22 @@ impl<'a> Upgrade<'a> {
             Ok(Status::Partial) | Err(_) => return Err(Refusal::Malformed),
         };
         match (request.method, request.version) {
-            (Some("GET"), Some(1)) => upgrade(len, request.headers).map(Some),
+            (Some("GET"), Some(1)) => {
+                upgrade(window.get(..len).unwrap_or_default(), request.headers).map(Some)
+            }
             (_, Some(1)) => Err(Refusal::Method),
             _ => Err(Refusal::Malformed),
         }
+    }
+
+    /// Who asks by a connection from `remote`, which may be a proxy.
+    pub fn client(&self, remote: SocketAddr, proxies: &Proxies) -> SocketAddr {
+        let mut fields = [EMPTY_HEADER; FIELDS];
+        // It has been read before.
+        let _ = Request::new(&mut fields).parse(self.head);
+        let name = proxies.field().name();
+        let values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        proxies.client(remote, values.map(|field| field.value))
     }
 
     /// The answer that opens it.
@@ -96,7 +113,7 @@ impl Refusal {
     }
 }
 
-fn upgrade<'a>(len: usize, fields: &[Header<'a>]) -> Result<Upgrade<'a>, Refusal> {
+fn upgrade<'a>(head: &'a [u8], fields: &[Header<'a>]) -> Result<Upgrade<'a>, Refusal> {
     let origin = once(fields, "Origin")?;
     once(fields, "Host")?.ok_or(Refusal::Malformed)?;
     let is_upgrade = lists(fields, "Upgrade", |word| word.eq_ignore_ascii_case(b"websocket"))
@@ -109,7 +126,7 @@ fn upgrade<'a>(len: usize, fields: &[Header<'a>]) -> Result<Upgrade<'a>, Refusal
         return Err(Refusal::Malformed);
     }
     match lists(fields, "Sec-WebSocket-Protocol", |word| word == b"sip") {
-        true => Ok(Upgrade { len, origin, key }),
+        true => Ok(Upgrade { len: head.len(), origin, key, head }),
         false => Err(Refusal::NotSip),
     }
 }
@@ -130,6 +147,7 @@ fn lists(fields: &[Header<'_>], name: &str, fits: impl Fn(&[u8]) -> bool) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forwarded::Field;
 
     /// RFC 7118, 4.1.
     const REQUEST_OF_THE_RFC: &str = "GET / HTTP/1.1\r\nHost: sip-ws.example.com\r\nUpgrade: websocket\r\n\
@@ -158,6 +176,19 @@ mod tests {
         for len in 0..REQUEST_OF_THE_RFC.len() {
             assert_eq!(Upgrade::read(&stream.as_bytes()[..len]), Ok(None), "{len}");
         }
+    }
+
+    #[test]
+    fn a_proxy_of_ours_says_for_whom_it_asks() {
+        let text = REQUEST_OF_THE_RFC.replacen(
+            "Host",
+            "x-forwarded-for: 192.0.2.9\r\nX-Forwarded-For: 192.0.2.1\r\nHost",
+            1,
+        );
+        let asked = Upgrade::read(text.as_bytes()).unwrap().unwrap();
+        let proxies = Proxies::new(Field::XForwardedFor, ["10.0.0.7".parse().unwrap()]);
+        let client = |remote: &str| asked.client(remote.parse().unwrap(), &proxies).to_string();
+        assert_eq!([client("10.0.0.7:1"), client("10.0.0.8:1")], ["192.0.2.1:1", "10.0.0.8:1"]);
     }
 
     #[test]

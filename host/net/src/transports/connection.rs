@@ -321,11 +321,12 @@ impl Connection {
         self.announce(see);
         let (held, mut whole, mut room) = (self.cutter.held(), false, Ok(()));
         let largest = if self.unproven.is_some() { limits.unproven_message } else { limits.message };
-        let (flow, known, outbox) = (&self.flow, &mut self.known, &mut self.outbox);
+        let (flow, known, outbox) = (&mut self.flow, &mut self.known, &mut self.outbox);
         let reading = self.cutter.feed(bytes, largest, &mut |framed| {
             whole = true;
             *known |= matches!(framed, Framed::Message(_) | Framed::Wrong(..));
             match framed {
+                Framed::Client(client) => flow.remote = client,
                 Framed::Reply(bytes) => room = room.and(outbox.push(bytes, limits.queue)),
                 framed => see(flow, Seen::Framed(framed)),
             }

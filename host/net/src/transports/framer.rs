@@ -3,6 +3,8 @@
 //! Where a message ends is said by `carillon_wire`, for SIP or for TURN; this remembers how far was looked, so that a
 //! stream that comes byte by byte costs no more than one that comes at once.
 
+use std::net::SocketAddr;
+
 use carillon_wire::sip::{Answer, Framing, Limits, Transport, frame};
 use carillon_wire::stun::frame_len_of_rfc5766;
 
@@ -19,6 +21,8 @@ pub(super) enum Framed<'a> {
     Wrong(&'a [u8], Answer),
     /// Nothing of the protocol, under the name of its counter; nothing behind it can be read.
     Garbage(&'static str),
+    /// Who is at the other end, of whom a proxy may have spoken; before any message.
+    Client(SocketAddr),
     /// Bytes that answer what has come, as they are.
     Reply(Vec<u8>),
 }
@@ -260,7 +264,7 @@ mod tests {
                     Framed::Ping => "ping".to_owned(),
                     Framed::Wrong(_, answer) => format!("{} {}", answer.code, answer.reason),
                     Framed::Garbage(counter) => counter.to_owned(),
-                    Framed::Reply(bytes) => panic!("{bytes:?}"),
+                    framed @ (Framed::Reply(_) | Framed::Client(_)) => panic!("{framed:?}"),
                 });
             });
             if reading == Reading::Ended {

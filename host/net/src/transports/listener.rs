@@ -116,7 +116,7 @@ impl Listener {
     }
 
     fn admit(&self, id: u64, flow: Flow, socket: Socket, now: Instant, streams: &mut Streams) {
-        if let Err(refusal) = streams.admits(flow.remote, now) {
+        if let Err(refusal) = streams.admits(flow.transport, flow.remote, now) {
             return streams.count(refusal);
         }
         let taken = socket::local(&socket).and_then(|local| {

@@ -24,6 +24,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use carillon_wire::forwarded::Proxies;
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{self, Answer, Destination, Flow, Transport};
 use mio::{Events, Poll, Token, Waker};
@@ -283,7 +284,12 @@ impl Transports {
 
     /// Pages of these origins, as browsers write them, may open WebSockets from now on. A client that names none is no page.
     pub fn set_origins(&mut self, origins: &[String]) {
-        self.streams.set_origins(origins.into());
+        self.streams.set_origins(origins);
+    }
+
+    /// Of WebSockets that these open, their word says whose they are from now on.
+    pub fn set_proxies(&mut self, proxies: Proxies) {
+        self.streams.set_proxies(proxies);
     }
 
     /// Marks every socket anew; an error is the first one.

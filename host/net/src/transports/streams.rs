@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use carillon_wire::forwarded::Proxies;
 use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Flow, Transport, source};
 use carillon_wire::source::{Rate, Sources};
@@ -23,7 +24,7 @@ use super::counts::{Count, Counts};
 use super::cutter::Cutter;
 use super::framer::Framed;
 use super::timers::Timers;
-use super::websocket::WebSocket;
+use super::websocket::{Entrance, WebSocket};
 use super::{Incoming, Limits, Protocol};
 use crate::mark;
 
@@ -31,8 +32,8 @@ use crate::mark;
 pub(super) struct Streams {
     registry: Registry,
     limits: Limits,
-    /// Where pages come from that may open WebSockets.
-    origins: Arc<[String]>,
+    /// Who may open WebSockets.
+    entrance: Arc<Entrance>,
     connections: BTreeMap<u64, Connection>,
     /// The latest connection with a peer.
     by_remote: BTreeMap<(Transport, SocketAddr), u64>,
@@ -71,7 +72,7 @@ impl Streams {
             arrivals: limits.arrivals_per_source.map(arrivals),
             start: Instant::now(),
             limits,
-            origins: Arc::new([]),
+            entrance: Arc::default(),
             connections: BTreeMap::new(),
             by_remote: BTreeMap::new(),
             unproven: BTreeMap::new(),
@@ -87,8 +88,12 @@ impl Streams {
         }
     }
 
-    pub(super) fn set_origins(&mut self, origins: Arc<[String]>) {
-        self.origins = origins;
+    pub(super) fn set_origins(&mut self, origins: &[String]) {
+        Arc::make_mut(&mut self.entrance).origins = origins.to_vec();
+    }
+
+    pub(super) fn set_proxies(&mut self, proxies: Proxies) {
+        Arc::make_mut(&mut self.entrance).proxies = proxies;
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -143,12 +148,26 @@ impl Streams {
         if due { Some(now) } else { self.timers.next() }
     }
 
-    /// Whether a connection from there may be taken, or else under what its refusal is counted.
-    pub(super) fn admits(&mut self, remote: SocketAddr, now: Instant) -> Result<(), Count> {
+    /// Whether a connection from there may be taken, or else under what its refusal is counted. Of those of a proxy it is known
+    /// later whose they are.
+    pub(super) fn admits(
+        &mut self,
+        transport: Transport,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> Result<(), Count> {
+        let is_proxy = transport.is_web() && self.entrance.proxies.include(remote.ip());
+        match () {
+            () if self.connections.len() >= self.limits.connections => Err(Count::RefusedFull),
+            () if is_proxy => Ok(()),
+            () => self.admits_source(remote, now),
+        }
+    }
+
+    fn admits_source(&mut self, remote: SocketAddr, now: Instant) -> Result<(), Count> {
         let now = now.saturating_duration_since(self.start);
         let of_source = self.unproven.get(&source(remote)).copied().unwrap_or_default();
         match () {
-            () if self.connections.len() >= self.limits.connections => Err(Count::RefusedFull),
             () if of_source >= self.limits.unproven_per_source => Err(Count::RefusedSource),
             () if !self.arrivals.as_mut().is_none_or(|sources| sources.take(now, remote.ip())) => {
                 Err(Count::RefusedRate)
@@ -171,7 +190,7 @@ impl Streams {
         self.counts.add(Count::Accepted);
         *self.unproven.entry(source).or_default() += 1;
         let cutter = match flow.transport.is_web() {
-            true => Cutter::Web(Box::new(WebSocket::new(self.origins.clone()))),
+            true => Cutter::Web(Box::new(WebSocket::new(self.entrance.clone(), flow.remote))),
             false => Cutter::stream(self.limits.protocol),
         };
         let mut connection = Connection::accepted(flow, socket, (channel, cutter), source, now);
@@ -367,7 +386,7 @@ impl Streams {
                 Seen::Framed(Framed::Garbage(counter)) => handle(Incoming::Garbage { counter }),
                 Seen::Framed(Framed::Ping) => pings += 1,
                 // The connection has taken it.
-                Seen::Framed(Framed::Reply(_)) => {}
+                Seen::Framed(Framed::Reply(_) | Framed::Client(_)) => {}
             });
             // Who made the connection pings, and the other end answers (RFC 5626, 3.5.1).
             let answered = connection.origin == Origin::Accepted && pings > 0;
@@ -423,6 +442,7 @@ impl Streams {
     ) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let (held, established) = (connection.buffered(), connection.is_established());
+        let remote = connection.flow.remote;
         if connection.unproven.is_some() {
             self.unproven_buffered -= held;
         }
@@ -434,6 +454,13 @@ impl Streams {
         if holds > held && (is_full || of_strangers && connection.unproven.is_some()) {
             progress = Progress::Over(Count::MemoryFull);
         }
+        let client = connection.flow.remote;
+        if client != remote
+            && let Err(refusal) = self.belongs_to(id, remote, client, now)
+        {
+            progress = Progress::Over(refusal);
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return };
         if !established && connection.is_established() && connection.origin == Origin::Opened {
             connection.known = true;
             self.counts.add(Count::Opened);
@@ -461,6 +488,30 @@ impl Streams {
         }
         let (deadline, _) = connection.deadline(&self.limits);
         self.timers.arm(id, &mut connection.armed, deadline);
+    }
+
+    /// A proxy has said whose connection it is: from now on it counts against that source, if that may have one more.
+    fn belongs_to(
+        &mut self,
+        id: u64,
+        proxy: SocketAddr,
+        client: SocketAddr,
+        now: Instant,
+    ) -> Result<(), Count> {
+        let Some(transport) = self.connections.get(&id).map(|connection| connection.flow.transport) else {
+            return Ok(());
+        };
+        if self.by_remote.get(&(transport, proxy)) == Some(&id) {
+            self.by_remote.remove(&(transport, proxy));
+        }
+        self.by_remote.insert((transport, client), id);
+        let admitted = self.admits_source(client, now);
+        let Some(connection) = self.connections.get_mut(&id) else { return admitted };
+        if connection.unproven.is_some() {
+            release(&mut self.unproven, connection.unproven.replace(source(client)));
+            *self.unproven.entry(source(client)).or_default() += 1;
+        }
+        admitted
     }
 
     fn remove(&mut self, id: u64, count: Count) {

@@ -1,16 +1,28 @@
 //! A WebSocket of a client (RFC 7118): opened by a request of HTTP from a page that may, then one message of SIP in each of its own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use carillon_wire::forwarded::Proxies;
 use carillon_wire::sip::Limits;
 use carillon_wire::websocket::{CloseCode, Frame, Frames, Refusal, Upgrade, close, message, pong};
 
 use super::framer::{Framed, Reading};
 
+/// Who may open one, and who does so for others.
+#[derive(Clone, Default)]
+pub(super) struct Entrance {
+    /// Where pages come from that may.
+    pub(super) origins: Vec<String>,
+    /// Who says for whom it asks.
+    pub(super) proxies: Proxies,
+}
+
 /// One WebSocket.
 pub(super) struct WebSocket {
-    /// Where pages come from that may open it.
-    origins: Arc<[String]>,
+    entrance: Arc<Entrance>,
+    /// The other end of the connection.
+    remote: SocketAddr,
     stage: Stage,
 }
 
@@ -24,8 +36,8 @@ enum Stage {
 }
 
 impl WebSocket {
-    pub(super) fn new(origins: Arc<[String]>) -> WebSocket {
-        WebSocket { origins, stage: Stage::Opening(Vec::new()) }
+    pub(super) fn new(entrance: Arc<Entrance>, remote: SocketAddr) -> WebSocket {
+        WebSocket { entrance, remote, stage: Stage::Opening(Vec::new()) }
     }
 
     pub(super) fn held(&self) -> usize {
@@ -84,6 +96,7 @@ impl WebSocket {
             }
             Ok(Some(asked)) => {
                 self.stage = Stage::Open(Frames::default());
+                see(Framed::Client(asked.client(self.remote, &self.entrance.proxies)));
                 see(Framed::Reply(asked.accepted()));
                 self.feed(held.get(asked.len..).unwrap_or_default(), limits, see)
             }
@@ -96,7 +109,7 @@ impl WebSocket {
 
     /// A browser says whose page asks. Who says nothing is no browser, and could say anything.
     fn may_ask(&self, origin: Option<&[u8]>) -> bool {
-        origin.is_none_or(|origin| self.origins.iter().any(|known| known.as_bytes() == origin))
+        origin.is_none_or(|origin| self.entrance.origins.iter().any(|known| known.as_bytes() == origin))
     }
 
     pub(super) fn wrap(&self, bytes: &[u8]) -> Vec<u8> {
@@ -132,17 +145,24 @@ mod tests {
         )
     }
 
+    fn opening(origins: &[&str]) -> WebSocket {
+        let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        let entrance = Entrance { origins, proxies: Proxies::default() };
+        WebSocket::new(entrance.into(), "192.0.2.1:1".parse().unwrap())
+    }
+
     /// A masked frame; the mask is of zeros.
     fn sent(first: u8, payload: &[u8]) -> Vec<u8> {
         [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
     }
 
     fn shown(stream: &[u8], size: usize) -> (Vec<String>, Reading) {
-        let mut web = WebSocket::new(["https://pages.example.com".to_owned()].into());
+        let mut web = opening(&["https://pages.example.com"]);
         let (mut seen, mut reading) = (Vec::new(), Reading::Goes);
         for piece in stream.chunks(size) {
             reading = web.feed(piece, LIMITS, &mut |framed| {
                 seen.push(match framed {
+                    Framed::Client(client) => return assert_eq!(client.to_string(), "192.0.2.1:1"),
                     Framed::Message(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
                     Framed::Ping => "ping".to_owned(),
                     Framed::Reply(bytes) if bytes.starts_with(b"HTTP") => {
@@ -200,9 +220,9 @@ mod tests {
 
     #[test]
     fn we_say_that_we_end_it_once() {
-        let mut web = WebSocket::new([].into());
+        let mut web = opening(&[]);
         assert_eq!(web.end(), None);
-        let mut web = WebSocket::new([].into());
+        let mut web = opening(&[]);
         let text = request("").replace("Origin: \r\n", "");
         web.feed(text.as_bytes(), LIMITS, &mut |_| {});
         assert_eq!((web.end(), web.end()), (Some(vec![0x88, 2, 3, 0xe8]), None));

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, FromRequestParts, Query, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::map_request_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::IncomingStream;
@@ -18,6 +19,7 @@ use axum::{Json, Router};
 use carillon_net::admin_socket::MarkedListener;
 use carillon_qos::TrafficClass;
 use carillon_signaling::{DoorQuestion, DoorRefusal, FrontEnd};
+use carillon_wire::forwarded::Proxies;
 use carillon_wire::ip::Dscp;
 use carillon_wire::source::{Rate, Sources};
 use serde::Deserialize;
@@ -36,24 +38,45 @@ use crate::tls_door::{Greeting, TlsDoor};
 /// Requests of one source in a second; more are answered 429.
 const PER_SECOND: u32 = 50;
 
+/// Who comes in, and how it is greeted.
+pub(super) struct Entrance {
+    pub(super) greeting: Greeting,
+    /// Pages of these may ask (CORS).
+    pub(super) origins: Vec<String>,
+    /// Who says for whom it asks.
+    pub(super) proxies: Arc<Proxies>,
+}
+
 /// Serves until the runtime ends.
 pub(super) async fn serve(
     listener: Arc<MarkedListener>,
     marks: watch::Receiver<Dscp>,
-    greeting: Greeting,
-    origins: Vec<String>,
+    entrance: Entrance,
     api: Option<Router>,
     judges: Judges,
     desk: Desk,
 ) {
-    let routes = routes(desk, origins, api, judges).into_make_service_with_connect_info::<Remote>();
+    let Entrance { greeting, origins, proxies } = entrance;
+    let routes =
+        routes(desk, origins, api, judges).layer(map_request_with_state(Arc::clone(&proxies), for_whom));
+    let routes = routes.into_make_service_with_connect_info::<Remote>();
     marked(listener, marks, "HTTPS", |accepting, mut changed| {
         let until = async move { drop(changed.changed().await) };
-        let door = TlsDoor::new(accepting, greeting.clone());
+        let door = TlsDoor::new(accepting, greeting.clone(), Arc::clone(&proxies));
         let serving = axum::serve(door, routes.clone()).with_graceful_shutdown(until);
         async move { drop(serving.await) }
     })
     .await;
+}
+
+/// What comes by a proxy of ours is of whom it asks for, for all that is counted and refused here.
+async fn for_whom(State(proxies): State<Arc<Proxies>>, mut request: Request) -> Request {
+    if let Some(ConnectInfo(Remote(remote))) = request.extensions().get::<ConnectInfo<Remote>>().copied() {
+        let values = request.headers().get_all(proxies.field().name());
+        let client = proxies.client(remote, values.iter().map(HeaderValue::as_bytes));
+        request.extensions_mut().insert(ConnectInfo(Remote(client)));
+    }
+    request
 }
 
 fn routes(desk: Desk, origins: Vec<String>, api: Option<Router>, (directory, openid): Judges) -> Router {

@@ -97,13 +97,16 @@ pub(crate) fn of_front_end(config: &Config, server: &Server, desk: Desk) -> Resu
     let marks = server.management.subscribe();
     let https = config.https.map(|listen| {
         let listener = MarkedListener::listen(listen, *marks.borrow()).map_err(OpenError::Https)?;
-        let greeting = server.greeting.subscribe();
+        let entrance = door::Entrance {
+            greeting: server.greeting.subscribe(),
+            origins: config.origins.clone(),
+            proxies: Arc::new(config.proxies.clone()),
+        };
         let api = config.administration.then(|| routes(desk.clone(), &config.store));
         Ok(door::serve(
             Arc::new(listener),
             marks.clone(),
-            greeting,
-            config.origins.clone(),
+            entrance,
             api,
             (server.directory.clone(), server.openid.clone()),
             desk.clone(),

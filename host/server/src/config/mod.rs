@@ -30,6 +30,7 @@ use std::time::Duration;
 use carillon_qos::Plan;
 use carillon_qos::plan::Problem;
 use carillon_signaling::{Algorithms, Handling, HistoryPolicy};
+use carillon_wire::forwarded::Proxies;
 use carillon_wire::sip::Transport;
 
 pub use access::{AccessConfig, AccessPorts};
@@ -105,6 +106,8 @@ pub struct Config {
     pub administration: bool,
     /// Origins of pages that may ask there (CORS), and open WebSockets.
     pub origins: Vec<String>,
+    /// Who says there and at WebSockets for whom it asks.
+    pub proxies: Proxies,
     /// Edges that are sent every version of the plan.
     pub edges: Vec<EdgeTarget>,
     /// The socket of the admin API.
@@ -299,8 +302,8 @@ impl Config {
             ("replicas", self.edges != other.edges),
             (
                 "https",
-                (self.https, &self.origins, self.administration)
-                    != (other.https, &other.origins, other.administration),
+                (self.https, &self.origins, &self.proxies, self.administration)
+                    != (other.https, &other.origins, &other.proxies, other.administration),
             ),
             ("edge", self.edge != other.edge),
             ("directory", self.directory != other.directory),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use carillon_qos::TrafficClass;
 use carillon_signaling::RelayServer;
+use carillon_wire::forwarded::{Field, Proxies};
 use carillon_wire::stun::{TurnTransport, TurnUri};
 
 use super::raw::{At, Block};
@@ -84,6 +85,25 @@ impl Resolver<'_> {
             self.refuse::<()>(block, line, "origins", text);
         }
         origins
+    }
+
+    /// Who is believed when it says for whom it asks.
+    pub(super) fn proxies(&mut self, block: &Block) -> Proxies {
+        let word = block.text("forwarded").map(|word| word.value);
+        let fields = [Field::XForwardedFor, Field::Forwarded];
+        let field = fields.into_iter().find(|field| word.as_deref() == Some(&*field.name().to_lowercase()));
+        let Some(At { value, line }) = block.texts("trusted-proxies") else { return Proxies::default() };
+        let mut addresses = Vec::new();
+        for text in &value {
+            match text.parse::<IpAddr>() {
+                Ok(address) => addresses.push(address),
+                Err(_) => {
+                    let text = format!("{text:?} is no IP address; each proxy is named by its own");
+                    self.refuse::<()>(block, line, "trusted-proxies", text);
+                }
+            }
+        }
+        Proxies::new(field.unwrap_or_default(), addresses)
     }
 
     /// One line; what is too short to be a secret is refused.

@@ -74,7 +74,7 @@ impl Resolver<'_> {
         let passwords = self.passwords(&raw.block("passwords"));
         let (directory, openid) = (self.directory(raw), self.openid(raw, name.as_deref()));
         let relays = self.user_relays(&raw.block("relay"));
-        let origins = self.origins(&raw.block("https"));
+        let (origins, proxies) = (self.origins(&raw.block("https")), self.proxies(&raw.block("https")));
         let administration = raw.block("https").text("administration").is_some_and(|word| word.value == "on");
         let gives = administration || relays != Some(None) || speaks_web(&listeners);
         let gives = gives || directory != Some(None) || openid != Some(None);
@@ -106,6 +106,7 @@ impl Resolver<'_> {
             https: https?,
             administration,
             origins,
+            proxies,
             edges,
             edge: edge?,
             admin_socket: self.path(&raw.block("admin"), "socket")?,

@@ -53,8 +53,13 @@ impl Web {
 
     /// What came of it: `registered`, or the server's refusal.
     pub fn sign_in(&mut self, account: &Account, proof: Proof<'_>) -> Result<String> {
+        self.sign_in_at("", account, proof)
+    }
+
+    /// The same at a path of the server.
+    pub fn sign_in_at(&mut self, path: &str, account: &Account, proof: Proof<'_>) -> Result<String> {
         let mut login = json!({
-            "server": format!("{}://{}", account.transport, account.server),
+            "server": format!("{}://{}{path}", account.transport, account.server),
             "uri": account.address(),
         });
         match proof {
@@ -62,6 +67,14 @@ impl Web {
             Proof::Token(token) => login["token"] = token.into(),
         }
         Ok(self.run(&format!("phone.signIn({login})"))?.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// From now on calls are made by way of these relays: what the server said of them.
+    pub fn use_relays(&mut self, given: &Value) -> Result<()> {
+        let servers = json!([{
+            "urls": given["uris"], "username": given["username"], "credential": given["password"],
+        }]);
+        self.run(&format!("phone.relays({servers})")).map(drop)
     }
 
     /// The status of the answer.

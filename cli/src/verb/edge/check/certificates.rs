@@ -23,7 +23,7 @@ pub(super) fn seen(
     Certificate { door, side: expected.side, wanted: expected.name.clone(), facts, legacy }
 }
 
-fn facts(
+pub(in crate::verb::edge) fn facts(
     chain: &[CertificateDer<'static>],
     trusted: Option<&[CertificateDer<'static>]>,
 ) -> Result<Facts, String> {

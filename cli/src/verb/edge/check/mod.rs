@@ -14,6 +14,8 @@ mod relay;
 mod service;
 mod target;
 
+pub(super) use certificates::facts;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

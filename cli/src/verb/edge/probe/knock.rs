@@ -9,10 +9,10 @@ use carillon_net::presented::{Unseen, presented};
 use carillon_net::probe::Conversation;
 use carillon_net::relay_stream::RelayStream;
 use carillon_net::route::source_toward;
-use carillon_net::tls::ServerName;
+use carillon_net::tls::{CertificateDer, ServerName};
 use carillon_net::udp::{Batch, Datagram, UdpPort};
 use carillon_qos::check::Knock;
-use carillon_qos::probe::{Heard, Listener, Manner, Service, Transport};
+use carillon_qos::probe::{self, Listener, Manner, Service, Transport};
 use carillon_wire::ip::Dscp;
 use carillon_wire::stun::{Builder, Class, Message, Method};
 
@@ -23,32 +23,54 @@ const TIMES: u32 = 4;
 /// The longest answer that is read.
 const LONGEST: usize = 1500;
 
-/// Knocks there; each step waits so long.
-pub(super) fn at(to: SocketAddr, listener: &Listener, wait: Duration) -> Heard {
+/// What a knock has brought: what was heard, and the certificates that were shown.
+pub(super) type Heard = (probe::Heard, Vec<CertificateDer<'static>>);
+
+/// Knocks there, by that name; each step waits so long.
+pub(super) fn at(to: SocketAddr, listener: &Listener, name: &ServerName<'static>, wait: Duration) -> Heard {
     let heard = match listener.over {
-        Transport::Udp => by_datagrams(to, wait),
-        Transport::Tcp => by_stream(to, listener.manner, wait),
+        Transport::Udp => by_datagrams(to, wait).map(alone),
+        Transport::Tcp => by_stream(to, listener.manner, name, wait),
     };
-    heard.unwrap_or_else(|error| refused(meaning(&error)))
+    let (heard, chain) = heard.unwrap_or_else(|error| alone(refused(meaning(&error))));
+    match (listener.manner, &heard) {
+        (Manner::Relayed, probe::Heard::Nothing | probe::Heard::Prohibited) => alone(beside(to, heard, wait)),
+        _ => (heard, chain),
+    }
+}
+
+/// Whether UDP reaches a relayed port that TCP does not: the host says then that nobody waits there.
+fn beside(to: SocketAddr, of_tcp: probe::Heard, wait: Duration) -> probe::Heard {
+    let of_udp = by_datagrams(to, wait).unwrap_or_else(|error| refused(meaning(&error)));
+    if of_udp == probe::Heard::Refused { probe::Heard::OnlyUdp } else { of_tcp }
+}
+
+fn alone(heard: probe::Heard) -> Heard {
+    (heard, Vec::new())
 }
 
 /// A listener over TCP: what telnet shows, and then what it would have said to its own protocol.
-fn by_stream(to: SocketAddr, manner: Manner, wait: Duration) -> io::Result<Heard> {
+fn by_stream(
+    to: SocketAddr,
+    manner: Manner,
+    name: &ServerName<'static>,
+    wait: Duration,
+) -> io::Result<Heard> {
     let mut line = Conversation::connect(to, Dscp::DEFAULT, wait)?;
     match line.hear(wait / 2) {
-        Ok(said) => return Ok(Heard::Said(Service::of(&said))),
+        Ok(said) => return Ok(alone(probe::Heard::Said(Service::of(&said)))),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
-        Err(_) => return Ok(Heard::HungUp),
+        Err(_) => return Ok(alone(probe::Heard::HungUp)),
     }
     if matches!(manner, Manner::Stun | Manner::Either)
         && let Some(seen) = binding_by_stream(to, wait)
     {
-        return Ok(Heard::Stun(seen));
+        return Ok(alone(probe::Heard::Stun(seen)));
     }
-    Ok(match presented(to, ServerName::from(to.ip()), Dscp::DEFAULT, wait) {
-        Ok(_) => Heard::Tls,
+    Ok(match presented(to, name.clone(), Dscp::DEFAULT, wait) {
+        Ok(chain) => (probe::Heard::Tls, chain),
         Err(Unseen::Connect(error)) => return Err(error),
-        Err(Unseen::Tls(_)) => Heard::Silent,
+        Err(Unseen::Tls(_)) => alone(probe::Heard::Silent),
     })
 }
 
@@ -74,7 +96,7 @@ fn binding_by_stream(to: SocketAddr, wait: Duration) -> Option<SocketAddr> {
 }
 
 /// STUN over UDP, asked again while nothing comes.
-fn by_datagrams(to: SocketAddr, wait: Duration) -> io::Result<Heard> {
+fn by_datagrams(to: SocketAddr, wait: Duration) -> io::Result<probe::Heard> {
     let local = SocketAddr::new(source_toward(to)?, 0);
     let port = UdpPort::bind(local, Dscp::DEFAULT).map_err(io::Error::other)?;
     port.keep_complaints()?;
@@ -95,12 +117,12 @@ fn by_datagrams(to: SocketAddr, wait: Duration) -> io::Result<Heard> {
         while port.receive(&mut batch).is_ok_and(|count| count > 0) {
             let mut ours = batch.iter().filter(|received| received.remote == to);
             if let Some(seen) = ours.find_map(|received| answer(received.bytes, id)) {
-                return Ok(Heard::Stun(seen));
+                return Ok(probe::Heard::Stun(seen));
             }
         }
         std::thread::sleep(PAUSE);
     }
-    Ok(Heard::Nothing)
+    Ok(probe::Heard::Nothing)
 }
 
 /// A Binding request, and its number.
@@ -117,11 +139,11 @@ fn answer(bytes: &[u8], id: [u8; 12]) -> Option<SocketAddr> {
     message.xor_mapped_address().filter(|_| is_ours)
 }
 
-fn refused(why: Knock) -> Heard {
+fn refused(why: Knock) -> probe::Heard {
     match why {
-        Knock::Refused => Heard::Refused,
-        Knock::Prohibited => Heard::Prohibited,
-        Knock::NoWay(why) => Heard::NoWay(why),
-        _ => Heard::Nothing,
+        Knock::Refused => probe::Heard::Refused,
+        Knock::Prohibited => probe::Heard::Prohibited,
+        Knock::NoWay(why) => probe::Heard::NoWay(why),
+        _ => probe::Heard::Nothing,
     }
 }

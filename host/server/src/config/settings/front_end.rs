@@ -642,6 +642,19 @@ const HTTPS: &[Setting] = &[
         help: "Where web pages come from that may ask here for their users (CORS), and open WebSockets at listeners.",
     },
     Setting {
+        key: "trusted-proxies",
+        kind: Kind::Texts,
+        unset: Unset::Follows { from: "none: nobody is believed", example: "[\"10.0.0.7\"]" },
+        help: "Addresses of reverse proxies that say, here and at WebSockets, for whom they ask. What is limited for each\n\
+               source is so for whom they name.",
+    },
+    Setting {
+        key: "forwarded",
+        kind: Kind::Word(&["x-forwarded-for", "forwarded"]),
+        unset: Unset::Default("\"x-forwarded-for\""),
+        help: "The field in which they say so; what stands in the other one is anybody's.",
+    },
+    Setting {
         key: "administration",
         kind: Kind::Word(&["off", "on"]),
         unset: Unset::Default("\"off\""),

@@ -162,7 +162,10 @@ pub(crate) fn budgets(relay: &config::Relay, policy: &RolePolicy) -> Budgets {
 fn settings(relay: &config::Relay, policy: &RolePolicy) -> Settings {
     let coalescing = relay.coalesce.map(|pause| Coalescing { pause, ..Coalescing::default() });
     let per_source = relay.requests_per_source.saturating_mul(10);
-    let strangers = Strangers { per_source, connections: relay.requests_per_source, ..Strangers::default() };
+    // What one source may send, all together may: else the setting would end where their limit does.
+    let together = Strangers::default().together.max(per_source);
+    let strangers =
+        Strangers { per_source, together, connections: relay.requests_per_source, ..Strangers::default() };
     Settings { coalescing, strangers, budgets: budgets(relay, policy), ..Settings::default() }
 }
 

@@ -2,11 +2,12 @@
 //! finds each packet marked and summed as if sockets had sent it, and whoever may no longer relay does not.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use carillon_interop::Result;
 use carillon_interop::capture::Capture;
-use carillon_interop::network::Network;
+use carillon_interop::network::{Host, Network};
 use carillon_interop::process::{Process, run, wait_until};
 use carillon_interop::recording::Point;
 use carillon_interop::scenario::possible;
@@ -32,6 +33,11 @@ struct Stage {
 impl Stage {
     /// `None` where it can't be, also for want of the kernel's consent.
     fn new(name: &str) -> Result<Option<Stage>> {
+        Stage::with_echo(name, |bob| bob.v4().into())
+    }
+
+    /// The echo is at this address of bob's.
+    fn with_echo(name: &str, at: fn(&Host) -> IpAddr) -> Result<Option<Stage>> {
         if !possible(name, &["turnutils_uclient", "turnutils_peer", "ethtool", "tshark", "openssl"])? {
             return Ok(None);
         }
@@ -48,7 +54,7 @@ impl Stage {
             return Ok(None);
         }
         let mut command = network.bob.command("turnutils_peer");
-        let command = command.args(["-L", &network.bob.v4().to_string(), "-p", ECHO]);
+        let command = command.args(["-L", &at(&network.bob).to_string(), "-p", ECHO]);
         let echo = Process::start(command, &work.path().join("peer.log"))?;
         Ok(Some(Stage { network, edge, work, _echo: echo }))
     }
@@ -72,11 +78,21 @@ impl Stage {
 #[test]
 fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Result<()> {
     let Some(stage) = Stage::new("edge-in-kernel")? else { return Ok(()) };
+    everything_comes_back(&stage, stage.edge.external, stage.network.bob.v4().into(), &[])
+}
+
+#[test]
+fn coturns_client_gets_everything_back_by_ipv6() -> Result<()> {
+    let Some(stage) = Stage::with_echo("edge-in-kernel-ipv6", |bob| bob.v6().into())? else { return Ok(()) };
+    everything_comes_back(&stage, stage.edge.external6, stage.network.bob.v6().into(), &["-x"])
+}
+
+fn everything_comes_back(stage: &Stage, edge: IpAddr, echo: IpAddr, family: &[&str]) -> Result<()> {
     let [alice, bob] = [stage.capture("alice")?, stage.capture("bob")?];
-    let echo = stage.network.bob.v4().to_string();
+    let echo = echo.to_string();
     let options =
         ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "20", "-l", "172", "-c"];
-    let outcome = uclient(&stage.network.alice, stage.edge.external, USER, &options)?;
+    let outcome = uclient(&stage.network.alice, edge, USER, &[family, &options].concat())?;
     assert!(outcome.sent == outcome.received && outcome.sent >= 1000, "{}", outcome.printed);
     // Counts are read once a second.
     let all = || Ok(stage.carried()?[1].iter().all(|packets| *packets >= outcome.sent));
@@ -87,7 +103,7 @@ fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Resu
     }
     for (capture, expected) in [(alice.stop()?, 0), (bob.stop()?, 46)] {
         let marks = tshark::marks(&capture, &[])?;
-        let own = |flow: &tshark::Flow| flow.source.ip() == stage.edge.external;
+        let own = |flow: &tshark::Flow| flow.source.ip() == edge;
         let media = |flow: &tshark::Flow| {
             [flow.source, flow.destination].iter().any(|end| end.port() >= 50_000)
                 || flow.source.port() == 3479
@@ -98,7 +114,8 @@ fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Resu
         assert!(sum >= 1000 && others == 0, "{sum} with {expected}, {others} with others");
         let mut words = std::process::Command::new("tshark");
         words.args(["-r", &capture.to_string_lossy(), "-o", "udp.check_checksum:TRUE", "-Y"]);
-        let filter = format!("udp.checksum.status == 0 && ip.src == {}", stage.edge.external);
+        let source = if edge.is_ipv4() { "ip.src" } else { "ipv6.src" };
+        let filter = format!("udp.checksum.status == 0 && {source} == {edge}");
         assert_eq!(run(words.arg(filter))?.trim(), "", "wrong checksums");
     }
     Ok(())

@@ -200,17 +200,21 @@ impl Kernel {
     fn attach(&mut self) -> Result<(), NoKernel> {
         let (mut held, mut failed) = (BTreeMap::new(), None);
         for (name, address) in addresses::by_interface().map_err(NoKernel::Refused)? {
-            let (family, is_ours) = (Family::of(address), self.locals.contains(&address));
-            let Some(interface) = index(&name).filter(|_| is_ours) else { continue };
-            let (place, program) = ((family, interface), self.programs.get(&family));
-            let Some(program) = program.filter(|_| !held.contains_key(&place)) else { continue };
+            let Some(interface) = index(&name).filter(|_| self.locals.contains(&address)) else { continue };
             if !self.routes.is_ethernet(interface).unwrap_or(false) {
                 continue;
             }
-            let link = self.links.remove(&place).map(Ok);
-            match link.unwrap_or_else(|| bpf::attach(&program.fd, interface)) {
-                Ok(link) => drop(held.insert(place, link)),
-                Err(error) => failed = Some(NoKernel::Attach(address, error)),
+            // Both, whichever family the address is of: what is sent to another one of ours may come here too.
+            for (family, program) in &self.programs {
+                let place = (*family, interface);
+                if held.contains_key(&place) {
+                    continue;
+                }
+                let link = self.links.remove(&place).map(Ok);
+                match link.unwrap_or_else(|| bpf::attach(&program.fd, interface)) {
+                    Ok(link) => drop(held.insert(place, link)),
+                    Err(error) => failed = Some(NoKernel::Attach(address, error)),
+                }
             }
         }
         self.links = held;

@@ -174,6 +174,7 @@ fn use_kernel(forwarder: &mut Forwarder, listeners: &[Listening], config: &EdgeC
     let listening = listeners.iter().filter(|bound| bound.transport == Transport::Udp);
     let mut addresses: Vec<IpAddr> = listening.map(|bound| bound.address.ip()).collect();
     addresses.push(config.addresses.external);
+    addresses.extend(config.addresses.external6);
     match forwarder.use_kernel(&addresses) {
         Ok(()) => {
             let interfaces = forwarder.in_kernel().map_or(0, |kernel| kernel.interfaces);

@@ -33,11 +33,11 @@ struct Stage {
 impl Stage {
     /// `None` where it can't be, also for want of the kernel's consent.
     fn new(name: &str) -> Result<Option<Stage>> {
-        Stage::with_echo(name, |bob| bob.v4().into())
+        Stage::with(name, |bob| bob.v4().into(), "")
     }
 
-    /// The echo is at this address of bob's.
-    fn with_echo(name: &str, at: fn(&Host) -> IpAddr) -> Result<Option<Stage>> {
+    /// The echo is at this address of bob's, and the Edge has more settings.
+    fn with(name: &str, at: fn(&Host) -> IpAddr, more: &str) -> Result<Option<Stage>> {
         if !possible(name, &["turnutils_uclient", "turnutils_peer", "ethtool", "tshark", "openssl"])? {
             return Ok(None);
         }
@@ -48,7 +48,7 @@ impl Stage {
             let off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off"];
             host.run("ethtool", &[&["-K", link][..], &off].concat())?;
         }
-        let edge = Edge::start(&network, PLAN, IN_KERNEL, work.path())?;
+        let edge = Edge::start(&network, PLAN, &format!("{IN_KERNEL}\n{more}"), work.path())?;
         if let Some(why) = edge.status()?["fast_path"]["why_not"].as_str() {
             writeln!(std::io::stderr(), "skipped: {name}: {why}")?;
             return Ok(None);
@@ -83,8 +83,55 @@ fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Resu
 
 #[test]
 fn coturns_client_gets_everything_back_by_ipv6() -> Result<()> {
-    let Some(stage) = Stage::with_echo("edge-in-kernel-ipv6", |bob| bob.v6().into())? else { return Ok(()) };
+    let Some(stage) = Stage::with("edge-in-kernel-ipv6", |bob| bob.v6().into(), "")? else { return Ok(()) };
     everything_comes_back(&stage, stage.edge.external6, stage.network.bob.v6().into(), &["-x"])
+}
+
+/// Four flows of 80 kbit/s each, of which their site may have two.
+#[test]
+fn a_site_has_its_bandwidth_and_no_more_by_coturns_client() -> Result<()> {
+    let at = |bob: &Host| bob.v4().into();
+    let more = "relay.bandwidth-per-site = 160";
+    let Some(stage) = Stage::with("edge-in-kernel-site", at, more)? else { return Ok(()) };
+    let (name, password) = stage.edge.credential("ada", &["--site", "Oslo"])?;
+    let echo = stage.network.bob.v4().to_string();
+    let options =
+        ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "20", "-l", "172", "-c"];
+    let outcome = uclient(&stage.network.alice, stage.edge.external, (&name, &password), &options)?;
+    let share = outcome.received * 100 / outcome.sent.max(1);
+    assert!((35..70).contains(&share), "{share} % of {}", outcome.sent);
+    let carried = || Ok(stage.carried()?[1][0] >= outcome.received);
+    wait_until("all packets counted", LIMIT, carried)?;
+    let [kernel, all] = stage.carried()?;
+    assert!(kernel[1] > all[1] * 9 / 10, "{kernel:?} of {all:?} in the kernel");
+    Ok(())
+}
+
+/// What hangs on the descriptors of a process ends with it, however it ends.
+#[test]
+fn an_edge_that_is_killed_leaves_no_program_that_goes_on() -> Result<()> {
+    let Some(stage) = Stage::new("edge-in-kernel-killed")? else { return Ok(()) };
+    let start = |host, log: &str| Peer::start("aiortc-peer.py", host, &stage.work.path().join(log));
+    let (mut alice, mut bob) =
+        (start(&stage.network.alice, "alice.log")?, start(&stage.network.bob, "bob.log")?);
+    let url = format!("turn:{}:3479?transport=udp", stage.edge.external);
+    let servers = json!({ "iceServers": [{ "urls": url, "username": USER.0, "credential": USER.1 }] });
+    connect((&mut alice, servers), (&mut bob, json!({})))?;
+    wait_until("speech in the kernel", LIMIT, || Ok(stage.carried()?[0][1] > 50))?;
+    run(std::process::Command::new("kill").args(["-9", &stage.edge.id().to_string()]))?;
+    let [from_alice, to_bob] = [stage.capture("alice")?, stage.capture("bob")?];
+    std::thread::sleep(Duration::from_secs(2));
+    let count = |capture: Capture, is: &dyn Fn(&tshark::Flow) -> bool| -> Result<u64> {
+        let marks = tshark::marks(&capture.stop()?, &[])?;
+        let counts = marks.iter().filter(|(flow, _)| is(flow)).flat_map(|(_, marks)| marks.values());
+        Ok(counts.sum())
+    };
+    let external = stage.edge.external;
+    let sent =
+        count(from_alice, &|flow| flow.destination.ip() == external && flow.destination.port() == 3479)?;
+    let relayed = count(to_bob, &|flow| flow.source.ip() == external)?;
+    assert!(sent > 50 && relayed == 0, "{sent} sent, {relayed} relayed");
+    Ok(())
 }
 
 fn everything_comes_back(stage: &Stage, edge: IpAddr, echo: IpAddr, family: &[&str]) -> Result<()> {

@@ -1,6 +1,7 @@
 """Where relays are measured: two namespaces joined by a veth pair, and the relays that are compared. Needs root."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,11 @@ class Edge:
     def command(self):
         return [self.program, "serve", "--config", str(Path(self.folder.name, "edge.toml"))]
 
+    def limit(self, per_source):
+        """Requests a second that one source may make; all strangers together may make ten times as many, 10 000 at least."""
+        file = Path(self.folder.name, "edge.toml")
+        file.write_text(re.sub("requests-per-source = .*", f"requests-per-source = {per_source}", file.read_text()))
+
 
 class Kernel(Edge):
     """The same, with its rules in the kernel."""
@@ -110,9 +116,9 @@ class Kernel(Edge):
         file.write_text(file.read_text().replace("[relay]\n", "[relay]\nfast-path = \"kernel\"\n"))
 
 
-def receive_on_own_cores(names):
-    """What arrives is worked on by the core of whom it is for (RPS), as network cards with one queue each would have it."""
-    for name, core in zip(names, (RELAY_CORE, LOAD_CORE)):
+def receive_on_own_cores(places):
+    """What arrives in these namespaces is worked on by these cores (RPS), as network cards with one queue each would have it."""
+    for name, core in places:
         command = f"echo {1 << int(core):x} > /sys/class/net/v0/queues/rx-0/rps_cpus"
         subprocess.run(["ip", "netns", "exec", name, "sh", "-c", command], check=True)
 

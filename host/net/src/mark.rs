@@ -21,8 +21,10 @@ pub struct Marks {
 /// Marks everything that this socket sends: handshakes, answers of the kernel and accepted connections too if it
 /// is done before `bind`, `listen` and `connect`. An error says which mark did not come to be.
 pub fn apply(socket: &impl AsFd, mark: Dscp) -> io::Result<()> {
-    set(&SockRef::from(socket), mark).map_err(|error| explain(mark, &error))?;
-    let marks = read_back(socket)?;
+    let socket = SockRef::from(socket);
+    let is_v6 = is_v6(&socket)?;
+    set(&socket, is_v6, mark).map_err(|error| explain(mark, &error))?;
+    let marks = marks(&socket, is_v6)?;
     let wrong = [("IP_TOS", marks.v4), ("IPV6_TCLASS", marks.v6)]
         .into_iter()
         .find_map(|(option, found)| found.filter(|found| *found != mark).map(|found| (option, found)));
@@ -38,15 +40,19 @@ pub fn apply(socket: &impl AsFd, mark: Dscp) -> io::Result<()> {
 /// What the kernel says that the socket marks.
 pub fn read_back(socket: &impl AsFd) -> io::Result<Marks> {
     let socket = SockRef::from(socket);
+    marks(&socket, is_v6(&socket)?)
+}
+
+fn marks(socket: &SockRef<'_>, is_v6: bool) -> io::Result<Marks> {
     // TCP keeps the ECN bits it has negotiated in the same byte.
     let mark = |byte: u32| Dscp::from_traffic_byte((byte & 0xff) as u8);
-    let v6 = if is_v6(&socket)? { Some(mark(socket.tclass_v6()?)) } else { None };
+    let v6 = if is_v6 { Some(mark(socket.tclass_v6()?)) } else { None };
     Ok(Marks { v4: Some(mark(socket.tos_v4()?)), v6 })
 }
 
-fn set(socket: &SockRef<'_>, mark: Dscp) -> io::Result<()> {
+fn set(socket: &SockRef<'_>, is_v6: bool, mark: Dscp) -> io::Result<()> {
     let byte = u32::from(mark.traffic_byte(Ecn::NotCapable));
-    if is_v6(socket)? {
+    if is_v6 {
         socket.set_tclass_v6(byte)?;
     }
     // An IPv6 socket sends to IPv4-mapped addresses with this one, whatever its traffic class is.

@@ -87,8 +87,9 @@ impl UdpPort {
         ask(&socket)?;
         enlarge_buffers(&socket, buffer)?;
         socket.bind(&address.into())?;
-        let local = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(UdpPort { socket, local })
+        // The kernel is asked only where it has chosen.
+        let chosen = if address.port() == 0 { socket.local_addr()?.as_socket() } else { None };
+        Ok(UdpPort { socket, local: chosen.unwrap_or(address) })
     }
 
     /// The address and port that it is bound to.

@@ -418,3 +418,13 @@ fn what_came_to_a_port_that_was_closed_meanwhile_is_not_that_of_the_next() {
     }
     assert_eq!(seen.len(), 1, "{seen:?}");
 }
+
+/// The port is gone when the turn ends; what it had to say is not.
+#[test]
+fn what_is_to_leave_by_a_port_leaves_before_it_is_closed() {
+    let mut site = Site::plain();
+    let peer = site.peer.local();
+    assert!(site.forwarder.send_to_peer(site.port, peer, b"last", dscp(0), Ecn::NotCapable));
+    assert!(site.forwarder.close(site.port).is_some());
+    assert_eq!(arrived(&site.peer, 1).len(), 1);
+}

@@ -2,11 +2,12 @@
 //! finds each packet marked and summed as if sockets had sent it, and whoever may no longer relay does not.
 
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use carillon_interop::Result;
 use carillon_interop::capture::Capture;
-use carillon_interop::network::Network;
+use carillon_interop::network::{Host, Network};
 use carillon_interop::process::{Process, run, wait_until};
 use carillon_interop::recording::Point;
 use carillon_interop::scenario::possible;
@@ -32,6 +33,11 @@ struct Stage {
 impl Stage {
     /// `None` where it can't be, also for want of the kernel's consent.
     fn new(name: &str) -> Result<Option<Stage>> {
+        Stage::with(name, |bob| bob.v4().into(), "")
+    }
+
+    /// The echo is at this address of bob's, and the Edge has more settings.
+    fn with(name: &str, at: fn(&Host) -> IpAddr, more: &str) -> Result<Option<Stage>> {
         if !possible(name, &["turnutils_uclient", "turnutils_peer", "ethtool", "tshark", "openssl"])? {
             return Ok(None);
         }
@@ -42,13 +48,13 @@ impl Stage {
             let off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off"];
             host.run("ethtool", &[&["-K", link][..], &off].concat())?;
         }
-        let edge = Edge::start(&network, PLAN, IN_KERNEL, work.path())?;
+        let edge = Edge::start(&network, PLAN, &format!("{IN_KERNEL}\n{more}"), work.path())?;
         if let Some(why) = edge.status()?["fast_path"]["why_not"].as_str() {
             writeln!(std::io::stderr(), "skipped: {name}: {why}")?;
             return Ok(None);
         }
         let mut command = network.bob.command("turnutils_peer");
-        let command = command.args(["-L", &network.bob.v4().to_string(), "-p", ECHO]);
+        let command = command.args(["-L", &at(&network.bob).to_string(), "-p", ECHO]);
         let echo = Process::start(command, &work.path().join("peer.log"))?;
         Ok(Some(Stage { network, edge, work, _echo: echo }))
     }
@@ -72,11 +78,68 @@ impl Stage {
 #[test]
 fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Result<()> {
     let Some(stage) = Stage::new("edge-in-kernel")? else { return Ok(()) };
-    let [alice, bob] = [stage.capture("alice")?, stage.capture("bob")?];
+    everything_comes_back(&stage, stage.edge.external, stage.network.bob.v4().into(), &[])
+}
+
+#[test]
+fn coturns_client_gets_everything_back_by_ipv6() -> Result<()> {
+    let Some(stage) = Stage::with("edge-in-kernel-ipv6", |bob| bob.v6().into(), "")? else { return Ok(()) };
+    everything_comes_back(&stage, stage.edge.external6, stage.network.bob.v6().into(), &["-x"])
+}
+
+/// Four flows of 80 kbit/s each, of which their site may have two.
+#[test]
+fn a_site_has_its_bandwidth_and_no_more_by_coturns_client() -> Result<()> {
+    let at = |bob: &Host| bob.v4().into();
+    let more = "relay.bandwidth-per-site = 160";
+    let Some(stage) = Stage::with("edge-in-kernel-site", at, more)? else { return Ok(()) };
+    let (name, password) = stage.edge.credential("ada", &["--site", "Oslo"])?;
     let echo = stage.network.bob.v4().to_string();
     let options =
         ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "20", "-l", "172", "-c"];
-    let outcome = uclient(&stage.network.alice, stage.edge.external, USER, &options)?;
+    let outcome = uclient(&stage.network.alice, stage.edge.external, (&name, &password), &options)?;
+    let share = outcome.received * 100 / outcome.sent.max(1);
+    assert!((35..70).contains(&share), "{share} % of {}", outcome.sent);
+    let carried = || Ok(stage.carried()?[1][0] >= outcome.received);
+    wait_until("all packets counted", LIMIT, carried)?;
+    let [kernel, all] = stage.carried()?;
+    assert!(kernel[1] > all[1] * 9 / 10, "{kernel:?} of {all:?} in the kernel");
+    Ok(())
+}
+
+/// What hangs on the descriptors of a process ends with it, however it ends.
+#[test]
+fn an_edge_that_is_killed_leaves_no_program_that_goes_on() -> Result<()> {
+    let Some(stage) = Stage::new("edge-in-kernel-killed")? else { return Ok(()) };
+    let start = |host, log: &str| Peer::start("aiortc-peer.py", host, &stage.work.path().join(log));
+    let (mut alice, mut bob) =
+        (start(&stage.network.alice, "alice.log")?, start(&stage.network.bob, "bob.log")?);
+    let url = format!("turn:{}:3479?transport=udp", stage.edge.external);
+    let servers = json!({ "iceServers": [{ "urls": url, "username": USER.0, "credential": USER.1 }] });
+    connect((&mut alice, servers), (&mut bob, json!({})))?;
+    wait_until("speech in the kernel", LIMIT, || Ok(stage.carried()?[0][1] > 50))?;
+    run(std::process::Command::new("kill").args(["-9", &stage.edge.id().to_string()]))?;
+    let [from_alice, to_bob] = [stage.capture("alice")?, stage.capture("bob")?];
+    std::thread::sleep(Duration::from_secs(2));
+    let count = |capture: Capture, is: &dyn Fn(&tshark::Flow) -> bool| -> Result<u64> {
+        let marks = tshark::marks(&capture.stop()?, &[])?;
+        let counts = marks.iter().filter(|(flow, _)| is(flow)).flat_map(|(_, marks)| marks.values());
+        Ok(counts.sum())
+    };
+    let external = stage.edge.external;
+    let sent =
+        count(from_alice, &|flow| flow.destination.ip() == external && flow.destination.port() == 3479)?;
+    let relayed = count(to_bob, &|flow| flow.source.ip() == external)?;
+    assert!(sent > 50 && relayed == 0, "{sent} sent, {relayed} relayed");
+    Ok(())
+}
+
+fn everything_comes_back(stage: &Stage, edge: IpAddr, echo: IpAddr, family: &[&str]) -> Result<()> {
+    let [alice, bob] = [stage.capture("alice")?, stage.capture("bob")?];
+    let echo = echo.to_string();
+    let options =
+        ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "20", "-l", "172", "-c"];
+    let outcome = uclient(&stage.network.alice, edge, USER, &[family, &options].concat())?;
     assert!(outcome.sent == outcome.received && outcome.sent >= 1000, "{}", outcome.printed);
     // Counts are read once a second.
     let all = || Ok(stage.carried()?[1].iter().all(|packets| *packets >= outcome.sent));
@@ -87,7 +150,7 @@ fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Resu
     }
     for (capture, expected) in [(alice.stop()?, 0), (bob.stop()?, 46)] {
         let marks = tshark::marks(&capture, &[])?;
-        let own = |flow: &tshark::Flow| flow.source.ip() == stage.edge.external;
+        let own = |flow: &tshark::Flow| flow.source.ip() == edge;
         let media = |flow: &tshark::Flow| {
             [flow.source, flow.destination].iter().any(|end| end.port() >= 50_000)
                 || flow.source.port() == 3479
@@ -98,7 +161,8 @@ fn coturns_client_gets_everything_back_marked_and_summed_as_by_sockets() -> Resu
         assert!(sum >= 1000 && others == 0, "{sum} with {expected}, {others} with others");
         let mut words = std::process::Command::new("tshark");
         words.args(["-r", &capture.to_string_lossy(), "-o", "udp.check_checksum:TRUE", "-Y"]);
-        let filter = format!("udp.checksum.status == 0 && ip.src == {}", stage.edge.external);
+        let source = if edge.is_ipv4() { "ip.src" } else { "ipv6.src" };
+        let filter = format!("udp.checksum.status == 0 && {source} == {edge}");
         assert_eq!(run(words.arg(filter))?.trim(), "", "wrong checksums");
     }
     Ok(())

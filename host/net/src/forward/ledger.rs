@@ -37,6 +37,13 @@ pub struct Budgets {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Account(pub u64);
 
+/// Who pays for several ports, as the kernel has to know it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Payer {
+    Account(Account),
+    Group(Account),
+}
+
 /// What has passed in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Passed {
@@ -170,14 +177,10 @@ impl Ledger {
     }
 
     /// Who pays for a port together with others.
-    pub(super) fn account(&self, port: PortId) -> Option<Account> {
-        let place = self.ports.get(&port)?.account?;
-        Some(self.accounts.holders.get(place)?.account)
-    }
-
-    /// Whether a port is one of a group's.
-    pub(super) fn is_of_a_group(&self, port: PortId) -> bool {
-        self.ports.get(&port).is_some_and(|book| book.group.is_some())
+    pub(super) fn payers(&self, port: PortId) -> Vec<Payer> {
+        let Some(Book { account, group, .. }) = self.ports.get(&port) else { return Vec::new() };
+        let account = self.accounts.at(*account).map(Payer::Account);
+        account.into_iter().chain(self.groups.at(*group).map(Payer::Group)).collect()
     }
 
     /// The kernel charges this port too from now on, and writes it there.
@@ -189,18 +192,25 @@ impl Ledger {
         }
     }
 
-    /// The same for an account.
-    pub(super) fn share_account(&mut self, account: Account, with: &SharedBook) {
-        let Some(holder) = self.accounts.of(account) else { return };
+    /// The same for who pays for several.
+    pub(super) fn share_payer(&mut self, payer: Payer, with: &SharedBook) {
+        let Some(holder) = self.holder(payer) else { return };
         holder.to_peer.share(with.meter(Towards::Peer, false));
         holder.to_client.share(with.meter(Towards::Client, false));
     }
 
     /// The kernel does so no longer.
-    pub(super) fn keep_account_alone(&mut self, account: Account) {
-        let Some(holder) = self.accounts.of(account) else { return };
+    pub(super) fn keep_payer_alone(&mut self, payer: Payer) {
+        let Some(holder) = self.holder(payer) else { return };
         holder.to_peer.keep_alone();
         holder.to_client.keep_alone();
+    }
+
+    fn holder(&mut self, payer: Payer) -> Option<&mut Holder> {
+        match payer {
+            Payer::Account(account) => self.accounts.of(account),
+            Payer::Group(group) => self.groups.of(group),
+        }
     }
 
     /// Writes down what the kernel has carried, and charged.
@@ -304,6 +314,10 @@ impl Accounts {
             Towards::Peer => &mut holder.to_peer,
             Towards::Client => &mut holder.to_client,
         })
+    }
+
+    fn at(&self, place: Option<usize>) -> Option<Account> {
+        Some(self.holders.get(place?)?.account)
     }
 
     fn of(&mut self, account: Account) -> Option<&mut Holder> {

@@ -128,7 +128,7 @@ impl Forwarder {
         self.waker.clone()
     }
 
-    /// From now on the kernel carries what it can of rules for these addresses of ours: IPv4, clients over UDP, by Ethernet. Without
+    /// From now on the kernel carries what it can of rules for these addresses of ours: one family, clients over UDP, by Ethernet. Without
     /// it, or after an error, sockets carry everything.
     pub fn use_kernel(&mut self, addresses: &[IpAddr]) -> Result<(), NoKernel> {
         self.kernel = Some(Kernel::start(addresses, self.settings.rules, self.settings.budgets)?);
@@ -220,8 +220,14 @@ impl Forwarder {
     /// Closes a relayed address and gives its port back; its rules are taken away. Says what has passed it since that was
     /// last told; `None` if it is closed already.
     pub fn close(&mut self, port: PortId) -> Option<Traffic> {
-        self.flush();
-        self.streams.iter_mut().for_each(|streams| streams.close_relayed(port));
+        // Answers to clients that wait leave together at the end of the turn; only what leaves by this port leaves now.
+        if self.outbox.has_for(port.0.place) {
+            self.flush();
+        }
+        if let Some(streams) = &mut self.streams {
+            streams.flush();
+            streams.close_relayed(port);
+        }
         if let Some(kernel) = &mut self.kernel {
             self.table.rules_of(port).for_each(|id| kernel.remove(id));
             let last = kernel.close(port, &mut self.table.ledger);
@@ -419,14 +425,15 @@ impl Forwarder {
     /// The rule as the kernel may carry it.
     fn wanted(&self, rule: Rule) -> Option<Wanted> {
         let Rule { client, channel, port, peer, to_peer, to_client } = rule;
-        let relayed = self.port(port)?;
-        let SocketAddr::V4(relayed) = relayed else { return None };
-        match (client.connection, client.remote, client.local, peer) {
-            (0, SocketAddr::V4(remote), SocketAddr::V4(listener), SocketAddr::V4(peer)) => {
-                Some(Wanted { client: remote, listener, channel, port, relayed, peer, to_peer, to_client })
-            }
-            _ => None,
-        }
+        let (relayed, listener, client_at) = (self.port(port)?, client.local, client.remote);
+        // What is only of one link has no way by its address alone.
+        let is_plain = |end: &SocketAddr| match end {
+            SocketAddr::V4(_) => peer.is_ipv4(),
+            SocketAddr::V6(v6) => peer.is_ipv6() && v6.scope_id() == 0,
+        };
+        let ends = [client_at, listener, relayed, peer];
+        let wanted = Wanted { client: client_at, listener, channel, port, relayed, peer, to_peer, to_client };
+        (client.connection == 0 && ends.iter().all(is_plain)).then_some(wanted)
     }
 
     /// What the kernel has carried for a port counts as if its sockets had.

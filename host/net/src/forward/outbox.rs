@@ -98,6 +98,11 @@ impl Outbox {
         self.contents.len() >= WAITING || self.own.len() >= OWN
     }
 
+    /// Whether something waits that leaves by the socket at this place.
+    pub(super) fn has_for(&self, place: u32) -> bool {
+        self.messages.iter().any(|message| message.way.place == place)
+    }
+
     /// Takes a datagram of the caller's.
     pub(super) fn push_own(&mut self, way: Way, bytes: &[u8]) {
         let start = self.own.len();

@@ -18,17 +18,17 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use carillon_wire::ip::Dscp;
 
 use self::books::Books;
 use self::bpf::{Kind, Map};
-use self::layout::{Carry, KEY, Key, VALUE, Way};
+use self::layout::{Carry, Family, Key, Way};
 use self::way::Routes;
 use super::PortId;
-use super::ledger::{Account, Budgets, Ledger, Towards, Traffic};
+use super::ledger::{Budgets, Ledger, Payer, Towards, Traffic};
 use super::rule::RuleId;
 use crate::{addresses, packet_socket};
 
@@ -40,31 +40,34 @@ const BOOKS: u32 = 32_768;
 
 /// The kernel's part of a forwarder.
 pub(super) struct Kernel {
-    /// By interface; dropping one detaches the program there.
-    links: BTreeMap<u32, OwnedFd>,
-    program: OwnedFd,
-    rules: Map,
+    /// By family and interface; dropping one detaches the program there.
+    links: BTreeMap<(Family, u32), OwnedFd>,
+    programs: BTreeMap<Family, Program>,
     books: Books,
     routes: Routes,
-    locals: BTreeSet<Ipv4Addr>,
-    ttl: u8,
+    locals: BTreeSet<IpAddr>,
     budgets: Budgets,
     live: BTreeMap<RuleId, Live>,
     ports: BTreeMap<PortId, Port>,
-    /// With the number of ports that have it.
-    accounts: BTreeMap<Account, (Book, usize)>,
+    payers: BTreeMap<Payer, Holder>,
 }
 
-/// A rule that the kernel may carry: a client over UDP, and IPv4 on both sides.
+/// The program of one family, and its table.
+struct Program {
+    fd: OwnedFd,
+    rules: Map,
+}
+
+/// A rule that the kernel may carry: a client over UDP, and the same family on both sides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Wanted {
-    pub(super) client: SocketAddrV4,
+    pub(super) client: SocketAddr,
     /// The address that the client sends to.
-    pub(super) listener: SocketAddrV4,
+    pub(super) listener: SocketAddr,
     pub(super) channel: u16,
     pub(super) port: PortId,
-    pub(super) relayed: SocketAddrV4,
-    pub(super) peer: SocketAddrV4,
+    pub(super) relayed: SocketAddr,
+    pub(super) peer: SocketAddr,
     pub(super) to_peer: Dscp,
     pub(super) to_client: Dscp,
 }
@@ -77,8 +80,14 @@ struct Live {
 
 struct Port {
     book: Book,
-    account: Option<Account>,
-    has_group: bool,
+    /// Its account and its group.
+    payers: Vec<Payer>,
+}
+
+/// The book of somebody who pays for several ports, and how many of them have one.
+struct Holder {
+    book: Book,
+    ports: usize,
 }
 
 /// What the kernel carries.
@@ -111,30 +120,30 @@ impl Kernel {
         if cfg!(target_endian = "big") {
             return Err(NoKernel::ByteOrder);
         }
-        let entries = u32::try_from(rules * 2).unwrap_or(u32::MAX);
-        let rules = Map::new(Kind::Hash, b"carillon_rules", KEY, VALUE, entries).map_err(refused)?;
-        let (books, ttl) = (Books::new(BOOKS).map_err(refused)?, default_ttl());
+        let books = Books::new(BOOKS).map_err(refused)?;
+        let mut programs = BTreeMap::new();
+        for family in Family::ALL {
+            programs.insert(family, Program::load(family, rules, &books).map_err(refused)?);
+        }
         let mut kernel = Kernel {
             links: BTreeMap::new(),
-            program: load(&rules, &books, ttl)?,
-            rules,
+            programs,
             books,
             routes: Routes::open().map_err(refused)?,
-            locals: BTreeSet::new(),
-            ttl,
+            locals: addresses.iter().copied().collect(),
             budgets,
             live: BTreeMap::new(),
             ports: BTreeMap::new(),
-            accounts: BTreeMap::new(),
+            payers: BTreeMap::new(),
         };
-        kernel.locals.extend(addresses.iter().filter_map(v4));
         kernel.attach()?;
         if kernel.links.is_empty() { Err(NoKernel::NoInterface) } else { Ok(kernel) }
     }
 
     pub(super) fn facts(&self) -> InKernel {
         let rules = self.live.values().filter(|live| !live.keys.is_empty()).count();
-        InKernel { rules, interfaces: self.links.len() }
+        let interfaces: BTreeSet<u32> = self.links.keys().map(|(_, interface)| *interface).collect();
+        InKernel { rules, interfaces: interfaces.len() }
     }
 
     /// Carries by this rule, in the directions in which it can, in place of that of the same name.
@@ -156,10 +165,10 @@ impl Kernel {
 
     /// Gives back the book of a port that is being closed; its rules were removed before. What it has carried last.
     pub(super) fn close(&mut self, port: PortId, ledger: &mut Ledger) -> Traffic {
-        let Some(Port { book, account, .. }) = self.ports.remove(&port) else { return Traffic::default() };
+        let Some(Port { book, payers }) = self.ports.remove(&port) else { return Traffic::default() };
         let traffic = traffic(&book);
         self.books.give_back(&book);
-        self.forgo(account, ledger);
+        self.forgo(&payers, ledger);
         traffic
     }
 
@@ -191,15 +200,21 @@ impl Kernel {
     fn attach(&mut self) -> Result<(), NoKernel> {
         let (mut held, mut failed) = (BTreeMap::new(), None);
         for (name, address) in addresses::by_interface().map_err(NoKernel::Refused)? {
-            let is_ours = v4(&address).is_some_and(|v4| self.locals.contains(&v4));
-            let Some(interface) = index(&name).filter(|_| is_ours) else { continue };
-            if held.contains_key(&interface) || !self.routes.is_ethernet(interface).unwrap_or(false) {
+            let Some(interface) = index(&name).filter(|_| self.locals.contains(&address)) else { continue };
+            if !self.routes.is_ethernet(interface).unwrap_or(false) {
                 continue;
             }
-            let link = self.links.remove(&interface).map(Ok);
-            match link.unwrap_or_else(|| bpf::attach(&self.program, interface)) {
-                Ok(link) => drop(held.insert(interface, link)),
-                Err(error) => failed = Some(NoKernel::Attach(address, error)),
+            // Both, whichever family the address is of: what is sent to another one of ours may come here too.
+            for (family, program) in &self.programs {
+                let place = (*family, interface);
+                if held.contains_key(&place) {
+                    continue;
+                }
+                let link = self.links.remove(&place).map(Ok);
+                match link.unwrap_or_else(|| bpf::attach(&program.fd, interface)) {
+                    Ok(link) => drop(held.insert(place, link)),
+                    Err(error) => failed = Some(NoKernel::Attach(address, error)),
+                }
             }
         }
         self.links = held;
@@ -211,33 +226,43 @@ impl Kernel {
         if self.ports.contains_key(&port) {
             return Some(());
         }
-        let account = ledger.account(port);
-        if let Some(account) = account {
-            if !self.accounts.contains_key(&account) {
-                let book = self.books.take()?;
-                ledger.share_account(account, &book);
-                self.accounts.insert(account, (book, 0));
+        let payers = ledger.payers(port);
+        for (at, payer) in payers.iter().enumerate() {
+            if self.join(*payer, ledger).is_none() {
+                self.forgo(payers.get(..at).unwrap_or_default(), ledger);
+                return None;
             }
-            self.accounts.get_mut(&account)?.1 += 1;
         }
         let Some(book) = self.books.take() else {
-            self.forgo(account, ledger);
+            self.forgo(&payers, ledger);
             return None;
         };
         ledger.share(port, &book);
-        self.ports.insert(port, Port { book, account, has_group: ledger.is_of_a_group(port) });
+        self.ports.insert(port, Port { book, payers });
         Some(())
     }
 
-    /// One port less has this account.
-    fn forgo(&mut self, account: Option<Account>, ledger: &mut Ledger) {
-        let Some(account) = account else { return };
-        let Some((book, ports)) = self.accounts.get_mut(&account) else { return };
-        *ports -= 1;
-        if *ports == 0 {
-            ledger.keep_account_alone(account);
-            self.books.give_back(book);
-            self.accounts.remove(&account);
+    /// One port more is paid by this one.
+    fn join(&mut self, payer: Payer, ledger: &mut Ledger) -> Option<()> {
+        if !self.payers.contains_key(&payer) {
+            let book = self.books.take()?;
+            ledger.share_payer(payer, &book);
+            self.payers.insert(payer, Holder { book, ports: 0 });
+        }
+        self.payers.get_mut(&payer)?.ports += 1;
+        Some(())
+    }
+
+    /// One port less is paid by these.
+    fn forgo(&mut self, payers: &[Payer], ledger: &mut Ledger) {
+        for payer in payers {
+            let Some(holder) = self.payers.get_mut(payer) else { continue };
+            holder.ports -= 1;
+            if holder.ports == 0 {
+                ledger.keep_payer_alone(*payer);
+                self.books.give_back(&holder.book);
+                self.payers.remove(payer);
+            }
         }
     }
 
@@ -255,25 +280,24 @@ impl Kernel {
     }
 
     /// Writes both directions; the keys of those that are there now. None if one of them has no way by Ethernet, for what comes
-    /// has to come by where it would go back; or if a group pays too, which the program does not know of.
+    /// has to come by where it would go back.
     fn write(&self, wanted: &Wanted) -> Option<Vec<Key>> {
-        if self.budgets.group.is_some() && self.ports.get(&wanted.port)?.has_group {
-            return None;
-        }
-        let way = |from: SocketAddrV4, to: SocketAddrV4| self.routes.way(*from.ip(), *to.ip()).ok().flatten();
+        let way = |from: SocketAddr, to: SocketAddr| self.routes.way(from.ip(), to.ip()).ok().flatten();
         let to_client = way(wanted.listener, wanted.client)?;
         let to_peer = way(wanted.relayed, wanted.peer)?;
         let carries = [
             self.carry(wanted, Towards::Peer, to_peer, to_client.interface)?,
             self.carry(wanted, Towards::Client, to_client, to_peer.interface)?,
         ];
-        let set =
-            |(key, carry): (Key, Carry)| self.rules.set(&key.bytes(), &carry.bytes()).is_ok().then_some(key);
+        let set = |(key, carry): (Key, Carry)| {
+            let rules = &self.programs.get(&key.family())?.rules;
+            rules.set(&key.bytes(), &carry.bytes()).is_ok().then_some(key)
+        };
         Some(carries.into_iter().filter_map(set).collect())
     }
 
     fn carry(&self, wanted: &Wanted, towards: Towards, way: Way, came_by: u32) -> Option<(Key, Carry)> {
-        let Port { book, account, .. } = self.ports.get(&wanted.port)?;
+        let Port { book, payers } = self.ports.get(&wanted.port)?;
         let (came, leaves, mark) = match towards {
             Towards::Peer => {
                 ((wanted.client, wanted.listener), (wanted.relayed, wanted.peer), wanted.to_peer)
@@ -282,7 +306,8 @@ impl Kernel {
                 ((wanted.peer, wanted.relayed), (wanted.listener, wanted.client), wanted.to_client)
             }
         };
-        let account = account.and_then(|account| Some(self.accounts.get(&account)?.0.place));
+        let place = |payer: &Payer| self.payers.get(payer).map(|holder| holder.book.place);
+        let find = |is: fn(&&Payer) -> bool| payers.iter().find(is).and_then(place);
         let policed = self.budgets.policed.filter(|(policed, _)| *policed == mark);
         let carry = Carry {
             towards,
@@ -290,14 +315,15 @@ impl Kernel {
             came,
             leaves,
             mark,
-            ttl: self.ttl,
             way,
             came_by,
             book: book.place,
-            account,
+            account: find(|payer| matches!(payer, Payer::Account(_))),
+            group: find(|payer| matches!(payer, Payer::Group(_))),
             port_rate: self.budgets.port,
             policed_rate: policed.map(|(_, rate)| rate),
             account_rate: self.budgets.account,
+            group_rate: self.budgets.group,
         };
         let channel = if towards == Towards::Peer { wanted.channel } else { 0 };
         Some((Key { remote: came.0, local: came.1, channel }, carry))
@@ -305,31 +331,25 @@ impl Kernel {
 
     /// What is not there is not carried.
     fn erase(&self, keys: &[Key]) {
-        keys.iter().for_each(|key| drop(self.rules.remove(&key.bytes())));
+        for key in keys {
+            let program = self.programs.get(&key.family());
+            program.into_iter().for_each(|program| drop(program.rules.remove(&key.bytes())));
+        }
     }
 }
 
-fn load(rules: &Map, books: &Books, ttl: u8) -> Result<OwnedFd, NoKernel> {
-    let code = program::program(rules.fd.as_raw_fd(), books.map.fd.as_raw_fd(), ttl);
-    let code = code.map_err(|label| refused(io::Error::other(format!("no way to `{label}`"))))?;
-    bpf::load(&code).map_err(refused)
-}
-
-/// That of packets of our own.
-fn default_ttl() -> u8 {
-    let told = std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl").ok();
-    told.and_then(|told| told.trim().parse().ok()).unwrap_or(64)
+impl Program {
+    fn load(family: Family, rules: usize, books: &Books) -> io::Result<Program> {
+        let entries = u32::try_from(rules * 2).unwrap_or(u32::MAX);
+        let rules = Map::new(Kind::Hash, b"carillon_rules", family.key(), family.value(), entries)?;
+        let code = program::program(family, rules.fd.as_raw_fd(), books.map.fd.as_raw_fd());
+        let code = code.map_err(|label| io::Error::other(format!("no way to `{label}`")))?;
+        Ok(Program { fd: bpf::load(&code)?, rules })
+    }
 }
 
 fn index(name: &str) -> Option<u32> {
     packet_socket::interface_index(name).ok().and_then(|index| u32::try_from(index).ok())
-}
-
-fn v4(address: &IpAddr) -> Option<Ipv4Addr> {
-    match address {
-        IpAddr::V4(v4) => Some(*v4),
-        IpAddr::V6(_) => None,
-    }
 }
 
 fn traffic(book: &Book) -> Traffic {
@@ -358,7 +378,7 @@ impl fmt::Display for NoKernel {
                 f,
                 "its program can't be attached to the interface of {address}, which takes CAP_NET_ADMIN and Linux 6.6: {error}"
             ),
-            NoKernel::NoInterface => write!(f, "no Ethernet interface has an IPv4 address of the relay"),
+            NoKernel::NoInterface => write!(f, "no Ethernet interface has an address of the relay"),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Which way packets leave, as the kernel would send them now (`rtnetlink(7)`), and when that may have changed.
 
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::layout::Way;
+use super::layout::{Family, Way, octets};
 use crate::syscall;
 
 /// Questions to the kernel about routes and interfaces, and its news of them.
@@ -35,9 +35,11 @@ const HEADER: usize = 16;
 const ROUTE: usize = 12;
 const LINK: usize = 16;
 const ATTRIBUTE: usize = 4;
-/// `RTNLGRP_LINK`, of IPv4 `_IFADDR`, `_ROUTE` and `_RULE`.
-const GROUPS: [libc::c_int; 4] = [1, 5, 7, 8];
+/// `RTNLGRP_LINK`, and of IPv4 and IPv6 `_IFADDR`, `_ROUTE` and `_RULE`.
+const GROUPS: [libc::c_int; 7] = [1, 5, 7, 8, 9, 11, 19];
 const ADD_MEMBERSHIP: libc::c_int = 1;
+/// RFC 1700, for a way that has none of its own.
+const DEFAULT_HOPS: u8 = 64;
 
 impl Routes {
     pub(super) fn open() -> io::Result<Routes> {
@@ -65,12 +67,17 @@ impl Routes {
     }
 
     /// The way from an address of ours to somebody else; `None` if there is none by a link with neighbours.
-    pub(super) fn way(&self, from: Ipv4Addr, to: Ipv4Addr) -> io::Result<Option<Way>> {
-        let mut request = vec![libc::AF_INET as u8, 32, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    pub(super) fn way(&self, from: IpAddr, to: IpAddr) -> io::Result<Option<Way>> {
+        let (family, bits) = match Family::of(to) {
+            Family::V4 => (libc::AF_INET as u8, 32),
+            Family::V6 => (libc::AF_INET6 as u8, 128),
+        };
+        let mut request = vec![family, bits, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         for (kind, address) in [(DESTINATION, to), (SOURCE, from)] {
-            request.extend((8_u16).to_ne_bytes());
+            let octets = octets(address);
+            request.extend(((ATTRIBUTE + octets.len()) as u16).to_ne_bytes());
             request.extend(kind.to_ne_bytes());
-            request.extend(address.octets());
+            request.extend(octets);
         }
         let answer = self.ask(GET_ROUTE, NEW_ROUTE, &request)?;
         let Some((interface, next_hop)) = answer.and_then(|answer| leads(&answer, to)) else {
@@ -79,7 +86,8 @@ impl Routes {
         if !self.is_ethernet(interface)? {
             return Ok(None);
         }
-        Ok(Some(Way { interface, next_hop, mtu: longest(from, to)? }))
+        let (mtu, hops) = limits(from, to)?;
+        Ok(Some(Way { interface, next_hop, mtu, hops }))
     }
 
     /// Whether it has frames of Ethernet.
@@ -116,7 +124,7 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
 }
 
 /// By which interface and next hop a route leads.
-fn leads(answer: &[u8], to: Ipv4Addr) -> Option<(u32, Ipv4Addr)> {
+fn leads(answer: &[u8], to: IpAddr) -> Option<(u32, IpAddr)> {
     if answer.get(7) != Some(&UNICAST) {
         return None;
     }
@@ -126,7 +134,8 @@ fn leads(answer: &[u8], to: Ipv4Addr) -> Option<(u32, Ipv4Addr)> {
         let value = rest.get(ATTRIBUTE..usize::from(len))?;
         match kind {
             INTERFACE => interface = Some(u32::from_ne_bytes(*value.first_chunk()?)),
-            GATEWAY => next_hop = Ipv4Addr::from(*value.first_chunk::<4>()?),
+            GATEWAY if to.is_ipv4() => next_hop = IpAddr::from(*value.first_chunk::<4>()?),
+            GATEWAY => next_hop = IpAddr::from(*value.first_chunk::<16>()?),
             VIA => return None,
             _ => {}
         }
@@ -139,38 +148,47 @@ fn number(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The longest packet that passes whole, by what the kernel knows of the way. Nothing is sent.
-fn longest(from: Ipv4Addr, to: Ipv4Addr) -> io::Result<u32> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.bind(&SocketAddr::from(SocketAddrV4::new(from, 0)).into())?;
+/// The longest packet that passes whole, and how far one of ours may go, by what the kernel knows of the way. Nothing is sent.
+fn limits(from: IpAddr, to: IpAddr) -> io::Result<(u32, u8)> {
+    let socket = Socket::new(Domain::for_address(SocketAddr::new(to, 0)), Type::DGRAM, None)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
     // Of a datagram socket, connecting only looks up the route.
-    socket.connect(&SocketAddr::from(SocketAddrV4::new(to, 9)).into())?;
-    let [mtu] = syscall::numbers(&socket, libc::IPPROTO_IP, libc::IP_MTU)?;
-    Ok(mtu)
+    socket.connect(&SocketAddr::new(to, 9).into())?;
+    let (level, mtu, hops) = match Family::of(to) {
+        Family::V4 => (libc::IPPROTO_IP, libc::IP_MTU, libc::IP_TTL),
+        Family::V6 => (libc::IPPROTO_IPV6, libc::IPV6_MTU, libc::IPV6_UNICAST_HOPS),
+    };
+    let ([mtu], [hops]) = (syscall::numbers(&socket, level, mtu)?, syscall::numbers(&socket, level, hops)?);
+    Ok((mtu, u8::try_from(hops).unwrap_or(DEFAULT_HOPS)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     #[test]
     fn what_is_of_this_machine_has_no_way_out() {
         let routes = Routes::open().unwrap();
-        let own = Ipv4Addr::LOCALHOST;
-        assert_eq!(routes.way(own, own).unwrap(), None);
+        for own in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            assert_eq!(routes.way(own, own).unwrap(), None);
+        }
         assert!(!routes.is_ethernet(1).unwrap(), "loopback");
     }
 
     #[test]
     fn a_route_is_read_with_its_next_hop() {
         let mut answer = vec![2, 32, 0, 0, 254, 0, 0, UNICAST, 0, 0, 0, 0];
-        let to = Ipv4Addr::new(192, 0, 2, 1);
+        let to = IpAddr::from([192, 0, 2, 1]);
         assert_eq!(leads(&answer, to), None, "no interface");
         answer.extend([8, 0, 4, 0]);
         answer.extend(7_u32.to_ne_bytes());
         assert_eq!(leads(&answer, to), Some((7, to)));
         answer.extend([8, 0, 5, 0, 10, 0, 0, 1]);
-        assert_eq!(leads(&answer, to), Some((7, Ipv4Addr::new(10, 0, 0, 1))));
+        assert_eq!(leads(&answer, to), Some((7, IpAddr::from([10, 0, 0, 1]))));
+        let of_v6 = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(leads(&answer, of_v6), None, "a next hop that is too short");
         for len in 1..answer.len() {
             let _ = leads(&answer[..len], to);
         }

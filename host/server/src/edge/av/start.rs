@@ -162,7 +162,10 @@ pub(crate) fn budgets(relay: &config::Relay, policy: &RolePolicy) -> Budgets {
 fn settings(relay: &config::Relay, policy: &RolePolicy) -> Settings {
     let coalescing = relay.coalesce.map(|pause| Coalescing { pause, ..Coalescing::default() });
     let per_source = relay.requests_per_source.saturating_mul(10);
-    let strangers = Strangers { per_source, connections: relay.requests_per_source, ..Strangers::default() };
+    // What one source may send, all together may: else the setting would end where their limit does.
+    let together = Strangers::default().together.max(per_source);
+    let strangers =
+        Strangers { per_source, together, connections: relay.requests_per_source, ..Strangers::default() };
     Settings { coalescing, strangers, budgets: budgets(relay, policy), ..Settings::default() }
 }
 
@@ -171,6 +174,7 @@ fn use_kernel(forwarder: &mut Forwarder, listeners: &[Listening], config: &EdgeC
     let listening = listeners.iter().filter(|bound| bound.transport == Transport::Udp);
     let mut addresses: Vec<IpAddr> = listening.map(|bound| bound.address.ip()).collect();
     addresses.push(config.addresses.external);
+    addresses.extend(config.addresses.external6);
     match forwarder.use_kernel(&addresses) {
         Ok(()) => {
             let interfaces = forwarder.in_kernel().map_or(0, |kernel| kernel.interfaces);

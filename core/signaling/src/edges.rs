@@ -104,6 +104,12 @@ impl FrontEnd {
         self.edges.at(address.ip()).map_or(new, Destination::Flow)
     }
 
+    /// Every Edge or Director that is known, and whether a connection with it is established.
+    pub fn next_hops(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+        let addresses = self.config.edge.iter().flat_map(|edge| &edge.addresses);
+        addresses.map(|address| (*address, self.edges.at(address.ip()).is_some()))
+    }
+
     /// Whether our domains have users on other Front Ends.
     pub(crate) fn has_director(&self) -> bool {
         self.config.edge.as_ref().is_some_and(|edge| edge.is_director)
@@ -127,7 +133,8 @@ impl FrontEnd {
         if !self.is_from_director(incoming) {
             return None;
         }
-        let named = carillon_wire::sip::Address::parse(incoming.message.get(Name::PAssertedIdentity)?).ok()?;
+        let named =
+            carillon_wire::sip::Address::parse(incoming.message.get(Name::PAssertedIdentity)?).ok()?;
         address::aor(&named.uri().ok()?)
     }
 
@@ -146,7 +153,8 @@ impl FrontEnd {
             return None;
         }
         let tag = format!("{:x}-{:x}", self.begun.as_nanos(), self.registrar.comings());
-        let named = |name| incoming.message.named(name).next().and_then(|value| std::str::from_utf8(value).ok());
+        let named =
+            |name| incoming.message.named(name).next().and_then(|value| std::str::from_utf8(value).ok());
         let reply = Reply::new(200, "OK").field("SIP-ETag", tag.clone());
         if named("Suppress-If-Match") == Some(&tag) {
             return Some(reply);

@@ -88,7 +88,8 @@ impl FrontEnd {
         if let Some(asserted) = asserted.filter(|_| may) {
             return Ok(asserted);
         }
-        let goes_on = incoming.has_dialog() && self.is_from_director(incoming) && !self.is_from_one_of_us(incoming);
+        let goes_on =
+            incoming.has_dialog() && self.is_from_director(incoming) && !self.is_from_one_of_us(incoming);
         if !may || !self.edges.are(&incoming.flow) || self.must_prove(incoming) && !goes_on {
             return self.authenticate(now, incoming, false);
         }

@@ -88,7 +88,9 @@ impl AccessEdge {
             };
         }
         self.heard(now, incoming.flow.remote);
-        let Some(back) = way_back(&self.secret, incoming) else { return self.counts.drop("sip_stray_response") };
+        let Some(back) = way_back(&self.secret, incoming) else {
+            return self.counts.drop("sip_stray_response");
+        };
         if !self.peers.is_up(&back) {
             return self.counts.drop("sip_late_response");
         }
@@ -162,7 +164,8 @@ impl AccessEdge {
             if inward { (&self.inside, &self.outside) } else { (&self.outside, &self.inside) };
         let end = near.towards(to).ok_or_else(unfit)?;
         let place = &end.listener.advertised;
-        let via = format!("SIP/2.0/{} {place};rport;branch={}", to.transport(), branch(&self.secret, incoming));
+        let via =
+            format!("SIP/2.0/{} {place};rport;branch={}", to.transport(), branch(&self.secret, incoming));
         let token = Token::new(now, far.flow, far.domain);
         let path = (incoming.method() == Method::Register && inward)
             .then(|| format!("<sip:{}{};ob>", token.seal(&self.secret, PATH, PATH), end.uri));

@@ -46,7 +46,8 @@ impl Homes {
     /// What a question says that this list is to be the answer to: fields and their values.
     pub(super) fn question(&self) -> Vec<(&'static str, String)> {
         let after = self.coming.as_ref().map(|coming| (AFTER, coming.last.clone()));
-        let held = self.tag.as_ref().filter(|_| after.is_none()).map(|tag| ("Suppress-If-Match", tag.clone()));
+        let held =
+            self.tag.as_ref().filter(|_| after.is_none()).map(|tag| ("Suppress-If-Match", tag.clone()));
         after.into_iter().chain(held).collect()
     }
 

@@ -180,7 +180,12 @@ impl Director {
                 Owner::Edge => None,
                 Owner::FrontEnd(number) => self.homes.get(number).and_then(Homes::len),
             },
-            servers: self.links.iter().filter(|link| link.whose == owner).map(|link| self.seen(link)).collect(),
+            servers: self
+                .links
+                .iter()
+                .filter(|link| link.whose == owner)
+                .map(|link| self.seen(link))
+                .collect(),
         });
         View {
             connections: self.known.len(),
@@ -253,7 +258,8 @@ impl Director {
     }
 
     fn elsewhere(&self) -> Reply {
-        let reply = self.refusal(503, "Service Unavailable", "this Director is being stopped; use another one");
+        let reply =
+            self.refusal(503, "Service Unavailable", "this Director is being stopped; use another one");
         reply.field("Retry-After", "3")
     }
 

@@ -85,7 +85,8 @@ impl Director {
             Some(number) => number,
             // As long as nothing is known of a Front End, everybody may be there.
             None if silent.iter().any(|at| !self.has_failed(*at)) => {
-                let reply = self.refusal(503, "Service Unavailable", "it is not yet known who is at home where");
+                let reply =
+                    self.refusal(503, "Service Unavailable", "it is not yet known who is at home where");
                 return Err(reply.field("Retry-After", "3"));
             }
             None if asked_inside && silent.is_empty() => return Err(Reply::new(404, "Not Found")),
@@ -98,7 +99,8 @@ impl Director {
             }
         };
         let owner = Owner::FrontEnd(number);
-        let at = choose(&self.links, owner, now).ok_or_else(|| self.denied("that Front End has no address"))?;
+        let at =
+            choose(&self.links, owner, now).ok_or_else(|| self.denied("that Front End has no address"))?;
         Ok(Server { at, owner })
     }
 

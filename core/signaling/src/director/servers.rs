@@ -147,7 +147,8 @@ impl Director {
     /// It answers, or does no longer.
     fn turned(&mut self, now: Duration, owner: Owner, address: SocketAddr, answers: bool) {
         self.since.insert(address, now);
-        let name = self.config.groups().find(|(whose, _)| *whose == owner).map(|(_, group)| group.name.clone());
+        let name =
+            self.config.groups().find(|(whose, _)| *whose == owner).map(|(_, group)| group.name.clone());
         let name = name.unwrap_or_default();
         self.out.push_back(Output::Event(Event::Server { name, address, answers }));
     }

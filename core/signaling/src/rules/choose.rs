@@ -176,6 +176,7 @@ impl FrontEnd {
     }
 
     fn is_elsewhere(&self, aor: &str) -> bool {
-        !self.registrar.is_ours(domain_part(aor).as_bytes()) || self.has_director() && !self.registrar.knows(aor)
+        !self.registrar.is_ours(domain_part(aor).as_bytes())
+            || self.has_director() && !self.registrar.knows(aor)
     }
 }

@@ -120,10 +120,11 @@ impl FrontEnd {
         self.has_director() && self.edges.are(&incoming.flow)
     }
 
-    /// Whether an address of ours is to be looked for on another Front End. What comes from the Director never is: it has looked.
+    /// Whether an address of ours is to be looked for on another Front End. What comes from the Director is not, as it has looked;
+    /// but for what our own users outside send by it.
     pub(crate) fn is_away(&self, incoming: &Incoming<'_>, aor: &str) -> bool {
         self.has_director()
-            && !self.edges.are(&incoming.flow)
+            && (!self.edges.are(&incoming.flow) || self.is_from_one_of_us(incoming))
             && !aor.is_empty()
             && !self.registrar.knows(aor)
     }

@@ -298,6 +298,24 @@ fn users_of_two_front_ends_call_each_other_and_are_reached_behind_the_edge() {
     assert!(heard.iter().any(|(id, text)| *id == PHONES && text.starts_with("BYE sip:alice@")), "{heard:?}");
 }
 
+#[test]
+fn who_is_outside_reaches_who_is_at_home_on_another_front_end() {
+    let mut site = Site::begun();
+    site.sign_in("alice");
+    site.sign_in_inside(1, "bob");
+    let from = "<sip:alice@example.com>;tag=a";
+    let challenged = site.hear(from_edge(), &request("MESSAGE", "sip:bob@example.com", from, BOB, ""));
+    let proof = authorization("alice", &challenged[0].1, Method::Message, "sip:bob@example.com");
+    let heard = site.hear(from_edge(), &request("MESSAGE", "sip:bob@example.com", from, BOB, &proof));
+    let arrived = heard.iter().find(|(_, text)| text.starts_with("MESSAGE")).unwrap();
+    assert_eq!(arrived.0, PHONES + 1);
+    assert!(
+        !arrived.1.contains("P-Asserted-Identity") && !arrived.1.contains("Authorization"),
+        "{}",
+        arrived.1
+    );
+}
+
 /// Of the Edge's connection that we made.
 fn to_edge() -> Flow {
     Flow { transport: Transport::Tls, id: 4, local: at("10.0.0.7:40001"), remote: at(EDGE) }

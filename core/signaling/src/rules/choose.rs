@@ -52,7 +52,7 @@ impl FrontEnd {
         }
         let elsewhere = || {
             let aor = self.aor(incoming, uri).unwrap_or_default();
-            !caller.is_empty() && self.is_away(incoming, &aor)
+            !caller.is_empty() && self.has_director() && !aor.is_empty() && !self.registrar.knows(&aor)
         };
         let Some(mut dialled) = Dialled::of(uri) else {
             return if elsewhere() { Ok(None) } else { Err(Reply::new(404, "Not Found")) };

@@ -201,6 +201,7 @@ impl Forwarder {
     pub fn set_budgets(&mut self, budgets: Budgets) {
         self.settings.budgets = budgets;
         self.table.ledger.set_budgets(budgets);
+        self.streams.iter_mut().for_each(Streams::forgive);
         self.kernel.iter_mut().for_each(|kernel| kernel.set_budgets(budgets));
     }
 

@@ -2,6 +2,7 @@
 //!
 //! They come as one whole document with its version; what is older than what is held is refused.
 
+use std::cmp::Ordering;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -53,12 +54,10 @@ impl Edge {
     /// Has the document hold, from the next packet on. After an error nothing has changed.
     pub(crate) fn take(&mut self, document: &[u8]) -> Result<Held, NotTaken> {
         let mut new = read(document).map_err(NotTaken::Wrong)?;
-        match &self.held {
-            Some(held) if held.version > new.version => return Err(NotTaken::Older(held.version)),
-            Some(held) if held.version < new.version => {}
-            Some(held) if held.digest == new.digest => return Ok(held.clone()),
-            Some(held) => return Err(NotTaken::Other(held.version)),
-            None => {}
+        if let Some(held) = &self.held
+            && !is_newer(&new, held)?
+        {
+            return Ok(held.clone());
         }
         let config = EdgeConfig::clone(&self.config.borrow());
         let Some(replica) = &config.replica else {
@@ -70,6 +69,16 @@ impl Edge {
         self.change_to(config);
         tracing::info!(version = new.version, "other settings hold");
         Ok(new)
+    }
+}
+
+/// Whether it goes before what is held; false if it is the same, an error if it may not.
+fn is_newer(new: &Held, held: &Held) -> Result<bool, NotTaken> {
+    match new.version.cmp(&held.version) {
+        Ordering::Greater => Ok(true),
+        Ordering::Equal if new.digest == held.digest => Ok(false),
+        Ordering::Equal => Err(NotTaken::Other(held.version)),
+        Ordering::Less => Err(NotTaken::Older(held.version)),
     }
 }
 
@@ -127,4 +136,36 @@ fn keep(file: &Path, document: &[u8]) -> io::Result<()> {
     new.sync_all()?;
     fs::rename(&unborn, file)?;
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(version: u64, plan: &str) -> Vec<u8> {
+        serde_json::to_vec(&Settings { version, time: 1.0, plan: plan.to_owned() }).unwrap()
+    }
+
+    #[test]
+    fn versions_only_go_forward_and_one_version_is_one_document() {
+        let plan = "name = \"a\"\nbase = \"lync-kloud\"\n";
+        let held = read(&document(7, plan)).unwrap();
+        let judged = |document: &[u8]| is_newer(&read(document).unwrap(), &held);
+        assert!(judged(&document(8, plan)).unwrap());
+        assert!(!judged(&document(7, plan)).unwrap());
+        assert!(matches!(judged(&document(6, plan)), Err(NotTaken::Older(7))));
+        let other = plan.replace("\"a\"", "\"b\"");
+        assert!(matches!(judged(&document(7, &other)), Err(NotTaken::Other(7))));
+    }
+
+    #[test]
+    fn what_is_no_document_or_no_plan_of_an_edge_says_so_and_never_panics() {
+        let wrong = |document: &[u8]| read(document).unwrap_err().join("\n");
+        assert!(wrong(b"{\"version\": 1}").starts_with("it is no settings document: "));
+        assert!(wrong(&document(1, "base = \"no-such\"")).starts_with("plan: "));
+        let whole = document(1, "base = \"lync-kloud\"");
+        for end in 0..whole.len() {
+            read(&whole[..end]).unwrap_err();
+        }
+    }
 }

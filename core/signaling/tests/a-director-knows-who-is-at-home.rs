@@ -422,6 +422,8 @@ fn strangers_are_not_heard_and_no_stranger_is_sent_anything() {
         let lie = answer(question, "200 OK", "t", "SIP-ETag: x\r\nContent-Type: text/uri-list\r\n");
         let lie = lie.replace("Content-Length: 0\r\n\r\n", "Content-Length: 18\r\n\r\nmallory@example.com");
         site.hear(stranger, &lie);
+        // Nor of one Front End to what another was asked.
+        site.hear(wire(1).0, &lie);
     }
     assert_eq!(asked.len(), 3);
     assert_eq!(site.director.view().groups[1].users, users);

@@ -2,12 +2,12 @@
 //!
 //! Names are not kept: a hash with a secret of this run is enough to find one, and tells nobody who there is.
 
-use std::collections::HashSet;
-
 use carillon_wire::sip::Message;
+use hashbrown::HashSet;
 
 use super::{AFTER, LIST};
 use crate::secret::{Secret, usage};
+use crate::transaction::Plain;
 
 /// Users of one Front End that are held: 16 MB, or a little more.
 const MOST: usize = 1_000_000;
@@ -17,7 +17,7 @@ const MOST: usize = 1_000_000;
 pub(super) struct Homes {
     /// Which list this is, as the Front End has named it.
     tag: Option<String>,
-    users: HashSet<u64>,
+    users: HashSet<u64, Plain>,
     /// A list that has not come whole.
     coming: Option<Coming>,
     too_many: bool,
@@ -26,7 +26,7 @@ pub(super) struct Homes {
 #[derive(Debug)]
 struct Coming {
     tag: String,
-    users: HashSet<u64>,
+    users: HashSet<u64, Plain>,
     /// The last name that has come.
     last: String,
 }
@@ -63,7 +63,7 @@ impl Homes {
         let mut coming = match self.coming.take() {
             Some(coming) if coming.tag == tag => coming,
             Some(_) => return Next::More,
-            None => Coming { tag: tag.to_owned(), users: HashSet::new(), last: String::new() },
+            None => Coming { tag: tag.to_owned(), users: HashSet::default(), last: String::new() },
         };
         let names = answer.body().split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         for name in names.filter(|name| !name.is_empty()) {

@@ -281,7 +281,7 @@ fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
         (
             "x-y-z = 1\n",
-            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, history, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
+            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, history, records, calls, dialling, limits, relay, https, edge, director, replicas, admin, metrics, log, service",
         ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),

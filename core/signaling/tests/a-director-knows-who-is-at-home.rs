@@ -336,6 +336,9 @@ fn a_front_end_believes_what_another_has_proven_and_nothing_that_comes_from_outs
     // Not even in front of the Front End that alice is not known to.
     let direct = request("MESSAGE", "sip:bob@10.0.0.12:5061", ALICE, BOB, claim);
     assert_eq!(site.status(&direct), "SIP/2.0 407 Proxy Authentication Required");
+    // A phone inside is not the Director.
+    let heard = site.phone(1, &from_alice);
+    assert!(heard[0].1.starts_with("SIP/2.0 407"), "{heard:?}");
     // Her Front End is believed.
     let (here, _) = wire(0);
     let heard = site.hear(here, &from_alice);
@@ -420,7 +423,7 @@ fn strangers_are_not_heard_and_no_stranger_is_sent_anything() {
     }
     for question in asked.iter().filter(|text| text.contains("uri-list")) {
         let lie = answer(question, "200 OK", "t", "SIP-ETag: x\r\nContent-Type: text/uri-list\r\n");
-        let lie = lie.replace("Content-Length: 0\r\n\r\n", "Content-Length: 18\r\n\r\nmallory@example.com");
+        let lie = lie.replace("Content-Length: 0\r\n\r\n", "Content-Length: 9\r\n\r\nm@x\r\nn@x\n");
         site.hear(stranger, &lie);
         // Nor of one Front End to what another was asked.
         site.hear(wire(1).0, &lie);

@@ -142,7 +142,7 @@ impl Site {
                     Destination::Address { remote, .. } => (4, remote),
                 };
                 match FRONTS.iter().position(|front| at(front) == remote) {
-                    Some(front) => self.to_front(front, &bytes),
+                    Some(front) => self.reach(front, &bytes),
                     None => self.left.push((id, String::from_utf8(bytes).unwrap())),
                 }
             }
@@ -169,7 +169,7 @@ impl Site {
         }
     }
 
-    fn to_front(&mut self, front: usize, bytes: &[u8]) {
+    fn reach(&mut self, front: usize, bytes: &[u8]) {
         if !self.up[front] {
             return self.director.handle_failed(self.now, Transport::Tls, at(FRONTS[front]));
         }

@@ -120,6 +120,24 @@ fn a_direct_way_costs_no_patience_and_relays_are_given_back() {
     world.assert_talks();
 }
 
+/// A firewall that lets RTP pass and not RTCP: what was lent for RTCP goes back when no way for it is looked for any more.
+#[test]
+fn what_only_rtcp_was_lent_is_given_back_when_it_finds_no_way() {
+    let mute: fn(&Packet) -> bool = |packet| packet.from.port() == 20001 || packet.stream.is_some();
+    let mut world =
+        World::call([End::with_rtcp(1, "8.2.0.1:20000", nothing), End::with_rtcp(2, "8.3.0.1:20000", mute)]);
+    world.until_chosen();
+    assert_eq!(world.edge.counts().allocations, 3);
+    let failed = |world: &World| {
+        let failed = |end: &End| end.events.iter().any(|(_, event)| *event == Event::Failed(Component::Rtcp));
+        world.ends.iter().all(failed)
+    };
+    assert!(world.run(Duration::from_secs(60), failed));
+    world.run(Duration::from_secs(4), |_| false);
+    assert_eq!(world.edge.counts().allocations, 0);
+    world.assert_talks();
+}
+
 #[test]
 fn consent_keeps_a_way_for_hours_and_thirty_seconds_without_it_end_it() {
     let ends = [

@@ -115,8 +115,8 @@ impl FrontEnd {
         if !way.rest.is_empty() {
             return Err(Reply::new(403, "Foreign Route"));
         }
-        if incoming.has_dialog() && matches!(incoming.method(), Method::Bye | Method::Invite | Method::Update)
-        {
+        // Who sent what belongs to a dialog was asked when it began; without its way it is nobody's.
+        if incoming.has_dialog() && incoming.method() != Method::Ack {
             return Err(Reply::new(481, "Call/Transaction Does Not Exist"));
         }
         match self.called(caller, incoming, &way.uri)? {

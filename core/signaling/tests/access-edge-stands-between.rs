@@ -483,6 +483,113 @@ fn on_the_inner_side_only_the_inside_is_heard() {
     assert!(site.hear(outside, &message)[0].start().contains("403"));
 }
 
+/// A connection that we made to a partner's Edge.
+fn wire_to(far: &str, id: u64) -> Flow {
+    Flow { transport: Transport::Tls, id, local: at("203.0.113.5:50000"), remote: at(far) }
+}
+
+#[test]
+fn a_partner_whose_certificate_says_our_name_too_is_a_partner() {
+    let mut site = Site::new();
+    let wire = wire_to(FAR, 30);
+    site.edge.handle_connected(wire, &["other.org", "front.example.com"]);
+    let deceit = request(
+        "MESSAGE",
+        "sip:ann@other.org",
+        "h;branch=z9hG4bK1",
+        "<sip:alice@example.com>;tag=1",
+        "<sip:ann@other.org>",
+        "",
+    );
+    let refused = site.hear(wire, &deceit);
+    assert_eq!(start(&refused), [("SIP/2.0 403 Forbidden", FAR.to_owned())]);
+    assert!(refused[0].get("Warning").contains("certificate"), "{}", refused[0].text);
+}
+
+#[test]
+fn in_a_dialog_nobody_speaks_for_others_and_only_by_its_own_way() {
+    let mut site = Site::new();
+    let (alice, bob, carol) = (client(3, 7), phone_inside(), support::stream(Transport::Tcp, 78, 201));
+    site.sign_in("alice", alice);
+    site.house.register("bob", bob, "");
+    site.house.register("carol", carol, "");
+    let (from, to) = ("<sip:alice@example.com>;tag=a", "<sip:bob@example.com>");
+    let invite = |branch: &str, more: &str| {
+        let via = format!("10.1.1.3:5061;branch={branch}");
+        request("INVITE", "sip:bob@example.com", &via, from, to, more)
+    };
+    let contact = "Contact: <sip:alice@10.1.1.3:5061;transport=tls>\r\n";
+    let challenged = site.hear(alice, &invite("z9hG4bKi1", contact));
+    let challenge = &challenged.last().unwrap().text;
+    let proof = authorization("alice", challenge, Method::Invite, "sip:bob@example.com");
+    let sent = site.hear(alice, &invite("z9hG4bKi2", &format!("{contact}{proof}")));
+    let accepted =
+        site.inside(bob, &sent[1].answer("200 OK", "b", "Contact: <sip:bob@192.0.2.200:5060>\r\n"));
+    let routes = caller_routes(&accepted[0].text);
+    // The Edge's own entries only: they say that a dialog is there, and nothing of which.
+    let of_the_edge: String = routes
+        .lines()
+        .filter(|line| line.contains("sip.example.com:443") || line.contains("192.0.2.9:5061"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
+    assert_eq!(of_the_edge.lines().count(), 2, "{routes}");
+    let say = |site: &mut Site, from: &str, number: u32, routes: &str| {
+        let via = format!("10.1.1.3:5061;branch=z9hG4bKm{number}");
+        let to = "<sip:carol@example.com>;tag=x";
+        let text = request("MESSAGE", "sip:carol@example.com", &via, from, to, routes);
+        site.hear(alice, &text).iter().map(|sent| (sent.start().to_owned(), sent.to)).collect::<Vec<_>>()
+    };
+    let refused = say(&mut site, "<sip:ceo@other.org>;tag=a", 1, &of_the_edge);
+    assert_eq!(refused, [("SIP/2.0 403 Forbidden".to_owned(), alice.remote)]);
+    let others =
+        [(from, "407"), ("<sip:+4930123@203.0.113.9>;tag=a", "481"), ("<tel:+4930123>;tag=a", "481")];
+    for (number, (from, code)) in (2..).zip(others) {
+        let lost = say(&mut site, from, number, &of_the_edge);
+        assert!(lost.iter().all(|(line, to)| line.contains(code) && *to == alice.remote), "{from}: {lost:?}");
+    }
+    // What is said in the call goes to who is called.
+    let to = "<sip:bob@example.com>;tag=b";
+    let uri = "sip:bob@192.0.2.200:5060";
+    let info = request("INFO", uri, "10.1.1.3:5061;branch=z9hG4bKn", from, to, &routes);
+    assert_eq!(site.hear(alice, &info)[0].to, bob.remote);
+}
+
+#[test]
+fn partners_may_share_an_edge_and_each_learns_when_it_is_gone() {
+    let partner = |domain: &str| Partner { domain: domain.into(), addresses: vec![at(FAR)] };
+    let mut site = Site::new();
+    site.edge.set_partners(site.house.now, vec![partner("other.org"), partner("third.org")]);
+    let bob = phone_inside();
+    site.house.register("bob", bob, "");
+    site.sign_in("alice", client(3, 7));
+    let wire = wire_to(FAR, 30);
+    let asked = site.wait(SECOND);
+    site.edge.handle_connected(wire, &["other.org", "third.org"]);
+    let asked: Vec<_> = asked.iter().filter(|sent| sent.to == at(FAR)).collect();
+    assert_eq!(asked.len(), 2, "each is asked");
+    for question in asked {
+        site.hear(wire, &answer(&question.text, "200 OK", "n", ""));
+    }
+    let states = |site: &Site| site.edge.view().partners.iter().map(|one| one.state).collect::<Vec<_>>();
+    assert_eq!(states(&site), [Reach::Works, Reach::Works]);
+    site.edge.handle_closed(site.house.now, wire);
+    let uri = "sip:ann@third.org";
+    let text = |number: u32, more: &str| {
+        let via = format!("192.0.2.200:5060;branch=z9hG4bK{number}");
+        request("INVITE", uri, &via, "<sip:bob@example.com>;tag=b", &format!("<{uri}>"), more)
+            .replace("SIP/2.0/TLS", "SIP/2.0/TCP")
+    };
+    let challenged = site.inside(bob, &text(1, ""));
+    let proof = authorization("bob", &challenged.last().unwrap().text, Method::Invite, uri);
+    site.inside(bob, &text(2, &proof));
+    site.edge.handle_failed(site.house.now, Transport::Tls, at(FAR));
+    let refused = site.drain();
+    let refused: Vec<_> = refused.iter().filter(|sent| sent.to == bob.remote).collect();
+    assert_eq!(refused[0].start(), "SIP/2.0 504 Server Time-out");
+    site.wait(SECOND * 31);
+    assert_eq!(states(&site), [Reach::Unreachable, Reach::Unreachable]);
+}
+
 #[test]
 fn partners_reach_our_users_and_are_reached_and_nobody_else() {
     let mut site = Site::new();

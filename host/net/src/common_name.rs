@@ -1,8 +1,10 @@
 //! Servers of our own inside, by the name in the subject of their certificates where there is no other: pools of Edges have
 //! been given such ones for long, with the name of the pool and no alternative names.
 //!
-//! Only for connections between own servers; to everybody else a certificate speaks by its alternative names (RFC 9525).
+//! Only for connections between own servers; to everybody else a certificate speaks by its alternative names (RFC 9525). And a
+//! server may have to be several at once: [`client_config_where`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -27,7 +29,19 @@ pub fn client_config(
     trusted: &[CertificateDer<'static>],
     common_name: CommonName,
 ) -> Result<Arc<ClientConfig>, Error> {
-    let verifier = Inside { roots: roots(trusted)?, provider: provider(), common_name };
+    client_config_where(identity, trusted, move |certificate, name| is_ours(certificate, name, common_name))
+}
+
+/// The same, where `fits` says whether a certificate, which holds, is one for the name that was connected to.
+///
+/// # Errors
+/// What rustls refuses.
+pub fn client_config_where(
+    identity: &Identity,
+    trusted: &[CertificateDer<'static>],
+    fits: impl Fn(&CertificateDer<'_>, &str) -> bool + Send + Sync + 'static,
+) -> Result<Arc<ClientConfig>, Error> {
+    let verifier = Judge { roots: roots(trusted)?, provider: provider(), fits: Fits(Box::new(fits)) };
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .dangerous()
@@ -43,13 +57,21 @@ pub fn is_ours(certificate: &CertificateDer<'_>, name: &str, common_name: Common
 
 /// What webpki says, and then the name.
 #[derive(Debug)]
-struct Inside {
+struct Judge {
     roots: RootCertStore,
     provider: Arc<CryptoProvider>,
-    common_name: CommonName,
+    fits: Fits,
 }
 
-impl ServerCertVerifier for Inside {
+struct Fits(Box<dyn Fn(&CertificateDer<'_>, &str) -> bool + Send + Sync>);
+
+impl fmt::Debug for Fits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fits")
+    }
+}
+
+impl ServerCertVerifier for Judge {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -61,7 +83,7 @@ impl ServerCertVerifier for Inside {
         let algorithms = self.provider.signature_verification_algorithms.all;
         let parsed = ParsedCertificate::try_from(certificate)?;
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-        match is_ours(certificate, &name.to_str(), self.common_name) {
+        match self.fits.0(certificate, &name.to_str()) {
             true => Ok(ServerCertVerified::assertion()),
             false => Err(Error::InvalidCertificate(CertificateError::NotValidForName)),
         }

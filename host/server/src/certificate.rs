@@ -10,10 +10,11 @@ use std::sync::Arc;
 use carillon_net::authority::{Authority, AuthorityError};
 use carillon_net::common_name;
 use carillon_net::tls::{
-    Identity, Reason, TlsError, asking_server_config, client_config, load_certificates, mutual_client_config,
-    mutual_server_config, server_config,
+    Identity, Reason, TlsError, asking_server_config, client_config, is_for, load_certificates,
+    mutual_client_config, mutual_server_config, server_config,
 };
 use carillon_net::transports::Server;
+use carillon_signaling::access::Partner;
 use carillon_wire::ip::Dscp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
@@ -101,6 +102,33 @@ pub(crate) fn servers(
 ) -> Result<BTreeMap<SocketAddr, Server>, CertificateError> {
     let tls = mutual_client_config(identity, trusted).map_err(CertificateError::Refused)?;
     servers_by(tls, name, addresses, mark)
+}
+
+/// How the Edges of partners are connected to. One that several of them share must be certified for each: their requests go by
+/// the same connection.
+pub(crate) fn partners(
+    identity: &Identity,
+    trusted: &[CertificateDer<'static>],
+    partners: &[Partner],
+    mark: Option<Dscp>,
+) -> Result<BTreeMap<SocketAddr, Server>, CertificateError> {
+    let mut domains: BTreeMap<SocketAddr, Vec<String>> = BTreeMap::new();
+    for partner in partners {
+        for address in &partner.addresses {
+            domains.entry(*address).or_default().push(partner.domain.clone());
+        }
+    }
+    let mut servers = BTreeMap::new();
+    for (address, domains) in domains {
+        let Some(first) = domains.first().cloned() else { continue };
+        let is_for_all = move |certificate: &CertificateDer<'_>, _: &str| {
+            domains.iter().all(|domain| is_for(certificate, domain))
+        };
+        let tls = common_name::client_config_where(identity, trusted, is_for_all)
+            .map_err(CertificateError::Refused)?;
+        servers.extend(servers_by(tls, &first, &[address], mark)?);
+    }
+    Ok(servers)
 }
 
 /// How own servers are connected to, whose certificates may have a common name only.

@@ -33,7 +33,7 @@ pub const LIFETIME: Duration = Duration::from_secs(60);
 pub struct End {
     pub agent: Agent,
     pub address: SocketAddr,
-    /// In a VPN, where no NAT is.
+    /// In a VPN, where no NAT is; or the port for RTCP, which has the same address.
     in_vpn: Option<SocketAddr>,
     nat: Option<(IpAddr, Behaviour)>,
     /// Which of the NATs it is behind.
@@ -72,6 +72,12 @@ pub fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+/// What a port is for, beside the first one.
+fn component(first: Option<SocketAddr>, at: SocketAddr) -> Component {
+    let is_rtcp = first.is_some_and(|first| first.ip() == at.ip() && first != at);
+    if is_rtcp { Component::Rtcp } else { Component::Rtp }
+}
+
 pub fn credentials(seed: u8) -> Credentials {
     Credentials::new(&mut Random::new(&[seed; 32], *b"ice-self"))
 }
@@ -105,6 +111,12 @@ impl End {
         End::with("wonder", seed, [Some(address), Some(in_vpn)], None, blocked)
     }
 
+    /// With a port of its own for RTCP, the next one.
+    pub fn with_rtcp(seed: u8, address: &str, blocked: fn(&Packet) -> bool) -> End {
+        let rtcp = SocketAddr::new(at(address).ip(), at(address).port() + 1).to_string();
+        End::with("wonder", seed, [Some(address), Some(&rtcp)], None, blocked)
+    }
+
     /// With any password of the relay's user.
     pub fn with(
         password: &str,
@@ -119,7 +131,7 @@ impl End {
         let doors = doors.map(|(how, port)| (how, SocketAddr::new(EDGE.parse().unwrap(), port))).to_vec();
         let config = Config {
             credentials: credentials(seed),
-            ports: [address, in_vpn].into_iter().flatten().map(|at| (Component::Rtp, at)).collect(),
+            ports: [address, in_vpn].into_iter().flatten().map(|at| (component(address, at), at)).collect(),
             relays: vec![Server { doors, credential }],
             seed: [seed; 32],
         };
@@ -202,7 +214,9 @@ impl World {
         let candidates = self.ends[1 - who].candidates.clone().expect("gathered");
         let remote = Description { credentials: credentials(seeds[1 - who]), candidates, lite: false };
         let session = Session { local: credentials(seeds[who]), remote, controlling: who == 0 };
-        self.ends[who].agent.agree(self.now, session, false);
+        let end = &mut self.ends[who];
+        let rtcp = end.in_vpn.is_some_and(|at| component(Some(end.address), at) == Component::Rtcp);
+        end.agent.agree(self.now, session, rtcp);
         self.drain();
     }
 
@@ -252,14 +266,14 @@ impl World {
             self.pass_to_edge(&packet);
         } else if let Some(who) = self.reached(&packet) {
             let End { agent, heard, address, in_vpn, .. } = &mut self.ends[who];
-            let ip = in_vpn.filter(|at| *at == packet.to).unwrap_or(*address).ip();
+            let own = in_vpn.filter(|at| *at == packet.to).unwrap_or(*address);
             let mut hear = |bytes: &[u8]| heard.push(bytes.to_vec());
             match packet.stream {
                 Some((_, stream)) => {
                     agent.handle_stream(now, stream, &packet.bytes, &mut |media| hear(media.bytes));
                 }
                 None => {
-                    let port = Port { component: Component::Rtp, ip: Some(ip) };
+                    let port = Port { component: component(Some(*address), own), ip: Some(own.ip()) };
                     let media = agent.handle_datagram(now, port, packet.from, &packet.bytes);
                     media.into_iter().for_each(|media| hear(media.bytes));
                 }
@@ -323,8 +337,11 @@ impl World {
                         Some((how, stream))
                     }
                 };
-                let begins =
-                    |at: &SocketAddr| matches!(via, Via::Port(Port { ip, .. }) if ip == Some(at.ip()));
+                let begins = |at: &SocketAddr| match (via, component(Some(end.address), *at)) {
+                    (Via::Port(port), Component::Rtcp) => port.component == Component::Rtcp,
+                    (Via::Port(port), Component::Rtp) => port.ip == Some(at.ip()),
+                    (Via::Stream(_), _) => false,
+                };
                 let in_vpn = end.in_vpn.filter(begins);
                 let mut packet = Packet { from: in_vpn.unwrap_or(end.address), to, stream, bytes };
                 if (end.blocked)(&packet) {

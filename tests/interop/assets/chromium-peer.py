@@ -4,6 +4,7 @@
 
 With a folder as argument, its index.html is opened as http://localhost:8000, and requests are {"do": "run", "expression": text}.
 A file as second argument is what its microphone hears, and a third one the address that may be spoken to.
+The certificate of SSL_CERT_FILE, and no other that is not known to everybody, is believed.
 """
 
 import functools
@@ -18,12 +19,24 @@ import sys
 import tempfile
 import threading
 
+# No name leads anywhere, but addresses of scenarios do: relays over TCP and TLS are looked up like names.
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-    "--disable-features=WebRtcHideLocalIpsWithMdns", "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-pipe",
+    "--disable-features=WebRtcHideLocalIpsWithMdns", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 10.20.*",
+    "--remote-debugging-pipe",
 ]
+
+
+
+def believed():
+    """For the one certificate that the scenario has made, by the hash of its key."""
+    if not (certificate := os.environ.get("SSL_CERT_FILE")):
+        return []
+    script = 'openssl x509 -in "$0" -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64'
+    key = subprocess.run(["sh", "-c", script, certificate], check=True, capture_output=True, text=True).stdout
+    return [f"--ignore-certificate-errors-spki-list={key.strip()}"]
 
 
 # Where a folder is served: browsers take localhost for a safe place, in which pages may use a microphone.
@@ -114,11 +127,11 @@ def serve(folder):
 
 
 def main():
-    page, flags = pathlib.Path(__file__).with_name("chromium-peer.html").as_uri(), FLAGS
+    page, flags = pathlib.Path(__file__).with_name("chromium-peer.html").as_uri(), FLAGS + believed()
     if len(sys.argv) > 1:
         folder, sound, address = sys.argv[1:]
         page = serve(folder)
-        flags = [flag for flag in FLAGS if not flag.startswith("--host-resolver-rules")] + [
+        flags = [flag for flag in flags if not flag.startswith("--host-resolver-rules")] + [
             f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE {address}",
             f"--use-file-for-fake-audio-capture={sound}", "--autoplay-policy=no-user-gesture-required",
             "--ignore-certificate-errors",

@@ -1,7 +1,9 @@
 """One phone of pjsip, driven by requests of one JSON line each on standard input. It speaks from one file, and records what it
 hears in another one.
 
-{"do": "sign_in" | "call" | "hang_up", ...}  ->  {"ok": result} or {"error": text}
+{"do": "sign_in" | "call" | "hang_up" | "mix", ...}  ->  {"ok": result} or {"error": text}
+
+With "mix" it is a conference: who calls hears all the others.
 """
 
 import json
@@ -18,8 +20,15 @@ WAYS = {"udp": pjsua2.PJ_TURN_TP_UDP, "tcp": pjsua2.PJ_TURN_TP_TCP, "tls": pjsua
 class Account(pjsua2.Account):
     answer = None
 
+    def __init__(self):
+        super().__init__()
+        self.callers = []
+
     def onRegState(self, parameters):
         self.answer = parameters.code
+
+    def onIncomingCall(self, parameters):
+        self.callers.append(Call(self, parameters.callId))
 
 
 class Call(pjsua2.Call):
@@ -56,6 +65,7 @@ class Phone:
     def sign_in(self, request):
         transport = pjsua2.TransportConfig()
         transport.boundAddress = request["address"]
+        mark(transport, request.get("signaling", 0))
         self.endpoint.transportCreate(pjsua2.PJSIP_TRANSPORT_UDP, transport)
         self.endpoint.libStart()
         self.account = Account()
@@ -90,6 +100,21 @@ class Phone:
         self.current.recorder = self.current.player = None
         self.wait_for(self.is_written, "recording")
 
+    def mix(self, request):
+        """Answers once so many have called; each then hears the others."""
+        callers = self.account.callers
+        self.wait_for(lambda: len(callers) == request["parties"], "callers")
+        for caller in callers:
+            parameters = pjsua2.CallOpParam(True)
+            parameters.statusCode = 200
+            caller.answer(parameters)
+        self.wait_for(lambda: all(caller.audio() for caller in callers), "media of all")
+        lines = [caller.audio() for caller in callers]
+        for line in lines:
+            for other in lines:
+                if line is not other:
+                    line.startTransmit(other)
+
     def is_written(self):
         with open(self.heard, "rb") as file:
             return int.from_bytes(file.read(8)[4:], "little") > 0
@@ -105,6 +130,10 @@ class Phone:
             self.endpoint.libHandleEvents(10)
 
 
+def mark(transport, dscp):
+    transport.qosParams.flags, transport.qosParams.dscp_val = pjsua2.PJ_QOS_PARAM_HAS_DSCP, dscp
+
+
 def account(request):
     settings, user, server = pjsua2.AccountConfig(), request["user"], request["server"]
     settings.idUri = f"sip:{user}@{request['domain']}"
@@ -112,9 +141,15 @@ def account(request):
     settings.sipConfig.proxies.append(f"sip:{server};lr")
     settings.sipConfig.authCreds.append(pjsua2.AuthCredInfo("digest", "*", user, 0, request["password"]))
     settings.mediaConfig.transportConfig.boundAddress = request["address"]
-    relay = request["relay"]
     nat = settings.natConfig
-    nat.iceEnabled, nat.turnEnabled = True, True
+    nat.iceEnabled = True
+    relay = request.get("relay")
+    if relay is None:
+        media = settings.mediaConfig.transportConfig
+        media.port, media.portRange = request["ports"], 100
+        mark(media, request["media"])
+        return settings
+    nat.turnEnabled = True
     # Nothing but the relay.
     nat.iceMaxHostCands = 0
     nat.turnServer, nat.turnConnType = relay["server"], WAYS[relay["transport"]]

@@ -104,6 +104,16 @@ def hold(client, peer, port):
         say({"heard": len(client.heard(float(line)))})
 
 
+def hold_stream(client, port, peer, peer_port):
+    """The same over TCP at this port of the relay (RFC 6062): who connects to the relayed port would be told of."""
+    control = client.over_tcp(int(port))
+    code = control.allocate(TCP)
+    code = code or control.ask(PERMIT, [(PEER, control.xor(peer, int(peer_port)))])
+    say({"code": code, "relayed": control.relayed})
+    for line in sys.stdin:
+        say({"heard": sum(1 for _ in messages(control.socket, float(line)))})
+
+
 def whole(client, peer, port, length):
     """A packet that must stay whole, and the same one that need not: what the relay says of each."""
     client.allocate()
@@ -177,7 +187,7 @@ def scan(client, target, *ports):
     noise = random.Random(3).randbytes
     header = struct.pack("!HHI", 0x0001, 0, COOKIE) + bytes(12)
     tries = [b"", b"\0", noise(64), header, client.message(ALLOCATE, []), b"\x40\x00\x00\x04abcd", b"\x80\x00" + noise(170)]
-    came, connections = 0, {"open": 0, "refused": 0}
+    came, connections = 0, {"open": 0, "ended": 0, "refused": 0}
     for port in map(int, ports):
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         one.connect((target, port))
@@ -187,15 +197,29 @@ def scan(client, target, *ports):
             except ConnectionError:
                 pass
         came += sum(map(len, received(one, 0.05)))
-        try:
-            with socket.create_connection((target, port), timeout=5) as peer:
-                connections["open"] += 1
-                came += len(peer.recv(1))
-        except ConnectionError:
-            connections["refused"] += 1
-        except TimeoutError:
-            pass
+        what, heard = connected(target, port, tries[-1])
+        connections[what] += 1
+        came += heard
     say({"bytes": came, "tries": len(tries), "connections": connections})
+
+
+def connected(target, port, data):
+    """What becomes of a connection on which somebody speaks, and how much comes back."""
+    try:
+        peer = socket.create_connection((target, port), timeout=5)
+    except ConnectionError:
+        return "refused", 0
+    except TimeoutError:
+        return "open", 0
+    with peer:
+        try:
+            peer.sendall(data)
+            heard = len(peer.recv(65536))
+            return ("open", heard) if heard else ("ended", 0)
+        except ConnectionError:
+            return "ended", 0
+        except TimeoutError:
+            return "open", 0
 
 
 def streams(rng):

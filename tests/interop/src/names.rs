@@ -30,13 +30,18 @@ impl Names {
         process.wait_for("listening", Duration::from_secs(10))?;
         let mut names = Names { _process: process, own: Vec::new() };
         for host in asked_by {
-            // What lies here, `ip netns exec` puts over /etc.
-            let own = Path::new("/etc/netns").join(host.namespace());
-            fs::create_dir_all(&own)?;
-            names.own.push(own.clone());
-            fs::write(own.join("resolv.conf"), format!("nameserver {address}\n"))?;
+            names.asked_by(host, address)?;
         }
         Ok(names)
+    }
+
+    /// This host asks it too, at another address.
+    pub fn asked_by(&mut self, host: &Host, address: &str) -> Result<()> {
+        // What lies here, `ip netns exec` puts over /etc.
+        let own = Path::new("/etc/netns").join(host.namespace());
+        fs::create_dir_all(&own)?;
+        self.own.push(own.clone());
+        Ok(fs::write(own.join("resolv.conf"), format!("nameserver {address}\n"))?)
     }
 }
 

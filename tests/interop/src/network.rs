@@ -177,6 +177,20 @@ impl Network {
         Ok(Network { alice, bob, relay: Some(relay) })
     }
 
+    /// Another host, on a link of its own with the relay: 10.20.SUBNET.NUMBER, and the relay's end is `vSUBNET`.
+    pub fn attach(&self, name: &str, subnet: u8, number: u8) -> Result<Host> {
+        self.behind(self.relay.as_ref().ok_or("no host between alice and bob")?, name, subnet, number)
+    }
+
+    /// The same with any of its hosts.
+    pub fn behind(&self, router: &Host, name: &str, subnet: u8, number: u8) -> Result<Host> {
+        let host = Host::create(self.alice.namespace.trim_end_matches('a'), name, subnet, number)?;
+        connect((&host, INTERFACE, subnet), (router, &format!("v{subnet}"), subnet))?;
+        let gateway = format!("10.20.{subnet}.{}", router.number);
+        host.run("ip", &["route", "add", "default", "via", &gateway])?;
+        Ok(host)
+    }
+
     /// Marks on every host what leaves it.
     pub fn mark(&self, rules: &[MarkRule]) -> Result<()> {
         self.hosts().try_for_each(|(_, host)| host.mark(rules))

@@ -25,6 +25,9 @@ pub struct Flow {
 /// Frames of a flow by mark.
 pub type Marks = BTreeMap<u8, u64>;
 
+/// How often a packet of RTP was seen, by sequence number and mark.
+pub type Sequences = BTreeMap<(u16, u8), u64>;
+
 /// An RTP stream as tshark tells it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Stream {
@@ -53,15 +56,38 @@ const FIELDS: [&str; 12] = [
     "icmpv6.type",
 ];
 
+/// How often each packet of RTP was seen with each mark, by flow and sequence number, where so many bytes lie before its header.
+pub fn sequences(capture: &Path, before: impl Fn(&Flow) -> usize) -> Result<BTreeMap<Flow, Sequences>> {
+    let mut flows: BTreeMap<Flow, Sequences> = BTreeMap::new();
+    for (flow, mark, payload) in packets(capture, &[], "udp.payload")? {
+        // Two digits for each byte; RFC 3550, 5.1.
+        let at = 2 * (before(&flow) + 2);
+        let digits = payload.get(at..at + 4).ok_or_else(|| format!("no RTP in {flow:?}: {payload}"))?;
+        let sequence = u16::from_str_radix(digits, 16)?;
+        *flows.entry(flow).or_default().entry((sequence, mark)).or_default() += 1;
+    }
+    Ok(flows)
+}
+
 /// Marks by flow. Errors of ICMP quote our packets; they are traffic of nobody's flow.
 pub fn marks(capture: &Path, options: &[String]) -> Result<BTreeMap<Flow, Marks>> {
+    let mut flows: BTreeMap<Flow, Marks> = BTreeMap::new();
+    for (flow, mark, _) in packets(capture, options, "frame.number")? {
+        *flows.entry(flow).or_default().entry(mark).or_default() += 1;
+    }
+    Ok(flows)
+}
+
+/// Flow and mark of each packet of UDP and TCP, and another field of it.
+fn packets(capture: &Path, options: &[String], more: &str) -> Result<Vec<(Flow, u8, String)>> {
     let mut tshark = tshark(capture, options);
     tshark.args(["-T", "fields", "-E", "occurrence=f", "-E", "separator=|"]);
-    tshark.args(FIELDS.iter().flat_map(|field| ["-e", field]));
-    let mut flows: BTreeMap<Flow, Marks> = BTreeMap::new();
+    tshark.args(FIELDS.iter().chain([&more]).flat_map(|field| ["-e", field]));
+    let mut packets = Vec::new();
     for line in run(&mut tshark)?.lines() {
         let fields: Vec<&str> = line.split('|').collect();
-        let [v4, v4_to, v6, v6_to, udp, udp_to, tcp, tcp_to, dscp, dscp6, icmp, icmp6] = fields[..] else {
+        let [v4, v4_to, v6, v6_to, udp, udp_to, tcp, tcp_to, dscp, dscp6, icmp, icmp6, more] = fields[..]
+        else {
             return Err(format!("tshark wrote {line:?}").into());
         };
         let ports = if udp.is_empty() { (tcp, tcp_to) } else { (udp, udp_to) };
@@ -74,9 +100,9 @@ pub fn marks(capture: &Path, options: &[String]) -> Result<BTreeMap<Flow, Marks>
             source: socket(source, ports.0)?,
             destination: socket(destination, ports.1)?,
         };
-        *flows.entry(flow).or_default().entry(number(dscp)?).or_default() += 1;
+        packets.push((flow, number(dscp)?, more.to_owned()));
     }
-    Ok(flows)
+    Ok(packets)
 }
 
 /// RTP streams by flow and SSRC.

@@ -1,8 +1,10 @@
 //! The Access Edge with other people's programs: baresip signs in and calls through it from behind a NAT; Kamailio and another
 //! Carillon are partners; and who may not pass does not.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use carillon_interop::Result;
@@ -30,6 +32,14 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap_or(IpAddr::from([0; 4]))
 }
 
+/// Hosts without servers, if these programs are there.
+fn place(name: &str, programs: &[&str]) -> Result<Option<(tempfile::TempDir, Network)>> {
+    if !possible(name, &[&["nft", "python3", "openssl"], programs].concat())? {
+        return Ok(None);
+    }
+    Ok(Some((tempfile::tempdir()?, Network::with_relay()?)))
+}
+
 /// alice outside; a host with an Edge that forwards no TCP; bob inside, beside the Front End.
 struct Stage {
     network: Network,
@@ -47,10 +57,19 @@ impl Stage {
 
     /// With more lines at the beginning of the Edge's configuration.
     fn with(more: &str, name: &str, programs: &[&str], partners: &[(&str, IpAddr)]) -> Result<Option<Stage>> {
-        if !possible(name, &[&["nft", "python3"], programs].concat())? {
-            return Ok(None);
+        match place(name, programs)? {
+            Some((work, network)) => Stage::on(work, network, more, partners).map(Some),
+            None => Ok(None),
         }
-        let (work, network) = (tempfile::tempdir()?, Network::with_relay()?);
+    }
+
+    /// Starts the servers.
+    fn on(
+        work: tempfile::TempDir,
+        network: Network,
+        more: &str,
+        partners: &[(&str, IpAddr)],
+    ) -> Result<Stage> {
         let host = network.relay.as_ref().ok_or("no host between")?;
         host.run("ip", &["addr", "add", "10.20.1.2/24", "dev", "v1"])?;
         // Media goes straight, SIP cannot.
@@ -58,13 +77,14 @@ impl Stage {
         host.run("nft", &["add table inet wall"])?;
         host.run("nft", &["add chain inet wall way { type filter hook forward priority 0; }"])?;
         host.run("nft", &["add rule inet wall way meta l4proto tcp drop"])?;
-        let certificates = Certificates::new(&work.path().join("authority"))?;
+        let certificates = Certificates::apart(&work.path().join("authority"))?;
         let domain = Domain {
             name: DOMAIN,
             front: network.bob.v4().into(),
             internal: ip("10.20.2.1"),
             external: ip("10.20.1.1"),
             access: ip("10.20.1.2"),
+            inside: &[],
             users: USERS,
             partners,
         };
@@ -72,17 +92,19 @@ impl Stage {
         let front = domain.front_end(&network.bob, &certificates, work.path())?;
         let more = format!("service.drain = 1\n{more}");
         let edge = domain.edge_of(&[domain], &more, host, &certificates, work.path())?;
-        Ok(Some(Stage { network, certificates, front, edge, _names: names, work }))
+        Ok(Stage { network, certificates, front, edge, _names: names, work })
     }
 
     fn account(&self, user: usize, server: IpAddr, port: u16) -> Account {
         let (name, password) = USERS[user];
+        let inside = server == IpAddr::from(self.network.bob.v4());
+        let side = if inside { self.certificates.inside() } else { &self.certificates };
         Account {
             user: name.to_owned(),
             password: password.to_owned(),
             server: (server, port).into(),
             transport: "tls",
-            ca: self.certificates.ca(),
+            ca: side.ca(),
             codec: "PCMU/8000/1",
             srtp: false,
             ice: false,
@@ -143,20 +165,22 @@ fn request(method: &str, uri: &str, from: &str) -> String {
 #[test]
 fn baresip_signs_in_from_behind_a_nat_and_calls_go_both_ways() -> Result<()> {
     let programs = ["baresip", "tshark", "tcpdump"];
-    let Some(stage) = Stage::new("access-edge", &programs, &[])? else { return Ok(()) };
+    let Some((work, network)) = place("access-edge", &programs)? else { return Ok(()) };
+    // From before the Edge starts: its first packet is seen.
+    let host = network.relay.as_ref().ok_or("no Edge")?;
+    let capture = |interface: &str| {
+        let folder = work.path().join(interface);
+        std::fs::create_dir(&folder)?;
+        Capture::on(host, &Point { interface: interface.to_owned(), ..Point::link(interface) }, &folder)
+    };
+    let captures = [capture("v2")?, capture("v1")?];
+    let stage = Stage::on(work, network, "", &[])?;
     let (alice, bob) = (&stage.network.alice, &stage.network.bob);
     // What alice says comes from another address than she thinks.
     alice.run("ip", &["addr", "add", "10.20.1.11/24", "dev", "v0"])?;
     alice.run("nft", &["add table ip nat"])?;
     alice.run("nft", &["add chain ip nat post { type nat hook postrouting priority 100; }"])?;
     alice.run("nft", &["add rule ip nat post ip protocol tcp snat to 10.20.1.11"])?;
-    let host = stage.network.relay.as_ref().ok_or("no Edge")?;
-    let capture = |interface: &str| {
-        let folder = stage.work.path().join(interface);
-        std::fs::create_dir(&folder)?;
-        Capture::on(host, &Point { interface: interface.to_owned(), ..Point::link(interface) }, &folder)
-    };
-    let captures = [capture("v2")?, capture("v1")?];
     let outer = stage.account(0, ip("10.20.1.2"), CLIENTS);
     let inner = stage.account(1, bob.v4().into(), TLS);
     let mut a = Baresip::sign_in(alice, &outer, stage.work.path())?;
@@ -182,15 +206,13 @@ fn baresip_signs_in_from_behind_a_nat_and_calls_go_both_ways() -> Result<()> {
     marks(captures)
 }
 
-/// Towards the inside SIP is marked CS3, towards the outside not at all; and inside the Edge connects to the Front End only (row 116).
+/// Towards the inside SIP is marked CS3, towards the outside not at all; and the Edge connects to the Front End and to nobody else, inside
+/// or outside, from whatever address (row 116).
 fn marks(captures: [Capture; 2]) -> Result<()> {
-    for (capture, own, mark) in
-        captures.into_iter().zip(["10.20.2.1", "10.20.1.2"]).zip([24, 0]).map(|((a, b), c)| (a, b, c))
-    {
+    let sides = [("10.20.2.1", 24, &["10.20.2.20:5061"][..]), ("10.20.1.2", 0, &[])];
+    for (capture, (own, mark, servers)) in captures.into_iter().zip(sides) {
         let file = capture.stop()?;
-        if mark != 0 {
-            assert_connects_to_servers_only(&file, own)?;
-        }
+        assert_eq!(connected_to(&file)?, BTreeSet::from_iter(servers.iter().map(|place| place.to_string())));
         let mut packets = 0;
         for (flow, marks) in tshark::marks(&file, &[])? {
             if flow.tcp && flow.source.ip() == ip(own) {
@@ -203,13 +225,14 @@ fn marks(captures: [Capture; 2]) -> Result<()> {
     Ok(())
 }
 
-fn assert_connects_to_servers_only(capture: &Path, own: &str) -> Result<()> {
-    let begins = format!("tcp.flags.syn == 1 && tcp.flags.ack == 0 && ip.src == {own}");
-    let mut tshark = std::process::Command::new("tshark");
-    tshark.arg("-n").arg("-r").arg(capture).args(["-Y", &begins, "-T", "fields", "-e", "tcp.dstport"]);
-    let ports = run(&mut tshark)?;
-    assert!(ports.lines().all(|port| port.trim() == TLS.to_string()), "{ports}");
-    Ok(())
+/// Where anybody but alice and bob has begun connections to, on this link.
+fn connected_to(capture: &Path) -> Result<BTreeSet<String>> {
+    let begins = "tcp.flags.syn == 1 && tcp.flags.ack == 0 \
+                  && !(ip.src in {10.20.1.10, 10.20.1.11, 10.20.2.20} || ipv6.src in {fd00:20:1::a, fd00:20:2::14})";
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-n").arg("-r").arg(capture).args(["-Y", begins, "-T", "fields", "-E", "separator=:"]);
+    let places = run(tshark.args(["-e", "ip.dst", "-e", "ipv6.dst", "-e", "tcp.dstport"]))?;
+    Ok(places.lines().map(|place| place.trim().replace("::", ":")).collect())
 }
 
 #[test]
@@ -298,24 +321,48 @@ fn who_may_not_pass_does_not() -> Result<()> {
         let answered = stage.ask(port, &request(method, uri, from), certificate)?;
         assert_eq!(answered, expected, "{method} {uri} from {from} with {certificate:?} at {port}");
     }
-    // A certificate that somebody else made is none: the connection ends before a word is heard.
+    // A certificate that somebody else made is none, nor one of the inside: the connection ends before a word is heard.
     let foreign = Certificates::new(&stage.work.path().join("foreign"))?;
-    let target = (ip("10.20.1.2"), TLS);
-    let heard = ask(
-        &stage.network.alice,
-        target,
-        &request("INVITE", bob, "sip:x@partner.test"),
-        Some(PARTNER),
-        &foreign,
-    )?;
-    assert_eq!(heard, "");
-    // Towards the inside nobody is heard but the Front End.
-    let inside = (ip("10.20.2.1"), TLS);
+    let invite = request("INVITE", bob, "sip:x@partner.test");
+    for other in [&foreign, stage.certificates.inside()] {
+        let target = (ip("10.20.1.2"), TLS);
+        assert_eq!(ask(&stage.network.alice, target, &invite, Some(PARTNER), other)?, "");
+    }
+    // Towards the inside nobody is heard but the Front End, by a certificate of the inside.
     let options = request("OPTIONS", "sip:carillon.test", bob);
-    let heard = ask(&stage.network.bob, inside, &options, Some(PARTNER), &stage.certificates)?;
-    assert_eq!(heard, forbidden("nobody but the servers of the inside speaks here"));
-    let heard = ask(&stage.network.bob, inside, &options, Some("front.carillon.test"), &stage.certificates)?;
-    assert_eq!(heard, "SIP/2.0 200 OK");
+    let refused = forbidden("nobody but the servers of the inside speaks here");
+    for (name, by, expected) in [
+        (PARTNER, stage.certificates.inside(), &*refused),
+        ("front.carillon.test", &foreign, ""),
+        ("front.carillon.test", &stage.certificates, ""),
+        ("front.carillon.test", stage.certificates.inside(), "SIP/2.0 200 OK"),
+    ] {
+        let heard = ask(&stage.network.bob, (ip("10.20.2.1"), TLS), &options, Some(name), by)?;
+        assert_eq!(heard, expected, "{name}");
+    }
+    shows_each_side_its_own_certificate(&stage)
+}
+
+/// Who trusts one authority only believes the Edge on one side only, by openssl.
+fn shows_each_side_its_own_certificate(stage: &Stage) -> Result<()> {
+    let (outside, inside) = (&stage.certificates, stage.certificates.inside());
+    for (host, at, by, is_its_own) in [
+        (&stage.network.alice, "10.20.1.2:443", outside, true),
+        (&stage.network.alice, "10.20.1.2:443", inside, false),
+        (&stage.network.alice, "10.20.1.2:5061", outside, true),
+        (&stage.network.alice, "10.20.1.2:5061", inside, false),
+        (&stage.network.bob, "10.20.2.1:5061", outside, false),
+        (&stage.network.bob, "10.20.2.1:5061", inside, true),
+    ] {
+        let mut client = host.command("openssl");
+        client.args(["s_client", "-brief", "-verify_return_error", "-connect", at, "-CAfile"]).arg(by.ca());
+        client.args(["-no-CApath", "-no-CAstore"]).stdin(Stdio::null());
+        let output = client.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let believed = said.contains("Verification: OK");
+        assert_eq!(believed, is_its_own, "{at}: {said}");
+        assert!(believed || said.contains("certificate verify failed"), "{at}: {said}");
+    }
     Ok(())
 }
 
@@ -352,6 +399,7 @@ fn two_sites_call_each_other_until_one_goes_silent() -> Result<()> {
         internal: ip("10.20.1.13"),
         external: ip("10.20.1.14"),
         access: ip("10.20.1.10"),
+        inside: &[],
         users: &[("ann", "partner-secret-9")],
         partners: &[(DOMAIN, ip("10.20.1.2"))],
     };

@@ -14,12 +14,12 @@ use carillon_interop::phones::baresip::Baresip;
 use carillon_interop::process::{run, wait_until};
 use carillon_interop::recording::Point;
 use carillon_interop::scenario::possible;
-use carillon_interop::scenarios::webrtc::{Peer, connect};
+use carillon_interop::scenarios::webrtc::{Peer, hear_through_relays};
 use carillon_interop::servers::edge::uclient;
 use carillon_interop::sipp::Sipp;
 use carillon_interop::site::DOMAIN;
 use carillon_interop::tshark;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// Long enough to know a voice again.
@@ -189,24 +189,14 @@ fn browsers_hear_each_other_through_relays_that_each_user_was_given() -> Result<
     let start = |host, log: &str| Peer::start("chromium-peer.py", host, &stage.path(log));
     let (mut alice, mut bob) =
         (start(&stage.network.alice, "alice.log")?, start(&stage.network.bob, "bob.log")?);
-    let only_by = |user| -> Result<Value> {
-        let given = stage.relays(user, "&class=audio")?;
-        let udp: Vec<_> = given.uris.iter().filter(|uri| uri.ends_with("=udp")).collect();
-        let servers = json!([{ "urls": udp, "username": given.name, "credential": given.password }]);
-        Ok(json!({ "iceServers": servers, "iceTransportPolicy": "relay" }))
-    };
-    connect((&mut alice, only_by(USERS[0])?), (&mut bob, only_by(USERS[1])?))?;
-    for peer in [&mut alice, &mut bob] {
-        let mut heard = json!(null);
-        let outcome = wait_until("two seconds of sound", LIMIT, || {
-            heard = peer.ask(json!({ "do": "heard" }))?;
-            Ok(heard["packets"].as_u64() > Some(100) && heard["energy"].as_f64() > Some(0.0))
-        });
-        outcome.map_err(|error| format!("{error}: {heard}"))?;
-        assert_eq!(heard["candidates"], json!(["relay", "relay"]));
+    let [of_alice, of_bob] = [USERS[0], USERS[1]].map(|user| stage.relays(user, "&class=audio"));
+    let (of_alice, of_bob) = (of_alice?, of_bob?);
+    // Each of the places by itself: UDP at two ports, TCP and TLS.
+    assert_eq!((of_alice.uris.len(), &of_alice.uris), (4, &of_bob.uris));
+    for uri in &of_alice.uris {
+        let relays = [(uri.as_str(), of_alice.login()), (uri.as_str(), of_bob.login())];
+        hear_through_relays([&mut alice, &mut bob], relays).map_err(|error| format!("{uri}: {error}"))?;
     }
-    alice.ask(json!({ "do": "close" }))?;
-    bob.ask(json!({ "do": "close" }))?;
     Ok(())
 }
 

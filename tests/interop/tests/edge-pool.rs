@@ -40,6 +40,7 @@ fn pool() -> [Domain<'static>; 2] {
         internal: ip(2, 1),
         external: ip(1, 1),
         access: ip(1, 2),
+        inside: &[],
         users: USERS,
         partners: &[],
     };
@@ -61,7 +62,7 @@ impl Stage {
         host.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"])?;
         let names =
             Names::start(host, "10.20.1.1", &["10.20.1.2", "10.20.1.3"], &[&network.alice], work.path())?;
-        let certificates = Certificates::new(&work.path().join("authority"))?;
+        let certificates = Certificates::apart(&work.path().join("authority"))?;
         let secret = work.path().join("shared-secret");
         std::fs::write(&secret, "a secret of the test\n")?;
         let more = format!("relay.servers = [\"10.20.1.1\", \"10.20.1.4\"]\nrelay.secret = {secret:?}\n");
@@ -86,12 +87,13 @@ impl Stage {
 
     fn account(&self, user: usize, server: IpAddr, port: u16) -> Account {
         let (name, password) = USERS[user];
+        let side = if server == pool()[0].front { self.certificates.inside() } else { &self.certificates };
         Account {
             user: name.to_owned(),
             password: password.to_owned(),
             server: (server, port).into(),
             transport: "tls",
-            ca: self.certificates.ca(),
+            ca: side.ca(),
             codec: "PCMU/8000/1",
             srtp: false,
             ice: false,

@@ -274,7 +274,7 @@ impl Agent {
         self.drain_relay(at);
     }
 
-    /// A way was chosen for every component: what it does not need is given back in a while.
+    /// No way is looked for any more: what those that were chosen do not need is given back in a while.
     pub(super) fn settle(&mut self, now: Duration) {
         if self.open.is_empty() && self.free_at.is_none() {
             self.free_at = Some(now + KEEP);
@@ -401,6 +401,9 @@ impl Agent {
         for component in failed {
             self.open.remove(&component);
             self.tell(Event::Failed(component));
+            if !self.chosen.is_empty() {
+                self.settle(now);
+            }
         }
     }
 

@@ -22,7 +22,9 @@ impl AccessEdge {
     ) -> Result<(), Reply> {
         let within = way.token.is_some();
         let from = incoming.routing.from.uri().map_err(|malformed| Reply::new(400, malformed.0))?;
-        if !within && !self.is_own_domain(&from) && !is_anonymous(&from) {
+        // In a dialog whoever was called is who the caller said: perhaps by a number, or by the address of a server.
+        let is_named = |uri: &Uri<'_>| uri.host.is_some_and(|host| host.ip().is_none());
+        if !self.is_own_domain(&from) && !is_anonymous(&from) && (!within || is_named(&from)) {
             return Err(self.denied("From is not of a domain that is served here"));
         }
         let may_go_there = || self.is_own_domain(&way.uri) || signed_in && self.partner(&way.uri).is_some();

@@ -33,6 +33,8 @@ pub(super) struct Peers {
     known: BTreeMap<u64, Known>,
     listeners: Vec<(Side, Transport, SocketAddr)>,
     next_hop: String,
+    /// Where connections lead that we make to the inside.
+    servers: Vec<SocketAddr>,
     /// Where a plain connection is believed to be of the inside.
     plain: Vec<IpAddr>,
     partners: Vec<String>,
@@ -53,6 +55,7 @@ impl Peers {
             known: BTreeMap::new(),
             listeners: listeners.map(|one| (one.side, one.transport, one.address)).collect(),
             next_hop: hop.name.clone(),
+            servers: hop.addresses.clone(),
             plain: hop.addresses.iter().filter(|_| is_plain).map(|address| address.ip()).collect(),
             partners: Vec::new(),
         };
@@ -83,7 +86,12 @@ impl Peers {
         let says = |name: &String| names.iter().any(|said| said.eq_ignore_ascii_case(name));
         let partners = self.partners.iter().enumerate().filter(|(_, name)| says(name));
         let partners: Vec<usize> = partners.map(|(at, _)| at).collect();
-        let inside = says(&self.next_hop) && self.side(&flow) != Some(Side::Outside);
+        let from_inside = match self.side(&flow) {
+            Some(side) => side == Side::Inside,
+            // An authority of a partner may certify any name: that of the inside means nothing at a partner's address.
+            None => self.servers.contains(&flow.remote),
+        };
+        let inside = from_inside && says(&self.next_hop);
         let peer = match self.side(&flow) {
             _ if inside => Peer::Inside,
             Some(Side::Inside) => return false,

@@ -63,35 +63,52 @@ impl AccessEdge {
         self.judge(now);
     }
 
-    /// Something came from a server.
+    /// Something came from a server, which may be that of several partners.
     pub(super) fn heard(&mut self, now: Duration, remote: SocketAddr) {
-        let Some(link) = self.links.iter_mut().find(|link| link.remote == remote) else { return };
-        if link.hear(now) {
-            let (whose, address) = (link.whose, link.remote);
-            self.tell(whose, address, true);
+        for at in self.at(remote) {
+            let Some(link) = self.links.get_mut(at) else { continue };
+            if link.hear(now) {
+                let (whose, address) = (link.whose, link.remote);
+                self.tell(whose, address, true);
+            }
         }
         self.judge(now);
     }
 
     /// A connection has ended that may be one of ours to a server.
     pub(super) fn lost(&mut self, now: Duration, remote: SocketAddr) {
-        let Some(link) = self.links.iter_mut().find(|link| link.remote == remote) else { return };
-        match link.is_waited_for() || link.probe.is_some() {
-            true => self.failed(now, remote),
-            // It is asked again soon, and then it is known whether it is there.
-            false => {
-                link.lose();
-                link.probe_at = link.probe_at.min(now + Duration::from_secs(1));
+        for at in self.at(remote) {
+            let Some(link) = self.links.get_mut(at) else { continue };
+            match link.is_waited_for() || link.probe.is_some() {
+                true => self.fail(now, at),
+                // It is asked again soon, and then it is known whether it is there.
+                false => {
+                    link.lose();
+                    link.probe_at = link.probe_at.min(now + Duration::from_secs(1));
+                }
             }
         }
+        self.judge(now);
     }
 
     /// A server can't be reached: what waited for it goes to another, or is refused.
     pub(super) fn failed(&mut self, now: Duration, remote: SocketAddr) {
-        let Some(at) = self.links.iter().position(|link| link.remote == remote) else { return };
+        for at in self.at(remote) {
+            self.fail(now, at);
+        }
+        self.judge(now);
+    }
+
+    /// The links to one place: partners may share an Edge.
+    fn at(&self, remote: SocketAddr) -> Vec<usize> {
+        let there = |(at, link): (usize, &Link)| (link.remote == remote).then_some(at);
+        self.links.iter().enumerate().filter_map(there).collect()
+    }
+
+    fn fail(&mut self, now: Duration, at: usize) {
         let Some(link) = self.links.get_mut(at) else { return };
         let news = link.answers() || link.failed.is_none();
-        let (whose, waiting) = (link.whose, link.fail(now));
+        let (whose, remote, waiting) = (link.whose, link.remote, link.fail(now));
         if news {
             self.tell(whose, remote, false);
         }
@@ -108,7 +125,6 @@ impl AccessEdge {
                 None => self.give_up(whose, waiting.from, waiting.refusal),
             }
         }
-        self.judge(now);
     }
 
     /// Asks every server whose time it is whether it is there; that also keeps the connection up.
@@ -117,9 +133,10 @@ impl AccessEdge {
             let Some(link) = self.links.get_mut(at).filter(|link| link.probe_at <= now) else { continue };
             link.forget(now);
             link.probe_at = now + self.config.probe;
-            let (whose, remote) = (link.whose, link.remote);
+            let whose = link.whose;
             if link.probe.take().is_some() {
-                self.failed(now, remote);
+                self.fail(now, at);
+                self.judge(now);
             }
             let Some((branch, bytes)) = self.question(whose, at) else { continue };
             let Some(link) = self.links.get_mut(at) else { continue };

@@ -155,6 +155,9 @@ impl Resolver<'_> {
 
     fn partners(&mut self, raw: &Raw) -> Vec<Partner> {
         let mut partners: Vec<Partner> = Vec::new();
+        let inside = raw.blocks("access").first().and_then(|block| block.texts("servers"));
+        let inside: Vec<SocketAddr> =
+            inside.iter().flat_map(|servers| &servers.value).filter_map(|text| text.parse().ok()).collect();
         for block in raw.blocks("partners") {
             let domain = self.certified(block, "domain");
             let addresses = match block.texts("addresses") {
@@ -166,6 +169,10 @@ impl Resolver<'_> {
             let domain = domain.to_ascii_lowercase();
             if partners.iter().any(|partner| partner.domain == domain) {
                 self.refuse::<()>(block, block.line, "domain", format!("{domain:?} is there twice"));
+            }
+            if let Some(address) = addresses.iter().find(|address| inside.contains(address)) {
+                let text = format!("{address} is in `access.servers`, and can't be a partner's too");
+                self.refuse::<()>(block, block.line, "addresses", text);
             }
             partners.push(Partner { domain, addresses });
         }

@@ -89,8 +89,11 @@ fn ends(own: IpAddr, to: IpAddr) -> Result<()> {
     Ok(())
 }
 
+/// RTP, by whose sequence numbers each packet is known again (RFC 3550, 5.1).
 fn payload((number, len): (usize, usize)) -> Vec<u8> {
-    (0..len).map(|at| (at + number) as u8).collect()
+    let [high, low] = (number as u16).to_be_bytes();
+    let header = [0x80, 96, high, low, 0, 0, high, low, 0, 0, 0, 1];
+    header.into_iter().chain((header.len()..len).map(|at| (at + number) as u8)).collect()
 }
 
 fn wrapped(payload: &[u8]) -> Vec<u8> {

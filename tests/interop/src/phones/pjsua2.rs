@@ -1,9 +1,9 @@
-//! pjsip by its Python module, whose media takes a relay and no other way.
+//! pjsip by its Python module: a phone whose media takes a relay and no other way, or a conference that has none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Account;
 use crate::Result;
@@ -34,22 +34,43 @@ pub struct Relay<'a> {
 impl Pjsua2 {
     /// Starts one and waits until it has signed in.
     pub fn sign_in(host: &Host, account: &Account, relay: &Relay<'_>, work: &Path) -> Result<Pjsua2> {
+        let Relay { server, transport, login } = relay;
+        let relay =
+            json!({ "server": server, "transport": transport, "username": login.0, "password": login.1 });
+        Pjsua2::start(host, account, &json!({ "relay": relay }), work)
+    }
+
+    /// Starts a conference, which mixes who calls it, with ports from the account's first on, and marks for what it says and for
+    /// its SIP.
+    pub fn sign_in_mixing(host: &Host, account: &Account, marks: (u8, u8), work: &Path) -> Result<Pjsua2> {
+        let own = json!({ "ports": account.ports, "media": marks.0, "signaling": marks.1 });
+        Pjsua2::start(host, account, &own, work)
+    }
+
+    fn start(host: &Host, account: &Account, more: &Value, work: &Path) -> Result<Pjsua2> {
         let dir = work.join(format!("{}-pjsua2", account.user));
         fs::create_dir_all(&dir)?;
         let (voice, heard) = (dir.join("voice.wav"), dir.join("heard.wav"));
         account.write_voice(&voice)?;
         let mut peer = Peer::start("pjsua2-phone.py", host, &dir.join("phone.log"))?;
-        let Relay { server, transport, login } = relay;
-        peer.ask(json!({
+        let mut request = json!({
             "do": "sign_in",
             "user": account.user,
             "password": account.password,
             "domain": DOMAIN,
             "server": account.server,
             "address": host.v4(),
-            "relay": { "server": server, "transport": transport, "username": login.0, "password": login.1 },
-        }))?;
+        });
+        if let (Some(request), Some(more)) = (request.as_object_mut(), more.as_object()) {
+            request.extend(more.clone());
+        }
+        peer.ask(request)?;
         Ok(Pjsua2 { peer, voice, heard })
+    }
+
+    /// Waits for so many calls, answers them, and has each of them hear the others.
+    pub fn mix(&mut self, parties: usize) -> Result<()> {
+        self.peer.ask(json!({ "do": "mix", "parties": parties })).map(drop)
     }
 
     /// Calls, and talks for so many seconds from when there is media.

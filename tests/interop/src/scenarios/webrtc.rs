@@ -5,13 +5,17 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::Result;
 use crate::network::Host;
-use crate::process::Process;
+use crate::process::{Process, wait_until};
 use crate::recording::asset;
+
+/// How long two seconds of sound may take.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A running endpoint.
 pub struct Peer {
@@ -58,6 +62,30 @@ impl Peer {
             None => Ok(answer["ok"].take()),
         }
     }
+}
+
+/// Two browsers that may only use the relay at one place each - its URL, and a name with a password - hear each other for two
+/// seconds without a gap, and hang up.
+pub fn hear_through_relays(peers: [&mut Peer; 2], relays: [(&str, (&str, &str)); 2]) -> Result<()> {
+    let only_by = |(url, (name, password)): (&str, (&str, &str))| {
+        let servers = json!([{ "urls": url, "username": name, "credential": password }]);
+        json!({ "iceServers": servers, "iceTransportPolicy": "relay" })
+    };
+    let ([caller, callee], [of_caller, of_callee]) = (peers, relays.map(only_by));
+    connect((caller, of_caller), (callee, of_callee))?;
+    for peer in [&mut *caller, &mut *callee] {
+        let mut heard = json!(null);
+        let outcome = wait_until("two seconds of sound", LIMIT, || {
+            heard = peer.ask(json!({ "do": "heard" }))?;
+            Ok(heard["packets"].as_u64() > Some(100) && heard["energy"].as_f64() > Some(0.0))
+        });
+        outcome.map_err(|error| format!("{error}: {heard}"))?;
+        if (&heard["lost"], &heard["candidates"]) != (&json!(0), &json!(["relay", "relay"])) {
+            return Err(format!("packets were lost, or came another way: {heard}").into());
+        }
+    }
+    caller.ask(json!({ "do": "close" }))?;
+    callee.ask(json!({ "do": "close" })).map(drop)
 }
 
 /// Connects two endpoints; each uses its own configuration (`iceServers`, `iceTransportPolicy`).

@@ -1,4 +1,4 @@
-//! A whole site with an Access Edge: a Front End inside, an Edge, and certificates of one authority for both.
+//! A whole site with an Access Edge: a Front End inside, an Edge, and certificates of one authority for both, or of one for each.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -20,20 +20,32 @@ pub const CLIENTS: u16 = 443;
 /// The port of TLS everywhere else.
 pub const TLS: u16 = 5061;
 
-/// Who makes certificates for everybody.
+/// Who makes certificates for everybody; or for the outside only, with another authority for the inside.
 pub struct Certificates {
     authority: Authority,
     directory: PathBuf,
+    inside: Option<Box<Certificates>>,
 }
 
 impl Certificates {
     /// A new authority with its files in a directory.
     pub fn new(directory: &Path) -> Result<Certificates> {
         let authority = Authority::open(directory, "Authority of the test")?;
-        Ok(Certificates { authority, directory: directory.to_owned() })
+        Ok(Certificates { authority, directory: directory.to_owned(), inside: None })
     }
 
-    /// Whom everybody trusts.
+    /// Two new authorities: nobody outside trusts that of the inside, and nobody inside trusts that of the outside.
+    pub fn apart(directory: &Path) -> Result<Certificates> {
+        let inside = Box::new(Certificates::new(&directory.join("inside"))?);
+        Ok(Certificates { inside: Some(inside), ..Certificates::new(&directory.join("outside"))? })
+    }
+
+    /// Who makes those of the inside.
+    pub fn inside(&self) -> &Certificates {
+        self.inside.as_deref().unwrap_or(self)
+    }
+
+    /// Whom everybody (outside) trusts.
     pub fn ca(&self) -> PathBuf {
         self.directory.join("ca.pem")
     }
@@ -60,6 +72,8 @@ pub struct Domain<'a> {
     pub external: IpAddr,
     /// The same, of the Access Edge.
     pub access: IpAddr,
+    /// Networks inside, where its relays are marked and reach ports of media.
+    pub inside: &'a [&'a str],
     /// Names and passwords.
     pub users: &'a [(&'a str, &'a str)],
     /// Other domains, with where their Edge is; unspecified: the DNS knows.
@@ -89,8 +103,8 @@ impl Domain<'_> {
     ) -> Result<Server> {
         let Domain { name, front, .. } = self;
         let edges: Vec<_> = pool.iter().map(|edge| SocketAddr::new(edge.internal, TLS).to_string()).collect();
-        let (certificate, key) = certificates.issue(&[&format!("front.{name}")], &[*front])?;
-        let (config, ca) = (work.join(format!("front-{name}.toml")), certificates.ca());
+        let (certificate, key) = certificates.inside().issue(&[&format!("front.{name}"), name], &[*front])?;
+        let (config, ca) = (work.join(format!("front-{name}.toml")), certificates.inside().ca());
         let listeners = [("tls", TLS), ("tcp", 5060), ("udp", 5060)].map(|(transport, port)| {
             format!("[[listeners]]\ntransport = \"{transport}\"\naddress = \"{front}\"\nport = {port}\n")
         });
@@ -125,11 +139,13 @@ impl Domain<'_> {
         certificates: &Certificates,
         work: &Path,
     ) -> Result<Server> {
-        let Domain { name, front, internal, external, access, .. } = self;
+        let Domain { name, front, internal, external, access, inside, .. } = self;
         let edge = format!("edge.{name}");
         let addresses: Vec<_> = pool.iter().flat_map(|edge| [edge.access, edge.internal]).collect();
-        let (certificate, key) = certificates.issue(&[&edge, name], &addresses)?;
+        let issue = |by: &Certificates| by.issue(&[&edge, name], &addresses);
+        let ((certificate, key), (inner, inner_key)) = (issue(certificates)?, issue(certificates.inside())?);
         let (config, ca) = (work.join(format!("edge-{name}.toml")), certificates.ca());
+        let trusted = certificates.inside().ca();
         let partner = |(domain, address): &(&str, IpAddr)| {
             let place = SocketAddr::new(*address, TLS);
             let addresses =
@@ -137,6 +153,7 @@ impl Domain<'_> {
             format!("[[partners]]\ndomain = \"{domain}\"\n{addresses}")
         };
         let partners: String = self.partners.iter().map(partner).collect();
+        let inside = if inside.is_empty() { String::new() } else { format!("inside = {inside:?}\n") };
         // An Edge for messages only has no use for them, and says so.
         let relay_users = match more.contains("im-only") {
             true => "",
@@ -148,8 +165,8 @@ impl Domain<'_> {
             &config,
             format!(
                 "role = \"edge\"\nplan = {plan:?}\nname = \"{edge}\"\n{more}[addresses]\nexternal = \"{external}\"\n\
-                 access = [\"{access}\"]\ninternal = \"{internal}\"\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
-                 [internal-tls]\ncertificate = {certificate:?}\nkey = {key:?}\ntrusted = [{ca:?}]\n\
+                 access = [\"{access}\"]\ninternal = \"{internal}\"\n{inside}[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
+                 [internal-tls]\ncertificate = {inner:?}\nkey = {inner_key:?}\ntrusted = [{trusted:?}]\n\
                  [access]\ndomains = [\"{name}\"]\nname = \"{access}\"\nnext-hop = \"front.{name}\"\nservers = [\"{}\"]\n\
                  partner-authorities = [{ca:?}]\nprobe = 2\n{partners}\
                  {relay_users}[admin]\nsocket = \"edge-{name}.sock\"\n",
@@ -180,6 +197,15 @@ impl Server {
         let output = command.args(["status", "--json", "--config"]).arg(&self.config).output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{command:?}: {error}: {said}").into())
+    }
+
+    /// Whether a user, as `name`, has a phone that is signed in at this Front End.
+    pub fn knows(&self, user: &str) -> Result<bool> {
+        let mut command = Command::new(program()?);
+        let printed = run(command.args(["user", "list", "--json", "--config"]).arg(&self.config))?;
+        let rows: Vec<Value> = serde_json::from_str(&printed)?;
+        let is_it = |row: &&Value| row["name"].as_str().and_then(|name| name.split('@').next()) == Some(user);
+        Ok(rows.iter().find(is_it).is_some_and(|row| row["contacts"].as_u64() > Some(0)))
     }
 
     /// What `carillon edge ports --json` prints.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::AccessEdge;
 use super::start::servers;
+use crate::config::EdgeConfig;
 
 /// How often the DNS is asked, whatever it says of that itself. Who was not found is asked for as soon as it allows.
 const SOONEST: Duration = Duration::from_secs(30);
@@ -54,6 +55,7 @@ impl AccessEdge {
     /// Takes what the DNS has said since. A partner that it does not know any more is looked for where it was.
     pub(super) fn learn(&mut self) {
         while let Some(Answer { domain, edges }) = self.directory.as_ref().and_then(Directory::next) {
+            let edges = edges.and_then(|edges| outside(edges, &self.config));
             let Some(unknown) = self.by_name.get_mut(&domain) else { continue };
             if let Err(why) = &edges
                 && unknown.as_ref() != Some(why)
@@ -87,6 +89,28 @@ impl AccessEdge {
         let partners = config.access.as_ref().map(|access| access.partners.clone());
         self.core.set_partners(self.clock.now(), partners.unwrap_or_default());
         self.config = config;
+    }
+}
+
+/// Those of them that a partner may have. Whoever writes a partner's records is not to have us connect to hosts inside, or take
+/// the place of our own servers.
+fn outside(edges: Vec<SocketAddr>, config: &EdgeConfig) -> Result<Vec<SocketAddr>, String> {
+    let servers = config.access.as_ref().map(|access| &access.servers[..]).unwrap_or_default();
+    let own: Vec<IpAddr> =
+        config.addresses.all().into_iter().chain(servers.iter().map(SocketAddr::ip)).collect();
+    let is_inside = |ip: IpAddr| {
+        let ip = ip.to_canonical();
+        let nobody = ip.is_loopback() || ip.is_unspecified() || ip.is_multicast();
+        nobody || own.contains(&ip) || config.addresses.inside.iter().any(|network| network.contains(ip))
+    };
+    let found = edges.len();
+    let outside: Vec<SocketAddr> = edges.into_iter().filter(|edge| !is_inside(edge.ip())).collect();
+    match outside.is_empty() && found > 0 {
+        true => {
+            Err("the DNS names addresses of the inside, or of this machine, which are none of a partner's"
+                .to_owned())
+        }
+        false => Ok(outside),
     }
 }
 

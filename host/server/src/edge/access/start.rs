@@ -59,13 +59,11 @@ pub(in crate::edge) fn open(context: &Context) -> Result<Opened, StartError> {
 pub(super) fn servers(config: &EdgeConfig) -> Result<BTreeMap<SocketAddr, Server>, CertificateError> {
     let Some(access) = &config.access else { return Ok(BTreeMap::new()) };
     let (inside, trusted) = internal(config)?;
-    let mut all = certificate::servers(&inside, &trusted, &access.next_hop, &access.servers, None)?;
-    let outside = external(config)?;
+    let inside = certificate::servers(&inside, &trusted, &access.next_hop, &access.servers, None)?;
     let trusted = authorities(access.partner_authorities.iter())?;
-    for partner in &access.partners {
-        let unmarked = Some(Dscp::DEFAULT);
-        all.extend(certificate::servers(&outside, &trusted, &partner.domain, &partner.addresses, unmarked)?);
-    }
+    let mut all = certificate::partners(&external(config)?, &trusted, &access.partners, Some(Dscp::DEFAULT))?;
+    // Nobody outside takes a place of the inside.
+    all.extend(inside);
     Ok(all)
 }
 

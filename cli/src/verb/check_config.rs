@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use carillon_server::config::{Config, Configuration, EdgeConfig, Refusal, sample};
+use carillon_server::config::{Config, Configuration, DirectorConfig, EdgeConfig, Refusal, sample};
 use serde_json::json;
 
 use super::print_json;
@@ -31,7 +31,9 @@ pub fn run(args: &args::CheckConfig, out: &mut dyn Write) -> Result<Answer, Fail
 fn print_good(file: &Path, config: &Configuration, out: &mut dyn Write) -> Result<(), Failure> {
     let does = match config {
         Configuration::FrontEnd(config) => front_end(config),
-        Configuration::Edge(config) => edge(config),
+        Configuration::Edge(config) => {
+            config.director.as_ref().map_or_else(|| edge(config), |it| director(it, config))
+        }
     };
     writeln!(out, "{GOOD}nothing is wrong{GOOD:#} with {}", clean(&file.display().to_string()))?;
     writeln!(out, "{FAINT}{does}{FAINT:#}")?;
@@ -43,6 +45,12 @@ fn front_end(config: &Config) -> String {
         config.listeners.iter().map(|l| format!("{} {}", l.transport, l.address)).collect();
     let (domains, plan) = (config.domains.join(", "), config.plan.plan.name());
     format!("serves {domains} on {} by the plan {plan}", listeners.join(", "))
+}
+
+fn director(director: &DirectorConfig, config: &EdgeConfig) -> String {
+    let (address, plan) = (director.address, config.plan.plan.name());
+    let names: Vec<&str> = director.front_ends.iter().map(|group| group.name.as_str()).collect();
+    format!("directs {} to {} on {address} by the plan {plan}", director.domains.join(", "), names.join(", "))
 }
 
 fn edge(config: &EdgeConfig) -> String {

@@ -71,6 +71,7 @@ fn print(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out)?;
     plan(status, out)?;
     links(status, out)?;
+    next_hops(status, out)?;
     edges(status, out)
 }
 
@@ -193,6 +194,14 @@ fn turned_away(calls: u64) -> Cell {
 }
 
 /// What Edges have of the plan.
+fn next_hops(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
+    for hop in &status.next_hops {
+        let (style, word) = if hop.established { (GOOD, "established") } else { (BAD, "not established") };
+        writeln!(out, "next hop {}: {style}{word}{style:#}", hop.address)?;
+    }
+    Ok(())
+}
+
 fn edges(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
     if status.edges.is_empty() {
         return Ok(());

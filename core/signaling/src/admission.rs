@@ -162,10 +162,19 @@ impl FrontEnd {
         domain || self.proxy.ends.are(uri, incoming.flow.local.ip())
     }
 
+    /// Whether a request says that it is from a user who is at home here.
+    pub(crate) fn is_from_one_of_us(&self, incoming: &Incoming<'_>) -> bool {
+        let from = incoming.routing.from.uri().ok();
+        from.and_then(|from| self.aor(incoming, &from)).is_some_and(|aor| self.registrar.knows(&aor))
+    }
+
     /// Whether a request says that it is from one of our users, or may be: of a caller who does not want to be known, the
     /// credentials tell. Where strangers are let in, one without credentials is one of them.
     pub(crate) fn must_prove(&self, incoming: &Incoming<'_>) -> bool {
         let Ok(from) = incoming.routing.from.uri() else { return false };
+        if self.asserted(incoming).is_some() {
+            return false;
+        }
         let tells = || incoming.message.get(Name::ProxyAuthorization).is_some();
         self.is_ours(incoming, &from) || address::is_anonymous(&from) && (!self.config.strangers || tells())
     }

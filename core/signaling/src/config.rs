@@ -44,6 +44,9 @@ pub struct Edge {
     pub name: String,
     /// Where it speaks TLS with us.
     pub addresses: Vec<SocketAddr>,
+    /// Whether it is a Director: then our domains have users on other Front Ends too, who are reached through it, and whom it says
+    /// that these have proven is believed. It is told who is at home here.
+    pub is_director: bool,
 }
 
 /// Bounds for the duration of a registration (RFC 3261, 10.3), in seconds.

@@ -1,18 +1,25 @@
 //! Our Edge, or a pool of them: what comes by their connections was sent by somebody outside, and what is for other domains
-//! goes to one of them, or to the next if that one can't take it.
+//! goes to one of them, or to the next if that one can't take it. A Director stands in the same place: behind it are other Front
+//! Ends of our domains, too.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use carillon_wire::sip::{Flow, Transport};
+use carillon_wire::sip::{Flow, Name, Transport};
 
+use crate::address;
 use crate::contract::{Destination, Output};
+use crate::director::{AFTER, LIST};
 use crate::front_end::FrontEnd;
 use crate::incoming::Incoming;
 use crate::proxy::Target;
+use crate::reply::Reply;
 use crate::secret::usage;
 use crate::transaction::PATIENCE;
+
+/// Bytes of names in one answer to a Director.
+const PAGE: usize = 256 << 10;
 
 /// Connections whose other end has proven to be an Edge.
 #[derive(Default, Debug)]
@@ -97,6 +104,78 @@ impl FrontEnd {
         self.edges.at(address.ip()).map_or(new, Destination::Flow)
     }
 
+    /// Every Edge or Director that is known, and whether a connection with it is established.
+    pub fn next_hops(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+        let addresses = self.config.edge.iter().flat_map(|edge| &edge.addresses);
+        addresses.map(|address| (*address, self.edges.at(address.ip()).is_some()))
+    }
+
+    /// Whether our domains have users on other Front Ends.
+    pub(crate) fn has_director(&self) -> bool {
+        self.config.edge.as_ref().is_some_and(|edge| edge.is_director)
+    }
+
+    /// Whether something came from our Director.
+    pub(crate) fn is_from_director(&self, incoming: &Incoming<'_>) -> bool {
+        self.has_director() && self.edges.are(&incoming.flow)
+    }
+
+    /// Whether an address of ours is to be looked for on another Front End. What comes from the Director is not, as it has looked;
+    /// but for what our own users outside send by it.
+    pub(crate) fn is_away(&self, incoming: &Incoming<'_>, aor: &str) -> bool {
+        self.has_director()
+            && (!self.edges.are(&incoming.flow) || self.is_from_one_of_us(incoming))
+            && !aor.is_empty()
+            && !self.registrar.knows(aor)
+    }
+
+    /// Whom another Front End has proven, as our Director says (RFC 3325).
+    pub(crate) fn asserted(&self, incoming: &Incoming<'_>) -> Option<String> {
+        if !self.is_from_director(incoming) {
+            return None;
+        }
+        let named =
+            carillon_wire::sip::Address::parse(incoming.message.get(Name::PAssertedIdentity)?).ok()?;
+        address::aor(&named.uri().ok()?)
+    }
+
+    /// What our Director is told of who sends a request, once that is proven here or on another Front End.
+    pub(crate) fn assertion(&self, incoming: &Incoming<'_>, caller: &str) -> Option<String> {
+        let proven = Some(caller.to_owned()).filter(|caller| !caller.is_empty());
+        let proven = proven.or_else(|| self.asserted(incoming)).filter(|_| self.has_director());
+        proven.map(|aor| format!("<sip:{aor}>"))
+    }
+
+    /// Our Director asks who is at home here (OPTIONS, RFC 3261, 11): all whose names come after the one that it had last, as many
+    /// as a message may carry; nothing if nobody has come or gone since it had them all.
+    pub(crate) fn homes(&self, incoming: &Incoming<'_>) -> Option<Reply> {
+        let takes_list = || incoming.message.values(Name::Accept).any(|kind| kind == LIST.as_bytes());
+        if !self.is_from_director(incoming) || !takes_list() {
+            return None;
+        }
+        let tag = format!("{:x}-{:x}", self.begun.as_nanos(), self.registrar.comings());
+        let named =
+            |name| incoming.message.named(name).next().and_then(|value| std::str::from_utf8(value).ok());
+        let reply = Reply::new(200, "OK").field("SIP-ETag", tag.clone());
+        if named("Suppress-If-Match") == Some(&tag) {
+            return Some(reply);
+        }
+        let mut list = String::new();
+        let mut last = None;
+        let mut users = self.registrar.users_after(named(AFTER).unwrap_or_default());
+        for aor in users.by_ref() {
+            list.push_str(aor);
+            list.push_str("\r\n");
+            if list.len() >= PAGE {
+                last = Some(aor);
+                break;
+            }
+        }
+        let last = last.filter(|_| users.next().is_some());
+        let reply = last.into_iter().fold(reply, |reply, last| reply.field(AFTER, &**last));
+        Some(Reply { body: Some((LIST, list)), ..reply })
+    }
+
     fn standing(&self, now: Duration, address: &SocketAddr) -> Standing {
         match self.edges.failed.get(address) {
             _ if self.edges.at(address.ip()).is_some() => Standing::Connected,
@@ -105,19 +184,20 @@ impl FrontEnd {
         }
     }
 
-    /// The flow of whoever sent a request: of what comes through our Edge, with the address that the Edge saw. What one of them
-    /// does is not the fault of all the others.
+    /// The flow of whoever sent a request: of what comes through our Edge, with the address that the Edge saw, also with a Director
+    /// between. What one of them does is not the fault of all the others.
     pub(crate) fn sender(&self, incoming: &Incoming<'_>) -> Flow {
         let flow = incoming.flow;
-        match self.edges.are(&flow).then(|| seen_by_neighbour(incoming)).flatten() {
+        let hops = 1 + usize::from(self.has_director());
+        match self.edges.are(&flow).then(|| seen_from(incoming, hops)).flatten() {
             Some(ip) => Flow { remote: SocketAddr::new(ip, 0), ..flow },
             None => flow,
         }
     }
 }
 
-/// Where the proxy before us has the request from (RFC 3261, 18.2.1).
-fn seen_by_neighbour(incoming: &Incoming<'_>) -> Option<IpAddr> {
-    let via = incoming.message.vias().nth(1)?.ok()?;
+/// Where the last of these proxies before us has the request from (RFC 3261, 18.2.1); they are ours, and what they say is so.
+fn seen_from(incoming: &Incoming<'_>, hops: usize) -> Option<IpAddr> {
+    let via = incoming.message.vias().nth(hops)?.ok()?;
     via.received_ip().or(via.host.ip())
 }

@@ -57,6 +57,8 @@ pub struct FrontEnd {
     /// Connections with our Edge.
     pub(crate) edges: Edges,
     pub(crate) drained: bool,
+    /// When it began: what it counts is no news to who has heard it count before.
+    pub(crate) begun: Duration,
 }
 
 impl FrontEnd {
@@ -89,6 +91,7 @@ impl FrontEnd {
             proxy,
             edges: Edges::default(),
             drained: false,
+            begun: now,
         }
     }
 
@@ -367,8 +370,9 @@ impl FrontEnd {
         if way.token.is_none()
             && self.is_ours(incoming, &way.uri)
             && let Some(package) = Package::of(incoming.message)
+            && let to = self.aor(incoming, &way.uri).unwrap_or_default()
+            && !(package == Package::Presence && self.is_away(incoming, &to))
         {
-            let to = self.aor(incoming, &way.uri).unwrap_or_default();
             return self.event(now, incoming, (package, &to), key);
         }
         if way.token.is_none() && self.is_for_us(incoming, &way.uri) {
@@ -388,8 +392,9 @@ impl FrontEnd {
             call.meant.clone_from(&course.to);
             call
         });
+        let asserted = self.assertion(incoming, &caller);
         let mut fork = Fork::new(incoming.message.bytes(), caller, path, course);
-        (fork.call, fork.remembered) = (call, remembered);
+        (fork.call, fork.remembered, fork.asserted) = (call, remembered, asserted);
         self.proxy.begin(now, incoming, key, &way, fork);
         Ok(())
     }

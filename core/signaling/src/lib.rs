@@ -19,6 +19,7 @@ mod contract;
 mod counts;
 mod dialect;
 pub mod digest;
+pub mod director;
 mod door;
 mod edges;
 mod events;

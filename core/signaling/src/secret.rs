@@ -84,6 +84,7 @@ pub(crate) mod usage {
     pub(crate) const EDGE: u8 = 8;
     pub(crate) const ENTITY: u8 = 9;
     pub(crate) const STRANGERS: u8 = 10;
+    pub(crate) const HOME: u8 = 11;
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ fn config() -> Config {
 
 impl Site {
     fn new() -> Site {
-        let edge = Edge { name: "edge.example.com".into(), addresses: vec![at(INSIDE)] };
+        let edge = Edge { name: "edge.example.com".into(), addresses: vec![at(INSIDE)], is_director: false };
         let house = House::behind(edge);
         Site {
             edge: AccessEdge::new(config(), [7; 32], house.now),

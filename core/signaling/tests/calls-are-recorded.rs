@@ -240,7 +240,11 @@ fn what_is_agreed_anew_and_what_is_offered_late_counts() {
 #[test]
 fn a_caller_behind_our_edge_is_recorded_where_the_edge_saw_it() {
     let address = "192.0.2.200:5061".parse().unwrap();
-    let mut house = House::behind(Edge { name: "edge.example.com".to_owned(), addresses: vec![address] });
+    let mut house = House::behind(Edge {
+        name: "edge.example.com".to_owned(),
+        addresses: vec![address],
+        is_director: false,
+    });
     let edge = Flow { remote: "192.0.2.200:40000".parse().unwrap(), ..stream(Transport::Tls, 3, 1) };
     house.front.handle_connected(edge, &["edge.example.com"]);
     house.register("bob", udp(2), "");

@@ -16,7 +16,7 @@ const INSTANCE: &str = ";+sip.instance=\"<urn:uuid:00000000-0000-0000-0000-00000
 
 fn pool() -> Edge {
     let addresses = EDGES.map(|address| address.parse().unwrap()).to_vec();
-    Edge { name: "edge.example.com".into(), addresses }
+    Edge { name: "edge.example.com".into(), addresses, is_director: false }
 }
 
 /// The connection that an Edge has made to us.

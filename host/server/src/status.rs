@@ -56,6 +56,9 @@ pub struct Status {
     /// Edges, and what they have of the plan.
     #[serde(default)]
     pub edges: Vec<EdgeRow>,
+    /// The Edges, or the Directors, that requests for others go to.
+    #[serde(default)]
+    pub next_hops: Vec<NextHopRow>,
     /// Links between sites that have budgets, and what calls have reserved of them.
     #[serde(default)]
     pub links: Vec<LinkStatus>,
@@ -68,6 +71,15 @@ pub struct Status {
     /// What it is used for: `Default` (SIP), `WebServicesInternal`, `WebServicesExternal`.
     #[serde(default)]
     pub certificate_uses: Vec<String>,
+}
+
+/// An Edge or a Director that requests for others go to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NextHopRow {
+    /// Where.
+    pub address: SocketAddr,
+    /// Whether a connection with it is established, on which it has proven itself.
+    pub established: bool,
 }
 
 /// The plan that holds.
@@ -177,6 +189,11 @@ impl Server {
             listeners: self.transports.listening().iter().map(|l| self.listener_status(l)).collect(),
             leases: self.lease_status(),
             edges: self.edges.clone(),
+            next_hops: self
+                .front_end
+                .next_hops()
+                .map(|(address, established)| NextHopRow { address, established })
+                .collect(),
             links: self.link_status(),
             directory: self.directory.as_ref().map(|directory| DirectoryStatus {
                 withheld: directory.held_users(now) as u64,

@@ -288,7 +288,7 @@ fn every_single_mistake_has_its_own_words() {
     for (text, expected) in [
         (
             "x-y-z = 1\n",
-            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, history, records, calls, dialling, limits, relay, https, edge, replicas, admin, metrics, log, service",
+            "line 4: x-y-z: unknown key; known are role, domains, plan, name, realm, store, listeners, tls, registrations, passwords, directory, openid, presence, history, records, calls, dialling, limits, relay, https, edge, director, replicas, admin, metrics, log, service",
         ),
         ("store = 7\n", "line 4: store: expected a text in quotes, found 7"),
         ("store = \"\"\n", "line 4: store: expected a text in quotes, found \"\""),
@@ -412,7 +412,19 @@ fn the_sample_with_every_key_set_is_a_good_file_too() {
             if is_key || is_head { bare.to_owned() } else { line.to_owned() }
         })
         .collect();
-    let config = read_with(&set.join("\n"), "of sixteen letters").unwrap();
+    // Of the Edge and the Director a Front End has one: its file says so, and which it is makes no other difference.
+    let text = set.join("\n");
+    let mistakes = read_with(&text, "of sixteen letters").unwrap_err();
+    assert!(mistakes.to_string().contains("stands in the place of [edge]"), "{mistakes}");
+    let (before, after) = text.split_once("\n[director]\n").unwrap();
+    let (director, others) = after.split_once("\n[[replicas]]\n").unwrap();
+    let (front, edge) = before.split_once("\n[edge]\n").unwrap();
+    let text = format!("{front}\n[edge]\n{edge}\n[[replicas]]\n{others}");
+    let config = read_with(&text, "of sixteen letters").unwrap();
+    assert!(!config.edge.unwrap().is_director);
+    let text = format!("{front}\n[director]\n{director}\n[[replicas]]\n{others}");
+    let config = read_with(&text, "of sixteen letters").unwrap();
+    assert!(config.edge.unwrap().is_director);
     assert_eq!(config.metrics, Some("127.0.0.1:9061".parse().unwrap()));
     assert_eq!(config.listeners.first().unwrap().advertised.as_deref(), Some("sip.example.com:5061"));
 }
@@ -430,6 +442,12 @@ fn the_packaged_samples_are_those_that_the_program_prints() {
         packaged,
         sample(ServerRole::Edge),
         "run: carillon check-config --sample edge > packaging/edge.toml"
+    );
+    let packaged = include_str!("../../../packaging/director.toml");
+    assert_eq!(
+        packaged,
+        sample(ServerRole::Director),
+        "run: carillon check-config --sample director > packaging/director.toml"
     );
 }
 

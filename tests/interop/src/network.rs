@@ -228,6 +228,19 @@ pub(crate) fn prefix() -> Result<String> {
     Ok(format!("cari{}x{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
+impl Network {
+    /// One more host, 10.20.3.7, behind bob, who forwards for it.
+    pub fn behind_bob(&self) -> Result<Host> {
+        let host = Host::create(&prefix()?, "d", 3, 7)?;
+        connect((&host, INTERFACE, 3), (&self.bob, "v3", 3))?;
+        host.run("ip", &["route", "add", "default", "via", "10.20.3.20"])?;
+        self.bob.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"])?;
+        let relay = self.relay.as_ref().ok_or("no host between")?;
+        relay.run("ip", &["route", "add", "10.20.3.0/24", "via", "10.20.2.20"])?;
+        Ok(host)
+    }
+}
+
 /// Joins two hosts by a veth pair with hardware addresses that say whose they are.
 pub(crate) fn connect(one: (&Host, &str, u8), other: (&Host, &str, u8)) -> Result<()> {
     let mac = |(host, _, subnet): (&Host, &str, u8)| format!("02:00:00:00:{subnet:02x}:{:02x}", host.number);

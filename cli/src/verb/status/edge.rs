@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use carillon_server::edge::status::{
-    AccessStatus, ConferencingStatus, EdgeListener, EdgeStatus, FastPathStatus, RelayStatus, UnitRow,
-    UnitState,
+    AccessStatus, ConferencingStatus, DirectorStatus, EdgeListener, EdgeStatus, FastPathStatus, GroupRow,
+    RelayStatus, UnitRow, UnitState,
 };
 
 use super::{duration, mark};
@@ -21,7 +21,11 @@ pub(super) fn is_well(status: &EdgeStatus) -> bool {
         let no_inside = !access.next_hops.iter().any(|server| server.answers);
         no_inside || access.partners.iter().any(|partner| partner.cause.is_some())
     });
-    !failed && !cut_off
+    let out_of_reach = status.director.as_ref().is_some_and(|director| {
+        let reached = |group: &GroupRow| group.servers.iter().any(|server| server.established);
+        !director.groups.iter().all(reached)
+    });
+    !failed && !cut_off && !out_of_reach
 }
 
 pub(super) fn print(status: &EdgeStatus, out: &mut dyn Write) -> Result<(), Failure> {
@@ -43,6 +47,7 @@ pub(super) fn print(status: &EdgeStatus, out: &mut dyn Write) -> Result<(), Fail
     writeln!(out, "\nplan {STRONG}{}{STRONG:#}{}", clean(&status.plan), replicated(status))?;
     status.relay.as_ref().map_or(Ok(()), |relay| relaying(relay, out))?;
     status.access.as_ref().map_or(Ok(()), |access| connecting(access, out))?;
+    status.director.as_ref().map_or(Ok(()), |director| directing(director, out))?;
     status.conferencing.as_ref().map_or(Ok(()), |conferencing| conferences(conferencing, out))
 }
 
@@ -177,6 +182,37 @@ fn connecting(access: &AccessStatus, out: &mut dyn Write) -> Result<(), Failure>
             writeln!(out, "{BAD}{}{BAD:#}: {cause}\n  {fix}", clean(&partner.domain))?;
         }
     }
+    Ok(())
+}
+
+/// The Edges and Front Ends that a Director connects.
+fn directing(director: &DirectorStatus, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out)?;
+    let mut table = Table::new([
+        Column::left("NEXT HOP"),
+        Column::left("IS"),
+        Column::left("SERVER"),
+        Column::left("STATE"),
+        Column::right("FOR"),
+        Column::right("USERS"),
+    ]);
+    for group in &director.groups {
+        for server in &group.servers {
+            let state = match server.established {
+                true => Cell::styled("established", GOOD),
+                false => Cell::styled("not reached", BAD),
+            };
+            table.row([
+                clean(&group.name).into(),
+                group.is.as_str().into(),
+                server.address.to_string().into(),
+                state,
+                server.since.map_or_else(String::new, duration).into(),
+                group.users.map_or_else(String::new, |users| users.to_string()).into(),
+            ]);
+        }
+    }
+    table.print(out, terminal_width())?;
     Ok(())
 }
 

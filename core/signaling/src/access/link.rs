@@ -10,65 +10,65 @@ use std::time::Duration;
 use carillon_wire::sip::{Destination, Flow, Transport};
 
 /// After so long a server that failed is tried before others again, and who waits for it has given up (RFC 3261, timer B).
-pub(super) const PATIENCE: Duration = Duration::from_secs(32);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(32);
 /// Requests that may wait for one server; those beyond are sent all the same.
 const WAITING: usize = 1000;
 
 /// Whose servers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Whose {
+pub(crate) enum Whose {
     Inside,
     /// The number of a partner.
     Partner(usize),
 }
 
-/// A server.
+/// A server of somebody.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) whose: Whose,
-    pub(super) transport: Transport,
-    pub(super) remote: SocketAddr,
+pub(crate) struct Link<W = Whose> {
+    pub(crate) whose: W,
+    pub(crate) transport: Transport,
+    pub(crate) remote: SocketAddr,
     /// Something came over the connection that is open.
     heard: bool,
-    pub(super) answered: Option<Duration>,
-    pub(super) failed: Option<Duration>,
+    pub(crate) answered: Option<Duration>,
+    pub(crate) failed: Option<Duration>,
     waiting: VecDeque<Waiting>,
     /// When it is asked next.
-    pub(super) probe_at: Duration,
+    pub(crate) probe_at: Duration,
     /// The branch of the question that was not answered yet.
-    pub(super) probe: Option<String>,
+    pub(crate) probe: Option<String>,
 }
 
 /// A request that may not have arrived.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) since: Duration,
+pub(crate) struct Waiting {
+    pub(crate) since: Duration,
     /// Who sent it.
-    pub(super) from: Flow,
+    pub(crate) from: Flow,
     /// As it left.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// What is said if nobody can be reached.
-    pub(super) refusal: Vec<u8>,
+    pub(crate) refusal: Vec<u8>,
 }
 
-impl Link {
-    pub(super) fn new(whose: Whose, transport: Transport, remote: SocketAddr, now: Duration) -> Link {
+impl<W> Link<W> {
+    pub(crate) fn new(whose: W, transport: Transport, remote: SocketAddr, now: Duration) -> Link<W> {
         let (answered, failed, probe) = (None, None, None);
         let waiting = VecDeque::new();
         Link { whose, transport, remote, heard: false, answered, failed, waiting, probe_at: now, probe }
     }
 
     /// The same of another owner: partners are counted anew.
-    pub(super) fn of(self, whose: Whose) -> Link {
+    pub(crate) fn of(self, whose: W) -> Link<W> {
         Link { whose, ..self }
     }
 
-    pub(super) fn destination(&self) -> Destination {
+    pub(crate) fn destination(&self) -> Destination {
         Destination::Address { transport: self.transport, remote: self.remote, local: None }
     }
 
     /// Whether the last thing that is known is that it answers.
-    pub(super) fn answers(&self) -> bool {
+    pub(crate) fn answers(&self) -> bool {
         self.answered.is_some() && self.answered >= self.failed
     }
 
@@ -78,14 +78,14 @@ impl Link {
     }
 
     /// Remembers a request until it is known that the server hears us.
-    pub(super) fn remember(&mut self, waiting: Waiting) {
+    pub(crate) fn remember(&mut self, waiting: Waiting) {
         if !self.heard && self.waiting.len() < WAITING {
             self.waiting.push_back(waiting);
         }
     }
 
     /// Something came from it. Whether that is news.
-    pub(super) fn hear(&mut self, now: Duration) -> bool {
+    pub(crate) fn hear(&mut self, now: Duration) -> bool {
         let news = !self.answers();
         self.heard = true;
         self.answered = Some(now);
@@ -94,33 +94,33 @@ impl Link {
     }
 
     /// Its connection could not be made, or has ended: what may not have arrived.
-    pub(super) fn fail(&mut self, now: Duration) -> VecDeque<Waiting> {
+    pub(crate) fn fail(&mut self, now: Duration) -> VecDeque<Waiting> {
         self.lose();
         self.failed = Some(now);
         std::mem::take(&mut self.waiting)
     }
 
     /// Its connection has ended in good order.
-    pub(super) fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         self.heard = false;
         self.probe = None;
     }
 
     /// Forgets those who have given up.
-    pub(super) fn forget(&mut self, now: Duration) {
+    pub(crate) fn forget(&mut self, now: Duration) {
         while self.waiting.front().is_some_and(|first| now >= first.since + PATIENCE) {
             self.waiting.pop_front();
         }
     }
 
     /// Whether anybody waits.
-    pub(super) fn is_waited_for(&self) -> bool {
+    pub(crate) fn is_waited_for(&self) -> bool {
         !self.waiting.is_empty()
     }
 }
 
 /// The server of these that is to be asked: the first that does not rest; if all do, the one that has rested longest.
-pub(super) fn choose(links: &[Link], whose: Whose, now: Duration) -> Option<usize> {
+pub(crate) fn choose<W: PartialEq>(links: &[Link<W>], whose: W, now: Duration) -> Option<usize> {
     let of = || links.iter().enumerate().filter(|(_, link)| link.whose == whose);
     let ready = of().find(|(_, link)| !link.rests(now));
     ready.or_else(|| of().min_by_key(|(_, link)| link.failed)).map(|(at, _)| at)

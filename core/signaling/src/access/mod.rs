@@ -11,13 +11,13 @@ mod config;
 mod contract;
 mod federation;
 mod inward;
-mod link;
+pub(crate) mod link;
 mod modality;
 mod outward;
-mod pass;
+pub(crate) mod pass;
 mod peers;
 mod servers;
-mod view;
+pub(crate) mod view;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -301,6 +301,6 @@ impl AccessEdge {
 }
 
 /// Whether a URI is of a domain.
-fn is_domain(uri: &carillon_wire::sip::Uri<'_>, domain: &str) -> bool {
+pub(crate) fn is_domain(uri: &carillon_wire::sip::Uri<'_>, domain: &str) -> bool {
     uri.host.is_some_and(|host| host.to_string().eq_ignore_ascii_case(domain))
 }

@@ -13,7 +13,7 @@ use super::{AccessEdge, is_domain, link::Whose};
 use crate::incoming::{Incoming, answer, tag};
 use crate::proxy::{Ends, Hop, Route, Token, request, response};
 use crate::reply::Reply;
-use crate::secret::usage;
+use crate::secret::{Secret, usage};
 
 /// What a Path is sealed for: no call, so any.
 pub(super) const PATH: &[u8] = b"path";
@@ -88,7 +88,9 @@ impl AccessEdge {
             };
         }
         self.heard(now, incoming.flow.remote);
-        let Some(back) = self.way_back(incoming) else { return self.counts.drop("sip_stray_response") };
+        let Some(back) = way_back(&self.secret, incoming) else {
+            return self.counts.drop("sip_stray_response");
+        };
         if !self.peers.is_up(&back) {
             return self.counts.drop("sip_late_response");
         }
@@ -162,7 +164,8 @@ impl AccessEdge {
             if inward { (&self.inside, &self.outside) } else { (&self.outside, &self.inside) };
         let end = near.towards(to).ok_or_else(unfit)?;
         let place = &end.listener.advertised;
-        let via = format!("SIP/2.0/{} {place};rport;branch={}", to.transport(), self.branch(incoming));
+        let via =
+            format!("SIP/2.0/{} {place};rport;branch={}", to.transport(), branch(&self.secret, incoming));
         let token = Token::new(now, far.flow, far.domain);
         let path = (incoming.method() == Method::Register && inward)
             .then(|| format!("<sip:{}{};ob>", token.seal(&self.secret, PATH, PATH), end.uri));
@@ -171,8 +174,9 @@ impl AccessEdge {
             via,
             uri: None,
             path: &[],
-            record,
+            record: record.into_iter().flatten().collect(),
             crossed: path,
+            asserted: None,
             breadth: None,
             history: &[],
             realm: "",
@@ -199,24 +203,26 @@ impl AccessEdge {
         let ends = [near.towards(to)?, other.of(&incoming.flow)?];
         Some(Some(ends.map(|end| format!("<sip:{sealed}{}>", end.uri))))
     }
+}
 
-    /// The same for all requests of a transaction (RFC 3261, 16.11): an INVITE, its CANCEL, and the ACK of a refusal.
-    fn branch(&self, incoming: &Incoming<'_>) -> String {
-        let routing = &incoming.routing;
-        let number = routing.cseq.number.to_be_bytes();
-        let tag = routing.from.tag.unwrap_or_default();
-        let own = routing.via.transaction().unwrap_or(routing.via.raw);
-        let hash = self.secret.hash(usage::BRANCH, &[own, routing.call_id, tag, &number]);
-        // Without the hour, which may change between two requests of a transaction.
-        let back = Token::new(Duration::ZERO, incoming.flow, "").seal(&self.secret, routing.call_id, tag);
-        format!("{BRANCH}{hash:016x}-{back}")
-    }
+/// The same for all requests of a transaction (RFC 3261, 16.11): an INVITE, its CANCEL, and the ACK of a refusal. The way back is in
+/// it, sealed.
+pub(crate) fn branch(secret: &Secret, incoming: &Incoming<'_>) -> String {
+    let routing = &incoming.routing;
+    let number = routing.cseq.number.to_be_bytes();
+    let tag = routing.from.tag.unwrap_or_default();
+    let own = routing.via.transaction().unwrap_or(routing.via.raw);
+    let hash = secret.hash(usage::BRANCH, &[own, routing.call_id, tag, &number]);
+    // Without the hour, which may change between two requests of a transaction.
+    let back = Token::new(Duration::ZERO, incoming.flow, "").seal(secret, routing.call_id, tag);
+    format!("{BRANCH}{hash:016x}-{back}")
+}
 
-    fn way_back(&self, incoming: &Incoming<'_>) -> Option<Flow> {
-        let routing = &incoming.routing;
-        let text = routing.via.branch?.strip_prefix(BRANCH.as_bytes())?;
-        let back = text.get(17..).filter(|_| text.get(16) == Some(&b'-'))?;
-        let tag = routing.from.tag.unwrap_or_default();
-        Token::open(&self.secret, routing.call_id, [tag, tag], back).map(|token| token.flow)
-    }
+/// By which connection a request came that this answers.
+pub(crate) fn way_back(secret: &Secret, incoming: &Incoming<'_>) -> Option<Flow> {
+    let routing = &incoming.routing;
+    let text = routing.via.branch?.strip_prefix(BRANCH.as_bytes())?;
+    let back = text.get(17..).filter(|_| text.get(16) == Some(&b'-'))?;
+    let tag = routing.from.tag.unwrap_or_default();
+    Token::open(secret, routing.call_id, [tag, tag], back).map(|token| token.flow)
 }

@@ -8,18 +8,18 @@ use super::link::{Link, Whose};
 
 /// Totals since the start.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Counts {
-    pub(super) forwarded: BTreeMap<&'static str, u64>,
-    refused: BTreeMap<u16, u64>,
-    dropped: BTreeMap<&'static str, u64>,
+pub(crate) struct Counts {
+    pub(crate) forwarded: BTreeMap<&'static str, u64>,
+    pub(crate) refused: BTreeMap<u16, u64>,
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
 }
 
 impl Counts {
-    pub(super) fn drop(&mut self, counter: &'static str) {
+    pub(crate) fn drop(&mut self, counter: &'static str) {
         *self.dropped.entry(counter).or_default() += 1;
     }
 
-    pub(super) fn refuse(&mut self, code: u16) {
+    pub(crate) fn refuse(&mut self, code: u16) {
         *self.refused.entry(code).or_default() += 1;
     }
 }

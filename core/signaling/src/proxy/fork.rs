@@ -44,6 +44,8 @@ pub(crate) struct Fork {
     pub(crate) request: Box<[u8]>,
     /// Who sent it, if that was proven.
     pub(crate) caller: Arc<str>,
+    /// What our Director is told of who that is (RFC 3325), if there is one.
+    pub(crate) asserted: Option<String>,
     /// What is recorded of the call that it would begin.
     pub(crate) call: Option<Box<OpenCall>>,
     /// What histories have of it once somebody has taken it.
@@ -89,6 +91,7 @@ impl Fork {
             lost: lost(&attempts),
             request: request.into(),
             caller,
+            asserted: None,
             call: None,
             remembered: Vec::new(),
             path,

@@ -16,9 +16,11 @@ pub(crate) struct Hop<'a> {
     /// Route values in front of those that remain: the Path of a registration (RFC 3327).
     pub(crate) path: &'a [String],
     /// Our Record-Route entries, that of the side it goes to first (RFC 5658).
-    pub(crate) record: Option<[String; 2]>,
+    pub(crate) record: Vec<String>,
     /// Our Path entry, if it is a REGISTER that we pass on (RFC 3327).
     pub(crate) crossed: Option<String>,
+    /// Who has sent it, for a neighbour that believes us (RFC 3325): a value of P-Asserted-Identity.
+    pub(crate) asserted: Option<&'a [u8]>,
     /// Its share of the breadth (RFC 5393).
     pub(crate) breadth: Option<u32>,
     /// By which stations it came, as far as rules of ours have sent it (RFC 7044).
@@ -48,7 +50,7 @@ pub(crate) fn request(
     }
     let hops = incoming.routing.max_forwards.map_or(70, |hops| hops.saturating_sub(1));
     edits.set(Name::MaxForwards, hops.to_string().as_bytes())?;
-    for entry in hop.record.iter().flatten() {
+    for entry in &hop.record {
         edits.push(Name::RecordRoute, entry.as_bytes())?;
     }
     if let Some(entry) = &hop.crossed {
@@ -62,6 +64,9 @@ pub(crate) fn request(
     }
     strip_credentials(&mut edits, message, hop.realm)?;
     strip_assertions(&mut edits);
+    if let Some(asserted) = hop.asserted {
+        edits.append(b"P-Asserted-Identity", &unfolded(asserted))?;
+    }
     if let Some(breadth) = hop.breadth {
         let text = breadth.to_string();
         match message.named("Max-Breadth").next() {
@@ -137,7 +142,7 @@ fn strip_credentials(
     Ok(())
 }
 
-/// Who somebody is may only be asserted by those whom we trust (RFC 3325, 5), and no neighbour is. What a caller would like
+/// Who somebody is may only be asserted by those whom we trust (RFC 3325, 5), and no neighbour is but a Director. What a caller would like
 /// us to assert is for us alone (RFC 3325, 9.2).
 fn strip_assertions(edits: &mut Edits<'_, &[u8]>) {
     edits.remove(Name::PAssertedIdentity);

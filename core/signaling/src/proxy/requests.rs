@@ -276,7 +276,10 @@ impl Proxy {
         let id = self.clients.insert(client);
         let branch = Branch { place: Some(id.place()), nonce, path: fork.path };
         let record = self.records(now, request.incoming, &fork.caller, target);
-        let Some(bytes) = self.leaving(request, attempt, &to, branch, record, body.as_deref()) else {
+        let asserted =
+            fork.asserted.as_deref().filter(|_| matches!(target, Target::Edge(..))).map(str::as_bytes);
+        let Some(bytes) = self.leaving(request, attempt, &to, branch, (record, asserted), body.as_deref())
+        else {
             self.clients.remove(id);
             return Err(INTERNAL);
         };
@@ -332,7 +335,9 @@ impl Proxy {
         let nonce = self.secret.hash(usage::ACK, &[incoming.routing.via.raw, incoming.routing.call_id]);
         let branch = Branch { place: None, nonce, path: path(&self.secret, incoming) };
         let attempt = Attempt::new(target.clone());
-        if let Some(bytes) = self.leaving(Passing { incoming, way }, &attempt, &to, branch, None, None) {
+        if let Some(bytes) =
+            self.leaving(Passing { incoming, way }, &attempt, &to, branch, (None, None), None)
+        {
             self.counts.forwarded += 1;
             if !self.ack_crosses(incoming, to, &bytes) {
                 self.transmit(to, bytes);
@@ -347,7 +352,7 @@ impl Proxy {
         attempt: &Attempt,
         to: &Destination,
         branch: Branch,
-        record: Option<[String; 2]>,
+        (record, asserted): (Option<[String; 2]>, Option<&[u8]>),
         body: Option<&[u8]>,
     ) -> Option<Vec<u8>> {
         let Attempt { target, told, breadth, .. } = attempt;
@@ -359,8 +364,9 @@ impl Proxy {
             via,
             uri,
             path,
-            record,
+            record: record.into_iter().flatten().collect(),
             crossed: None,
+            asserted,
             breadth: *breadth,
             history,
             realm: &self.realm,

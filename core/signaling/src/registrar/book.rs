@@ -26,6 +26,8 @@ pub(super) struct Book {
     agents: BTreeSet<Arc<str>>,
     /// Whose contacts were changed or refreshed.
     moved: VecDeque<Arc<str>>,
+    /// How often somebody has come or gone.
+    comings: u64,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,17 @@ impl Book {
         self.accounts.get_key_value(aor).map(|(aor, account)| (aor, &account.user))
     }
 
+    /// The users whose names come after this one, in their order.
+    pub(super) fn users_after(&self, last: &str) -> impl Iterator<Item = &Arc<str>> {
+        let from = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
+        self.accounts.range::<str, _>(from).map(|(aor, _)| aor)
+    }
+
+    /// How often a user has come or gone.
+    pub(super) fn comings(&self) -> u64 {
+        self.comings
+    }
+
     /// The bindings of a user, the newest last.
     pub(super) fn bindings(&self, aor: &str) -> &[Arc<Binding>] {
         self.accounts.get(aor).map_or(&[], |account| &account.bindings)
@@ -69,6 +82,7 @@ impl Book {
         match self.accounts.get_mut(user.aor.as_str()) {
             Some(account) => account.user = user,
             None => {
+                self.comings += 1;
                 let account = Account { user, bindings: Vec::new() };
                 self.accounts.insert(Arc::from(account.user.aor.as_str()), account);
             }
@@ -80,6 +94,7 @@ impl Book {
             let aor = Arc::clone(aor);
             self.replace(&aor, Vec::new(), out);
             self.accounts.remove(&aor);
+            self.comings += 1;
         }
     }
 

@@ -195,6 +195,16 @@ impl Registrar {
         self.book.user(aor).map(|(_, user)| user)
     }
 
+    /// The users whose names come after this one, in their order.
+    pub(crate) fn users_after(&self, last: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.book.users_after(last)
+    }
+
+    /// Another number whenever somebody has come or gone.
+    pub(crate) fn comings(&self) -> u64 {
+        self.book.comings()
+    }
+
     /// The site of a user.
     pub(crate) fn site(&self, aor: &str) -> Option<&str> {
         self.user(aor)?.site.as_deref()

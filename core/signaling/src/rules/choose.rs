@@ -50,11 +50,20 @@ impl FrontEnd {
         if uri.scheme != Scheme::Tel && !self.is_ours(incoming, uri) {
             return Ok(None);
         }
-        let mut dialled = Dialled::of(uri).ok_or(Reply::new(404, "Not Found"))?;
+        let elsewhere = || {
+            let aor = self.aor(incoming, uri).unwrap_or_default();
+            !caller.is_empty() && self.has_director() && !aor.is_empty() && !self.registrar.knows(&aor)
+        };
+        let Some(mut dialled) = Dialled::of(uri) else {
+            return if elsewhere() { Ok(None) } else { Err(Reply::new(404, "Not Found")) };
+        };
         // In a context of ours a number is what it is for who dials it.
         dialled.context.take_if(|context| self.registrar.is_ours(context.as_bytes()));
         let site = self.registrar.site(caller);
-        let owner = self.switchboard.owner(site, &dialled)?;
+        let owner = match self.switchboard.owner(site, &dialled) {
+            Err(_) if elsewhere() => return Ok(None),
+            owner => owner?,
+        };
         self.registrar.user_of(&owner).cloned().map(Some).ok_or(UNAVAILABLE)
     }
 
@@ -168,5 +177,6 @@ impl FrontEnd {
 
     fn is_elsewhere(&self, aor: &str) -> bool {
         !self.registrar.is_ours(domain_part(aor).as_bytes())
+            || self.has_director() && !self.registrar.knows(aor)
     }
 }

@@ -142,9 +142,15 @@ impl Resolver<'_> {
 
     /// Of a Front End. The inner `None`: there is none.
     pub(super) fn own_edge(&mut self, raw: &Raw) -> Option<Option<carillon_signaling::Edge>> {
-        let Some(block) = raw.blocks("edge").first().cloned() else { return Some(None) };
+        let (edge, director) = (raw.blocks("edge").first(), raw.blocks("director").first());
+        if let (Some(_), Some(director)) = (edge, director) {
+            let text = "stands in the place of [edge], which the Director knows: take one of them out";
+            return self.refuse(director, director.line, "", text);
+        }
+        let Some(block) = edge.or(director).cloned() else { return Some(None) };
         let (name, addresses) = (self.certified(&block, "name"), self.places(&block, "addresses"));
-        Some(Some(carillon_signaling::Edge { name: name?, addresses: addresses? }))
+        let (name, addresses, is_director) = (name?, addresses?, director.is_some());
+        Some(Some(carillon_signaling::Edge { name, addresses, is_director }))
     }
 
     fn partners(&mut self, raw: &Raw) -> Vec<Partner> {
@@ -174,7 +180,7 @@ impl Resolver<'_> {
     }
 
     /// A name as it stands in certificates.
-    fn certified(&mut self, block: &Block, key: &str) -> Option<String> {
+    pub(super) fn certified(&mut self, block: &Block, key: &str) -> Option<String> {
         let At { value, line } = block.text(key)?;
         match is_host(&value) {
             true => Some(value),
@@ -183,7 +189,7 @@ impl Resolver<'_> {
     }
 
     /// Addresses with their ports, at least one.
-    fn places(&mut self, block: &Block, key: &str) -> Option<Vec<SocketAddr>> {
+    pub(super) fn places(&mut self, block: &Block, key: &str) -> Option<Vec<SocketAddr>> {
         let At { value, line } = block.texts(key)?;
         let mut places = Vec::new();
         for text in &value {

@@ -8,6 +8,7 @@ use carillon_qos::TrafficClass;
 use carillon_relay::Network;
 
 use super::access::AccessConfig;
+use super::director::DirectorConfig;
 use super::raw::{At, Block, Raw};
 use super::resolve::{Resolver, log};
 use super::units::{InternalTls, Replica, WebConferencing};
@@ -29,6 +30,8 @@ pub struct EdgeConfig {
     pub addresses: Addresses,
     /// The A/V Edge.
     pub relay: Relay,
+    /// What a Director does, if it is one: then it is nothing else.
+    pub director: Option<DirectorConfig>,
     /// The Access Edge, if it is asked for.
     pub access: Option<AccessConfig>,
     /// What clients see over TLS: certificate and key.
@@ -177,6 +180,11 @@ impl EdgeConfig {
                 self.relay.requests_per_source != other.relay.requests_per_source,
             ),
             (Some(Unit::Access), "access", self.access_waits(other)),
+            (
+                Some(Unit::Director),
+                "everything but the plan and certificates",
+                self.director != other.director,
+            ),
         ];
         let found = differences.into_iter().filter(move |(of, _, differs)| *of == unit && *differs);
         found.map(|(_, key, _)| key)
@@ -216,6 +224,7 @@ impl Resolver<'_> {
             plan: plan?,
             addresses: addresses?,
             relay: relay?,
+            director: None,
             access: access?,
             certificate: certificate?,
             internal_tls: internal_tls?,

@@ -37,7 +37,7 @@ impl Addresses {
             Unit::Access => &self.access,
             Unit::WebConferencing => &self.web_conferencing,
             Unit::Av => &Vec::new(),
-            Unit::Authentication | Unit::Replica => return Vec::new(),
+            Unit::Authentication | Unit::Replica | Unit::Director => return Vec::new(),
         };
         if own.is_empty() { [self.external].into_iter().chain(self.external6).collect() } else { own.clone() }
     }
@@ -71,12 +71,20 @@ impl EdgeConfig {
             Unit::Authentication => self.authentication.is_some(),
             Unit::WebConferencing => self.web_conferencing.is_some(),
             Unit::Replica => self.replica.is_some(),
+            Unit::Director => self.director.is_some(),
         }
+    }
+
+    /// The services that such a server may have.
+    pub(crate) fn units(&self) -> impl Iterator<Item = Unit> + use<> {
+        let alone = self.director.is_some();
+        let all = [Unit::Director].into_iter().chain(Unit::ALL);
+        all.filter(move |unit| (*unit == Unit::Director) == alone)
     }
 
     /// The whole table.
     pub fn listeners(&self) -> Vec<Listening> {
-        Unit::ALL.into_iter().filter(|unit| self.wants(*unit)).flat_map(|unit| self.listening(unit)).collect()
+        self.units().filter(|unit| self.wants(*unit)).flat_map(|unit| self.listening(unit)).collect()
     }
 
     /// The part of a service.
@@ -87,6 +95,7 @@ impl EdgeConfig {
             Unit::Authentication => self.authentication_listening(),
             Unit::WebConferencing => self.web_conferencing_listening(),
             Unit::Replica => self.replica_listening(),
+            Unit::Director => self.director_listening(),
         }
     }
 
@@ -96,6 +105,12 @@ impl EdgeConfig {
             return Vec::new();
         };
         vec![secured(Unit::Authentication, "authentication", SocketAddr::new(internal, service.port))]
+    }
+
+    /// Inside, where it is all of it.
+    fn director_listening(&self) -> Vec<Listening> {
+        let address = self.director.as_ref().map(|director| director.address);
+        address.map(|address| secured(Unit::Director, "", address)).into_iter().collect()
     }
 
     fn web_conferencing_listening(&self) -> Vec<Listening> {

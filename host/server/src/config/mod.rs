@@ -6,6 +6,7 @@
 mod access;
 mod authentication;
 mod calls;
+mod director;
 mod directory;
 mod edge;
 mod history;
@@ -36,6 +37,7 @@ use carillon_wire::sip::Transport;
 pub use access::{AccessConfig, AccessPorts};
 pub use authentication::Authentication;
 pub use calls::Calls;
+pub use director::DirectorConfig;
 pub use directory::{DirectoryAttributes, DirectoryConfig};
 pub use edge::{Addresses, EdgeConfig, Relay, RelayUser};
 pub use limits::Limits;
@@ -55,7 +57,7 @@ pub use units::{InternalTls, Replica, WebConferencing};
 pub enum Configuration {
     /// To be a Front End.
     FrontEnd(Config),
-    /// To be an Edge.
+    /// To be an Edge; or a Director, which is looked after in the same way.
     Edge(EdgeConfig),
 }
 
@@ -217,6 +219,10 @@ impl Configuration {
                 resolve::resolve(problems, file, read, |resolver| resolver.front_end(&raw))
                     .map(Configuration::FrontEnd)
             }
+            ServerRole::Director => {
+                resolve::resolve(problems, file, read, |resolver| resolver.director(&raw))
+                    .map(Configuration::Edge)
+            }
             ServerRole::Edge => resolve::resolve(problems, file, read, |resolver| resolver.edge(&raw))
                 .map(Configuration::Edge),
         }
@@ -235,7 +241,7 @@ impl Configuration {
         match self {
             Configuration::FrontEnd(config) => Ok(config),
             Configuration::Edge(_) => {
-                Err(Refusal::of(file, "role", "is that of an Edge; a Front End is wanted here"))
+                Err(Refusal::of(file, "role", "is that of an Edge or a Director; a Front End is wanted here"))
             }
         }
     }

@@ -1,4 +1,5 @@
-//! An Edge: a machine between the inside and the Internet that knows no users.
+//! An Edge: a machine between the inside and the Internet that knows no users. And a Director, a machine between Edges and Front Ends that
+//! is looked after in the same way, with one unit.
 //!
 //! [`supervisor`] looks after its units; [`av`] is the way of a packet through the one that relays. Read them first.
 
@@ -6,6 +7,7 @@ mod access;
 mod authentication;
 pub mod av;
 mod conferencing;
+mod director;
 mod inbox;
 mod reload;
 pub(crate) mod replica;

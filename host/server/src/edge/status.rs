@@ -9,6 +9,7 @@ use carillon_net::open_sockets::{self, OpenSocket};
 use serde::{Deserialize, Serialize};
 
 pub use super::access::{AccessStatus, PartnerRow, ServerRow};
+pub use super::director::{DirectorStatus, GroupRow, PeerRow};
 use super::supervisor::{Edge, Slot, State, off};
 use super::unit::{Allocated, Unit};
 use crate::certificate_facts::CertificateFacts;
@@ -20,7 +21,7 @@ use crate::{clock, warnings};
 /// A picture of the moment.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct EdgeStatus {
-    /// Always `edge`.
+    /// `edge` or `director`.
     pub role: String,
     /// Version of the program.
     pub program: String,
@@ -49,6 +50,9 @@ pub struct EdgeStatus {
     /// Whom the Access Edge connects, while it runs.
     #[serde(default)]
     pub access: Option<AccessStatus>,
+    /// Whom a Director connects, while it runs.
+    #[serde(default)]
+    pub director: Option<DirectorStatus>,
 }
 
 /// A service of an Edge.
@@ -242,6 +246,7 @@ pub(crate) async fn picture(desk: &Desk<Edge>) -> Result<EdgeStatus, Busy> {
                 status.listeners.extend(facts.listeners);
                 status.relay = status.relay.or(facts.relay);
                 status.access = status.access.or(facts.access);
+                status.director = status.director.or(facts.director);
                 status.conferencing = status.conferencing.or(facts.conferencing);
                 if let Some(why) = facts.impaired {
                     status.find(unit, UnitState::Impaired, why);
@@ -323,7 +328,7 @@ impl Edge {
     fn status(&self) -> EdgeStatus {
         let (now, config) = (self.clock.now(), self.config.borrow());
         EdgeStatus {
-            role: "edge".to_owned(),
+            role: if config.director.is_some() { "director" } else { "edge" }.to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: now.saturating_sub(self.clock.started()).as_secs(),
             warnings: Vec::new(),
@@ -339,6 +344,7 @@ impl Edge {
             conferencing: None,
             relay: None,
             access: None,
+            director: None,
         }
     }
 

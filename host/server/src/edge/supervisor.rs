@@ -112,14 +112,14 @@ impl Edge {
         let (clock, first) = (Clock::start(), Arc::new(config));
         let config = watch::Sender::new(first.clone());
         let context = Context { config: config.subscribe(), edge: desk.clone() };
-        let slots = Unit::ALL.map(|unit| Slot {
+        let slots = first.units().map(|unit| Slot {
             unit,
             state: State::Off,
             since: clock.now(),
             starts: 0,
             pause: FIRST_PAUSE,
         });
-        let slots = slots.into();
+        let slots = slots.collect();
         let mut edge = Edge {
             poll,
             waker,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::access::AccessStatus;
+use super::director::DirectorStatus;
 use super::start::StartError;
 use super::status::{AllocationRow, ConferencingStatus, EdgeListener, RelayStatus};
 use super::{Edge, av, conferencing, replica};
@@ -31,10 +32,12 @@ pub enum Unit {
     WebConferencing,
     /// Takes the settings that the inside sends.
     Replica,
+    /// No service of an Edge: the only one of a Director, SIP between Edges and Front Ends.
+    Director,
 }
 
 impl Unit {
-    /// All of them, in the order in which they are shown.
+    /// Those of an Edge, in the order in which they are shown.
     pub const ALL: [Unit; 5] =
         [Unit::Access, Unit::Authentication, Unit::Av, Unit::WebConferencing, Unit::Replica];
 
@@ -46,6 +49,7 @@ impl Unit {
             Unit::Av => "av",
             Unit::WebConferencing => "web-conferencing",
             Unit::Replica => "replica",
+            Unit::Director => "director",
         }
     }
 
@@ -57,12 +61,13 @@ impl Unit {
             Unit::Av => "A/V Edge",
             Unit::WebConferencing => "Web Conferencing Edge",
             Unit::Replica => "Replica",
+            Unit::Director => "Director",
         }
     }
 
     /// The one with that name for commands.
     pub fn from_word(word: &str) -> Option<Unit> {
-        Unit::ALL.into_iter().find(|unit| unit.word() == word)
+        Unit::ALL.into_iter().chain([Unit::Director]).find(|unit| unit.word() == word)
     }
 }
 
@@ -90,6 +95,8 @@ pub(crate) struct Facts {
     pub(crate) listeners: Vec<EdgeListener>,
     /// What the A/V Edge relays.
     pub(crate) relay: Option<RelayStatus>,
+    /// Whom the Director connects.
+    pub(crate) director: Option<DirectorStatus>,
     /// Whom the Access Edge connects.
     pub(crate) access: Option<AccessStatus>,
     /// What the Web Conferencing Edge does.
@@ -147,6 +154,7 @@ impl Source for Units {
             Unit::Authentication => super::authentication::open(context),
             Unit::WebConferencing => conferencing::open(context),
             Unit::Replica => replica::open(context),
+            Unit::Director => super::director::open(context),
         }
     }
 }

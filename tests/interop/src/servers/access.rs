@@ -181,7 +181,8 @@ impl Domain<'_> {
 }
 
 impl Server {
-    fn start(host: &Host, config: PathBuf) -> Result<Server> {
+    /// Starts the server of a configuration.
+    pub fn start(host: &Host, config: PathBuf) -> Result<Server> {
         let mut command = host.command(&program()?.to_string_lossy());
         let command = command.args(["serve", "--config"]).arg(&config);
         let server = Server { process: Process::start(command, &config.with_extension("log"))?, config };
@@ -213,6 +214,12 @@ impl Server {
         Ok(serde_json::from_str(&run(command
             .args(["edge", "ports", "--json", "--config"])
             .arg(&self.config))?)?)
+    }
+
+    /// Has its users changed: `carillon user` with these words.
+    pub fn user(&self, words: &[&str]) -> Result<()> {
+        let mut command = Command::new(program()?);
+        run(command.arg("user").args(words).arg("--config").arg(&self.config)).map(drop)
     }
 
     /// How it is with a partner.

@@ -389,7 +389,7 @@ const TLS: &[Setting] = &[
     },
 ];
 
-const INTERNAL_TLS: &[Setting] = &[
+pub(super) const INTERNAL_TLS: &[Setting] = &[
     Setting {
         key: "certificate",
         kind: Kind::Text,

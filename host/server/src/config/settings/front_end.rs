@@ -102,6 +102,14 @@ pub(super) const SECTIONS: &[Section] = &[
         settings: EDGE,
     },
     Section {
+        name: "director",
+        occurs: Occurs::Optional,
+        help: "The Director, where several Front Ends have users of the same domains. It stands where [edge] would: users outside,\n\
+               other domains and users of the other Front Ends are reached through it. It is known by its certificate, as an\n\
+               Edge is, and is told who is at home here. Callers whom another Front End has proven are believed.",
+        settings: DIRECTOR,
+    },
+    Section {
         name: "replicas",
         occurs: Occurs::Repeated,
         help: "Replicas of Edges that are sent every version of the plan; one block for each. This server proves itself with the\n\
@@ -134,7 +142,7 @@ const TOP: &[Setting] = &[
         key: "role",
         kind: ROLES,
         unset: Unset::Default("\"front-end\""),
-        help: "What this server is. An Edge has other keys: `carillon check-config --sample edge`.",
+        help: "What this server is. An Edge and a Director have other keys: `carillon check-config --sample edge`, or `director`.",
     },
     Setting {
         key: "domains",
@@ -181,6 +189,21 @@ const EDGE: &[Setting] = &[
         kind: Kind::Texts,
         unset: Unset::Required("[\"10.0.0.5:5061\"]"),
         help: "Where its Access Edge listens towards the inside; requests for other domains go to the first.",
+    },
+];
+
+const DIRECTOR: &[Setting] = &[
+    Setting {
+        key: "name",
+        kind: Kind::Text,
+        unset: Unset::Required("\"director.example.com\""),
+        help: "The name in its certificate.",
+    },
+    Setting {
+        key: "addresses",
+        kind: Kind::Texts,
+        unset: Unset::Required("[\"10.0.0.7:5061\"]"),
+        help: "Where it listens.",
     },
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! What a value means, and what it must agree with, is decided in `resolve`.
 
+mod director;
 mod edge;
 mod front_end;
 mod kept;
@@ -14,6 +15,8 @@ pub enum ServerRole {
     FrontEnd,
     /// Between the inside and the Internet; knows no users.
     Edge,
+    /// Between Edges and several Front Ends; has no users.
+    Director,
 }
 
 /// A table of the configuration file.
@@ -84,13 +87,14 @@ pub enum Unset {
 
 impl ServerRole {
     /// Every role.
-    pub const ALL: [ServerRole; 2] = [ServerRole::FrontEnd, ServerRole::Edge];
+    pub const ALL: [ServerRole; 3] = [ServerRole::FrontEnd, ServerRole::Edge, ServerRole::Director];
 
     /// The word of the configuration.
     pub fn name(self) -> &'static str {
         match self {
             ServerRole::FrontEnd => "front-end",
             ServerRole::Edge => "edge",
+            ServerRole::Director => "director",
         }
     }
 
@@ -99,12 +103,13 @@ impl ServerRole {
         match self {
             ServerRole::FrontEnd => front_end::SECTIONS,
             ServerRole::Edge => edge::SECTIONS,
+            ServerRole::Director => director::SECTIONS,
         }
     }
 }
 
 /// The words of `role`.
-const ROLES: Kind = Kind::Word(&["front-end", "edge"]);
+const ROLES: Kind = Kind::Word(&["front-end", "edge", "director"]);
 
 // What every role has.
 

@@ -63,7 +63,9 @@ struct Judge {
     fits: Fits,
 }
 
-struct Fits(Box<dyn Fn(&CertificateDer<'_>, &str) -> bool + Send + Sync>);
+type Says = dyn Fn(&CertificateDer<'_>, &str) -> bool + Send + Sync;
+
+struct Fits(Box<Says>);
 
 impl fmt::Debug for Fits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

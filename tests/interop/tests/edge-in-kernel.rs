@@ -48,6 +48,7 @@ impl Stage {
             let off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off", "tx-udp-segmentation", "off"];
             host.run("ethtool", &[&["-K", link][..], &off].concat())?;
         }
+        network.bob.run("ip", &["-6", "route", "add", "default", "via", "fd00:20:2::1"])?;
         let edge = Edge::start(&network, PLAN, &format!("{IN_KERNEL}\n{more}"), work.path())?;
         if let Some(why) = edge.status()?["fast_path"]["why_not"].as_str() {
             writeln!(std::io::stderr(), "skipped: {name}: {why}")?;

@@ -88,7 +88,8 @@ fn coturns_client_gets_everything_back_by_ipv6() -> Result<()> {
     everything_comes_back(&stage, stage.edge.external6, stage.network.bob.v6().into(), &["-x"])
 }
 
-/// Four flows of 80 kbit/s each, of which their site may have two.
+/// Twenty flows of 80 kbit/s each, of which their site may have two. How long the client takes to send is its own affair, so much
+/// more is sent than may pass.
 #[test]
 fn a_site_has_its_bandwidth_and_no_more_by_coturns_client() -> Result<()> {
     let at = |bob: &Host| bob.v4().into();
@@ -97,10 +98,10 @@ fn a_site_has_its_bandwidth_and_no_more_by_coturns_client() -> Result<()> {
     let (name, password) = stage.edge.credential("ada", &["--site", "Oslo"])?;
     let echo = stage.network.bob.v4().to_string();
     let options =
-        ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "4", "-n", "250", "-z", "20", "-l", "172", "-c"];
+        ["-e", &echo, "-r", ECHO, "-p", "3479", "-m", "20", "-n", "250", "-z", "20", "-l", "172", "-c"];
     let outcome = uclient(&stage.network.alice, stage.edge.external, (&name, &password), &options)?;
     let share = outcome.received * 100 / outcome.sent.max(1);
-    assert!((35..70).contains(&share), "{share} % of {}", outcome.sent);
+    assert!((6..40).contains(&share), "{share} % of {}", outcome.sent);
     let carried = || Ok(stage.carried()?[1][0] >= outcome.received);
     wait_until("all packets counted", LIMIT, carried)?;
     let [kernel, all] = stage.carried()?;

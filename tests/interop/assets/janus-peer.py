@@ -5,6 +5,7 @@
 
 import json
 import pathlib
+import resource
 import re
 import signal
 import socket
@@ -65,6 +66,8 @@ class Janus:
         (self.folder / "janus.jcfg").write_text(configuration(server))
         (self.folder / "janus.transport.pfunix.jcfg").write_text(
             f'general: {{ enabled = true, json = "compact", path = "{path}", type = "SOCK_SEQPACKET" }}\n')
+        # It fails at times when it is told to end; what it leaves then is of no use here.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         self.process = subprocess.Popen(["janus", "-F", self.folder, "-C", self.folder / "janus.jcfg"],
                                         stdin=subprocess.DEVNULL, stdout=sys.stderr)
         until = time.monotonic() + 20

@@ -183,7 +183,9 @@ fn a_restart_waits_for_what_runs_unless_it_is_told_not_to_and_touches_no_other()
         assert_eq!(house.state(Unit::Av), (UnitState::Running, starts));
     }
     house.edge.restart(Unit::Av, false).unwrap();
-    house.leave(Unit::Av, |_| ());
+    let (tell, told) = channel();
+    house.leave(Unit::Av, move |_| tell.send(()).unwrap());
+    told.recv_timeout(Duration::from_secs(20)).expect("it still takes orders");
     house.edge.look_after();
     assert_eq!(house.state(Unit::Av), (UnitState::Stopping, 3), "what runs is waited for");
     assert_eq!(house.state(Unit::Replica), (UnitState::Running, 1));

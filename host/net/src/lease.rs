@@ -96,7 +96,7 @@ pub struct Counts {
     pub leased: u32,
     /// Ports of the range that rest after use.
     pub quarantined: u32,
-    /// Ports of the range that were found taken by other programs, and are left alone for 30 s.
+    /// Ports of the range that were found taken by other programs, and are left alone for 30 s while there are others.
     pub blocked: u32,
     /// Sessions of the class that hold a lease, those of an earlier range too.
     pub sessions: u32,
@@ -116,7 +116,8 @@ impl Leases {
     /// the next odd one, both inside the range (RFC 3550, 11).
     ///
     /// Ports that rest are taken when no others are left, the longest at rest first: a late packet of an earlier
-    /// call is a smaller evil than a call that fails. Ports that other programs hold are passed over and counted.
+    /// call is a smaller evil than a call that fails. Ports that other programs hold are passed over and counted; they too are tried
+    /// again before a call fails, once a second.
     pub fn lease(&self, class: TrafficClass, mux: bool) -> Result<Lease, LeaseError> {
         if !class.is_media() {
             return Err(LeaseError::NotMedia(class));

@@ -16,6 +16,10 @@ use crate::bind_error::Holder;
 /// by the next.
 pub(super) const QUARANTINE: Duration = Duration::from_secs(30);
 
+/// How long a port that somebody else holds is not tried again, even if no other is left: what is short-lived is soon gone, and who
+/// asks again and again does not make us try a whole range each time.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
+
 /// Once so many ports would do, the best of them is taken.
 const ENOUGH: usize = 64;
 
@@ -42,7 +46,7 @@ enum Use {
     Leased,
     /// Was leased; better not taken before.
     Resting(Duration),
-    /// Found taken by somebody else; not tried before.
+    /// Found taken by somebody else; better not tried before, and for [`RETRY`] not at all.
     Blocked(Duration),
 }
 
@@ -85,8 +89,8 @@ impl Pool {
         self.queue_up();
     }
 
-    /// Takes what is asked for from the range of the class. Ports at rest are taken only when there are no others,
-    /// the longest at rest first.
+    /// Takes what is asked for from the range of the class. Ports at rest, and those that were found taken, come only when there are
+    /// no others, those left alone longest first.
     pub(super) fn take(&mut self, now: Duration, class: TrafficClass, shape: Shape) -> Option<Taken> {
         let rtp = self.choose(now, class, shape);
         let chosen = &mut self.classes[index(class)];
@@ -121,7 +125,7 @@ impl Pool {
         *sessions = sessions.saturating_sub(1);
     }
 
-    /// A port turned out to be somebody else's: it is not offered for a while.
+    /// A port turned out to be somebody else's: it is left alone for a while.
     pub(super) fn block(&mut self, now: Duration, port: u16) {
         self.lay_aside(port, now + QUARANTINE, Use::Blocked);
     }
@@ -220,9 +224,9 @@ impl Pool {
     fn wait(&self, now: Duration, port: u16) -> Option<Duration> {
         match self.uses[usize::from(port)] {
             Use::Leased => None,
-            Use::Blocked(until) if until > now => None,
-            Use::Resting(until) => Some(until.saturating_sub(now)),
-            Use::Free | Use::Blocked(_) => Some(Duration::ZERO),
+            Use::Blocked(until) if until > now + QUARANTINE - RETRY => None,
+            Use::Resting(until) | Use::Blocked(until) => Some(until.saturating_sub(now)),
+            Use::Free => Some(Duration::ZERO),
         }
     }
 }

@@ -68,14 +68,23 @@ fn a_port_rests_as_long_as_there_are_others_and_then_the_longest_at_rest_is_firs
 }
 
 #[test]
-fn a_port_of_somebody_else_is_tried_again_after_a_while() {
-    let mut pool = Pool::new(&policy(["20000"; 4]), 1);
-    let port = pool.take(SECOND, TrafficClass::Audio, Shape::Any).unwrap().rtp;
-    pool.block(SECOND, port);
-    pool.give_back(SECOND, port);
-    assert_eq!(pool.take(SECOND, TrafficClass::Audio, Shape::Any), None);
+fn a_port_of_somebody_else_is_tried_again_when_there_is_no_other_but_not_at_once() {
+    let mut pool = Pool::new(&policy(["20000-20001"; 4]), 1);
+    let take = |pool: &mut Pool, now| pool.take(now, TrafficClass::Audio, Shape::Any).map(|taken| taken.rtp);
+    let foreign = take(&mut pool, SECOND).unwrap();
+    pool.block(SECOND, foreign);
+    let own = take(&mut pool, SECOND).unwrap();
+    assert_ne!(own, foreign);
+    assert_eq!(take(&mut pool, SECOND), None);
     assert_eq!(pool.counts(SECOND, TrafficClass::Audio).blocked, 1);
-    assert!(pool.take(SECOND + QUARANTINE, TrafficClass::Audio, Shape::Any).is_some());
+    assert_eq!(take(&mut pool, SECOND + RETRY - Duration::from_nanos(1)), None);
+    assert_eq!(take(&mut pool, SECOND + RETRY), Some(foreign));
+    // While there is another one, it is left alone as long as a port that was used; then both are alike.
+    pool.block(2 * SECOND, foreign);
+    pool.give_back(SECOND, own);
+    assert_eq!(take(&mut pool, 20 * SECOND), Some(own));
+    assert_eq!(take(&mut pool, 20 * SECOND), Some(foreign));
+    assert_eq!(pool.counts(20 * SECOND, TrafficClass::Audio).blocked, 0);
 }
 
 #[test]
@@ -127,9 +136,10 @@ impl Model {
 
     /// How long a port ought to rest.
     fn wait(&self, now: Duration, port: u16) -> Option<Duration> {
-        let blocked = self.blocked.get(&port).is_some_and(|until| *until > now);
-        let wait = self.resting.get(&port).map_or(Duration::ZERO, |until| until.saturating_sub(now));
-        (!blocked && !self.leases(port)).then_some(wait)
+        let foreign = self.blocked.get(&port).is_some_and(|until| *until > now + QUARANTINE - RETRY);
+        let until = self.resting.get(&port).or(self.blocked.get(&port));
+        let wait = until.map_or(Duration::ZERO, |until| until.saturating_sub(now));
+        (!foreign && !self.leases(port)).then_some(wait)
     }
 
     /// Every port for RTP that could be had, with its rank.

@@ -36,6 +36,17 @@ fn start(network: &Network, authority: &Authority, work: &Path) -> Result<Edge> 
     Ok(edge)
 }
 
+/// Somebody inside who takes what the Edge brings: were there nobody, the Edge would hang up, and the scanner with it, at times before
+/// it has shown its certificate.
+fn conference(host: &Host, work: &Path) -> Result<Process> {
+    let listens = "import socket,time\ns=socket.create_server(('10.20.2.20',8057))\ntime.sleep(600)";
+    let mut command = host.command("python3");
+    let process = Process::start(command.args(["-c", listens]), &work.join("conference.log"))?;
+    let there = |line: &str| line.contains(":8057 ");
+    wait_until("somebody inside", LIMIT, || Ok(host.run("ss", &["-Hlnt"])?.lines().any(there)))?;
+    Ok(process)
+}
+
 /// sslsplit, and the rule that leads conferences to it.
 fn scanner(host: &Host, work: &Path) -> Result<Process> {
     let words =
@@ -73,6 +84,7 @@ fn a_scanner_that_opens_conferences_is_named_by_whom_it_has_its_certificate_from
     let authority = Authority::new(&work.path().join("authority"))?;
     authority.issue(EDGE)?;
     let edge = start(&network, &authority, work.path())?;
+    let _conference = conference(&network.bob, work.path())?;
     let (place, ca) = (edge.external.to_string(), authority.file("ca.pem"));
     let knock = |more: &[&str]| {
         let only = ["--only", "web-conferencing,access", "--name", EDGE];
@@ -102,10 +114,10 @@ fn a_scanner_that_opens_conferences_is_named_by_whom_it_has_its_certificate_from
     assert!(found["breaks"].as_str().is_some_and(|what| !what.is_empty()), "{found:#}");
     // The name on it is right, and so is the Access Edge's, which nobody opens.
     assert_eq!(found["certificate"]["names"], own["names"]);
-    assert_eq!(row(&said, 5061)?["certificate"]["issuer"], "CN=authority");
+    assert_eq!(row(&said, 5061)?["certificate"]["issuer"], "CN=authority", "{said:#}");
     // Without the authority the two places can be compared.
     let (_, said) = knock(&[])?;
-    assert_eq!(row(&said, 444)?["certificate"]["issuer"], "CN=scanner");
+    assert_eq!(row(&said, 444)?["certificate"]["issuer"], "CN=scanner", "{said:#}");
     assert_ne!(row(&said, 444)?["certificate"]["key"], own["key"]);
     Ok(())
 }

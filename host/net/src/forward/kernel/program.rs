@@ -57,7 +57,7 @@ impl Frame {
             udp_length: udp + 4,
             udp_sum: udp + 6,
             payload: udp + 8,
-            data: udp + 12,
+            data: udp + 8 + CHANNEL_HEADER,
         }
     }
 
@@ -69,6 +69,8 @@ impl Frame {
 
 /// Behind the header of Ethernet.
 const NETWORK: i16 = 14;
+/// RFC 8656, 12.4.
+const CHANNEL_HEADER: i16 = 4;
 
 /// In a header of IPv4.
 mod v4 {
@@ -191,9 +193,10 @@ fn admit(a: &mut Assembler, f: Frame) {
     }
 }
 
-/// R2: the frame, whose headers and first byte of data lie in one piece.
+/// R2: the frame, whose headers lie in one piece, and of its data as much as [`move_headers`] takes off it again: what is written
+/// after that has to lie there still. What is shorter goes to the sockets.
 fn whole_headers(a: &mut Assembler, f: Frame) {
-    let least = f.data + 1;
+    let least = f.data + CHANNEL_HEADER;
     look_at(a, least);
     a.jump_if(R3, NotLess, R4, "whole");
     a.set(R1, R6);
@@ -412,9 +415,9 @@ fn loaded(a: &mut Assembler, place: i16) -> Reg {
 /// The header of ChannelData goes, or gets its room: at the place where headers begin, for all of them are written anew.
 fn move_headers(a: &mut Assembler) {
     a.load(Byte, R0, R7, at::TOWARDS);
-    a.set(R2, -4);
+    a.set(R2, -i32::from(CHANNEL_HEADER));
     a.jump_if(R0, Equal, 0, "direction known");
-    a.set(R2, 4);
+    a.set(R2, i32::from(CHANNEL_HEADER));
     a.label("direction known");
     a.set(R1, R6);
     a.set(R3, BEHIND_ETHERNET);

@@ -377,6 +377,31 @@ fn what_is_not_certain_of_ipv6_goes_to_the_sockets_untouched() {
     }
 }
 
+/// Whole or not at all: it is carried as every other, or goes to the sockets as it came.
+#[test]
+fn what_is_very_short_is_not_lost() {
+    for family in Family::ALL {
+        let rule = rule_of(family);
+        let Some(bench) = Bench::new(rule, None, 1500) else { return };
+        for len in 1..12 {
+            let (data, header) = (&DATA[..len], channel_data(rule.channel, &DATA[..len]));
+            for (came, leaves) in [
+                (((rule.client, rule.listener), &header[..]), ((rule.relayed, rule.peer), data)),
+                (((rule.peer, rule.relayed), data), ((rule.listener, rule.client), &header[..])),
+            ] {
+                let came = frame(came.0, 0, TTL, came.1);
+                let (verdict, left) = bench.run(&came);
+                let expected = match verdict {
+                    REDIRECT => frame(leaves.0, rule.mark.value() << 2, TTL, leaves.1),
+                    _ => came,
+                };
+                assert_ne!(verdict, DROP as u32, "{len} bytes");
+                assert_eq!(unlabelled(left).0, expected, "{len} bytes");
+            }
+        }
+    }
+}
+
 /// CHECKSUM_PARTIAL: the card was to finish the sum.
 #[test]
 fn an_unfinished_checksum_goes_to_the_sockets() {

@@ -340,8 +340,7 @@ impl Forwarder {
         }
         loop {
             if let Some((port, complaint)) = self.complaints.pop_front() {
-                // It may have been about how long packets may be.
-                self.kernel.iter_mut().for_each(|kernel| kernel.look_again(port));
+                self.kernel.iter_mut().for_each(|kernel| kernel.hear(&complaint));
                 return Some(Unknown::Undelivered { port, complaint });
             }
             while let Some(piece) = self.inbox.next() {

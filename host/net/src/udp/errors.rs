@@ -26,6 +26,17 @@ pub struct Complaint {
     pub mtu: u32,
 }
 
+impl Complaint {
+    /// Whether a datagram was too long for its way. Old routers say so without an MTU (RFC 1191, 5).
+    pub fn is_too_big(&self) -> bool {
+        (self.kind, self.code) == too_big(self.peer)
+    }
+}
+
+fn too_big(peer: SocketAddr) -> (u8, u8) {
+    if peer.is_ipv4() { TOO_BIG } else { TOO_BIG_V6 }
+}
+
 /// Room for a `sock_extended_err` with the address of whoever complains.
 const CONTROL_LEN: usize = 128;
 /// The fields of a `sock_extended_err` (`linux/errqueue.h`): number, origin, type, code, unused, info, data.
@@ -92,7 +103,7 @@ fn complaint(peer: SocketAddr, data: &[u8]) -> Option<Complaint> {
     let is_about_size = u32::from_ne_bytes([e0, e1, e2, e3]) == libc::EMSGSIZE as u32;
     let mtu = if is_about_size { u32::from_ne_bytes([i0, i1, i2, i3]) } else { 0 };
     let said = match origin {
-        FROM_US if is_about_size => Some(if peer.is_ipv4() { TOO_BIG } else { TOO_BIG_V6 }),
+        FROM_US if is_about_size => Some(too_big(peer)),
         _ => FROM_ICMP.contains(&origin).then_some((kind, code)),
     };
     said.map(|(kind, code)| Complaint { peer, kind, code, mtu })

@@ -15,7 +15,7 @@ mod site;
 mod tests;
 mod way;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +30,7 @@ use self::way::Routes;
 use super::PortId;
 use super::ledger::{Budgets, Ledger, Payer, Towards, Traffic};
 use super::rule::RuleId;
+use crate::udp::Complaint;
 use crate::{addresses, packet_socket};
 
 pub(super) use self::books::Book;
@@ -37,6 +38,8 @@ pub(super) use self::books::SharedMeter;
 
 /// Books of ports and accounts: 4 MiB. Ports beyond are carried by their sockets.
 const BOOKS: u32 = 32_768;
+/// Rules whose ways are looked up again at a time because the network has complained: anybody may do so in somebody's name.
+const DOUBTS: usize = 128;
 
 /// The kernel's part of a forwarder.
 pub(super) struct Kernel {
@@ -48,6 +51,10 @@ pub(super) struct Kernel {
     locals: BTreeSet<IpAddr>,
     budgets: Budgets,
     live: BTreeMap<RuleId, Live>,
+    /// By the addresses of clients and peers.
+    remotes: BTreeMap<IpAddr, Remote>,
+    /// Those to which ways may have changed, each once; the longest waiting first.
+    doubted: VecDeque<IpAddr>,
     ports: BTreeMap<PortId, Port>,
     payers: BTreeMap<Payer, Holder>,
 }
@@ -74,8 +81,17 @@ pub(super) struct Wanted {
 
 struct Live {
     wanted: Wanted,
+    /// To the client and to the peer; `None`: one of them has none.
+    ways: Option<[Way; 2]>,
     /// What is in the map of it.
     keys: Vec<Key>,
+}
+
+/// Somebody to whom rules lead.
+#[derive(Default)]
+struct Remote {
+    rules: BTreeSet<RuleId>,
+    is_doubted: bool,
 }
 
 struct Port {
@@ -133,6 +149,8 @@ impl Kernel {
             locals: addresses.iter().copied().collect(),
             budgets,
             live: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            doubted: VecDeque::new(),
             ports: BTreeMap::new(),
             payers: BTreeMap::new(),
         };
@@ -148,18 +166,31 @@ impl Kernel {
 
     /// Carries by this rule, in the directions in which it can, in place of that of the same name.
     pub(super) fn install(&mut self, id: RuleId, wanted: Wanted, ledger: &mut Ledger) {
+        // With the same ends, as after a change of the plan, it goes the same ways.
+        let before = self.live.get(&id).filter(|live| live.wanted.ends() == wanted.ends());
+        let ways = before.and_then(|live| live.ways);
         self.remove(id);
         if self.open(wanted.port, ledger).is_none() {
             return;
         }
-        let keys = self.write(&wanted).unwrap_or_default();
-        self.live.insert(id, Live { wanted, keys });
+        for remote in wanted.remotes() {
+            self.remotes.entry(remote).or_default().rules.insert(id);
+        }
+        let ways = ways.or_else(|| self.ways(&wanted));
+        self.live.insert(id, Live { wanted, ways, keys: Vec::new() });
+        self.write(id);
     }
 
     /// Carries no longer by this rule.
     pub(super) fn remove(&mut self, id: RuleId) {
-        if let Some(live) = self.live.remove(&id) {
-            self.erase(&live.keys);
+        let Some(live) = self.live.remove(&id) else { return };
+        self.erase(&live.keys);
+        for remote in live.wanted.remotes() {
+            let Some(known) = self.remotes.get_mut(&remote) else { continue };
+            known.rules.remove(&id);
+            if known.rules.is_empty() {
+                self.remotes.remove(&remote);
+            }
         }
     }
 
@@ -178,21 +209,44 @@ impl Kernel {
         if self.routes.have_changed() {
             // An interface that is gone, or not there yet, is no reason to carry less by the others.
             let _ = self.attach();
-            self.write_again(|_| true);
+            let all: Vec<RuleId> = self.live.keys().copied().collect();
+            all.into_iter().for_each(|id| self.look_up(id));
         }
+        self.settle_doubts();
         let news = self.ports.iter().map(|(port, known)| (*port, traffic(&known.book)));
         news.filter(|(_, traffic)| *traffic != Traffic::default()).collect()
     }
 
-    /// The network has said something of what this port has sent.
-    pub(super) fn look_again(&mut self, port: PortId) {
-        self.write_again(|wanted| wanted.port == port);
+    /// The network has said something of what was sent to somebody. If it was about how long packets may be, the ways there are
+    /// looked up again with the next news: whoever says so has proven nothing.
+    pub(super) fn hear(&mut self, complaint: &Complaint) {
+        let address = complaint.peer.ip();
+        let Some(remote) = self.remotes.get_mut(&address).filter(|_| complaint.is_too_big()) else { return };
+        if !std::mem::replace(&mut remote.is_doubted, true) {
+            self.doubted.push_back(address);
+        }
     }
 
     /// What may pass from now on.
     pub(super) fn set_budgets(&mut self, budgets: Budgets) {
-        self.budgets = budgets;
-        self.write_again(|_| true);
+        if std::mem::replace(&mut self.budgets, budgets) != budgets {
+            let all: Vec<RuleId> = self.live.keys().copied().collect();
+            all.into_iter().for_each(|id| self.write(id));
+        }
+    }
+
+    /// Looks up again, of the ways that are doubted, so many that nothing has to wait for it.
+    fn settle_doubts(&mut self) {
+        let mut left = DOUBTS;
+        while left > 0
+            && let Some(address) = self.doubted.pop_front()
+        {
+            let Some(remote) = self.remotes.get_mut(&address) else { continue };
+            remote.is_doubted = false;
+            let rules: Vec<RuleId> = remote.rules.iter().copied().collect();
+            left = left.saturating_sub(rules.len());
+            rules.into_iter().for_each(|id| self.look_up(id));
+        }
     }
 
     /// Attaches the program to interfaces that have addresses of ours, and detaches it from those that have none any more. Where it
@@ -266,25 +320,32 @@ impl Kernel {
         }
     }
 
-    /// Looks up ways and rates of some rules anew.
-    fn write_again(&mut self, which: impl Fn(&Wanted) -> bool) {
-        let chosen = self.live.iter().filter(|(_, live)| which(&live.wanted));
-        let chosen: Vec<(RuleId, Wanted)> = chosen.map(|(id, live)| (*id, live.wanted)).collect();
-        for (id, wanted) in chosen {
-            let keys = self.write(&wanted).unwrap_or_default();
-            let Some(live) = self.live.get_mut(&id) else { continue };
-            let before = std::mem::replace(&mut live.keys, keys.clone());
-            let gone: Vec<Key> = before.into_iter().filter(|key| !keys.contains(key)).collect();
-            self.erase(&gone);
-        }
+    /// Looks up the ways of a rule anew.
+    fn look_up(&mut self, id: RuleId) {
+        let Some(wanted) = self.live.get(&id).map(|live| live.wanted) else { return };
+        let ways = self.ways(&wanted);
+        self.live.entry(id).and_modify(|live| live.ways = ways);
+        self.write(id);
     }
 
-    /// Writes both directions; the keys of those that are there now. None if one of them has no way by Ethernet, for what comes
-    /// has to come by where it would go back.
-    fn write(&self, wanted: &Wanted) -> Option<Vec<Key>> {
+    /// To the client and to the peer. None if one of them has no way by Ethernet, for what comes has to come by where it would go
+    /// back.
+    fn ways(&self, wanted: &Wanted) -> Option<[Way; 2]> {
         let way = |from: SocketAddr, to: SocketAddr| self.routes.way(from.ip(), to.ip()).ok().flatten();
-        let to_client = way(wanted.listener, wanted.client)?;
-        let to_peer = way(wanted.relayed, wanted.peer)?;
+        Some([way(wanted.listener, wanted.client)?, way(wanted.relayed, wanted.peer)?])
+    }
+
+    /// Writes both directions, and takes out what was written before and is not any more.
+    fn write(&mut self, id: RuleId) {
+        let Some(live) = self.live.get(&id) else { return };
+        let keys = live.ways.and_then(|ways| self.put(&live.wanted, ways)).unwrap_or_default();
+        let gone: Vec<Key> = live.keys.iter().filter(|key| !keys.contains(key)).copied().collect();
+        self.erase(&gone);
+        self.live.entry(id).and_modify(|live| live.keys = keys);
+    }
+
+    /// The keys of those that are there now.
+    fn put(&self, wanted: &Wanted, [to_client, to_peer]: [Way; 2]) -> Option<Vec<Key>> {
         let carries = [
             self.carry(wanted, Towards::Peer, to_peer, to_client.interface)?,
             self.carry(wanted, Towards::Client, to_client, to_peer.interface)?,
@@ -335,6 +396,16 @@ impl Kernel {
             let program = self.programs.get(&key.family());
             program.into_iter().for_each(|program| drop(program.rules.remove(&key.bytes())));
         }
+    }
+}
+
+impl Wanted {
+    fn ends(&self) -> [SocketAddr; 4] {
+        [self.client, self.listener, self.relayed, self.peer]
+    }
+
+    fn remotes(&self) -> [IpAddr; 2] {
+        [self.client.ip(), self.peer.ip()]
     }
 }
 

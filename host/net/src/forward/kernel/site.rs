@@ -8,11 +8,13 @@ use std::time::Duration;
 use carillon_qos::{PortRange, TrafficClass};
 use carillon_wire::ip::Dscp;
 
-use super::layout::Family;
+use super::DOUBTS;
+use super::layout::{Family, octets};
 use super::tests::{channel_data, frame, sum, udp_sum, unlabelled};
 use crate::forward::{Account, Budgets, Client, Count, Forwarder, PortId, Rule, RuleId, Settings, Unknown};
 use crate::lease::{ClassPorts, Leases, Policy, Shape};
 use crate::packet_socket::{Batch, PacketSocket, interface_index};
+use crate::udp::Complaint;
 
 const CHANNEL: u16 = 0x4abc;
 const ID: RuleId = RuleId(1);
@@ -162,6 +164,36 @@ fn finished_v6(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
+/// What a router says of a packet that one of ours has sent: ICMP of this type and code.
+fn icmp(kind: [u8; 2], data: u32, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    // Of the packet itself, what routers quote at least (RFC 792; RFC 4443 wants more, and takes less).
+    let quoted = &frame((from, to), 0, 64, &[0x80; 8])[14..];
+    let mut message = [&kind[..], &[0, 0], &data.to_be_bytes(), quoted].concat();
+    let thought = |protocol: u8, len: usize| {
+        let addresses = [octets(to.ip()), octets(from.ip())].concat();
+        [&addresses[..], &(len as u32).to_be_bytes(), &[0, 0, 0, protocol]].concat()
+    };
+    let (number, summed) = match from.ip() {
+        IpAddr::V4(_) => (1, message.clone()),
+        IpAddr::V6(_) => (58, [thought(58, message.len()), message.clone()].concat()),
+    };
+    message[2..4].copy_from_slice(&(!sum(&summed)).to_be_bytes());
+    // A frame of UDP of the same length, with another protocol.
+    let mut frame = frame((to, from), 0, 64, &message[8..]);
+    let behind = frame.len() - message.len();
+    frame[behind..].copy_from_slice(&message);
+    match from.ip() {
+        IpAddr::V4(_) => {
+            frame[23] = number;
+            frame[24..26].fill(0);
+            let sum = !sum(&frame[14..34]);
+            frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        }
+        IpAddr::V6(_) => frame[20] = number,
+    }
+    frame
+}
+
 fn ip(line: &str) {
     assert!(Command::new("ip").args(line.split(' ')).status().unwrap().success(), "ip {line}");
 }
@@ -213,7 +245,7 @@ fn compare(family: Family, longest: usize) {
 fn frames_in_pieces_are_carried_as_a_whole() {
     for family in Family::ALL {
         let Some(mut site) = Site::of(family) else { return };
-        ["v0", "v1"].map(|end| ip(&format!("link set {end} mtu 9000")));
+        ["v0", "v1"].into_iter().for_each(|end| ip(&format!("link set {end} mtu 9000")));
         let frames = [site.to_peer(&media(6000), 0, 64), site.to_client(&media(6000), 0, 64)];
         let by_sockets = frames.clone().map(|frame| site.pass(frame).0);
         assert!(by_sockets.iter().all(|left| left.len() == 1));
@@ -324,4 +356,62 @@ fn a_route_that_changes_is_followed() {
     assert_eq!(site.pass(short).0.len(), 1);
     let _ = site.forwarder.news();
     assert_eq!(site.forwarder.counts().of(Count::ToPeerInKernel), 1);
+}
+
+/// Anybody can send complaints in somebody's name, as fast as the link is.
+#[test]
+fn complaints_of_the_network_cost_little() {
+    let Some(mut site) = Site::new() else { return };
+    if !site.use_kernel() {
+        return;
+    }
+    // A change that nobody tells shows when a way was looked up.
+    let hops = |number: u8| std::fs::write("/proc/sys/net/ipv4/ip_default_ttl", number.to_string()).unwrap();
+    let ttl = |site: &mut Site| site.pass(site.to_peer(&media(100), 0, 64)).0[0][22];
+    let complain = |site: &mut Site, kind: [u8; 2], data: u32| {
+        let _ = site.pass(icmp(kind, data, site.relayed, site.rule.peer));
+    };
+    let before = ttl(&mut site);
+    hops(77);
+    complain(&mut site, [3, 3], 0);
+    let _ = site.forwarder.news();
+    assert_eq!(ttl(&mut site), before, "of a port that is closed no way is longer or shorter");
+    complain(&mut site, [3, 4], 1400);
+    assert_eq!(ttl(&mut site), before, "not for each of them");
+    let _ = site.forwarder.news();
+    assert_eq!(ttl(&mut site), 77, "once a second");
+    hops(88);
+    let budgets = Budgets { port: std::num::NonZeroU64::new(1_000_000), ..Budgets::default() };
+    site.forwarder.set_budgets(budgets);
+    site.forwarder.install(ID, Rule { to_peer: Dscp::DEFAULT, ..site.rule }).unwrap();
+    assert_eq!(ttl(&mut site), 77, "another plan does not lead another way");
+}
+
+/// However many there are.
+#[test]
+fn doubts_are_settled_a_few_at_a_time() {
+    let Some(mut site) = Site::new() else { return };
+    if !site.use_kernel() {
+        return;
+    }
+    let peers: Vec<SocketAddr> =
+        (10..210).map(|host| SocketAddr::new(Ipv4Addr::new(10, 9, 1, host).into(), 20_000)).collect();
+    for (number, peer) in (2..).zip(&peers) {
+        let rule = Rule { peer: *peer, channel: CHANNEL + number, ..site.rule };
+        site.forwarder.install(RuleId(number.into()), rule).unwrap();
+    }
+    let kernel = site.forwarder.kernel.as_mut().unwrap();
+    for _ in 0..3 {
+        let about = |peer: &SocketAddr| Complaint { peer: *peer, kind: 3, code: 4, mtu: 1400 };
+        peers.iter().for_each(|peer| kernel.hear(&about(peer)));
+        kernel.hear(&about(&"192.0.2.1:9".parse().unwrap()));
+    }
+    assert_eq!(kernel.doubted.len(), 200, "each once, and no strangers");
+    let _ = kernel.news();
+    assert_eq!(kernel.doubted.len(), 200 - DOUBTS);
+    let _ = kernel.news();
+    assert_eq!(kernel.doubted.len(), 0);
+    (2..202).for_each(|number| assert!(site.forwarder.remove(RuleId(number))));
+    let kernel = site.forwarder.kernel.as_ref().unwrap();
+    assert_eq!(kernel.remotes.len(), 2, "of rules that are gone nothing is kept");
 }

@@ -131,7 +131,9 @@ impl Forwarder {
     /// From now on the kernel carries what it can of rules for these addresses of ours: one family, clients over UDP, by Ethernet. Without
     /// it, or after an error, sockets carry everything.
     pub fn use_kernel(&mut self, addresses: &[IpAddr]) -> Result<(), NoKernel> {
-        self.kernel = Some(Kernel::start(addresses, self.settings.rules, self.settings.budgets)?);
+        let kernel = Kernel::start(addresses, self.settings.rules, self.settings.budgets)?;
+        self.sockets.stand_behind_kernel().map_err(NoKernel::Refused)?;
+        self.kernel = Some(kernel);
         Ok(())
     }
 
@@ -499,7 +501,15 @@ impl Forwarder {
         // What came was less than asked for: the socket is empty, and the next datagram is an event (epoll(7)).
         socket.is_ready = match &socket.role {
             Role::Listener(port) => {
-                (0..LISTENER_CALLS).all(|_| inbox.receive::<FROM_LISTENER>(id, port).unwrap_or(false))
+                if socket.has_complaints {
+                    // Nobody else wants to know: whom a client has left behind, its allocation's end shows.
+                    let told = std::iter::from_fn(|| port.complaint()).take(FROM_LISTENER * LISTENER_CALLS);
+                    let told =
+                        told.inspect(|told| self.kernel.iter_mut().for_each(|kernel| kernel.hear(told)));
+                    socket.has_complaints = told.count() == FROM_LISTENER * LISTENER_CALLS;
+                }
+                let receive = |_| inbox.receive::<FROM_LISTENER>(id, port).unwrap_or(false);
+                (0..LISTENER_CALLS).all(receive) || socket.has_complaints
             }
             Role::Relay(relayed) => {
                 if std::mem::take(&mut socket.has_complaints) {

@@ -49,6 +49,8 @@ pub(super) enum Role {
 pub(super) struct Sockets {
     places: Vec<(u32, Option<Socket>)>,
     free: Vec<u32>,
+    /// A program of the kernel carries what it can before any of them receives it.
+    behind_kernel: bool,
 }
 
 impl Sockets {
@@ -62,6 +64,7 @@ impl Sockets {
     ) -> io::Result<SocketId> {
         let place = self.free.last().copied().unwrap_or(self.places.len() as u32);
         if let Some(port) = role.port() {
+            role.heed_kernel(self.behind_kernel)?;
             if trains {
                 // Kernels before 5.0 do not know it: then every datagram comes alone.
                 let _ = syscall::set_option(port, libc::SOL_UDP, libc::UDP_GRO, 1 as libc::c_int);
@@ -77,6 +80,15 @@ impl Sockets {
         }
         self.free.pop();
         Ok(id)
+    }
+
+    /// From now on all are as they have to be where a program of the kernel carries what it can.
+    pub(super) fn stand_behind_kernel(&mut self) -> io::Result<()> {
+        self.behind_kernel = true;
+        self.places
+            .iter()
+            .filter_map(|(_, socket)| socket.as_ref())
+            .try_for_each(|one| one.role.heed_kernel(true))
     }
 
     /// Closes a socket; false if it is closed already.
@@ -114,6 +126,14 @@ impl Socket {
 }
 
 impl Role {
+    /// Where the kernel carries, clients' ways may be too narrow for what it sends them: the network says so to their listener.
+    fn heed_kernel(&self, carries: bool) -> io::Result<()> {
+        match self {
+            Role::Listener(port) if carries => port.keep_complaints(),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn port(&self) -> Option<&UdpPort> {
         match self {
             Role::Listener(port) => Some(port),

@@ -99,9 +99,17 @@ impl Site {
     }
 
     /// What leaves by the link for a frame, and how much of it came to the forwarder's caller.
-    fn pass(&mut self, mut frame: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
+    fn pass(&mut self, frame: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
+        self.send(frame);
+        self.left()
+    }
+
+    fn send(&self, mut frame: Vec<u8>) {
         frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
         self.wire.send(&frame).unwrap();
+    }
+
+    fn left(&mut self) -> (Vec<Vec<u8>>, usize) {
         self.forwarder.poll(Some(Duration::from_millis(20))).unwrap();
         let mut unknown = 0;
         while let Some(packet) = self.forwarder.next_unknown() {
@@ -414,4 +422,48 @@ fn doubts_are_settled_a_few_at_a_time() {
     (2..202).for_each(|number| assert!(site.forwarder.remove(RuleId(number))));
     let kernel = site.forwarder.kernel.as_ref().unwrap();
     assert_eq!(kernel.remotes.len(), 2, "of rules that are gone nothing is kept");
+}
+
+/// Somewhere on the way to a client, or to a peer, is a tunnel that nobody knew of.
+#[test]
+fn a_way_that_turns_out_to_be_narrow_is_followed() {
+    for family in Family::ALL {
+        for towards_client in [false, true] {
+            let Some(mut site) = Site::of(family) else { return };
+            if !site.use_kernel() {
+                return;
+            }
+            let (long, from, to) = match towards_client {
+                true => {
+                    (site.to_client(&media(1400), 0, 64), site.rule.client.local, site.rule.client.remote)
+                }
+                false => (site.to_peer(&media(1400), 0, 64), site.relayed, site.rule.peer),
+            };
+            assert_eq!(site.pass(long.clone()).0.len(), 1);
+            let too_big = if family == Family::V4 { [3, 4] } else { [2, 0] };
+            assert_eq!(site.pass(icmp(too_big, 1300, from, to)).0, Vec::<Vec<u8>>::new());
+            let _ = site.forwarder.news();
+            let left: Vec<usize> = site.pass(long).0.iter().map(Vec::len).collect();
+            assert!(left.len() == 2 && left.iter().all(|len| *len <= 14 + 1300), "cut: {left:?}");
+            let _ = site.forwarder.news();
+            let counts = site.forwarder.counts();
+            assert_eq!(counts.of(Count::ToPeerInKernel) + counts.of(Count::ToClientInKernel), 1);
+        }
+    }
+}
+
+/// What the network says of others costs nobody a packet.
+#[test]
+fn complaints_about_clients_are_no_loss() {
+    let Some(mut site) = Site::new() else { return };
+    if !site.use_kernel() {
+        return;
+    }
+    let (local, gone) = (site.rule.client.local, "10.9.1.77:9".parse().unwrap());
+    let stun = site.to_client(&[0; 40], 0, 64);
+    for round in 0..3 {
+        (0..300).for_each(|_| site.send(icmp([3, 3], 0, local, gone)));
+        assert_eq!(site.pass(stun.clone()).0.len(), 1, "round {round}");
+    }
+    assert_eq!(site.forwarder.counts().of(Count::Unsent), 0);
 }

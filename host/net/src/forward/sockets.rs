@@ -54,7 +54,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Takes a socket and shows it to the poll; `trains` of datagrams may come as one.
+    /// Takes a socket and shows it to the poll; `trains` of datagrams may come as one, but behind a program of the kernel.
     pub(super) fn add(
         &mut self,
         role: Role,
@@ -64,10 +64,11 @@ impl Sockets {
     ) -> io::Result<SocketId> {
         let place = self.free.last().copied().unwrap_or(self.places.len() as u32);
         if let Some(port) = role.port() {
-            role.heed_kernel(self.behind_kernel)?;
-            if trains {
+            if self.behind_kernel {
+                role.heed_kernel()?;
+            } else if trains {
                 // Kernels before 5.0 do not know it: then every datagram comes alone.
-                let _ = syscall::set_option(port, libc::SOL_UDP, libc::UDP_GRO, 1 as libc::c_int);
+                let _ = join(port, true);
             }
             registry.register(&mut SourceFd(&port.as_raw_fd()), token(place), Interest::READABLE)?;
         }
@@ -85,10 +86,8 @@ impl Sockets {
     /// From now on all are as they have to be where a program of the kernel carries what it can.
     pub(super) fn stand_behind_kernel(&mut self) -> io::Result<()> {
         self.behind_kernel = true;
-        self.places
-            .iter()
-            .filter_map(|(_, socket)| socket.as_ref())
-            .try_for_each(|one| one.role.heed_kernel(true))
+        let mut open = self.places.iter().filter_map(|(_, socket)| socket.as_ref());
+        open.try_for_each(|socket| socket.role.heed_kernel())
     }
 
     /// Closes a socket; false if it is closed already.
@@ -126,12 +125,12 @@ impl Socket {
 }
 
 impl Role {
-    /// Where the kernel carries, clients' ways may be too narrow for what it sends them: the network says so to their listener.
-    fn heed_kernel(&self, carries: bool) -> io::Result<()> {
-        match self {
-            Role::Listener(port) if carries => port.keep_complaints(),
-            _ => Ok(()),
-        }
+    /// What a program carries may not overtake trains, which only sockets take: none are made for them. Ways to clients may be too
+    /// narrow for what it sends, which the network tells their listener.
+    fn heed_kernel(&self) -> io::Result<()> {
+        let Some(port) = self.port() else { return Ok(()) };
+        join(port, false)?;
+        if matches!(self, Role::Listener(_)) { port.keep_complaints() } else { Ok(()) }
     }
 
     pub(super) fn port(&self) -> Option<&UdpPort> {
@@ -168,4 +167,9 @@ impl PortId {
 /// The waker is 0, streams are 1.
 pub(super) fn token(place: u32) -> Token {
     Token(place as usize + 2)
+}
+
+/// Whether datagrams of a flow may come as one.
+fn join(port: &UdpPort, joined: bool) -> io::Result<()> {
+    syscall::set_option(port, libc::SOL_UDP, libc::UDP_GRO, libc::c_int::from(joined))
 }

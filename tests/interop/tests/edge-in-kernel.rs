@@ -109,6 +109,23 @@ fn a_site_has_its_bandwidth_and_no_more_by_coturns_client() -> Result<()> {
     Ok(())
 }
 
+/// Keys are negotiated by other programs, whenever they like: what they say is to be enciphered is left to the sockets from then on.
+#[test]
+fn policies_of_ipsec_stop_the_program_while_they_are_there() -> Result<()> {
+    let Some(stage) = Stage::new("edge-in-kernel-ipsec")? else { return Ok(()) };
+    let relay = stage.network.relay.as_ref().ok_or("no relay")?;
+    let path = || -> Result<(Value, bool)> {
+        let path = &stage.edge.status()?["fast_path"];
+        let why = path["why_not"].as_str().unwrap_or_default();
+        Ok((path["path"].clone(), why.contains("IPsec")))
+    };
+    let ends = ["src", "192.0.2.0/24", "dst", "198.51.100.9/32", "dir", "out"];
+    relay.run("ip", &[&["xfrm", "policy", "add"][..], &ends, &["action", "block"]].concat())?;
+    wait_until("sockets", LIMIT, || Ok(path()? == (json!("sockets"), true)))?;
+    relay.run("ip", &["xfrm", "policy", "flush"])?;
+    wait_until("the kernel", LIMIT, || Ok(path()? == (json!("kernel"), false)))
+}
+
 /// What hangs on the descriptors of a process ends with it, however it ends.
 #[test]
 fn an_edge_that_is_killed_leaves_no_program_that_goes_on() -> Result<()> {

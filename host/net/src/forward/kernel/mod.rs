@@ -48,6 +48,8 @@ pub(super) struct Kernel {
     programs: BTreeMap<Family, Program>,
     books: Books,
     routes: Routes,
+    /// The kernel would encipher what it sends, perhaps; the program does not.
+    has_ipsec: bool,
     locals: BTreeSet<IpAddr>,
     budgets: Budgets,
     live: BTreeMap<RuleId, Live>,
@@ -113,6 +115,8 @@ pub struct InKernel {
     pub rules: usize,
     /// Interfaces that it looks at.
     pub interfaces: usize,
+    /// It carries nothing: [`NoKernel::Ipsec`].
+    pub has_ipsec: bool,
 }
 
 /// Why the kernel carries nothing.
@@ -128,6 +132,8 @@ pub enum NoKernel {
     Attach(IpAddr, io::Error),
     /// No interface has any of the addresses, or none of Ethernet.
     NoInterface,
+    /// The machine has policies of IPsec for what leaves, which the program would go past; until they are gone.
+    Ipsec,
 }
 
 impl Kernel {
@@ -141,11 +147,13 @@ impl Kernel {
         for family in Family::ALL {
             programs.insert(family, Program::load(family, rules, &books).map_err(refused)?);
         }
+        let routes = Routes::open().map_err(refused)?;
         let mut kernel = Kernel {
+            has_ipsec: routes.have_ipsec(),
             links: BTreeMap::new(),
             programs,
             books,
-            routes: Routes::open().map_err(refused)?,
+            routes,
             locals: addresses.iter().copied().collect(),
             budgets,
             live: BTreeMap::new(),
@@ -161,7 +169,7 @@ impl Kernel {
     pub(super) fn facts(&self) -> InKernel {
         let rules = self.live.values().filter(|live| !live.keys.is_empty()).count();
         let interfaces: BTreeSet<u32> = self.links.keys().map(|(_, interface)| *interface).collect();
-        InKernel { rules, interfaces: interfaces.len() }
+        InKernel { rules, interfaces: interfaces.len(), has_ipsec: self.has_ipsec }
     }
 
     /// Carries by this rule, in the directions in which it can, in place of that of the same name.
@@ -206,7 +214,9 @@ impl Kernel {
     /// What each port has carried since this was last asked. Where ways may have changed, they are looked up again.
     pub(super) fn news(&mut self) -> Vec<(PortId, Traffic)> {
         self.books.turn();
-        if self.routes.have_changed() {
+        let has_ipsec = self.routes.have_ipsec();
+        let had_ipsec = std::mem::replace(&mut self.has_ipsec, has_ipsec);
+        if self.routes.have_changed() || has_ipsec != had_ipsec {
             // An interface that is gone, or not there yet, is no reason to carry less by the others.
             let _ = self.attach();
             let all: Vec<RuleId> = self.live.keys().copied().collect();
@@ -329,8 +339,11 @@ impl Kernel {
     }
 
     /// To the client and to the peer. None if one of them has no way by Ethernet, for what comes has to come by where it would go
-    /// back.
+    /// back, or if what leaves may have to be enciphered.
     fn ways(&self, wanted: &Wanted) -> Option<[Way; 2]> {
+        if self.has_ipsec {
+            return None;
+        }
         let way = |from: SocketAddr, to: SocketAddr| self.routes.way(from.ip(), to.ip()).ok().flatten();
         Some([way(wanted.listener, wanted.client)?, way(wanted.relayed, wanted.peer)?])
     }
@@ -449,6 +462,12 @@ impl fmt::Display for NoKernel {
                 f,
                 "its program can't be attached to the interface of {address}, which takes CAP_NET_ADMIN and Linux 6.6: {error}"
             ),
+            NoKernel::Ipsec => {
+                write!(
+                    f,
+                    "this machine has policies of IPsec for what leaves (`ip xfrm policy`), which would not hold for what it carries"
+                )
+            }
             NoKernel::NoInterface => write!(f, "no Ethernet interface has an address of the relay"),
         }
     }

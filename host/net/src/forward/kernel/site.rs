@@ -424,6 +424,43 @@ fn doubts_are_settled_a_few_at_a_time() {
     assert_eq!(kernel.remotes.len(), 2, "of rules that are gone nothing is kept");
 }
 
+/// The route says in what packets are to be wrapped, which the program can't do.
+#[test]
+fn a_route_that_wraps_packets_is_left_to_the_sockets() {
+    let Some(mut site) = Site::new() else { return };
+    if !site.use_kernel() {
+        return;
+    }
+    ip("route add 10.9.1.3/32 encap ip id 7 dst 10.9.1.2 via 10.9.1.2 dev v1");
+    let _ = site.forwarder.news();
+    assert_eq!(site.forwarder.in_kernel().map(|kernel| kernel.rules), Some(0));
+}
+
+/// Where the policies of this machine say what is to be enciphered, nothing leaves in clear.
+#[test]
+fn policies_of_ipsec_are_left_to_the_sockets() {
+    let Some(mut site) = Site::new() else { return };
+    if !site.use_kernel() {
+        return;
+    }
+    let facts = |site: &mut Site| {
+        let _ = site.forwarder.news();
+        site.forwarder.in_kernel().map(|kernel| (kernel.rules, kernel.has_ipsec))
+    };
+    let up = site.to_peer(&media(100), 0, 64);
+    assert_eq!(facts(&mut site), Some((1, false)));
+    ip(
+        "xfrm policy add src 10.9.1.1/32 dst 10.9.1.3/32 dir out tmpl src 10.9.1.1 dst 10.9.1.3 proto esp mode tunnel",
+    );
+    assert_eq!(facts(&mut site), Some((0, true)));
+    assert_eq!(site.pass(up.clone()).0, Vec::<Vec<u8>>::new(), "nobody has keys");
+    site.forwarder.install(ID, site.rule).unwrap();
+    assert_eq!(site.pass(up.clone()).0, Vec::<Vec<u8>>::new(), "nor for a new rule");
+    ip("xfrm policy flush");
+    assert_eq!(facts(&mut site), Some((1, false)));
+    assert_eq!(site.pass(up).0.len(), 1);
+}
+
 /// Somewhere on the way to a client, or to a peer, is a tunnel that nobody knew of.
 #[test]
 fn a_way_that_turns_out_to_be_narrow_is_followed() {

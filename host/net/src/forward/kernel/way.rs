@@ -1,4 +1,5 @@
-//! Which way packets leave, as the kernel would send them now (`rtnetlink(7)`), and when that may have changed.
+//! Which way packets leave, as the kernel would send them now (`rtnetlink(7)`), and when that may have changed; and whether it would
+//! encipher any (`linux/xfrm.h`).
 
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,8 @@ use crate::syscall;
 pub(super) struct Routes {
     asking: Socket,
     news: Socket,
+    /// `None` of a kernel that knows no IPsec.
+    policies: Option<Socket>,
 }
 
 const NOOP: u16 = 1;
@@ -30,6 +33,13 @@ const INTERFACE: u16 = 4;
 const GATEWAY: u16 = 5;
 /// A next hop of another family.
 const VIA: u16 = 18;
+/// What packets are wrapped in.
+const ENCAPSULATION: u16 = 22;
+/// `XFRM_MSG_NEWSPDINFO` and `_GETSPDINFO`, `XFRMA_SPD_INFO`, and where in that policies for what leaves are counted.
+const NEW_POLICIES: u16 = 0x24;
+const GET_POLICIES: u16 = 0x25;
+const POLICIES: u16 = 1;
+const OUTBOUND: usize = 4;
 /// `nlmsghdr`, `rtmsg` and `ifinfomsg`, `rtattr`.
 const HEADER: usize = 16;
 const ROUTE: usize = 12;
@@ -43,13 +53,29 @@ const DEFAULT_HOPS: u8 = 64;
 
 impl Routes {
     pub(super) fn open() -> io::Result<Routes> {
-        let (asking, news) = (socket(Type::RAW)?, socket(Type::RAW.nonblocking())?);
+        let routes = |kind| socket(kind, libc::NETLINK_ROUTE);
+        let (asking, news) = (routes(Type::RAW)?, routes(Type::RAW.nonblocking())?);
         for group in GROUPS {
             syscall::set_option(&news, libc::SOL_NETLINK, ADD_MEMBERSHIP, group)?;
         }
         // Without a word of ours it has no address, and gets no news.
         news.send(&message(NOOP, 0, &[]))?;
-        Ok(Routes { asking, news })
+        let policies = match socket(Type::RAW, libc::NETLINK_XFRM) {
+            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => None,
+            policies => Some(policies?),
+        };
+        Ok(Routes { asking, news, policies })
+    }
+
+    /// Whether this machine has policies of IPsec for what leaves. What the kernel does not say is taken for a yes.
+    pub(super) fn have_ipsec(&self) -> bool {
+        let Some(policies) = &self.policies else { return false };
+        let answer = ask(policies, GET_POLICIES, NEW_POLICIES, &[0; 4]).ok().flatten();
+        let outbound = answer.as_deref().and_then(|answer| {
+            let (_, counts) = attributes(answer.get(4..)?).find(|(kind, _)| *kind == POLICIES)?;
+            Some(u32::from_ne_bytes(*counts.get(OUTBOUND..)?.first_chunk()?))
+        });
+        outbound != Some(0)
     }
 
     /// Whether anything may be different since this was last asked.
@@ -79,7 +105,7 @@ impl Routes {
             request.extend(kind.to_ne_bytes());
             request.extend(octets);
         }
-        let answer = self.ask(GET_ROUTE, NEW_ROUTE, &request)?;
+        let answer = ask(&self.asking, GET_ROUTE, NEW_ROUTE, &request)?;
         let Some((interface, next_hop)) = answer.and_then(|answer| leads(&answer, to)) else {
             return Ok(None);
         };
@@ -94,22 +120,22 @@ impl Routes {
     pub(super) fn is_ethernet(&self, interface: u32) -> io::Result<bool> {
         let mut request = [0; LINK];
         request.iter_mut().skip(4).zip(interface.to_ne_bytes()).for_each(|(to, byte)| *to = byte);
-        let answer = self.ask(GET_LINK, NEW_LINK, &request)?;
+        let answer = ask(&self.asking, GET_LINK, NEW_LINK, &request)?;
         Ok(answer.and_then(|answer| number(&answer, 2)) == Some(ETHERNET))
-    }
-
-    /// What the kernel answers, without its header; `None` if it refuses.
-    fn ask(&self, question: u16, answer: u16, body: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        self.asking.send(&message(question, REQUEST, body))?;
-        let mut bytes = [0; 16_384];
-        let len = (&self.asking).read(&mut bytes)?;
-        let is_it = number(&bytes, 4) == Some(answer);
-        Ok(bytes.get(HEADER..len).filter(|_| is_it).map(<[u8]>::to_vec))
     }
 }
 
-fn socket(kind: Type) -> io::Result<Socket> {
-    Socket::new(Domain::from(libc::AF_NETLINK), kind, Some(Protocol::from(libc::NETLINK_ROUTE)))
+/// What the kernel answers, without its header; `None` if it refuses.
+fn ask(mut socket: &Socket, question: u16, answer: u16, body: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    socket.send(&message(question, REQUEST, body))?;
+    let mut bytes = [0; 16_384];
+    let len = socket.read(&mut bytes)?;
+    let is_it = number(&bytes, 4) == Some(answer);
+    Ok(bytes.get(HEADER..len).filter(|_| is_it).map(<[u8]>::to_vec))
+}
+
+fn socket(kind: Type, protocol: libc::c_int) -> io::Result<Socket> {
+    Socket::new(Domain::from(libc::AF_NETLINK), kind, Some(Protocol::from(protocol)))
 }
 
 fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
@@ -129,19 +155,26 @@ fn leads(answer: &[u8], to: IpAddr) -> Option<(u32, IpAddr)> {
         return None;
     }
     let (mut interface, mut next_hop) = (None, to);
-    let mut rest = answer.get(ROUTE..)?;
-    while let (Some(len), Some(kind)) = (number(rest, 0), number(rest, 2)) {
-        let value = rest.get(ATTRIBUTE..usize::from(len))?;
+    for (kind, value) in attributes(answer.get(ROUTE..)?) {
         match kind {
             INTERFACE => interface = Some(u32::from_ne_bytes(*value.first_chunk()?)),
             GATEWAY if to.is_ipv4() => next_hop = IpAddr::from(*value.first_chunk::<4>()?),
             GATEWAY => next_hop = IpAddr::from(*value.first_chunk::<16>()?),
-            VIA => return None,
+            VIA | ENCAPSULATION => return None,
             _ => {}
         }
-        rest = rest.get(usize::from(len).next_multiple_of(4)..).unwrap_or_default();
     }
     Some((interface?, next_hop))
+}
+
+/// Kinds and values; what is cut off is no attribute.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let len = usize::from(number(rest, 0)?);
+        let attribute = (number(rest, 2)?, rest.get(ATTRIBUTE..len)?);
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some(attribute)
+    })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u16> {
@@ -192,6 +225,8 @@ mod tests {
         for len in 1..answer.len() {
             let _ = leads(&answer[..len], to);
         }
+        let wrapped = [&answer[..], &[8, 0, 22, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(leads(&wrapped, to), None, "what leaves is to be wrapped");
         answer[7] = 2;
         assert_eq!(leads(&answer, to), None, "local");
     }

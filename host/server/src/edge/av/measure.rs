@@ -5,6 +5,7 @@ use std::time::Duration;
 use carillon_net::forward::{Passed, RuleId, Traffic};
 use carillon_relay::{PortId, Request, Rule, Tally};
 
+use super::start::carried;
 use super::{AvEdge, Passing};
 
 /// How often.
@@ -19,10 +20,19 @@ impl AvEdge {
                 self.relay.handle_request(now, counted(port, traffic));
             }
         }
+        self.look_at_kernel();
         self.relay.handle_request(now, Request::Clock(self.clock.wall()));
         self.obey(Passing::default());
         let waiting: Vec<Rule> = self.refused.values().copied().collect();
         waiting.into_iter().for_each(|rule| self.install(rule));
+    }
+
+    /// Policies of IPsec come and go.
+    fn look_at_kernel(&mut self) {
+        let kernel = self.forwarder.in_kernel();
+        if kernel.is_some_and(|kernel| kernel.has_ipsec != self.no_kernel.is_some()) {
+            self.no_kernel = carried(&self.forwarder);
+        }
     }
 
     /// Closes a port, or gives back one that was kept; what it has carried last is not lost.

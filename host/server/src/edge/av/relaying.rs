@@ -67,7 +67,8 @@ impl AvEdge {
         let [to_clients, to_peers] =
             [Count::ToClientInKernel, Count::ToPeerInKernel].map(|count| counts.of(count));
         FastPathStatus {
-            path: if kernel.is_some() { "kernel" } else { "sockets" }.to_owned(),
+            path: if kernel.is_some_and(|kernel| !kernel.has_ipsec) { "kernel" } else { "sockets" }
+                .to_owned(),
             why_not: self.no_kernel.clone(),
             rules: kernel.map_or(0, |kernel| kernel.rules),
             rules_of_all: self.forwarder.rules(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_net::addresses;
-use carillon_net::forward::{Budgets, Coalescing, Forwarder, Settings, Strangers};
+use carillon_net::forward::{Budgets, Coalescing, Forwarder, InKernel, NoKernel, Settings, Strangers};
 use carillon_net::lease::Leases;
 use carillon_qos::TrafficClass;
 use carillon_qos::plan::{RolePolicy, Scope};
@@ -176,16 +176,25 @@ fn use_kernel(forwarder: &mut Forwarder, listeners: &[Listening], config: &EdgeC
     addresses.push(config.addresses.external);
     addresses.extend(config.addresses.external6);
     match forwarder.use_kernel(&addresses) {
-        Ok(()) => {
-            let interfaces = forwarder.in_kernel().map_or(0, |kernel| kernel.interfaces);
-            tracing::info!(interfaces, "the kernel carries media of bound channels");
-            None
-        }
+        Ok(()) => carried(forwarder),
         Err(why) => {
             tracing::warn!("sockets carry all media, for the fast path in the kernel can't be had: {why}");
             Some(why.to_string())
         }
     }
+}
+
+/// Says whether the kernel, which may carry media, does so now; why it doesn't.
+pub(super) fn carried(forwarder: &Forwarder) -> Option<String> {
+    let InKernel { interfaces, has_ipsec, .. } = forwarder.in_kernel().unwrap_or_default();
+    let why = has_ipsec.then(|| NoKernel::Ipsec.to_string());
+    match &why {
+        None => tracing::info!(interfaces, "the kernel carries media of bound channels"),
+        Some(why) => {
+            tracing::warn!("sockets carry all media, for the fast path in the kernel can't be had: {why}")
+        }
+    }
+    why
 }
 
 /// Ports that the kernel gives to anybody are not the relay's alone.

@@ -6,10 +6,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
+use super::super::settings::{NotTaken, Settings};
 use super::super::status::{UnitRow, UnitState};
 use super::super::unit::Facts;
 use super::*;
-use crate::config::Configuration;
+use crate::config::{Configuration, Replica};
 
 /// A unit that waits for orders; two stops end it, or one if it has nothing to let go of.
 struct Idle {
@@ -263,6 +264,32 @@ fn what_drains_hears_of_another_configuration_unless_it_is_not_wanted_any_more()
     house.edge.restart(Unit::Av, true).unwrap();
     house.end(Unit::Av);
     assert_eq!(house.row(Unit::Av).state, UnitState::Off);
+}
+
+/// An Edge for messages only needs a plan for its marks; one with media needs ports too, whoever sends the plan.
+#[test]
+fn relay_ports_are_asked_of_a_plan_only_where_there_is_media() {
+    let store = tempfile::tempdir().unwrap();
+    let replica = Replica { port: 4443, from: Vec::new(), store: store.path().join("settings") };
+    let without = EdgeConfig { media: false, replica: Some(replica), ..config() };
+    let with = EdgeConfig { media: true, ..without.clone() };
+    let plan = "name = \"marks\"\n[classes]\nsignaling = \"CS3\"\n";
+    let document = serde_json::to_vec(&Settings { version: 7, time: 1.0, plan: plan.to_owned() }).unwrap();
+    let mut house = House::with(with.clone(), &[Unit::Access]);
+    let refused = house.edge.take(&document).unwrap_err();
+    assert!(
+        matches!(&refused, NotTaken::Wrong(said) if said[0] == "plan: marks has no relay ports: it needs `ports` in its section [edge]"),
+        "{refused:?}"
+    );
+    let mut house = House::with(without.clone(), &[Unit::Access]);
+    assert_eq!(house.edge.take(&document).unwrap().version, 7);
+    assert_eq!(house.edge.config.borrow().plan.plan.name(), "marks");
+    // After a restart too; and media need more than that.
+    assert_eq!(House::with(without.clone(), &[Unit::Access]).edge.config.borrow().plan.plan.name(), "marks");
+    house.edge.check_held(&without).unwrap();
+    let refused = house.edge.check_held(&with).unwrap_err().join("");
+    assert!(refused.contains("version 7") && refused.contains("marks has no relay ports"), "{refused}");
+    assert_ne!(House::with(with, &[Unit::Access]).edge.config.borrow().plan.plan.name(), "marks");
 }
 
 #[test]

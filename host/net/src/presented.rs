@@ -129,9 +129,6 @@ fn connect(to: SocketAddr, mark: Dscp, wait: Duration) -> io::Result<Socket> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
-
     use super::*;
     use crate::authority::Authority;
     use crate::secured::SecuredListener;
@@ -157,7 +154,10 @@ mod tests {
 
     /// Silence, an end, and words that are no TLS, each after the first that we have said.
     #[test]
+    #[expect(clippy::disallowed_types, reason = "a server of a test, whose packets nobody judges")]
     fn who_hangs_up_is_told_from_who_is_silent_and_who_speaks_something_else() {
+        use std::io::{Read, Write};
+        use std::net::{Shutdown, TcpListener, TcpStream};
         let seen = |answer: fn(TcpStream)| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let to = listener.local_addr().unwrap();

@@ -26,10 +26,12 @@ impl Relay {
         let number = number.ok_or(Code::BadRequest)?;
         let peer = asked.message.xor_peer_address().ok_or(Code::BadRequest)?;
         self.check_family(slot, peer)?;
-        if !self.reaches(peer) {
+        let allocation = self.table.get(slot).ok_or(Code::AllocationMismatch)?;
+        let goes_on =
+            allocation.channel(number).is_some_and(|channel| channel.peer == peer) && self.keeps(peer);
+        if !goes_on && !self.reaches(peer) {
             return Err(self.forbid(asked, peer));
         }
-        let allocation = self.table.get(slot).ok_or(Code::AllocationMismatch)?;
         let is_bound = match (allocation.channel(number), allocation.channel_to(peer)) {
             (None, None) => false,
             (Some(one), Some(other)) if one == other => true,

@@ -61,13 +61,14 @@ impl Relay {
         self.table.of_flow(&flow).into_iter().for_each(|slot| self.remove_allocation(now, slot));
     }
 
-    /// Drops permissions and channels that the peers of now do not allow.
+    /// Ends what is with peers of addresses that may not be reached any more. A port that the plan names no longer ends nothing: what
+    /// was allowed when it began goes on.
     pub(crate) fn forbid_anew(&mut self, slot: Slot) {
         let (peers, mut forbidden) = (self.config.peers.clone(), Vec::new());
         let Some(allocation) = self.table.get(slot) else { return };
         let bound = allocation.channels.iter().map(|channel| channel.peer);
         let linked = allocation.links.iter().map(|link| link.peer);
-        forbidden.extend(bound.chain(linked).filter(|peer| !self.reaches(*peer)));
+        forbidden.extend(bound.chain(linked).filter(|peer| !self.keeps(*peer)));
         self.end_links(slot, |link| forbidden.contains(&link.peer));
         let Some(allocation) = self.table.get_mut(slot) else { return };
         let (channels, permissions) = (allocation.channels.len(), allocation.permissions.len());

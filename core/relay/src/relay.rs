@@ -233,10 +233,16 @@ impl Relay {
         if classes.all(|class| class == first) { first } else { None }
     }
 
-    /// Whether a packet of a client may be sent there: to the relay itself only where it relays right now.
+    /// Whether something may begin with this peer.
     pub(crate) fn reaches(&self, peer: SocketAddr) -> bool {
+        self.config.peers.reach(peer) && self.keeps(peer)
+    }
+
+    /// Whether what has begun with this peer may go on: ports of the plan count when it begins, for a plan may have moved them since,
+    /// and whoever connects to us does so from any. Of the relay itself only what it relays right now.
+    pub(crate) fn keeps(&self, peer: SocketAddr) -> bool {
         let peers = &self.config.peers;
-        peers.reach(peer) && (!peers.is_own(peer.ip()) || self.table.is_relayed(peer))
+        peers.permit(peer.ip()) && (!peers.is_own(peer.ip()) || self.table.is_relayed(peer))
     }
 
     /// What the clock on the wall shows.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use carillon_qos::TrafficClass;
 use carillon_relay::{Flow, Limits, LinkId, Output, PortId, Request, Transport};
 use carillon_wire::stun::{Builder, Class, Message, Method, kind};
-use support::{Client, Edge, INSIDE_PEER, PEER, answer, at, code, config, networks};
+use support::{Client, Edge, INSIDE_PEER, PEER, answer, at, code, config, networks, planned};
 
 const RELAYED: PortId = PortId(1);
 
@@ -174,6 +174,32 @@ fn a_peer_that_may_come_is_told_of_and_others_are_turned_away() {
     edge.wait(Duration::from_secs(301));
     assert_eq!(edge.joints.len(), 1);
     assert_eq!(edge.arrives(RELAYED, "9.9.9.9:78", 5), [Output::HangUp(LinkId(5))]);
+}
+
+/// Whoever connects does so from any port, and no plan names that one.
+#[test]
+fn a_configuration_that_forbids_nobody_ends_no_connection() {
+    let inside = planned("20000-20039");
+    let mut edge = Edge::with(inside.clone());
+    let mut alice = allocated(&mut edge);
+    assert_eq!(alice.permit(&mut edge, INSIDE_PEER), 0);
+    let told = edge.arrives(RELAYED, INSIDE_PEER, 4);
+    assert_eq!(bind(&mut another(&alice), &mut edge, connection_id(&told)).0, 0);
+    // One that she has called, one that is being called, on ports that the next plan names no longer.
+    connected(&mut alice, &mut edge, "10.0.0.9:20000", 5);
+    connect(&mut alice, &mut edge, "10.0.0.9:20001");
+    let hung_up = |outputs: &[Output]| outputs.iter().any(|output| matches!(output, Output::HangUp(_)));
+    for config in [inside.clone(), planned("21000-21039")] {
+        let outputs = edge.request(Request::Configure(Box::new(config)));
+        assert!(!hung_up(&outputs), "{outputs:?}");
+    }
+    connection_id(&edge.dialled(6));
+    assert_eq!((edge.joints.len(), edge.links.len()), (1, 3));
+    assert_eq!(refused(&mut alice, &mut edge, "10.0.0.9:20002"), 403, "what begins goes by the plan of now");
+    let mut denied = inside;
+    denied.peers.denied = networks(&["10.0.0.0/24"]);
+    let outputs = edge.request(Request::Configure(Box::new(denied)));
+    assert!(hung_up(&outputs) && edge.links.is_empty(), "{outputs:?}");
 }
 
 #[test]

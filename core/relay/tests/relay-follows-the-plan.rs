@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use carillon_qos::plan::Scope;
 use carillon_qos::{Plan, TrafficClass};
-use carillon_relay::{Access, Config, Listener, Marking, Output, Request, Transport, issue};
+use carillon_relay::{Access, Config, Listener, Marking, Output, Peers, Request, Transport, issue};
 use carillon_wire::stun::{Method, kind};
-use support::{Client, Edge, INSIDE_PEER, PEER, START, config, networks, rule_ids, to_peer};
+use support::{Client, Edge, INSIDE_PEER, PEER, START, config, networks, planned, rule_ids, to_peer};
 
 const AUDIO: Option<TrafficClass> = Some(TrafficClass::Audio);
 const VIDEO: Option<TrafficClass> = Some(TrafficClass::Video);
@@ -43,7 +45,7 @@ fn the_credential_decides_before_the_listener_and_the_listener_before_the_port()
         (None, 9, 20000, AUDIO),
     ] {
         let mut edge = Edge::with(by_plan());
-        let credential = issue("north", "alice", class, START + std::time::Duration::from_secs(3600));
+        let credential = issue("north", "alice", class, START + Duration::from_secs(3600));
         let mut alice = Client::new(&credential.username, &credential.password).on(listener);
         alice.allocate(&mut edge);
         assert_eq!(alice.bind(&mut edge, 0x4000, &format!("10.0.0.9:{port}")), 0);
@@ -100,7 +102,7 @@ fn a_stream_has_one_class_and_none_if_its_channels_disagree() {
 #[test]
 fn the_answer_to_the_end_of_an_allocation_has_its_class() {
     let mut edge = Edge::with(by_plan());
-    let credential = issue("north", "alice", VIDEO, START + std::time::Duration::from_secs(3600));
+    let credential = issue("north", "alice", VIDEO, START + Duration::from_secs(3600));
     let mut alice = Client::new(&credential.username, &credential.password).from("10.0.0.5:1025").on(1);
     alice.allocate(&mut edge);
     let bytes = alice.proven(Method::Refresh, |b| b.u32(kind::LIFETIME, 0));
@@ -140,4 +142,51 @@ fn a_user_who_is_taken_off_the_list_keeps_the_call_and_gets_no_longer_lifetime()
     edge.request(Request::Configure(Box::new(Config { access: Access::default(), ..config() })));
     assert_eq!(edge.rules.len(), 1);
     assert_eq!(alice.refresh(&mut edge, 600), 401);
+}
+
+/// What is bound to a port that the plan names no longer goes on, and can be kept for as long as its client likes; what begins goes by
+/// the plan of now.
+#[test]
+fn a_plan_that_moves_ports_leaves_calls_that_run_on_the_old_ones_alone() {
+    let (mut edge, mut alice) = (Edge::with(planned("20000-20039")), Client::alice());
+    alice.allocate(&mut edge);
+    assert_eq!(alice.bind(&mut edge, 0x4000, "10.0.0.9:20000"), 0);
+    let before = rule_ids(&edge);
+    edge.request(Request::Configure(Box::new(planned("21000-21039"))));
+    assert_eq!(rule_ids(&edge), before, "the rule goes on");
+    assert!(to_peer(&alice.send_on(&mut edge, 0x4000, b"x")).is_some());
+    for _ in 0..3 {
+        edge.wait(Duration::from_secs(290));
+        alice.fetch_nonce(&mut edge);
+        assert_eq!((alice.refresh(&mut edge, 600), alice.bind(&mut edge, 0x4000, "10.0.0.9:20000")), (0, 0));
+        assert_eq!(edge.rules.len(), 1);
+    }
+    // The next call.
+    for (channel, peer, expected) in [
+        (0x4001, "10.0.0.9:20001", 403),
+        (0x4001, "10.0.0.8:20000", 403),
+        (0x4001, "10.0.0.9:21000", 0),
+        // Another number is another channel.
+        (0x4002, "10.0.0.9:20000", 403),
+    ] {
+        assert_eq!(alice.bind(&mut edge, channel, peer), expected, "{channel:#x} {peer}");
+    }
+    // Once it has ended, it begins anew like any other.
+    edge.wait(Duration::from_secs(580));
+    alice.fetch_nonce(&mut edge);
+    assert_eq!(alice.refresh(&mut edge, 600), 0);
+    edge.wait(Duration::from_secs(30));
+    assert_eq!(alice.bind(&mut edge, 0x4000, "10.0.0.9:20000"), 403);
+}
+
+#[test]
+fn a_network_that_is_inside_no_longer_is_cut_off_whatever_its_port() {
+    let (mut edge, mut alice) = (Edge::with(planned("20000-20039")), Client::alice());
+    alice.allocate(&mut edge);
+    assert_eq!(alice.bind(&mut edge, 0x4000, "10.0.0.9:20000"), 0);
+    let Config { peers, .. } = planned("20000-20039");
+    let without = Config { peers: Peers { inside: networks(&["10.1.0.0/16"]), ..peers }, ..config() };
+    edge.request(Request::Configure(Box::new(without)));
+    assert_eq!((rule_ids(&edge), to_peer(&alice.send_on(&mut edge, 0x4000, b"x"))), (vec![], None));
+    assert_eq!(alice.bind(&mut edge, 0x4000, "10.0.0.9:20000"), 403);
 }

@@ -24,6 +24,8 @@ pub enum Unseen {
     Connect(io::Error),
     /// What speaks there does not speak TLS, or refuses before it has shown anything.
     Tls(String),
+    /// The other end closed the connection when TLS was spoken.
+    Ended(String),
 }
 
 /// The chain that a server shows, its own certificate first.
@@ -44,9 +46,16 @@ pub fn presented(
     // A server that wants a certificate of ours refuses after it has shown its own.
     match (shown.chain(), outcome) {
         (chain, _) if !chain.is_empty() => Ok(chain),
+        (_, Err(error)) if is_end(&error) => Err(Unseen::Ended(error.to_string())),
         (_, Err(error)) => Err(Unseen::Tls(error.to_string())),
         (_, Ok(())) => Err(Unseen::Tls("no certificate was shown".to_owned())),
     }
+}
+
+/// Whether the other end has closed the connection, in order or not.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
 /// For a connection to look at the other end; what it has shown is there after the handshake.
@@ -141,6 +150,36 @@ mod tests {
         assert!(refused.is_err(), "nobody proves himself by looking");
         let chain = looker.join().unwrap().unwrap();
         assert!(is_for(&chain[0], "edge.test") && !is_for(&chain[0], "another.test"));
+    }
+
+    /// Silence, an end, and words that are no TLS, each after the first that we have said.
+    #[test]
+    #[expect(clippy::disallowed_types, reason = "a server of a test, whose packets nobody judges")]
+    fn who_hangs_up_is_told_from_who_is_silent_and_who_speaks_something_else() {
+        use std::io::{Read, Write};
+        use std::net::{Shutdown, TcpListener, TcpStream};
+        let seen = |answer: fn(TcpStream)| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let to = listener.local_addr().unwrap();
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                answer(stream);
+            });
+            let name = ServerName::try_from("edge.test").unwrap();
+            let outcome = presented(to, name, Dscp::DEFAULT, Duration::from_secs(2));
+            server.join().unwrap();
+            outcome
+        };
+        let ended = seen(|stream| stream.shutdown(Shutdown::Both).unwrap());
+        assert!(matches!(ended, Err(Unseen::Ended(_))), "{ended:?}");
+        // In the middle of a record.
+        let ended = seen(|mut stream| stream.write_all(&[22, 3, 3, 0, 90, 2, 0, 0, 86]).unwrap());
+        assert!(matches!(ended, Err(Unseen::Ended(_))), "{ended:?}");
+        let silent = seen(|mut stream| drop(stream.read(&mut [0; 4096])));
+        assert!(matches!(silent, Err(Unseen::Tls(_))), "{silent:?}");
+        let foreign = seen(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap());
+        assert!(matches!(foreign, Err(Unseen::Tls(_))), "{foreign:?}");
     }
 
     #[test]

@@ -95,6 +95,22 @@ def forbidden(client, *peers):
     say(codes)
 
 
+def ask_for(client):
+    """An allocation; for each line of input, the addresses of peers, what permissions and channels are answered for them, each of which
+    is sent a packet by its channel."""
+    say({"code": client.allocate()})
+    channels = {}
+    for line in sys.stdin:
+        codes = {}
+        for peer in line.split():
+            number = channels.setdefault(peer, 0x4000 + len(channels))
+            attribute, channel = (PEER, client.xor(peer, 5000)), (CHANNEL, struct.pack("!HH", number, 0))
+            # First by what is bound already.
+            client.socket.send(struct.pack("!HH", number, 5) + b"hello" + bytes(3))
+            codes[peer] = [client.ask(PERMIT, [attribute]), client.ask(BIND, [channel, attribute])]
+        say(codes)
+
+
 def hold(client, peer, port):
     """An allocation that this peer may reach, held until the input ends; each line of input is answered by what was heard."""
     code = client.allocate()

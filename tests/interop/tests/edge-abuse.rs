@@ -256,6 +256,33 @@ fn nobody_is_relayed_to_where_nobody_may() -> Result<()> {
     stage.assert_unharmed()
 }
 
+/// As a neighbour's that has failed: whatever listens there would be reached past every firewall, from the machine itself.
+#[test]
+fn an_address_that_the_machine_gets_while_the_edge_runs_is_nobodys_peer_either() -> Result<()> {
+    let Some(stage) = Stage::new("edge-new-addresses", "")? else { return Ok(()) };
+    let relay = stage.network.relay.as_ref().ok_or("no relay")?;
+    // One of the Internet, and one of a network that is listed; bob's is of that network too.
+    let (outer, inner, bob) = ("8.8.4.4", "10.20.2.77", stage.network.bob.v4().to_string());
+    let asked = format!("{outer} {inner} {bob}");
+    let answers = |code: u16| json!({ outer: [code, code], inner: [code, code], &bob: [0, 0] });
+    let mut alice = stage.talk("ask_for", &[])?;
+    assert_eq!(alice.hear()?, json!({ "code": 0 }));
+    assert_eq!(alice.ask(&asked)?, answers(0), "machines of others");
+    for (address, link) in [(outer, "v1"), (inner, "v2")] {
+        relay.run("ip", &["addr", "add", &format!("{address}/32"), "dev", link])?;
+    }
+    wait_until("new addresses are the Edge's own", LIMIT, || Ok(alice.ask(&asked)? == answers(403)))?;
+    // Channels that were bound are gone, but for bob's.
+    let dropped = stage.dropped("no-channel")?;
+    assert_eq!(alice.ask(&asked)?, answers(403));
+    assert_eq!(stage.dropped("no-channel")?, dropped + 2);
+    for (address, link) in [(outer, "v1"), (inner, "v2")] {
+        relay.run("ip", &["addr", "del", &format!("{address}/32"), "dev", link])?;
+    }
+    wait_until("they are given back", LIMIT, || Ok(alice.ask(&asked)? == answers(0)))?;
+    stage.assert_unharmed()
+}
+
 #[test]
 fn who_has_enough_gets_no_more_until_something_is_given_back() -> Result<()> {
     let limits = "relay.allocations-per-user = 3\nrelay.allocations-per-site = 4\nrelay.allocations = 5";

@@ -65,6 +65,8 @@ pub enum Heard {
     Said(Service),
     /// The connection was taken and ended at once.
     HungUp,
+    /// The connection was taken, and ended when TLS was spoken.
+    CutOff,
     /// Nothing over TCP, though UDP to the same port reaches the host.
     OnlyUdp,
 }
@@ -175,6 +177,10 @@ impl Listener {
             (Heard::HungUp, _) => {
                 (Some(false), "the connection is taken and ended at once: a load balancer or firewall in front, with nobody behind it".to_owned())
             }
+            (Heard::CutOff, _) => (
+                Some(false),
+                format!("takes the connection and hangs up before TLS is done: what answers has no {service} behind it"),
+            ),
             (Heard::Tls, _) => (Some(false), format!("speaks TLS and not TURN: this is not the {service}")),
             (Heard::Stun(_), _) => (Some(false), format!("speaks STUN and not TLS: this is the A/V Edge and not the {service}")),
             (Heard::Said(what), _) => (Some(false), format!("{} answers, not the {service}", what.words())),
@@ -206,6 +212,11 @@ impl Listener {
             }
             (_, Heard::Nothing | Heard::Prohibited) => {
                 format!("open {over} {port} in the firewalls up to there")
+            }
+            (_, Heard::CutOff) => {
+                "see whether the service runs (`carillon status` there), and what is in front of it: a content scanner or load balancer \
+                 ends what it can't pass on"
+                    .to_owned()
             }
             (_, Heard::NoWay(_)) => "look at the routes of this host and of those on the way".to_owned(),
             _ => format!("see who holds the port there: `ss -lnp sport = :{port}`, or `carillon edge check`"),
@@ -292,6 +303,7 @@ impl Heard {
             Heard::Stun(_) => "stun",
             Heard::Said(_) => "said-something",
             Heard::HungUp => "hung-up",
+            Heard::CutOff => "cut-off",
             Heard::OnlyUdp => "only-udp",
         }
     }
@@ -335,6 +347,8 @@ mod tests {
             (Side::Inside, 5061, tcp, Heard::Said(Service::Http), Some(false), "a web server answers"),
             (Side::Inside, 443, tcp, Heard::Tls, Some(false), "not TURN"),
             (Side::Inside, 5062, tcp, Heard::HungUp, Some(false), "ended at once"),
+            (Side::Outside, 444, tcp, Heard::CutOff, Some(false), "hangs up before TLS is done"),
+            (Side::Outside, 4443, tcp, Heard::CutOff, Some(false), "for servers inside only"),
         ] {
             let meaning = meaning(side, port, over, heard.clone());
             assert_eq!(meaning.well, well, "{port} {heard:?}: {meaning:?}");
@@ -356,6 +370,7 @@ mod tests {
             (Heard::Refused, "nobody waits", "carillon status"),
             (Heard::Nothing, "a firewall drops it", "open tcp 5061"),
             (Heard::Prohibited, "a filter", "open tcp 5061"),
+            (Heard::CutOff, "no Access Edge behind it", "content scanner"),
             (Heard::NoWay("unreachable".to_owned()), "no way to it: unreachable", "routes"),
         ] {
             let meaning = meaning(Side::Inside, 5061, Transport::Tcp, heard);

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use carillon_qos::TrafficClass;
+use carillon_qos::{PortRange, TrafficClass};
 use carillon_relay::{
     Access, Config, Flow, Joint, Limits, LinkId, Listener, Marking, Network, NotOpened, Output, Peers,
     PortId, Relay, Request, Rule, RuleId, Transport, User, WishId,
@@ -54,6 +54,17 @@ pub fn config() -> Config {
         channels_of_rfc5766: false,
         limits: Limits::default(),
     }
+}
+
+/// The networks of `inside` are reached on one range of ports, as an Edge has it by its plan.
+pub fn planned(ports: &str) -> Config {
+    let peers = Peers {
+        inside: networks(&["10.0.0.0/8"]),
+        ports: vec![PortRange::parse(ports).unwrap()],
+        allowed: Vec::new(),
+        ..config().peers
+    };
+    Config { peers, ..config() }
 }
 
 /// A relay and its host.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::settings::with_held;
+use super::settings::{fits, with_held};
 use super::supervisor::{Edge, management};
 use crate::config::{Configuration, EdgeConfig};
 
@@ -26,8 +26,18 @@ impl Edge {
             }
             Err(refusal) => return Err(refusal.0.iter().map(ToString::to_string).collect()),
         };
+        self.check_held(&config)?;
         self.change_to(config);
         Ok(Reloaded { after_restart: self.waiting() })
+    }
+
+    /// What the Replica took for messages only may be no plan for media.
+    pub(super) fn check_held(&self, config: &EdgeConfig) -> Result<(), Vec<String>> {
+        let Some(held) = self.held.as_ref().filter(|_| config.replica.is_some()) else { return Ok(()) };
+        fits(&held.plan.plan, config.media).map_err(|problem| {
+            let version = held.version;
+            vec![format!("profile: there is media now, and the plan of version {version} that the Replica took, {problem}")]
+        })
     }
 
     /// A plan that the Replica has taken goes before that of the file.

@@ -53,13 +53,13 @@ pub(crate) enum NotTaken {
 impl Edge {
     /// Has the document hold, from the next packet on. After an error nothing has changed.
     pub(crate) fn take(&mut self, document: &[u8]) -> Result<Held, NotTaken> {
-        let mut new = read(document).map_err(NotTaken::Wrong)?;
+        let config = EdgeConfig::clone(&self.config.borrow());
+        let mut new = read(document, config.media).map_err(NotTaken::Wrong)?;
         if let Some(held) = &self.held
             && !is_newer(&new, held)?
         {
             return Ok(held.clone());
         }
-        let config = EdgeConfig::clone(&self.config.borrow());
         let Some(replica) = &config.replica else {
             return Err(NotTaken::Wrong(vec!["this Edge has no section [replica]".to_owned()]));
         };
@@ -93,7 +93,7 @@ pub(super) fn kept(config: &EdgeConfig) -> Option<Held> {
             return None;
         }
     };
-    match read(&document) {
+    match read(&document, config.media) {
         Ok(held) => Some(Held { lag: None, ..held }),
         Err(reasons) => {
             reasons.iter().for_each(|reason| tracing::error!("{reason}"));
@@ -111,18 +111,23 @@ pub(super) fn with_held(config: EdgeConfig, held: Option<&Held>) -> EdgeConfig {
     }
 }
 
+/// Whether an Edge can work by it: one with media needs ports to relay from.
+pub(super) fn fits(plan: &Plan, media: bool) -> Result<(), String> {
+    match plan.edge_ports() {
+        None if media => {
+            Err(format!("{} has no relay ports: it needs `ports` in its section [edge]", plan.name()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Its meaning, with the time of the sender in the place of the lag.
-fn read(document: &[u8]) -> Result<Held, Vec<String>> {
+fn read(document: &[u8], media: bool) -> Result<Held, Vec<String>> {
     let settings: Settings = serde_json::from_slice(document)
         .map_err(|error| vec![format!("it is no settings document: {error}")])?;
     let plan = Plan::from_toml(&settings.plan)
         .map_err(|problems| problems.iter().map(|problem| format!("plan: {problem}")).collect::<Vec<_>>())?;
-    if plan.edge_ports().is_none() {
-        return Err(vec![format!(
-            "plan: {} has no relay ports (`ports` in its section [edge])",
-            plan.name()
-        )]);
-    }
+    fits(&plan, media).map_err(|problem| vec![format!("plan: {problem}")])?;
     let plan = ConfiguredPlan { toml: settings.plan, plan: Arc::new(plan) };
     let digest = Sha256::digest(document).into();
     Ok(Held { version: settings.version, digest, lag: Some(settings.time), plan })
@@ -149,8 +154,8 @@ mod tests {
     #[test]
     fn versions_only_go_forward_and_one_version_is_one_document() {
         let plan = "name = \"a\"\nbase = \"lync-kloud\"\n";
-        let held = read(&document(7, plan)).unwrap();
-        let judged = |document: &[u8]| is_newer(&read(document).unwrap(), &held);
+        let held = read(&document(7, plan), true).unwrap();
+        let judged = |document: &[u8]| is_newer(&read(document, true).unwrap(), &held);
         assert!(judged(&document(8, plan)).unwrap());
         assert!(!judged(&document(7, plan)).unwrap());
         assert!(matches!(judged(&document(6, plan)), Err(NotTaken::Older(7))));
@@ -160,12 +165,12 @@ mod tests {
 
     #[test]
     fn what_is_no_document_or_no_plan_of_an_edge_says_so_and_never_panics() {
-        let wrong = |document: &[u8]| read(document).unwrap_err().join("\n");
+        let wrong = |document: &[u8]| read(document, true).unwrap_err().join("\n");
         assert!(wrong(b"{\"version\": 1}").starts_with("it is no settings document: "));
         assert!(wrong(&document(1, "base = \"no-such\"")).starts_with("plan: "));
         let whole = document(1, "base = \"lync-kloud\"");
         for end in 0..whole.len() {
-            read(&whole[..end]).unwrap_err();
+            read(&whole[..end], true).unwrap_err();
         }
     }
 }

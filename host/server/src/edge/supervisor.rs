@@ -268,16 +268,17 @@ impl Edge {
         }
     }
 
-    /// By another configuration: what is no longer wanted stops, what is wanted now starts, the others hear of it.
+    /// By another configuration: what is no longer wanted stops, what is wanted now starts, the others hear of it. So do those that
+    /// stop: what they wait for may last a day, and what is forbidden is forbidden to it too.
     pub(super) fn tell_units(&mut self) {
         let (config, now) = (self.config.borrow().clone(), self.clock.now());
         for at in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(at) else { continue };
             let wanted = self.source.wants(slot.unit, &config);
             match std::mem::replace(&mut slot.state, State::Off) {
-                State::Running(running) if wanted => {
-                    running.desk.reload();
-                    slot.state = State::Running(running);
+                state @ (State::Running(_) | State::Stopping { .. }) if wanted => {
+                    slot.state = state;
+                    slot.running().into_iter().for_each(|running| running.desk.reload());
                 }
                 State::Running(running) => {
                     running.stop(false);

@@ -73,7 +73,7 @@ fn service(target: &Target, wanted: &Wanted, mark: Dscp, wait: Duration) -> Visi
     let knock = match &shown {
         Ok(_) => Knock::Answered,
         Err(Unseen::Connect(error)) => meaning(error),
-        Err(Unseen::Tls(why)) => Knock::Foreign(why.clone()),
+        Err(Unseen::Tls(why) | Unseen::Ended(why)) => Knock::Foreign(why.clone()),
     };
     let chain = shown.map_err(|_| "none was shown".to_owned());
     // Nobody there is no fault, and shows nothing.

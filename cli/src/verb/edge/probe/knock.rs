@@ -70,6 +70,7 @@ fn by_stream(
     Ok(match presented(to, name.clone(), Dscp::DEFAULT, wait) {
         Ok(chain) => (probe::Heard::Tls, chain),
         Err(Unseen::Connect(error)) => return Err(error),
+        Err(Unseen::Ended(_)) => alone(probe::Heard::CutOff),
         Err(Unseen::Tls(_)) => alone(probe::Heard::Silent),
     })
 }

@@ -1,7 +1,9 @@
-//! What is done once a second: the core, which keeps the books, hears what ports have carried and what the clock on the wall shows.
+//! What is done once a second: the core, which keeps the books, hears what ports have carried, what the clock on the wall shows, and
+//! which addresses the machine has.
 
 use std::time::Duration;
 
+use carillon_net::addresses;
 use carillon_net::forward::{Passed, RuleId, Traffic};
 use carillon_relay::{PortId, Request, Rule, Tally};
 
@@ -22,6 +24,7 @@ impl AvEdge {
         }
         self.look_at_kernel();
         self.relay.handle_request(now, Request::Clock(self.clock.wall()));
+        self.look_for_addresses();
         self.obey(Passing::default());
         let waiting: Vec<Rule> = self.refused.values().copied().collect();
         waiting.into_iter().for_each(|rule| self.install(rule));
@@ -33,6 +36,22 @@ impl AvEdge {
         if kernel.is_some_and(|kernel| kernel.has_ipsec != self.no_kernel.is_some()) {
             self.no_kernel = carried(&self.forwarder);
         }
+    }
+
+    /// Addresses come while it runs: a neighbour's that has failed, those of a prefix that a router announces. What listens there is
+    /// nobody's peer: packets of a relay would reach it past every firewall.
+    fn look_for_addresses(&mut self) {
+        // What can't be read is taken to be as it was; the start has said so.
+        let Ok(found) = addresses::of_this_machine() else { return };
+        if found == self.estate.own {
+            return;
+        }
+        tracing::info!(
+            addresses = found.len(),
+            "this machine has other addresses than before: no relay reaches them"
+        );
+        self.estate.own = found;
+        self.configure();
     }
 
     /// Closes a port, or gives back one that was kept; what it has carried last is not lost.

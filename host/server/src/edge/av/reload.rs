@@ -17,8 +17,13 @@ impl AvEdge {
             side.leases.set_policy(&self.policy);
         }
         self.forwarder.set_budgets(budgets(&config.relay, &self.policy));
-        let core = core(&config, &self.estate.listeners);
         self.estate.config = config;
+        self.configure();
+    }
+
+    /// Tells the core what holds from now on.
+    pub(super) fn configure(&mut self) {
+        let core = core(&self.estate.config, &self.estate.own, &self.estate.listeners);
         self.relay.handle_request(self.clock.now(), Request::Configure(Box::new(core)));
         self.obey(Passing::default());
     }

@@ -30,6 +30,8 @@ pub(crate) struct Estate {
     pub(crate) config: EdgeConfig,
     /// Where the next configuration is.
     pub(super) context: Context,
+    /// What the machine had on its interfaces when it was looked at last.
+    pub(super) own: BTreeSet<IpAddr>,
     /// In the order of the core's configuration.
     pub(crate) listeners: Vec<Listening>,
     /// The certificate that those over TLS show.
@@ -69,7 +71,8 @@ pub(in crate::edge) fn open(context: &Context) -> Result<Opened, StartError> {
     let no_kernel = config.relay.in_kernel.then(|| use_kernel(&mut forwarder, &listeners, &config)).flatten();
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
-    let relay = Relay::new(core(&config, &listeners), seed, clock.now());
+    let own = own_addresses();
+    let relay = Relay::new(core(&config, &own, &listeners), seed, clock.now());
     let sides = sides(&config.addresses, &policy, clock.now());
     warn_of_overlaps(&sides);
     let (desk, orders) = Desk::new(forwarder.waker(), Arc::new(Health::default()));
@@ -81,7 +84,13 @@ pub(in crate::edge) fn open(context: &Context) -> Result<Opened, StartError> {
         translation: Translation::of(sides.iter().map(|side| (side.told, side.address))),
         sides,
         policy,
-        estate: Estate { config, context: context.clone(), listeners, shown: shown.map(|shown| shown.facts) },
+        estate: Estate {
+            config,
+            context: context.clone(),
+            own,
+            listeners,
+            shown: shown.map(|shown| shown.facts),
+        },
         clock,
         orders,
         counts: Counts::default(),
@@ -96,8 +105,13 @@ pub(in crate::edge) fn open(context: &Context) -> Result<Opened, StartError> {
     Ok(Opened { desk, run: Box::new(move || edge.run()) })
 }
 
-/// The core's part of the configuration.
-pub(crate) fn core(config: &EdgeConfig, listeners: &[Listening]) -> carillon_relay::Config {
+/// The core's part of the configuration. No relay reaches anything that the machine has on its interfaces, or that routers and the
+/// configuration know it by.
+pub(crate) fn core(
+    config: &EdgeConfig,
+    own: &BTreeSet<IpAddr>,
+    listeners: &[Listening],
+) -> carillon_relay::Config {
     let (plan, addresses, relay) = (&config.plan.plan, &config.addresses, &config.relay);
     let secrets = config.secrets.iter().map(|secret| secret.0.clone()).collect();
     let users = config.users.iter();
@@ -111,7 +125,7 @@ pub(crate) fn core(config: &EdgeConfig, listeners: &[Listening]) -> carillon_rel
             ports: planned_ports(plan, &Scope::default()),
             allowed: relay.peers.clone(),
             denied: relay.denied.clone(),
-            own: own_addresses(addresses),
+            own: own.iter().copied().chain(addresses.all()).collect(),
             relayed: [Some(addresses.public), addresses.external6].into_iter().flatten().collect(),
         },
         marking: Marking::of(plan, &Scope::default(), addresses.inside.clone()),
@@ -134,16 +148,15 @@ fn four_seconds_of(per_second: u32) -> Rate {
     Rate { per_second, at_once: per_second.saturating_mul(4) }
 }
 
-/// What the machine has on its interfaces, and what routers and the configuration know it by: no relay reaches any of it.
-fn own_addresses(configured: &Addresses) -> Vec<IpAddr> {
-    let found = addresses::of_this_machine().unwrap_or_else(|error| {
+/// What the machine has on its interfaces.
+fn own_addresses() -> BTreeSet<IpAddr> {
+    addresses::of_this_machine().unwrap_or_else(|error| {
         tracing::warn!(
             "the addresses of this machine can't be read, so that relays are kept away from the configured ones only; the \
              service needs AF_NETLINK: {error}"
         );
-        Default::default()
-    });
-    found.into_iter().chain(configured.all()).collect()
+        BTreeSet::default()
+    })
 }
 
 /// What each relay port, each user, each site, and what is marked as audio may carry.

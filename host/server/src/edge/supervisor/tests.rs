@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
+use super::super::settings::{NotTaken, Settings};
 use super::super::status::{UnitRow, UnitState};
 use super::super::unit::Facts;
 use super::*;
-use crate::config::Configuration;
+use crate::config::{Configuration, Replica};
 
 /// A unit that waits for orders; two stops end it, or one if it has nothing to let go of.
 struct Idle {
@@ -16,15 +18,17 @@ struct Idle {
     woken: Receiver<()>,
     holds: bool,
     over: bool,
+    /// How often it was told to reload, by all of its kind.
+    reloads: Arc<AtomicU32>,
 }
 
 impl Idle {
-    fn open(holds: bool) -> Opened {
+    fn open(holds: bool, reloads: Arc<AtomicU32>) -> Opened {
         let (wake, woken) = channel();
         let wake = Mutex::new(wake);
         let ring = move || wake.lock().unwrap().send(()).map_err(io::Error::other);
         let (desk, orders) = Desk::woken_by(ring, Arc::new(Health::default()));
-        let idle = Idle { orders, woken, holds, over: false };
+        let idle = Idle { orders, woken, holds, over: false, reloads };
         Opened { desk, run: Box::new(move || idle.run()) }
     }
 
@@ -41,7 +45,9 @@ impl Idle {
 }
 
 impl Service for Idle {
-    fn reload(&mut self) {}
+    fn reload(&mut self) {
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+    }
 
     fn stop(&mut self) {
         self.over = !std::mem::take(&mut self.holds);
@@ -61,6 +67,8 @@ struct Nature {
     broken: BTreeSet<Unit>,
     /// Hold something that a stop waits for.
     busy: BTreeSet<Unit>,
+    /// How often those that run have heard of another configuration.
+    reloads: Arc<AtomicU32>,
 }
 
 impl Source for Arc<Mutex<Nature>> {
@@ -73,7 +81,7 @@ impl Source for Arc<Mutex<Nature>> {
         if nature.broken.contains(&unit) {
             return Err(StartError::Kernel(io::Error::other("no such luck")));
         }
-        Ok(Idle::open(nature.busy.contains(&unit)))
+        Ok(Idle::open(nature.busy.contains(&unit), nature.reloads.clone()))
     }
 }
 
@@ -95,9 +103,13 @@ struct House {
 
 impl House {
     fn of(units: &[Unit]) -> House {
+        House::with(config(), units)
+    }
+
+    fn with(config: EdgeConfig, units: &[Unit]) -> House {
         let nature =
             Arc::new(Mutex::new(Nature { wanted: units.iter().copied().collect(), ..Nature::default() }));
-        let (edge, _) = Edge::start(config(), None, Box::new(nature.clone())).unwrap();
+        let (edge, _) = Edge::start(config, None, Box::new(nature.clone())).unwrap();
         House { edge, nature }
     }
 
@@ -228,6 +240,56 @@ fn another_configuration_starts_what_it_adds_and_stops_what_it_leaves_out() {
     house.end(Unit::Access);
     assert_eq!(house.row(Unit::Access).state, UnitState::Off);
     assert_eq!(house.state(Unit::Av), (UnitState::Running, 1));
+}
+
+/// Whoever forbids something while a unit waits for its calls is told that it holds.
+#[test]
+fn what_drains_hears_of_another_configuration_unless_it_is_not_wanted_any_more() {
+    let mut house = House::of(&[Unit::Av]);
+    house.nature.lock().unwrap().busy.insert(Unit::Av);
+    house.edge.restart(Unit::Av, true).unwrap();
+    house.end(Unit::Av);
+    house.edge.restart(Unit::Av, false).unwrap();
+    let heard = |house: &House| {
+        let (tell, told) = channel();
+        house.leave(Unit::Av, move |_| tell.send(()).unwrap());
+        told.recv_timeout(Duration::from_secs(20)).expect("it takes orders, one after the other");
+        house.nature.lock().unwrap().reloads.load(Ordering::Relaxed)
+    };
+    house.edge.tell_units();
+    assert_eq!((heard(&house), house.state(Unit::Av)), (1, (UnitState::Stopping, 2)));
+    house.nature.lock().unwrap().wanted.clear();
+    house.edge.tell_units();
+    assert_eq!((heard(&house), house.state(Unit::Av)), (1, (UnitState::Stopping, 2)));
+    house.edge.restart(Unit::Av, true).unwrap();
+    house.end(Unit::Av);
+    assert_eq!(house.row(Unit::Av).state, UnitState::Off);
+}
+
+/// An Edge for messages only needs a plan for its marks; one with media needs ports too, whoever sends the plan.
+#[test]
+fn relay_ports_are_asked_of_a_plan_only_where_there_is_media() {
+    let store = tempfile::tempdir().unwrap();
+    let replica = Replica { port: 4443, from: Vec::new(), store: store.path().join("settings") };
+    let without = EdgeConfig { media: false, replica: Some(replica), ..config() };
+    let with = EdgeConfig { media: true, ..without.clone() };
+    let plan = "name = \"marks\"\n[classes]\nsignaling = \"CS3\"\n";
+    let document = serde_json::to_vec(&Settings { version: 7, time: 1.0, plan: plan.to_owned() }).unwrap();
+    let mut house = House::with(with.clone(), &[Unit::Access]);
+    let refused = house.edge.take(&document).unwrap_err();
+    assert!(
+        matches!(&refused, NotTaken::Wrong(said) if said[0] == "plan: marks has no relay ports: it needs `ports` in its section [edge]"),
+        "{refused:?}"
+    );
+    let mut house = House::with(without.clone(), &[Unit::Access]);
+    assert_eq!(house.edge.take(&document).unwrap().version, 7);
+    assert_eq!(house.edge.config.borrow().plan.plan.name(), "marks");
+    // After a restart too; and media need more than that.
+    assert_eq!(House::with(without.clone(), &[Unit::Access]).edge.config.borrow().plan.plan.name(), "marks");
+    house.edge.check_held(&without).unwrap();
+    let refused = house.edge.check_held(&with).unwrap_err().join("");
+    assert!(refused.contains("version 7") && refused.contains("marks has no relay ports"), "{refused}");
+    assert_ne!(House::with(with, &[Unit::Access]).edge.config.borrow().plan.plan.name(), "marks");
 }
 
 #[test]

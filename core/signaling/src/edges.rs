@@ -150,7 +150,7 @@ impl FrontEnd {
     /// as a message may carry; nothing if nobody has come or gone since it had them all.
     pub(crate) fn homes(&self, incoming: &Incoming<'_>) -> Option<Reply> {
         let takes_list = || incoming.message.values(Name::Accept).any(|kind| kind == LIST.as_bytes());
-        if !self.is_from_director(incoming) || !takes_list() {
+        if !self.is_from_director(incoming) || !is_own(incoming) || !takes_list() {
             return None;
         }
         let tag = format!("{:x}-{:x}", self.begun.as_nanos(), self.registrar.comings());
@@ -194,6 +194,12 @@ impl FrontEnd {
             None => flow,
         }
     }
+}
+
+/// Whether whoever holds the connection asks for itself: what it passes on for others has their Via below its own, or goes on with
+/// something.
+fn is_own(incoming: &Incoming<'_>) -> bool {
+    !incoming.has_dialog() && incoming.message.vias().count() == 1
 }
 
 /// Where the last of these proxies before us has the request from (RFC 3261, 18.2.1); they are ours, and what they say is so.

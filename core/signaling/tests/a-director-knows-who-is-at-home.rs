@@ -436,3 +436,35 @@ fn strangers_are_not_heard_and_no_stranger_is_sent_anything() {
     let other = "<sip:x@other.org>;tag=x";
     assert_eq!(site.status(&request("INVITE", "sip:y@evil.test", other, BOB, "")), forbidden);
 }
+
+#[test]
+fn nobody_but_the_director_itself_is_told_who_the_users_are() {
+    let mut site = Site::begun();
+    let wants = "Accept: text/uri-list\r\nAuthorization: Digest x\r\n";
+    let routed = format!("Route: <sip:{};transport=tls;lr>\r\n{wants}", FRONTS[1]);
+    let mut heard = Vec::new();
+    for to in ["<sip:example.com>", "<sip:example.com>;tag=2"] {
+        for from in ["<sip:x@example.com>;tag=1", "<sip:bob@example.com>;tag=1", "<sip:x@other.org>;tag=1"] {
+            for more in [wants, &routed] {
+                let branch = format!("z9hG4bK{}x", heard.len());
+                let asked = request("OPTIONS", "sip:example.com", from, to, more).replace("z9hG4bK", &branch);
+                // From outside, by another Front End, and from a phone inside; what a Front End hears is not looked at here.
+                heard.extend(site.hear(from_edge(), &asked));
+                heard.extend(site.hear(wire(0).0, &asked));
+                heard.extend(site.phone(1, &asked));
+                // A Front End does not rely on the Director.
+                let via = "SIP/2.0\r\nVia: SIP/2.0/TLS 10.0.0.7:5061;branch=z9hG4bKdirector\r\n";
+                let (now, passed) = (site.now, asked.replacen("SIP/2.0\r\n", via, 1));
+                site.fronts[1].handle_input(now, wire(1).1, passed.as_bytes());
+                while let Some(output) = site.fronts[1].poll_output() {
+                    let FrontOutput::Transmit(sent) = output else { continue };
+                    heard.push((2, String::from_utf8_lossy(&sent.bytes).into_owned()));
+                }
+            }
+        }
+    }
+    assert!(heard.len() >= 36, "{}", heard.len());
+    let tells =
+        |text: &String| text.contains("bob@example.com\r\n") || text.contains("Content-Type: text/uri-list");
+    assert!(!heard.iter().any(|(_, text)| tells(text)), "{heard:#?}");
+}

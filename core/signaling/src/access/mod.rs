@@ -254,7 +254,6 @@ impl AccessEdge {
     /// Whether somebody asks whether we are there: of the Edge, not of a user.
     fn is_question(&self, incoming: &Incoming<'_>, way: &Route<'_>) -> bool {
         incoming.method() == Method::Options
-            && !incoming.has_dialog()
             && way.uri.user.is_none()
             && (self.is_own_domain(&way.uri) || self.ends.are(&way.uri, incoming.flow.local.ip()))
     }

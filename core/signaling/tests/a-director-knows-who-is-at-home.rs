@@ -68,6 +68,8 @@ struct Site {
     fronts: [FrontEnd; 2],
     /// Whether a Front End answers.
     up: [bool; 2],
+    /// Whether the certificate of each names both.
+    one_certificate: bool,
     now: Duration,
     left: Vec<(u64, String)>,
 }
@@ -92,6 +94,7 @@ impl Site {
             director: Director::new(config, [9; 32], now),
             fronts,
             up: [true; 2],
+            one_certificate: false,
             now,
             left: Vec::new(),
         };
@@ -174,7 +177,8 @@ impl Site {
             return self.director.handle_failed(self.now, Transport::Tls, at(FRONTS[front]));
         }
         let (here, there) = wire(front);
-        self.director.handle_connected(here, &[NAMES[front]]);
+        let names = if self.one_certificate { &NAMES[..] } else { &NAMES[front..=front] };
+        self.director.handle_connected(here, names);
         self.fronts[front].handle_connected(there, &["director.example.com"]);
         self.fronts[front].handle_input(self.now, there, bytes);
     }
@@ -467,4 +471,92 @@ fn nobody_but_the_director_itself_is_told_who_the_users_are() {
     let tells =
         |text: &String| text.contains("bob@example.com\r\n") || text.contains("Content-Type: text/uri-list");
     assert!(!heard.iter().any(|(_, text)| tells(text)), "{heard:#?}");
+}
+
+#[test]
+fn front_ends_with_one_certificate_are_told_apart_by_where_they_are() {
+    let mut site = Site::new();
+    site.one_certificate = true;
+    site.wait(SECOND);
+    site.left.clear();
+    let users = |site: &Site| site.director.view().groups.iter().map(|group| group.users).collect::<Vec<_>>();
+    assert_eq!(users(&site), [None, Some(1), Some(1)]);
+    // Bob's Front End comes to the Director: what it says of him is believed.
+    let incoming =
+        Flow { id: 7, local: at(DIRECTOR), remote: at("10.0.0.12:40000"), transport: Transport::Tls };
+    site.director.handle_connected(incoming, &NAMES);
+    site.sign_in("alice");
+    let claim = "P-Asserted-Identity: <sip:bob@example.com>\r\n";
+    let from = "<sip:bob@example.com>;tag=b";
+    let heard = site
+        .hear(incoming, &request("MESSAGE", "sip:alice@example.com", from, "<sip:alice@example.com>", claim));
+    assert!(heard.iter().any(|(_, text)| text.starts_with("MESSAGE sip:alice@10.9.9.9")), "{heard:#?}");
+}
+
+#[test]
+fn a_front_end_with_two_addresses_tells_its_users_once() {
+    let now = Duration::from_secs(1_800_000_000);
+    let config = Config {
+        name: "director.example.com".into(),
+        domains: vec!["example.com".into()],
+        transport: Transport::Tls,
+        address: at(DIRECTOR),
+        advertised: DIRECTOR.into(),
+        edge: None,
+        front_ends: vec![Group { name: NAMES[0].into(), addresses: FRONTS.map(at).to_vec() }],
+        probe: SECOND * 3,
+        message: sip::Limits::default(),
+    };
+    let mut director = Director::new(config, [9; 32], now);
+    (0..2).for_each(|front| director.handle_connected(wire(front).0, &NAMES[..1]));
+    let tell = |question: &str| match question {
+        text if !text.contains("uri-list") => answer(text, "200 OK", "t", ""),
+        text if text.contains("Suppress-If-Match: T\r\n") => answer(text, "200 OK", "t", "SIP-ETag: T\r\n"),
+        text => {
+            let is_first = !text.contains("Carillon-After: b@x\r\n");
+            let after = if is_first { "Carillon-After: b@x\r\n" } else { "" };
+            let more = format!("SIP-ETag: T\r\nContent-Type: text/uri-list\r\n{after}");
+            let names = if is_first { "a@x\r\nb@x\r\n" } else { "c@x\r\n" };
+            let bare = answer(text, "200 OK", "t", &more);
+            bare.replace(
+                "Content-Length: 0\r\n\r\n",
+                &format!("Content-Length: {}\r\n\r\n{names}", names.len()),
+            )
+        }
+    };
+    for round in 0..4 {
+        let now = now + SECOND * 3 * round;
+        director.handle_timeout(now);
+        // Both are asked before one of them answers.
+        loop {
+            let mut asked = Vec::new();
+            while let Some(output) = director.poll_output() {
+                if let Output::Transmit { to, bytes } = output {
+                    let remote = match to {
+                        Destination::Flow(flow) => flow.remote,
+                        Destination::Address { remote, .. } => remote,
+                    };
+                    let front = FRONTS.iter().position(|front| at(front) == remote).unwrap();
+                    asked.push((front, String::from_utf8(bytes).unwrap()));
+                }
+            }
+            if asked.is_empty() {
+                break;
+            }
+            for (front, question) in &asked {
+                director.handle_input(now, wire(*front).0, tell(question).as_bytes());
+            }
+        }
+        assert_eq!(director.view().groups[0].users, Some(3), "{round}");
+    }
+    // The second address tells them once the first is not there.
+    director.handle_closed(now, wire(0).0);
+    director.handle_failed(now + SECOND * 20, Transport::Tls, at(FRONTS[0]));
+    director.handle_timeout(now + SECOND * 20);
+    let mut asked = Vec::new();
+    while let Some(output) = director.poll_output() {
+        let Output::Transmit { to: Destination::Address { remote, .. }, bytes } = output else { continue };
+        asked.push((remote, String::from_utf8(bytes).unwrap().contains("uri-list")));
+    }
+    assert!(asked.contains(&(at(FRONTS[1]), true)), "{asked:?}");
 }

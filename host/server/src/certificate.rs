@@ -74,8 +74,8 @@ pub(crate) fn server_tls(config: &Config) -> Result<Ours, CertificateError> {
     };
     let trusted = trusted(config)?;
     let tls = asking_server_config(&identity, &trusted).map_err(CertificateError::Refused)?;
-    let ours = inside_tls(&identity, &trusted)?;
-    Ok(Ours { tls, facts, servers: servers_by(ours, &edge.name, &edge.addresses, None)? })
+    let servers = own_servers(&identity, &trusted, &edge.name, &edge.addresses)?;
+    Ok(Ours { tls, facts, servers })
 }
 
 fn identity(config: &Config) -> Result<Identity, CertificateError> {
@@ -102,6 +102,16 @@ pub(crate) fn servers(
 ) -> Result<BTreeMap<SocketAddr, Server>, CertificateError> {
     let tls = mutual_client_config(identity, trusted).map_err(CertificateError::Refused)?;
     servers_by(tls, name, addresses, mark)
+}
+
+/// How our own servers are connected to, whose certificates may have a common name only.
+pub(crate) fn own_servers(
+    identity: &Identity,
+    trusted: &[CertificateDer<'static>],
+    name: &str,
+    addresses: &[SocketAddr],
+) -> Result<BTreeMap<SocketAddr, Server>, CertificateError> {
+    servers_by(inside_tls(identity, trusted)?, name, addresses, None)
 }
 
 /// How the Edges of partners are connected to. One that several of them share must be certified for each: their requests go by

@@ -20,6 +20,8 @@ pub(super) struct Homes {
     users: HashSet<u64, Plain>,
     /// A list that has not come whole.
     coming: Option<Coming>,
+    /// The branch of the question whose answer goes on with it: the last one. Two answers at once would be taken for two parts.
+    asked: Option<String>,
     too_many: bool,
 }
 
@@ -49,6 +51,16 @@ impl Homes {
         let held =
             self.tag.as_ref().filter(|_| after.is_none()).map(|tag| ("Suppress-If-Match", tag.clone()));
         after.into_iter().chain(held).collect()
+    }
+
+    /// It was asked with this branch; answers to earlier questions count no longer.
+    pub(super) fn ask(&mut self, branch: &str) {
+        self.asked = Some(branch.to_owned());
+    }
+
+    /// Whether an answer to this branch is one to the last question.
+    pub(super) fn waits_for(&mut self, branch: &str) -> bool {
+        self.asked.take_if(|asked| asked == branch).is_some()
     }
 
     /// Takes an answer. One of a Front End that has changed between two parts is begun anew.

@@ -137,12 +137,25 @@ impl Director {
     /// A connection is up that we made, or whose other end has shown a certificate that holds; `names` are those among
     /// [`Director::names`] for which it does.
     pub fn handle_connected(&mut self, flow: Flow, names: &[&str]) {
-        let says = |name: &str| names.iter().any(|said| said.eq_ignore_ascii_case(name));
-        let owner = self.config.groups().find(|(_, group)| says(&group.name)).map(|(owner, _)| owner);
+        let owner = self.owner(&flow, names);
         self.known.insert(flow.id, Known { flow, owner });
         if owner.is_some() {
             self.out.push_back(Output::Trust(flow));
         }
+    }
+
+    /// Who is at the other end: of those that the certificate names, as one may name several, the one that is connected to, or that
+    /// is at that address.
+    fn owner(&self, flow: &Flow, names: &[&str]) -> Option<Owner> {
+        let says = |name: &str| names.iter().any(|said| said.eq_ignore_ascii_case(name));
+        let named = || self.config.groups().filter(|(_, group)| says(&group.name));
+        let with = |is: &dyn Fn(&SocketAddr) -> bool| {
+            named().find(|(_, group)| group.addresses.iter().any(is)).map(|(owner, _)| owner)
+        };
+        let only = || named().nth(1).is_none().then(|| named().next()).flatten().map(|(owner, _)| owner);
+        with(&|address| *address == flow.remote)
+            .or_else(|| with(&|address| address.ip() == flow.remote.ip()))
+            .or_else(only)
     }
 
     /// A connection has ended.

@@ -95,36 +95,40 @@ impl Director {
     pub(super) fn is_answer(&mut self, now: Duration, incoming: &Incoming<'_>, code: u16) -> bool {
         let branch = incoming.routing.via.branch.filter(|branch| branch.starts_with(QUESTION.as_bytes()));
         let Some(branch) = branch else { return false };
-        let asked = |link: &&mut Link<Owner>| link.probe.as_ref().is_some_and(|it| it.as_bytes() == branch);
-        let Some(link) = self.links.iter_mut().find(asked) else { return true };
-        link.probe = None;
+        let peer = self.peer(&incoming.flow);
+        // Nobody answers for another: who was asked has not answered yet.
+        let is_asked = |link: &Link<Owner>| {
+            Some(link.whose) == peer && link.probe.as_ref().is_some_and(|it| it.as_bytes() == branch)
+        };
+        let Some(at) = self.links.iter().position(is_asked) else { return true };
+        let Some(link) = self.links.get_mut(at) else { return true };
         let (owner, remote) = (link.whose, link.remote);
-        // Nobody answers for another.
-        if self.peer(&incoming.flow) != Some(owner) {
-            return true;
-        }
+        let asked = link.probe.take().unwrap_or_default();
         match code {
             500.. => self.failed(now, remote),
             _ => self.heard(now, remote),
         }
         if let (Owner::FrontEnd(number), 200) = (owner, code) {
-            self.learn(now, number, remote, incoming);
+            self.learn(now, number, at, &asked, incoming);
         }
         true
     }
 
-    /// A Front End has said who is at home there, or a part of it.
-    fn learn(&mut self, now: Duration, number: usize, remote: SocketAddr, incoming: &Incoming<'_>) {
+    /// A Front End has answered; if it was asked for that, with who is at home there, or a part of it.
+    fn learn(&mut self, now: Duration, number: usize, at: usize, asked: &str, incoming: &Incoming<'_>) {
         let Some(homes) = self.homes.get_mut(number) else { return };
-        let next = homes.take(&self.secret, incoming.message);
+        let is_told = homes.waits_for(asked);
+        let next = match homes.len() {
+            _ if is_told => homes.take(&self.secret, incoming.message),
+            // The other that was asked is not there.
+            None if choose(&self.links, Owner::FrontEnd(number), now) == Some(at) => Next::More,
+            _ => Next::Same,
+        };
         let users = homes.len().unwrap_or_default();
         let name = || self.config.front_ends.get(number).map(|group| group.name.clone()).unwrap_or_default();
         match next {
             Next::Same => {}
-            Next::More => {
-                let at = self.links.iter().position(|link| link.remote == remote);
-                at.into_iter().for_each(|at| self.ask(now, at));
-            }
+            Next::More => self.ask(now, at),
             Next::New { too_many } => {
                 let name = name();
                 self.out.push_back(Output::Event(Event::Homes { name: name.clone(), users }));
@@ -136,7 +140,7 @@ impl Director {
     }
 
     fn ask(&mut self, now: Duration, at: usize) {
-        let Some((branch, bytes)) = self.question(at) else { return };
+        let Some((branch, bytes)) = self.question(now, at) else { return };
         let Some(link) = self.links.get_mut(at) else { return };
         link.probe_at = now + self.config.probe;
         link.probe = Some(branch);
@@ -154,7 +158,7 @@ impl Director {
     }
 
     /// An OPTIONS to a server, and its branch. Of the servers of a Front End the one that serves is asked who is at home.
-    fn question(&mut self, at: usize) -> Option<(String, Vec<u8>)> {
+    fn question(&mut self, now: Duration, at: usize) -> Option<(String, Vec<u8>)> {
         self.sequence = self.sequence.wrapping_add(1);
         let number = self.sequence.to_be_bytes();
         let [branch, tag, call] =
@@ -171,9 +175,13 @@ impl Director {
             ("Call-ID", call),
             ("CSeq", "1 OPTIONS".to_owned()),
         ];
-        if let Owner::FrontEnd(number) = link.whose {
+        if let Owner::FrontEnd(number) = link.whose
+            && choose(&self.links, link.whose, now) == Some(at)
+        {
+            let homes = self.homes.get_mut(number)?;
             fields.push(accepted());
-            fields.extend(self.homes.get(number)?.question());
+            fields.extend(homes.question());
+            homes.ask(&branch);
         }
         let request = Builder::request(Method::Options, uri.as_bytes()).ok()?;
         let add = |request: Builder, (name, value): (&str, String)| {

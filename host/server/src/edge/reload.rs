@@ -26,6 +26,9 @@ impl Edge {
             }
             Err(refusal) => return Err(refusal.0.iter().map(ToString::to_string).collect()),
         };
+        if config.director.is_some() != self.first.director.is_some() {
+            return Err(vec!["the file is that of another role now; that needs a restart".to_owned()]);
+        }
         self.check_held(&config)?;
         self.change_to(config);
         Ok(Reloaded { after_restart: self.waiting() })

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_net::tls::{asking_server_config, is_for};
+use carillon_net::tls::asking_server_config;
 use carillon_net::transports::{Incoming, Limits, Server, Transports};
 use carillon_qos::plan::{RolePolicy, Scope};
 use carillon_qos::{Plan, Role, TrafficClass};
@@ -27,7 +27,7 @@ pub use status::{DirectorStatus, GroupRow, PeerRow};
 
 use super::start::StartError;
 use super::unit::{Context, Opened, Part, Unit};
-use crate::certificate::{self, CertificateError, Greeting, internal};
+use crate::certificate::{self, CertificateError, Greeting, internal, is_ours};
 use crate::certificate_facts::CertificateFacts;
 use crate::clock::Clock;
 use crate::config::{DirectorConfig, EdgeConfig, Listening};
@@ -95,7 +95,7 @@ fn servers(
     let (identity, trusted) = internal(config)?;
     let mut all = BTreeMap::new();
     for group in director.edge.iter().chain(&director.front_ends) {
-        all.extend(certificate::servers(&identity, &trusted, &group.name, &group.addresses, None)?);
+        all.extend(certificate::own_servers(&identity, &trusted, &group.name, &group.addresses)?);
     }
     Ok(all)
 }
@@ -138,7 +138,7 @@ impl Director {
                 Incoming::Message { flow, bytes } => core.handle_input(now, flow, bytes),
                 Incoming::Wrong { flow, bytes, answer } => core.handle_wrong(flow, bytes, answer),
                 Incoming::Connected { flow, certificate } => {
-                    core.handle_connected(flow, &proven(certificate, names, is_for));
+                    core.handle_connected(flow, &proven(certificate, names, is_ours));
                 }
                 Incoming::Closed { flow } => core.handle_closed(now, flow),
                 Incoming::Failed { transport, remote } => core.handle_failed(now, transport, remote),

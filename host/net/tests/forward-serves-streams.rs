@@ -14,7 +14,7 @@ use std::thread;
 
 use carillon_net::authority::Authority;
 use carillon_net::forward::{
-    Budgets, Client, Count, LinkId, PortId, Rule, RuleId, Settings, Strangers, Unknown,
+    Account, Budgets, Client, Count, LinkId, PortId, Rule, RuleId, Settings, Strangers, Unknown,
 };
 use carillon_net::transports;
 use carillon_qos::TrafficClass;
@@ -250,10 +250,15 @@ fn joined(settings: Settings) -> Joined {
     let mut site = Site::new(forward::FAMILIES[0], settings);
     let listener = site.forwarder.listen_for_streams(at("127.0.0.1:0"), None, dscp(24)).unwrap();
     let address = site.forwarder.listener(listener).unwrap();
+    let (client, peer, link, port) = one_more(&mut site, address);
+    Joined { site, client, peer, link, port }
+}
+
+fn one_more(site: &mut Site, address: SocketAddr) -> (Socket, Socket, LinkId, PortId) {
     let client = connect(address);
     torn(&client, &binding());
-    let known = install(&mut site);
-    let (port, there) = opened(&mut site);
+    let known = install(site);
+    let (port, there) = opened(site);
     let listening = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listening.bind(&at("127.0.0.1:0").into()).unwrap();
     listening.listen(1).unwrap();
@@ -267,7 +272,7 @@ fn joined(settings: Settings) -> Joined {
     for end in [&client, &peer] {
         end.set_read_timeout(Some(forward::LONG)).unwrap();
     }
-    Joined { site, client, peer, link, port }
+    (client, peer, link, port)
 }
 
 fn opened(site: &mut Site) -> (PortId, SocketAddr) {
@@ -350,6 +355,47 @@ fn a_budget_stops_a_connection_and_drops_nothing_of_it_and_another_budget_lets_i
         site.until("all bytes", |_| sender.is_finished() && reader.is_finished());
     });
     assert!(heard == sent);
+}
+
+/// Audio of one user to a client, beside transfers of another at the budget of their site.
+#[test]
+fn audio_beside_transfers_at_a_budget_that_all_share_loses_nothing() {
+    for transfers in [1, 4] {
+        let group = std::num::NonZeroU64::new(250_000);
+        let budgets = Budgets { group, ..Budgets::default() };
+        let mut site = Site::new(forward::FAMILIES[0], Settings { budgets, ..Settings::default() });
+        let listener = site.forwarder.listen_for_streams(at("127.0.0.1:0"), None, dscp(24)).unwrap();
+        let address = site.forwarder.listener(listener).unwrap();
+        let links: Vec<_> = (0..transfers).map(|_| one_more(&mut site, address)).collect();
+        let rule = site.rule();
+        site.forwarder.install(ID, rule).unwrap();
+        site.forwarder.charge_to(rule.port, Account(7), Some(Account(1)));
+        for (_, _, _, port) in &links {
+            site.forwarder.charge_to(*port, Account(8), Some(Account(1)));
+        }
+        let sent = bytes(600_000 / transfers);
+        thread::scope(|scope| {
+            let mut ends = Vec::new();
+            for (client, peer, ..) in &links {
+                ends.push(scope.spawn(|| (&*peer).write_all(&sent).unwrap()));
+                ends.push(scope.spawn(|| {
+                    let mut heard = vec![0; sent.len()];
+                    (&*client).read_exact(&mut heard).unwrap();
+                    assert!(heard == sent);
+                }));
+            }
+            let mut last = std::time::Instant::now();
+            site.until("transfers", |site| {
+                if last.elapsed() >= std::time::Duration::from_millis(20) {
+                    last = std::time::Instant::now();
+                    send(&site.peer, site.there(), &[vec![1; 172]]);
+                }
+                ends.iter().all(thread::ScopedJoinHandle::is_finished)
+            });
+        });
+        assert!(site.count(Count::ToClient) > 10, "audio came to be forwarded");
+        assert_eq!(site.count(Count::OverBudget), 0, "beside {transfers}");
+    }
 }
 
 #[test]

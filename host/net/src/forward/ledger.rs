@@ -15,6 +15,8 @@ use super::kernel::{Book as SharedBook, SharedMeter};
 
 /// What may come at once after a rest, in time of the budget.
 pub(super) const BURST: Duration = Duration::from_millis(250);
+/// A connection brings so much of a second's budget at once: a quarter of the burst.
+const PARTS: u64 = 16;
 /// IP and UDP (RFC 791, RFC 8200, RFC 768).
 const HEADERS: [u64; 2] = [28, 48];
 /// Of a connection, in how many packets its bytes come.
@@ -250,8 +252,27 @@ impl Ledger {
         has_room
     }
 
-    /// Charges what a connection has brought, which may not be dropped; until when nothing more should be brought, if a budget is
-    /// spent.
+    /// How much of what a connection has brought may pass now, or when to ask again. It takes a part of the burst and leaves the
+    /// rest to datagrams, which can't wait.
+    pub(super) fn room_of_stream(
+        &mut self,
+        port: PortId,
+        towards: Towards,
+        mark: Dscp,
+        now: Instant,
+    ) -> Result<usize, Instant> {
+        let Ledger { budgets, ports, accounts, groups, .. } = self;
+        let Some(book) = ports.get_mut(&port) else { return Ok(usize::MAX) };
+        let (_, meters) = book.meters(*budgets, (accounts, groups), towards, mark);
+        let (mut room, mut until) = (usize::MAX, now);
+        for (meter, rate) in meters.into_iter().flatten() {
+            room = room.min((rate.get() / PARTS) as usize);
+            until = meter.paid().map_or(until, |paid| until.max(paid - BURST / 4));
+        }
+        if until > now { Err(until) } else { Ok(room.max(SEGMENT)) }
+    }
+
+    /// Charges what passes of a connection.
     pub(super) fn charge_stream(
         &mut self,
         port: PortId,
@@ -259,17 +280,18 @@ impl Ledger {
         mark: Dscp,
         len: usize,
         now: Instant,
-    ) -> Option<Instant> {
+    ) {
         let Ledger { budgets, ports, accounts, groups, touched } = self;
-        let book = ports.get_mut(&port)?;
+        let Some(book) = ports.get_mut(&port) else { return };
         if !std::mem::replace(&mut book.is_touched, true) {
             touched.push(port);
         }
         let size = len as u64 + book.headers * len.div_ceil(SEGMENT) as u64;
         let (passed, meters) = book.meters(*budgets, (accounts, groups), towards, mark);
         passed.add(Payload { len, is_check: false }, true);
-        let paid = meters.into_iter().flatten().map(|(meter, rate)| meter.spend(size, rate, now));
-        paid.max().map(|paid| paid - BURST).filter(|until| *until > now)
+        for (meter, rate) in meters.into_iter().flatten() {
+            meter.spend(size, rate, now);
+        }
     }
 
     /// What has passed each port since the last time; those that carried nothing are not there.
@@ -393,8 +415,7 @@ impl Meter {
         self.paid().is_none_or(|paid| paid <= now + BURST)
     }
 
-    /// When it is paid for.
-    fn spend(&mut self, bytes: u64, per_second: NonZeroU64, now: Instant) -> Instant {
+    fn spend(&mut self, bytes: u64, per_second: NonZeroU64, now: Instant) {
         let paid = self.paid().map_or(now, |paid| paid.max(now));
         // At most what a connection brings in a turn, 192 kB: no overflow.
         let paid = paid + Duration::from_nanos(bytes * 1_000_000_000 / per_second);
@@ -402,7 +423,6 @@ impl Meter {
             Some(shared) => shared.raise(paid),
             None => self.paid = Some(paid),
         }
-        paid
     }
 
     fn paid(&self) -> Option<Instant> {
@@ -499,6 +519,33 @@ mod tests {
         assert_eq!(passing(&mut ledger, 1, Dscp::EF, now), 16 - 11, "what is left of the group's");
         ledger.charge_to(port(2), Account(9), Some(Account(2)));
         assert!(passing(&mut ledger, 2, Dscp::EF, now) > 5, "another group has its own");
+    }
+
+    /// Audio of one user beside transfers of another at a budget that both share, for twenty seconds.
+    #[test]
+    fn transfers_take_what_audio_leaves_of_a_budget_and_cost_it_nothing() {
+        const RATE: usize = 250_000;
+        for transfers in [0, 1, 4] {
+            let budgets = Budgets { group: rate(RATE as u64), ..Budgets::default() };
+            let (mut ledger, start) = (ledger(budgets), Instant::now());
+            ledger.charge_to(port(0), Account(7), Some(Account(1)));
+            ledger.charge_to(port(1), Account(8), Some(Account(1)));
+            let (mark, towards, audio) = (Dscp::EF, Towards::Peer, Payload { len: 172, is_check: false });
+            for ms in 0..20_000 {
+                let now = start + Duration::from_millis(ms);
+                if ms % 20 == 0 {
+                    assert!(ledger.charge(port(0), towards, mark, audio, now), "{transfers} at {ms}");
+                }
+                for _ in 0..transfers {
+                    if let Ok(len) = ledger.room_of_stream(port(1), towards, mark, now) {
+                        ledger.charge_stream(port(1), towards, mark, len, now);
+                    }
+                }
+            }
+            let passed = ledger.close(port(1)).to_peer.bytes as usize;
+            let rest = 20 * (RATE - 50 * 200) * SEGMENT / (SEGMENT + 28);
+            assert!(transfers == 0 || passed > rest * 98 / 100, "{passed} of {rest}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Nothing is dropped here. Whoever sends faster than the other end reads, or than a budget allows, is not read for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use carillon_wire::ip::Dscp;
 use carillon_wire::sip::{Destination, Flow};
 use socket2::Socket;
 
-use super::ledger::Towards;
+use super::ledger::{Ledger, Towards};
 use super::sockets::Role;
 use super::streams::{Came, Streams};
 use super::{Client, Forwarder, LinkId, PortId, Unknown};
@@ -38,16 +38,28 @@ pub(super) struct Links {
     /// Those that clients' connections are joined with.
     of_clients: BTreeMap<u64, u64>,
     listeners: BTreeMap<u64, PortId>,
-    /// Ends that are not read: where what they say goes, and until when a budget is spent.
-    held: BTreeMap<u64, (u64, Option<Instant>)>,
+    /// In the order of their turns.
+    parcels: VecDeque<Parcel>,
+    /// Links that end as soon as nothing of them waits.
+    ending: BTreeSet<u64>,
+}
+
+/// What one end has said and may not leave by the other yet, for a budget is spent or there is no room.
+struct Parcel {
+    from: u64,
+    bytes: Vec<u8>,
+    /// When a budget is worth another look.
+    until: Option<Instant>,
+    /// Its end is not read.
+    is_held: bool,
 }
 
 /// Where the bytes of one end go.
-pub(super) struct Passage {
+struct Passage {
     to: Flow,
-    pub(super) port: PortId,
-    pub(super) towards: Towards,
-    pub(super) mark: Dscp,
+    port: PortId,
+    towards: Towards,
+    mark: Dscp,
 }
 
 impl Links {
@@ -68,7 +80,20 @@ impl Links {
 
     /// Until nothing but time has to pass before somebody is read again.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.held.values().filter_map(|(_, until)| *until).min()
+        self.parcels.iter().filter_map(|parcel| parcel.until).min()
+    }
+
+    /// Takes what one end has said.
+    fn take(&mut self, from: u64, mut bytes: Vec<u8>) {
+        match self.parcels.iter_mut().find(|parcel| parcel.from == from) {
+            Some(parcel) => parcel.bytes.append(&mut bytes),
+            None => self.parcels.push_back(Parcel { from, bytes, until: None, is_held: false }),
+        }
+    }
+
+    fn has_waiting(&self, link: LinkId) -> bool {
+        let of_link = |parcel: &&Parcel| self.of(parcel.from) == Some(link);
+        self.parcels.iter().filter(of_link).any(|parcel| !parcel.bytes.is_empty())
     }
 }
 
@@ -81,7 +106,7 @@ impl Streams {
     }
 
     /// Takes no more of them, and ends those that are there.
-    pub(super) fn close_relayed(&mut self, port: PortId) {
+    pub(super) fn close_relayed(&mut self, port: PortId, ledger: &mut Ledger) {
         let of_port = self.links.listeners.iter().filter(|(_, of)| **of == port);
         let listeners: Vec<u64> = of_port.map(|(listener, _)| *listener).collect();
         for listener in listeners {
@@ -91,7 +116,7 @@ impl Streams {
         let links = self.links.links.iter().filter(|(_, link)| link.port == port);
         let links: Vec<LinkId> = links.map(|(id, _)| LinkId(*id)).collect();
         for link in links {
-            self.hang_up(link);
+            self.finish(link, ledger, Instant::now());
         }
     }
 
@@ -143,57 +168,94 @@ impl Streams {
     }
 
     /// Ends both connections as soon as what waits for them is sent; false if they are gone already.
-    pub(super) fn hang_up(&mut self, link: LinkId) -> bool {
+    fn hang_up(&mut self, link: LinkId) -> bool {
         let Some(gone) = self.links.links.remove(&link.0) else { return false };
+        self.links.ending.remove(&link.0);
         for end in [Some(gone.flow), gone.client].into_iter().flatten() {
             self.links.of_clients.remove(&end.id);
-            self.links.held.remove(&end.id);
+            self.links.parcels.retain(|parcel| parcel.from != end.id);
             self.transports.close(end);
         }
         true
     }
 
-    /// Where what this end has said goes; `None`: it is an end no more.
-    pub(super) fn passage(&self, from: u64) -> Option<Passage> {
-        self.links.passage(from)
-    }
-
-    /// Sends it there. False if there is no room, which is the end of both.
-    pub(super) fn pass(
-        &mut self,
-        from: u64,
-        passage: &Passage,
-        bytes: Vec<u8>,
-        until: Option<Instant>,
-    ) -> bool {
-        let to = passage.to;
-        if !self.transports.has_room(to.id, bytes.len()) {
-            return false;
-        }
-        self.transports.send(Destination::Flow(to), bytes);
-        if until.is_some() || self.transports.waiting(to.id) > ROOM {
-            self.transports.hold(from, true);
-            self.links.held.insert(from, (to.id, until));
-        }
-        true
-    }
-
-    /// Reads those again whose words have somewhere to go.
-    pub(super) fn release(&mut self, now: Instant) {
-        let Streams { transports, links, .. } = self;
-        for (from, (to, until)) in &mut links.held {
-            *until = until.filter(|until| *until > now);
-            if until.is_none() && transports.waiting(*to) <= ROOM {
-                transports.hold(*from, false);
+    /// Sends what one end has said as far as it may go; `None`: nothing of it waits any more.
+    fn serve(&mut self, mut parcel: Parcel, ledger: &mut Ledger, now: Instant) -> Option<Parcel> {
+        let link = self.links.of(parcel.from)?;
+        let Passage { to, port, towards, mark } = self.links.passage(parcel.from)?;
+        let is_ending = self.links.ending.contains(&link.0);
+        let has_room = is_ending || self.transports.waiting(to.id) <= ROOM;
+        parcel.until = None;
+        if has_room && !parcel.bytes.is_empty() {
+            match ledger.room_of_stream(port, towards, mark, now) {
+                Err(until) => parcel.until = Some(until),
+                Ok(room) => {
+                    let rest = parcel.bytes.split_off(room.min(parcel.bytes.len()));
+                    let part = std::mem::replace(&mut parcel.bytes, rest);
+                    ledger.charge_stream(port, towards, mark, part.len(), now);
+                    if !self.transports.has_room(to.id, part.len()) {
+                        self.came.push_back(Came::HungUp(link));
+                        return None;
+                    }
+                    self.transports.send(Destination::Flow(to), part);
+                    parcel.until = (!parcel.bytes.is_empty()).then_some(now);
+                }
             }
         }
-        links.held.retain(|_, (to, until)| until.is_some() || transports.waiting(*to) > ROOM);
+        if parcel.bytes.is_empty() && (is_ending || self.transports.waiting(to.id) <= ROOM) {
+            self.let_go(&parcel, link, is_ending);
+            return None;
+        }
+        if !std::mem::replace(&mut parcel.is_held, true) {
+            self.transports.hold(parcel.from, true);
+        }
+        Some(parcel)
     }
 
-    /// Nobody waits for what a budget would have paid that holds no more.
-    pub(super) fn forgive(&mut self) {
-        self.links.held.values_mut().for_each(|(_, until)| *until = None);
-        self.release(Instant::now());
+    /// Whether something that had no room has it now.
+    pub(super) fn can_serve(&self) -> bool {
+        let had_none = self.links.parcels.iter().filter(|parcel| parcel.until.is_none());
+        let mut to = had_none.filter_map(|parcel| self.links.passage(parcel.from)).map(|passage| passage.to);
+        to.any(|to| self.transports.waiting(to.id) <= ROOM)
+    }
+
+    /// Nothing of it waits: its end is read again, or both end.
+    fn let_go(&mut self, parcel: &Parcel, link: LinkId, is_ending: bool) {
+        if is_ending {
+            self.came.push_back(Came::HungUp(link));
+        } else if parcel.is_held {
+            self.transports.hold(parcel.from, false);
+        }
+    }
+
+    /// Each has its turn; who was served stands behind those who were not.
+    pub(super) fn serve_all(&mut self, ledger: &mut Ledger, now: Instant) {
+        let (mut waiting, mut served) = (VecDeque::new(), VecDeque::new());
+        for parcel in std::mem::take(&mut self.links.parcels) {
+            let before = parcel.bytes.len();
+            if let Some(parcel) = self.serve(parcel, ledger, now) {
+                let line = if parcel.bytes.len() < before { &mut served } else { &mut waiting };
+                line.push_back(parcel);
+            }
+        }
+        waiting.append(&mut served);
+        self.links.parcels = waiting;
+    }
+
+    /// Sends and charges what waits, and ends both.
+    fn finish(&mut self, link: LinkId, ledger: &mut Ledger, now: Instant) {
+        for parcel in std::mem::take(&mut self.links.parcels) {
+            if self.links.of(parcel.from) != Some(link) {
+                self.links.parcels.push_back(parcel);
+                continue;
+            }
+            let Some(Passage { to, port, towards, mark }) = self.links.passage(parcel.from) else { continue };
+            if !parcel.bytes.is_empty() && self.transports.has_room(to.id, parcel.bytes.len()) {
+                ledger.charge_stream(port, towards, mark, parcel.bytes.len(), now);
+                self.transports.send(Destination::Flow(to), parcel.bytes);
+            }
+        }
+        self.hang_up(link);
     }
 }
 
@@ -204,7 +266,10 @@ impl Forwarder {
         let streams = self.streams.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let registry = self.poll.registry();
         let port = PortId(self.sockets.add(Role::RelayStreams(relayed), Dscp::DEFAULT, false, registry)?);
-        streams.open_relayed(port, listening)?;
+        if let Err(error) = streams.open_relayed(port, listening) {
+            self.sockets.remove(port.0);
+            return Err(error);
+        }
         self.table.ledger.open(port, is_v4);
         Ok(port)
     }
@@ -232,26 +297,25 @@ impl Forwarder {
     /// Ends a connection with a peer, and the one that it is joined with.
     pub fn hang_up(&mut self, link: LinkId) {
         if let Some(streams) = &mut self.streams {
-            streams.hang_up(link);
+            streams.finish(link, &mut self.table.ledger, self.now);
         }
     }
 
-    /// What one end has said goes to the other, and is charged like a datagram.
-    pub(super) fn carry(&mut self, from: u64, bytes: Vec<u8>) -> Option<Unknown> {
+    /// What one end has said goes to the other with the next flush, and is charged like a datagram.
+    pub(super) fn carry(&mut self, from: u64, bytes: Vec<u8>) {
+        if let Some(streams) = self.streams.as_mut().filter(|streams| streams.links.of(from).is_some()) {
+            streams.links.take(from, bytes);
+        }
+    }
+
+    /// One of two has ended, and so does the other after all that was said.
+    pub(super) fn ended(&mut self, link: LinkId) -> Option<Unknown> {
         let streams = self.streams.as_mut()?;
-        let passage = streams.passage(from)?;
-        let ledger = &mut self.table.ledger;
-        let until = ledger.charge_stream(passage.port, passage.towards, passage.mark, bytes.len(), self.now);
-        let link = streams.links.of(from)?;
-        if streams.pass(from, &passage, bytes, until) {
+        if streams.links.has_waiting(link) {
+            streams.links.ending.insert(link.0);
             return None;
         }
         streams.hang_up(link).then_some(Unknown::HungUp { link })
-    }
-
-    /// One of two has ended, and so does the other.
-    pub(super) fn ended(&mut self, link: LinkId) -> Option<Unknown> {
-        self.streams.as_mut()?.hang_up(link).then_some(Unknown::HungUp { link })
     }
 }
 

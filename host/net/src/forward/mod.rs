@@ -203,7 +203,6 @@ impl Forwarder {
     pub fn set_budgets(&mut self, budgets: Budgets) {
         self.settings.budgets = budgets;
         self.table.ledger.set_budgets(budgets);
-        self.streams.iter_mut().for_each(Streams::forgive);
         self.kernel.iter_mut().for_each(|kernel| kernel.set_budgets(budgets));
     }
 
@@ -227,8 +226,8 @@ impl Forwarder {
             self.flush();
         }
         if let Some(streams) = &mut self.streams {
-            streams.flush();
-            streams.close_relayed(port);
+            streams.flush(&mut self.table.ledger);
+            streams.close_relayed(port, &mut self.table.ledger);
         }
         if let Some(kernel) = &mut self.kernel {
             self.table.rules_of(port).for_each(|id| kernel.remove(id));
@@ -419,7 +418,7 @@ impl Forwarder {
     pub fn flush(&mut self) {
         self.outbox.flush(self.inbox.bytes(), &self.sockets, &mut self.counts);
         if let Some(streams) = &mut self.streams {
-            streams.flush();
+            streams.flush(&mut self.table.ledger);
         }
     }
 
@@ -587,7 +586,8 @@ impl Forwarder {
             }
             Came::Carried(from, bytes) => {
                 self.packets += 1;
-                return self.carry(from, bytes);
+                self.carry(from, bytes);
+                return None;
             }
             Came::Dialled(link) => return Some(Unknown::Dialled { link }),
             Came::Arrived(port, peer, link) => return Some(Unknown::Arrived { port, peer, link }),

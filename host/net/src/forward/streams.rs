@@ -16,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustls::ServerConfig;
 
+use super::ledger::Ledger;
 use super::links::{Links, left};
 use super::{Client, LinkId, ListenerId, PortId};
 use crate::bind_error::BindError;
@@ -91,7 +92,6 @@ impl Streams {
     /// Takes what has come. Strangers have nothing to say but requests, and few at once: who says more is cut off, for what
     /// waits here costs memory, and time that datagrams need.
     pub(super) fn receive(&mut self) -> io::Result<()> {
-        self.release(Instant::now());
         let Streams { transports, links, listeners, flows, proven, mark, came } = self;
         let (mut said, mut cut_off) = (BTreeMap::new(), BTreeMap::new());
         transports.poll(Some(Duration::ZERO), &mut |incoming| match incoming {
@@ -143,14 +143,15 @@ impl Streams {
         true
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(super) fn flush(&mut self, ledger: &mut Ledger) {
+        self.serve_all(ledger, Instant::now());
         self.transports.flush();
-        self.release(Instant::now());
     }
 
     /// How long nothing has to be done if nothing comes.
     pub(super) fn quiet(&self) -> Option<Duration> {
-        [self.transports.quiet(), left(self.links.next())].into_iter().flatten().min()
+        let has_news = (!self.came.is_empty() || self.can_serve()).then_some(Duration::ZERO);
+        [has_news, self.transports.quiet(), left(self.links.next())].into_iter().flatten().min()
     }
 
     /// A client may stay.

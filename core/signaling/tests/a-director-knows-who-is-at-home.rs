@@ -198,6 +198,27 @@ impl Site {
         assert!(done[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{}", done[0].1);
     }
 
+    /// Somebody sends a request and shows the password that is asked for: from outside, or with a phone of a Front End.
+    fn prove(
+        &mut self,
+        front: Option<usize>,
+        name: &str,
+        request: &dyn Fn(&str) -> String,
+    ) -> Vec<(u64, String)> {
+        let mut say = |text: &str| match front {
+            Some(front) => self.phone(front, text),
+            None => self.hear(from_edge(), text),
+        };
+        let heard = say(&request(""));
+        let is_challenge = |text: &str| text.starts_with("SIP/2.0 401") || text.starts_with("SIP/2.0 407");
+        let Some((_, challenge)) = heard.iter().find(|(_, text)| is_challenge(text)) else {
+            panic!("nobody asks: {heard:?}")
+        };
+        let asked = request("");
+        let (method, uri) = asked.split(" SIP/2.0").next().and_then(|line| line.split_once(' ')).unwrap();
+        say(&request(&authorization(name, challenge, Method::of(method.as_bytes()), uri)))
+    }
+
     /// The first answer to a request from outside, without what differs from case to case.
     fn status(&mut self, text: &str) -> String {
         let heard = self.hear(from_edge(), text);
@@ -314,6 +335,26 @@ fn who_is_outside_reaches_who_is_at_home_on_another_front_end() {
         "{}",
         arrived.1
     );
+}
+
+const SUBSCRIBED: &str = "Event: presence\r\nSupported: eventlist\r\nExpires: 600\r\nContact: <sip:alice@10.1.0.9:5061;transport=tls>\r\n";
+
+#[test]
+fn a_contact_list_is_at_home_where_its_owner_is() {
+    let mut site = Site::begun();
+    let list = "sip:alice-contacts@example.com";
+    let subscribe = |uri: &str, more: &str| {
+        request("SUBSCRIBE", uri, ALICE, &format!("<{uri}>"), &format!("{SUBSCRIBED}{more}"))
+    };
+    for front in [None, Some(0)] {
+        let heard = site.prove(front, "alice", &|more| subscribe(list, more));
+        let starts: Vec<_> = heard.iter().map(|(_, text)| text.split("\r\n").next().unwrap()).collect();
+        assert!(starts.contains(&"SIP/2.0 200 OK"), "{front:?}: {starts:?}");
+        assert!(starts.iter().any(|line| line.starts_with("NOTIFY ")), "{front:?}: {starts:?}");
+    }
+    // That of somebody of another Front End is nobody else's.
+    let heard = site.prove(Some(0), "alice", &|more| subscribe("sip:bob-contacts@example.com", more));
+    assert!(heard[0].1.starts_with("SIP/2.0 404 "), "{heard:?}");
 }
 
 /// Of the Edge's connection that we made.

@@ -555,6 +555,44 @@ fn in_a_dialog_nobody_speaks_for_others_and_only_by_its_own_way() {
 }
 
 #[test]
+fn nobody_writes_to_partners_by_the_way_of_another_dialog() {
+    let mut site = Site::new();
+    let (alice, bob) = (client(3, 7), phone_inside());
+    site.sign_in("alice", alice);
+    site.house.register("bob", bob, "");
+    let (from, to) = ("<sip:alice@example.com>;tag=a", "<sip:bob@example.com>");
+    let contact = "Contact: <sip:alice@10.1.1.3:5061;transport=tls>\r\n";
+    let invite = |number: u32, more: &str| {
+        let via = format!("10.1.1.3:5061;branch=z9hG4bKi{number}");
+        request("INVITE", "sip:bob@example.com", &via, from, to, &format!("{contact}{more}"))
+    };
+    let challenged = site.hear(alice, &invite(1, ""));
+    let challenge = &challenged.last().unwrap().text;
+    let proof = authorization("alice", challenge, Method::Invite, "sip:bob@example.com");
+    let ringing = site.hear(alice, &invite(2, &proof)).remove(1);
+    let accepted =
+        site.inside(bob, &ringing.answer("200 OK", "b", "Contact: <sip:bob@192.0.2.200:5060>\r\n"));
+    // The entries of the Front End, without those of the Edge: what follows them out is of no dialog with a partner.
+    let routes = caller_routes(&accepted[0].text);
+    let of_the_front_end: Vec<&str> = routes.lines().filter(|line| line.contains("@192.0.2.1:")).collect();
+    assert_eq!(of_the_front_end.len(), 2, "{routes}");
+    for (number, route) in (1..).zip(of_the_front_end) {
+        for method in ["MESSAGE", "INVITE"] {
+            let (via, ceo) =
+                (format!("10.1.1.3:5061;branch=z9hG4bKs{number}"), "<sip:ceo@example.com>;tag=a");
+            let to = "<sip:victim@other.org>;tag=x";
+            let text = request(method, "sip:victim@other.org", &via, ceo, to, &format!("{route}\r\n"));
+            let sent = site.hear(alice, &text);
+            // Whoever gets the ACK of a refusal without having refused anything drops it.
+            let reached = |sent: &&Sent| sent.to == at(FAR) && !sent.start().starts_with("ACK ");
+            assert_eq!(sent.iter().find(reached), None);
+        }
+    }
+    assert_eq!(site.edge.view().refused.get(&481), Some(&2), "{:?}", site.edge.view());
+    assert_eq!(site.edge.view().partners[0].outgoing, 0);
+}
+
+#[test]
 fn partners_may_share_an_edge_and_each_learns_when_it_is_gone() {
     let partner = |domain: &str| Partner { domain: domain.into(), addresses: vec![at(FAR)] };
     let mut site = Site::new();

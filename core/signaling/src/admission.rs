@@ -71,7 +71,8 @@ impl FrontEnd {
         if self.proxy.is_up(&token.flow) {
             return Some(Target::Peer(reach(&token.flow)));
         }
-        if token.aor.is_empty()
+        // What is behind the Edge finds its way by the entries of the others, whichever phones its user has.
+        if (token.aor.is_empty() || !way.rest.is_empty())
             && let Some(edge) = self.back_to_edge(&token.flow)
         {
             return Some(Target::Peer(edge));

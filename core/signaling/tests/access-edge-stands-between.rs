@@ -30,6 +30,7 @@ struct Site {
     marks: Vec<(SocketAddr, Option<TrafficClass>)>,
     events: Vec<Event>,
     trusted: Vec<Flow>,
+    introduced: Vec<Flow>,
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -75,6 +76,7 @@ impl Site {
             marks: Vec::new(),
             events: Vec::new(),
             trusted: Vec::new(),
+            introduced: Vec::new(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Site {
                     }
                 }
                 Output::Trust(flow) => self.trusted.push(flow),
+                Output::Introduce(flow) => self.introduced.push(flow),
                 Output::Event(event) => self.events.push(event),
             }
         }
@@ -673,6 +676,55 @@ fn partners_reach_our_users_and_are_reached_and_nobody_else() {
     let view = site.edge.view();
     let partner = &view.partners[0];
     assert_eq!((partner.incoming, partner.refused, partner.outgoing), (3, 3, 1));
+}
+
+#[test]
+fn whose_domain_becomes_a_partner_is_one_on_the_connection_that_there_is() {
+    let mut site = Site::new();
+    site.house.register("bob", phone_inside(), "");
+    let partner = |domain: &str| Partner { domain: domain.into(), addresses: vec![at(FAR)] };
+    let (ann, alice) = (site.partner(20), client(3, 7));
+    site.sign_in("alice", alice);
+    // Her Edge has a certificate of both domains.
+    let change = |site: &mut Site, domains: &[&str]| {
+        let partners = domains.iter().map(|domain| partner(domain)).collect();
+        site.edge.set_partners(site.house.now, partners);
+        site.drain();
+        for flow in std::mem::take(&mut site.introduced) {
+            assert_eq!(flow, ann, "nobody else may be one");
+            let names: Vec<String> = site.edge.names().map(str::to_owned).collect();
+            let own = ["other.org", "third.org"];
+            let proven: Vec<&str> =
+                own.into_iter().filter(|own| names.iter().any(|name| name == own)).collect();
+            site.edge.handle_connected(flow, &proven);
+            site.drain();
+        }
+    };
+    let mut number = 0;
+    let mut status = |site: &mut Site, domain: &str| {
+        number += 1;
+        let (via, from) = (format!("e;branch=z9hG4bKn{number}"), format!("<sip:ann@{domain}>;tag=n"));
+        let text = request("MESSAGE", "sip:bob@example.com", &via, &from, "<sip:bob@example.com>", "");
+        let sent = site.hear(ann, &text.replace("call-1", &format!("call-{number}")));
+        sent[0].start().to_owned()
+    };
+    let (passes, refused) = ("MESSAGE sip:bob@", "SIP/2.0 403 Forbidden");
+    assert!(status(&mut site, "other.org").starts_with(passes));
+    assert_eq!(status(&mut site, "third.org"), refused);
+    for (domains, third, other) in [
+        // It serves another one.
+        (&["other.org", "third.org"][..], true, true),
+        (&["third.org", "other.org"], true, true),
+        // A mistake, and its repair.
+        (&["othr.org"], false, false),
+        (&["other.org"], false, true),
+    ] {
+        change(&mut site, domains);
+        for (domain, may) in [("third.org", third), ("other.org", other)] {
+            let heard = status(&mut site, domain);
+            assert!(heard.starts_with(if may { passes } else { refused }), "{domains:?} {domain}: {heard}");
+        }
+    }
 }
 
 #[test]

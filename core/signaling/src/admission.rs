@@ -14,6 +14,7 @@ use crate::proxy::{Route, Target, is_loop, path, reach};
 use crate::registrar::{self, Asking};
 use crate::reply::Reply;
 use crate::rules::Course;
+use crate::user::domain_part;
 
 /// Nobody is there.
 pub(crate) const UNAVAILABLE: Reply = Reply::new(480, "Temporarily Unavailable");
@@ -71,7 +72,8 @@ impl FrontEnd {
         if self.proxy.is_up(&token.flow) {
             return Some(Target::Peer(reach(&token.flow)));
         }
-        if token.aor.is_empty()
+        // What is behind the Edge finds its way by the entries of the others, whichever phones its user has.
+        if (token.aor.is_empty() || !way.rest.is_empty())
             && let Some(edge) = self.back_to_edge(&token.flow)
         {
             return Some(Target::Peer(edge));
@@ -123,7 +125,8 @@ impl FrontEnd {
             Some(to) => self.course(now, incoming, way, caller, to),
             None => {
                 let edges = self.to_edges(now, incoming.routing.call_id).filter(|_| !caller.is_empty());
-                Ok(Course::to(edges.ok_or(Reply::new(404, "Not Found"))?))
+                let target = edges.ok_or(Reply::new(404, "Not Found"))?;
+                Ok(Course::renamed(target, self.named_by_domain(incoming, &way.uri)))
             }
         }
     }
@@ -154,6 +157,17 @@ impl FrontEnd {
         let domain =
             self.config.domains.first().filter(|_| self.proxy.ends.are(uri, incoming.flow.local.ip()))?;
         Some(format!("{user}@{}", domain.to_lowercase()))
+    }
+
+    /// A URI with our own address in it as others know it, with our domain: some phones write where their server is instead.
+    fn named_by_domain(&self, incoming: &Incoming<'_>, uri: &Uri<'_>) -> Option<String> {
+        if self.registrar.is_ours(uri.host?.to_string().as_bytes()) {
+            return None;
+        }
+        let aor = self.aor(incoming, uri)?;
+        let scheme = if uri.scheme == Scheme::Sips { "sips" } else { "sip" };
+        let user = String::from_utf8_lossy(uri.user?);
+        Some(format!("{scheme}:{user}@{}", domain_part(&aor)))
     }
 
     /// Whether a host is one of our domains or one of our own addresses.

@@ -13,6 +13,7 @@ use crate::contract::{Destination, Output};
 use crate::director::{AFTER, LIST};
 use crate::front_end::FrontEnd;
 use crate::incoming::Incoming;
+use crate::presence::list_owner;
 use crate::proxy::Target;
 use crate::reply::Reply;
 use crate::secret::usage;
@@ -120,13 +121,14 @@ impl FrontEnd {
         self.has_director() && self.edges.are(&incoming.flow)
     }
 
-    /// Whether an address of ours is to be looked for on another Front End. What comes from the Director is not, as it has looked;
-    /// but for what our own users outside send by it.
+    /// Whether an address of ours is to be looked for on another Front End: not that of a contact list, which is where its owner is.
+    /// What comes from the Director is not, as it has looked; but for what our own users outside send by it.
     pub(crate) fn is_away(&self, incoming: &Incoming<'_>, aor: &str) -> bool {
         self.has_director()
             && (!self.edges.are(&incoming.flow) || self.is_from_one_of_us(incoming))
             && !aor.is_empty()
             && !self.registrar.knows(aor)
+            && !list_owner(aor).is_some_and(|owner| self.registrar.knows(&owner))
     }
 
     /// Whom another Front End has proven, as our Director says (RFC 3325).

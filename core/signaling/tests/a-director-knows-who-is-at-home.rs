@@ -202,6 +202,27 @@ impl Site {
         assert!(done[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{}", done[0].1);
     }
 
+    /// Somebody sends a request and shows the password that is asked for: from outside, or with a phone of a Front End.
+    fn prove(
+        &mut self,
+        front: Option<usize>,
+        name: &str,
+        request: &dyn Fn(&str) -> String,
+    ) -> Vec<(u64, String)> {
+        let mut say = |text: &str| match front {
+            Some(front) => self.phone(front, text),
+            None => self.hear(from_edge(), text),
+        };
+        let heard = say(&request(""));
+        let is_challenge = |text: &str| text.starts_with("SIP/2.0 401") || text.starts_with("SIP/2.0 407");
+        let Some((_, challenge)) = heard.iter().find(|(_, text)| is_challenge(text)) else {
+            panic!("nobody asks: {heard:?}")
+        };
+        let asked = request("");
+        let (method, uri) = asked.split(" SIP/2.0").next().and_then(|line| line.split_once(' ')).unwrap();
+        say(&request(&authorization(name, challenge, Method::of(method.as_bytes()), uri)))
+    }
+
     /// The first answer to a request from outside, without what differs from case to case.
     fn status(&mut self, text: &str) -> String {
         let heard = self.hear(from_edge(), text);
@@ -318,6 +339,90 @@ fn who_is_outside_reaches_who_is_at_home_on_another_front_end() {
         "{}",
         arrived.1
     );
+}
+
+const SUBSCRIBED: &str = "Event: presence\r\nSupported: eventlist\r\nExpires: 600\r\nContact: <sip:alice@10.1.0.9:5061;transport=tls>\r\n";
+
+#[test]
+fn a_contact_list_is_at_home_where_its_owner_is() {
+    let mut site = Site::begun();
+    let list = "sip:alice-contacts@example.com";
+    let subscribe = |uri: &str, more: &str| {
+        request("SUBSCRIBE", uri, ALICE, &format!("<{uri}>"), &format!("{SUBSCRIBED}{more}"))
+    };
+    for front in [None, Some(0)] {
+        let heard = site.prove(front, "alice", &|more| subscribe(list, more));
+        let starts: Vec<_> = heard.iter().map(|(_, text)| text.split("\r\n").next().unwrap()).collect();
+        assert!(starts.contains(&"SIP/2.0 200 OK"), "{front:?}: {starts:?}");
+        assert!(starts.iter().any(|line| line.starts_with("NOTIFY ")), "{front:?}: {starts:?}");
+    }
+    // That of somebody of another Front End is nobody else's.
+    let heard = site.prove(Some(0), "alice", &|more| subscribe("sip:bob-contacts@example.com", more));
+    assert!(heard[0].1.starts_with("SIP/2.0 404 "), "{heard:?}");
+}
+
+/// Both addresses of a client of IPv6 are in the token of its Edge.
+#[test]
+fn whom_somebody_outside_watches_may_be_at_home_on_another_front_end() {
+    let mut site = Site::begun();
+    let entry = |place: &str| format!("<sip:{}@{place};transport=tls;lr>", "t".repeat(78));
+    let entries = [entry("edge.example.com:5061"), entry("sip-access.example.com:443")];
+    let recorded: String = entries.iter().map(|entry| format!("Record-Route: {entry}\r\n")).collect();
+    let subscribe = |number: u32, to: &str, more: &str| {
+        let more = format!("{SUBSCRIBED}{recorded}{more}");
+        let text = request("SUBSCRIBE", "sip:bob@example.com", ALICE, to, &more);
+        text.replace("CSeq: 1", &format!("CSeq: {number}"))
+    };
+    let heard = site.prove(None, "alice", &|more| subscribe(1, BOB, more));
+    let find = |start: &str| heard.iter().find(|(_, text)| text.starts_with(start)).map(|(_, text)| text);
+    let accepted = find("SIP/2.0 200 OK").unwrap_or_else(|| panic!("{heard:?}"));
+    let length: usize = fields(accepted, "Record-Route").iter().map(|entry| entry.len()).sum();
+    assert!(length > 512, "{length}: no more than fitted before");
+    let notify = find("NOTIFY sip:alice@10.1.0.9:5061").unwrap_or_else(|| panic!("{heard:?}"));
+    assert_eq!(fields(notify, "Route"), entries);
+    // It goes on by the way that was recorded.
+    let contact = fields(accepted, "Contact")[0].trim_matches(['<', '>']);
+    let routes = caller_routes(accepted).split_inclusive("\r\n").skip(2).collect::<String>();
+    let again = subscribe(2, fields(accepted, "To")[0], &routes);
+    let heard = site.hear(from_edge(), &again.replace("sip:bob@example.com SIP", &format!("{contact} SIP")));
+    assert!(heard.iter().any(|(_, text)| text.starts_with("SIP/2.0 200 OK")), "{heard:?}");
+}
+
+#[test]
+fn routes_that_nobody_needs_are_not_kept() {
+    let mut site = Site::begun();
+    for (entries, code) in [(10, "200"), (60, "400")] {
+        let recorded = "Record-Route: <sip:t@10.1.0.9:5061;lr>\r\n".repeat(entries);
+        let subscribe = |more: &str| {
+            let more = format!("{SUBSCRIBED}{recorded}{more}");
+            request("SUBSCRIBE", "sip:alice@example.com", ALICE, "<sip:alice@example.com>", &more)
+                .replace("call-1", &format!("call-{entries}"))
+        };
+        let heard = site.prove(Some(0), "alice", &subscribe);
+        assert!(heard.iter().any(|(_, text)| text.starts_with(&format!("SIP/2.0 {code} "))), "{heard:?}");
+    }
+}
+
+/// Some phones write the address of their server where others write the domain.
+#[test]
+fn who_dials_by_the_address_of_a_front_end_reaches_who_is_at_home_on_another() {
+    let mut site = Site::begun();
+    site.sign_in_inside(1, "bob");
+    for (method, number) in [("MESSAGE", 1), ("INVITE", 2)] {
+        let ask = |more: &str| {
+            let more = format!("Contact: <sip:alice@10.1.0.9:5061;transport=tls>\r\n{more}");
+            let text = request(method, "sip:bob@10.0.0.11:5061", ALICE, "<sip:bob@10.0.0.11>", &more);
+            text.replace("call-1", &format!("call-{number}"))
+        };
+        let heard = site.prove(Some(0), "alice", &ask);
+        let reached = |(id, text): &(u64, String)| *id == PHONES + 1 && text.starts_with(method);
+        assert!(heard.iter().any(reached), "{method}: {heard:?}");
+    }
+    let subscribe = |more: &str| {
+        request("SUBSCRIBE", "sip:bob@10.0.0.11:5061", ALICE, BOB, &format!("{SUBSCRIBED}{more}"))
+    };
+    let heard = site.prove(Some(0), "alice", &subscribe);
+    assert!(heard.iter().any(|(_, text)| text.starts_with("NOTIFY ")), "{heard:?}");
 }
 
 /// Of the Edge's connection that we made.

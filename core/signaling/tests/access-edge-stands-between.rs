@@ -30,6 +30,7 @@ struct Site {
     marks: Vec<(SocketAddr, Option<TrafficClass>)>,
     events: Vec<Event>,
     trusted: Vec<Flow>,
+    introduced: Vec<Flow>,
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -75,6 +76,7 @@ impl Site {
             marks: Vec::new(),
             events: Vec::new(),
             trusted: Vec::new(),
+            introduced: Vec::new(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Site {
                     }
                 }
                 Output::Trust(flow) => self.trusted.push(flow),
+                Output::Introduce(flow) => self.introduced.push(flow),
                 Output::Event(event) => self.events.push(event),
             }
         }
@@ -555,6 +558,44 @@ fn in_a_dialog_nobody_speaks_for_others_and_only_by_its_own_way() {
 }
 
 #[test]
+fn nobody_writes_to_partners_by_the_way_of_another_dialog() {
+    let mut site = Site::new();
+    let (alice, bob) = (client(3, 7), phone_inside());
+    site.sign_in("alice", alice);
+    site.house.register("bob", bob, "");
+    let (from, to) = ("<sip:alice@example.com>;tag=a", "<sip:bob@example.com>");
+    let contact = "Contact: <sip:alice@10.1.1.3:5061;transport=tls>\r\n";
+    let invite = |number: u32, more: &str| {
+        let via = format!("10.1.1.3:5061;branch=z9hG4bKi{number}");
+        request("INVITE", "sip:bob@example.com", &via, from, to, &format!("{contact}{more}"))
+    };
+    let challenged = site.hear(alice, &invite(1, ""));
+    let challenge = &challenged.last().unwrap().text;
+    let proof = authorization("alice", challenge, Method::Invite, "sip:bob@example.com");
+    let ringing = site.hear(alice, &invite(2, &proof)).remove(1);
+    let accepted =
+        site.inside(bob, &ringing.answer("200 OK", "b", "Contact: <sip:bob@192.0.2.200:5060>\r\n"));
+    // The entries of the Front End, without those of the Edge: what follows them out is of no dialog with a partner.
+    let routes = caller_routes(&accepted[0].text);
+    let of_the_front_end: Vec<&str> = routes.lines().filter(|line| line.contains("@192.0.2.1:")).collect();
+    assert_eq!(of_the_front_end.len(), 2, "{routes}");
+    for (number, route) in (1..).zip(of_the_front_end) {
+        for method in ["MESSAGE", "INVITE"] {
+            let (via, ceo) =
+                (format!("10.1.1.3:5061;branch=z9hG4bKs{number}"), "<sip:ceo@example.com>;tag=a");
+            let to = "<sip:victim@other.org>;tag=x";
+            let text = request(method, "sip:victim@other.org", &via, ceo, to, &format!("{route}\r\n"));
+            let sent = site.hear(alice, &text);
+            // Whoever gets the ACK of a refusal without having refused anything drops it.
+            let reached = |sent: &&Sent| sent.to == at(FAR) && !sent.start().starts_with("ACK ");
+            assert_eq!(sent.iter().find(reached), None);
+        }
+    }
+    assert_eq!(site.edge.view().refused.get(&481), Some(&2), "{:?}", site.edge.view());
+    assert_eq!(site.edge.view().partners[0].outgoing, 0);
+}
+
+#[test]
 fn partners_may_share_an_edge_and_each_learns_when_it_is_gone() {
     let partner = |domain: &str| Partner { domain: domain.into(), addresses: vec![at(FAR)] };
     let mut site = Site::new();
@@ -635,6 +676,55 @@ fn partners_reach_our_users_and_are_reached_and_nobody_else() {
     let view = site.edge.view();
     let partner = &view.partners[0];
     assert_eq!((partner.incoming, partner.refused, partner.outgoing), (3, 3, 1));
+}
+
+#[test]
+fn whose_domain_becomes_a_partner_is_one_on_the_connection_that_there_is() {
+    let mut site = Site::new();
+    site.house.register("bob", phone_inside(), "");
+    let partner = |domain: &str| Partner { domain: domain.into(), addresses: vec![at(FAR)] };
+    let (ann, alice) = (site.partner(20), client(3, 7));
+    site.sign_in("alice", alice);
+    // Her Edge has a certificate of both domains.
+    let change = |site: &mut Site, domains: &[&str]| {
+        let partners = domains.iter().map(|domain| partner(domain)).collect();
+        site.edge.set_partners(site.house.now, partners);
+        site.drain();
+        for flow in std::mem::take(&mut site.introduced) {
+            assert_eq!(flow, ann, "nobody else may be one");
+            let names: Vec<String> = site.edge.names().map(str::to_owned).collect();
+            let own = ["other.org", "third.org"];
+            let proven: Vec<&str> =
+                own.into_iter().filter(|own| names.iter().any(|name| name == own)).collect();
+            site.edge.handle_connected(flow, &proven);
+            site.drain();
+        }
+    };
+    let mut number = 0;
+    let mut status = |site: &mut Site, domain: &str| {
+        number += 1;
+        let (via, from) = (format!("e;branch=z9hG4bKn{number}"), format!("<sip:ann@{domain}>;tag=n"));
+        let text = request("MESSAGE", "sip:bob@example.com", &via, &from, "<sip:bob@example.com>", "");
+        let sent = site.hear(ann, &text.replace("call-1", &format!("call-{number}")));
+        sent[0].start().to_owned()
+    };
+    let (passes, refused) = ("MESSAGE sip:bob@", "SIP/2.0 403 Forbidden");
+    assert!(status(&mut site, "other.org").starts_with(passes));
+    assert_eq!(status(&mut site, "third.org"), refused);
+    for (domains, third, other) in [
+        // It serves another one.
+        (&["other.org", "third.org"][..], true, true),
+        (&["third.org", "other.org"], true, true),
+        // A mistake, and its repair.
+        (&["othr.org"], false, false),
+        (&["other.org"], false, true),
+    ] {
+        change(&mut site, domains);
+        for (domain, may) in [("third.org", third), ("other.org", other)] {
+            let heard = status(&mut site, domain);
+            assert!(heard.starts_with(if may { passes } else { refused }), "{domains:?} {domain}: {heard}");
+        }
+    }
 }
 
 #[test]

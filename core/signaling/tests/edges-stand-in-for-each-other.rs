@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use carillon_signaling::Edge;
 use carillon_wire::sip::{Flow, Method, Transport};
-use support::{House, SECOND, Sent, answer, authorization, fields, stream};
+use support::{House, SECOND, Sent, answer, authorization, callee_routes, fields, stream};
 
 const EDGES: [&str; 2] = ["192.0.2.9:5061", "192.0.2.10:5061"];
 const INSTANCE: &str = ";+sip.instance=\"<urn:uuid:00000000-0000-0000-0000-000000000001>\"";
@@ -183,6 +183,45 @@ fn the_flow_of_an_edge_that_has_gone_comes_after_the_one_that_is_up() {
     house.hear(edge(1), &answer(&sent[0].text, "180 Ringing", "a", ""));
     let sent = house.close(edge(1));
     assert_eq!((invites(&sent), told(&sent)), (Vec::new(), vec!["SIP/2.0 480 Temporarily Unavailable"]));
+}
+
+#[test]
+fn a_call_with_somebody_outside_outlives_the_connection_however_many_phones_she_has() {
+    for is_back in [false, true] {
+        let mut house = house();
+        register_by(&mut house, 0);
+        register_by(&mut house, 1);
+        let invite = |number: u32, more: &str| {
+            format!(
+                "INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.9:5061;branch=z9hG4bKi{number}\r\n\
+                 Via: SIP/2.0/TLS 10.1.1.3;received=198.51.100.7;branch=z9hG4bKa\r\nMax-Forwards: 69\r\n\
+                 Record-Route: <sip:way@192.0.2.9:5061;transport=tls;lr>\r\nFrom: <sip:alice@example.com>;tag=a\r\n\
+                 To: <sip:bob@example.com>\r\nCall-ID: out\r\nCSeq: {number} INVITE\r\n\
+                 Contact: <sip:alice@10.1.1.3;transport=tls>\r\n{more}Content-Length: 0\r\n\r\n"
+            )
+        };
+        let challenged = house.hear(edge(0), &invite(1, ""));
+        let proof = authorization("alice", &challenged[0].text, Method::Invite, "sip:bob@example.com");
+        let sent = house.hear(edge(0), &invite(2, &proof));
+        let ringing = sent.iter().find(|sent| sent.to == phone().remote).unwrap();
+        house.hear(phone(), &ringing.answer("200 OK", "b", "Contact: <sip:bob@198.51.100.200>\r\n"));
+        house.close(edge(0));
+        let back = Flow { id: 600, remote: "192.0.2.9:50000".parse().unwrap(), ..edge(0) };
+        if is_back {
+            house.front.handle_connected(back, &["edge.example.com"]);
+            house.drain();
+        }
+        let bye = format!(
+            "BYE sip:alice@10.1.1.3;transport=tls SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.200;branch=z9hG4bKbye\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:bob@example.com>;tag=b\r\nTo: <sip:alice@example.com>;tag=a\r\n\
+             Call-ID: out\r\nCSeq: 1 BYE\r\n{}Content-Length: 0\r\n\r\n",
+            callee_routes(&ringing.text)
+        );
+        let sent = house.hear(phone(), &bye);
+        let to = if is_back { back.remote } else { EDGES[0].parse().unwrap() };
+        assert_eq!(sent[0].to, to, "{sent:?}");
+        assert_eq!(sent[0].all("Route"), ["<sip:way@192.0.2.9:5061;transport=tls;lr>"]);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use carillon_net::tls::{asking_server_config, is_for, mutual_client_config};
 use carillon_net::transports::{Count, Limits, Server};
 use carillon_wire::forwarded::{Field, Proxies};
 use carillon_wire::ip::Dscp;
-use carillon_wire::sip::{Destination, Transport};
+use carillon_wire::sip::{Destination, Flow, Transport};
 use carillon_wire::stun;
 use socket2::{Domain, Socket, Type};
 use transports::{Hub, LONG, at, client, connect, connect_tls, generous, mark, message, name, server};
@@ -373,7 +373,9 @@ fn servers_prove_themselves_to_each_other_and_it_is_told_before_their_first_word
         assert_eq!(one.seen.messages.is_empty(), shown.is_some_and(|by| std::ptr::eq(by, &stranger)));
         assert_eq!(one.seen.connected.len(), usize::from(!names.is_empty()));
         for (name, expected) in names {
-            let (_, certificate) = &one.seen.connected[0];
+            let (flow, certificate) = &one.seen.connected[0];
+            assert_eq!(one.transports.certificate(flow), certificate.as_ref(), "told again if asked");
+            assert_eq!(one.transports.certificate(&Flow { id: flow.id + 1, ..*flow }), None);
             assert_eq!(is_for(certificate.as_ref().unwrap(), name), expected, "{name}");
         }
         let (flow, certificate) = &other.seen.connected[0];

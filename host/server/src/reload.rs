@@ -54,8 +54,10 @@ impl Server {
     }
 
     /// Everything that may fail comes first.
-    fn change_to(&mut self, config: Config) -> Result<Reloaded, Vec<String>> {
-        let (ours, client_tls) = certificates(&config).map_err(|error| vec![crate::chain(&error)])?;
+    pub(crate) fn change_to(&mut self, config: Config) -> Result<Reloaded, Vec<String>> {
+        // Whom we prove ourselves to, and who is believed, stays with the servers that the core knows until a restart.
+        let held = self.estate.config.clone().reloaded(config.clone());
+        let (ours, client_tls) = certificates(&held).map_err(|error| vec![crate::chain(&error)])?;
         let tls = ours.as_ref().map(|ours| Arc::clone(&ours.tls));
         let listeners = self.open_new(&config, tls.clone())?;
         let (plan, version) = match self.adopt_plan(&config.plan) {
@@ -78,7 +80,7 @@ impl Server {
         let calls = self.estate.config.calls != config.calls;
         let history = self.estate.config.history != config.history;
         let lock_out = self.estate.config.passwords.lock_out != config.passwords.lock_out;
-        self.estate.config = self.estate.config.clone().reloaded(config);
+        self.estate.config = held;
         self.estate.listeners = listeners;
         let listeners = self.estate.front_end_listeners();
         self.front_end.handle_request(self.clock.now(), Request::SetListeners(listeners));

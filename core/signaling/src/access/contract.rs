@@ -21,6 +21,9 @@ pub enum Output {
     },
     /// A connection may stay: somebody behind it has signed in, or its certificate is one of ours or of a partner.
     Trust(Flow),
+    /// A certificate may say more than when it was shown: [`AccessEdge::handle_connected`](super::AccessEdge::handle_connected) is to be
+    /// called again with what that of this connection proves by now, if it has shown one.
+    Introduce(Flow),
     /// Something that an administrator may want to know.
     Event(Event),
 }

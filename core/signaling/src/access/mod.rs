@@ -102,7 +102,8 @@ impl AccessEdge {
         let new = |partner| kept(partner).unwrap_or(Traffic::new(now));
         self.traffic = self.config.partners.iter().map(new).collect();
         self.relink(now, &before);
-        self.peers.set_partners(&self.config.partners);
+        let unsure = self.peers.set_partners(&self.config.partners);
+        self.out.extend(unsure.into_iter().map(Output::Introduce));
     }
 
     /// From now on nothing new is taken on: who signs in or calls is sent to another Edge. Calls that are up go on.

@@ -32,6 +32,11 @@ impl AccessEdge {
                 }
             }
             Sealed::Before => Err(self.flow_failed()),
+            // Every dialog that there is has an entry of ours: whoever comes without it has got past those who ask who he is by that
+            // of another dialog. Only the ACK of a refusal has none, as its INVITE had none.
+            Sealed::Nothing if incoming.has_dialog() && incoming.method() != Method::Ack => {
+                Err(Reply::new(481, "Call/Transaction Does Not Exist"))
+            }
             Sealed::Nothing => match self.partner(&way.uri) {
                 Some(_) if late => Err(self.elsewhere()),
                 Some(partner) => self.pass_to_partner(now, incoming, way, partner),

@@ -63,8 +63,9 @@ impl Peers {
         peers
     }
 
-    /// Connections of partners are known anew: those of a domain that is left are of nobody.
-    pub(super) fn set_partners(&mut self, partners: &[Partner]) {
+    /// Connections of partners are known anew: those of a domain that is left are of nobody. Those that may be of a domain that has
+    /// come are returned: what their certificates say of it nobody has asked.
+    pub(super) fn set_partners(&mut self, partners: &[Partner]) -> Vec<Flow> {
         let before = std::mem::take(&mut self.partners);
         self.partners = partners.iter().map(|partner| partner.domain.clone()).collect();
         for known in self.known.values_mut() {
@@ -74,6 +75,11 @@ impl Peers {
             let now: Vec<usize> = now.collect();
             known.peer = if now.is_empty() { Peer::Unknown } else { Peer::Partners(now) };
         }
+        if self.partners.iter().all(|domain| before.contains(domain)) {
+            return Vec::new();
+        }
+        let may_be = |known: &&Known| matches!(known.peer, Peer::Partners(_) | Peer::Unknown);
+        self.known.values().filter(may_be).map(|known| known.flow).collect()
     }
 
     /// The names that mean something in a certificate.

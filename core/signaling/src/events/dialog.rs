@@ -9,8 +9,10 @@ use super::{Asked, Body, Notify, unknown};
 use crate::contract::{Destination, Listener};
 use crate::reply::Reply;
 
-/// Longest text of a peer that is kept, and of all its routes together.
+/// Longest text of a peer that is kept.
 const MAX_TEXT: usize = 512;
+/// Bytes that all its routes may take: twice what two Front Ends, the Director between them and an Edge write for a client of IPv6.
+const MAX_ROUTES: usize = 2048;
 
 /// A subscription, with what its package remembers of it.
 #[derive(Debug)]
@@ -137,7 +139,9 @@ pub(super) fn event(request: &Message<&[u8]>) -> String {
 fn routes(request: &Message<&[u8]>) -> Result<Vec<String>, Reply> {
     let routes: Result<Vec<_>, _> = request.values(Name::RecordRoute).map(text).collect();
     let routes = routes?;
-    match routes.iter().map(String::len).sum::<usize>() > MAX_TEXT {
+    // Many short ones cost more than their text.
+    let kept = |route: &String| route.len() + size_of::<String>();
+    match routes.iter().map(kept).sum::<usize>() > MAX_ROUTES {
         true => Err(Reply::new(400, "Record-Route Too Long")),
         false => Ok(routes),
     }

@@ -250,10 +250,7 @@ impl Presence {
                 _ => Ok(Subject::User(Arc::clone(of))),
             };
         }
-        let owner = to
-            .split_once('@')
-            .and_then(|(user, domain)| Some(format!("{}@{domain}", user.strip_suffix(LIST)?)));
-        let owner = owner.ok_or(Reply::new(404, "Not Found"))?;
+        let owner = list_owner(to).ok_or(Reply::new(404, "Not Found"))?;
         if owner != **asked.aor {
             return Err(Reply::new(403, "Not Your List"));
         }
@@ -314,6 +311,12 @@ impl Presence {
         }
         Ok(asked.accepted(expires))
     }
+}
+
+/// Whose contact list an address is, if it is that of one.
+pub(crate) fn list_owner(address: &str) -> Option<String> {
+    let (user, domain) = address.split_once('@')?;
+    Some(format!("{}@{domain}", user.strip_suffix(LIST)?))
 }
 
 /// What watchers see of a user who can be reached and has published this document and nothing else.

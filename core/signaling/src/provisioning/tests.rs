@@ -604,6 +604,7 @@ fn a_user_who_moves_to_another_site_is_told_the_new_values() {
 fn others_and_hostile_requests_are_refused() {
     let mut world = World::new();
     let long = "x".repeat(600);
+    let route = format!("Record-Route: <sip:{};lr>\r\n", &long[..300]);
     for (text, code) in [
         (subscribe(1, "", CONTACT).replace("To: <sip:alice@", "To: <sip:bob@"), 403),
         (subscribe(1, "", &format!("{CONTACT}Accept: text/plain, application/pidf+xml\r\n")), 406),
@@ -611,11 +612,7 @@ fn others_and_hostile_requests_are_refused() {
         (subscribe(1, "", ""), 400),
         (subscribe(1, "", "Contact: <tel:+1>\r\n"), 400),
         (subscribe(1, "", &format!("Contact: <sip:{long}@h>\r\n")), 400),
-        (
-            subscribe(1, "", &format!("{CONTACT}Record-Route: <sip:a{};lr>\r\n", &long[..300]))
-                .replace("Record-Route: ", &format!("Record-Route: <sip:{};lr>, ", &long[..300])),
-            400,
-        ),
+        (subscribe(1, "", &format!("{CONTACT}{}", route.repeat(7))), 400),
         (subscribe(1, "", CONTACT).replace("tag=theirs", &format!("tag={long}")), 400),
     ] {
         assert_eq!(world.send(1, "ours", &text).answer.code, code, "{text}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use carillon_wire::sip::{Method, Scheme, Uri};
 
 use super::hunt::is_named;
-use super::{Cause, Goal, Hunt};
+use super::{Cause, Goal, Hunt, Told};
 use crate::admission::{UNAVAILABLE, phones};
 use crate::front_end::FrontEnd;
 use crate::incoming::Incoming;
@@ -30,7 +30,14 @@ pub(crate) struct Course {
 impl Course {
     /// To one place, and nowhere else afterwards.
     pub(crate) fn to(target: Target) -> Course {
-        Course { to: None, attempts: vec![Attempt::new(target)], hunt: None }
+        Course::renamed(target, None)
+    }
+
+    /// The same, with another Request-URI if there is one.
+    pub(crate) fn renamed(target: Target, uri: Option<String>) -> Course {
+        let told = |uri| Arc::new(Told { uri, params: String::new(), history: Vec::new() });
+        let attempt = Attempt { told: uri.map(told), ..Attempt::new(target) };
+        Course { to: None, attempts: vec![attempt], hunt: None }
     }
 }
 

@@ -344,6 +344,11 @@ impl Connection {
         }
     }
 
+    /// What the other end has shown, as it was told when it came up.
+    pub(super) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.channel.certificate().filter(|_| self.announced)
+    }
+
     /// Tells once that it is up, if we made it or if the other end has proven something: before its first message.
     fn announce(&mut self, see: &mut impl FnMut(&Flow, Seen<'_>)) {
         if self.announced || self.stage == Stage::Connecting || self.channel.is_handshaking() {

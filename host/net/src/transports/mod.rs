@@ -403,6 +403,11 @@ impl Transports {
         self.streams.flush(Instant::now());
     }
 
+    /// What the other end of a connection that is up has shown over TLS, as [`Incoming::Connected`] told it.
+    pub fn certificate(&self, flow: &Flow) -> Option<&CertificateDer<'static>> {
+        self.streams.certificate(flow)
+    }
+
     /// Whoever is behind this connection has proven who it is: it may stay as long as it likes. A message alone proves
     /// nothing, for anybody can write one.
     pub fn trust(&mut self, flow: Flow) {

@@ -16,6 +16,7 @@ use carillon_wire::sip::{Flow, Transport, source};
 use carillon_wire::source::{Rate, Sources};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use rustls::pki_types::CertificateDer;
 use socket2::Socket;
 
 use super::channel::Channel;
@@ -323,6 +324,10 @@ impl Streams {
     /// Marks one connection anew.
     pub(super) fn mark_one(&self, id: u64, mark: Dscp) -> io::Result<()> {
         self.connections.get(&id).map_or(Ok(()), |connection| mark::apply(connection.socket(), mark))
+    }
+
+    pub(super) fn certificate(&self, flow: &Flow) -> Option<&CertificateDer<'static>> {
+        self.connections.get(&flow.id).filter(|connection| connection.flow == *flow)?.certificate()
     }
 
     /// From now on a connection may stay, and counts no more against its source.

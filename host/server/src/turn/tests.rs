@@ -1,6 +1,7 @@
 //! The turn with what administrators do beside it, in one process.
 #![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -261,6 +262,11 @@ fn reaches(server: &mut Server, peer: &Identity) -> bool {
     let mut other = Transports::new(Dscp::DEFAULT, Limits::default()).unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
     let remote = other.listen(Transport::Tls, address, Some(server_config(peer).unwrap())).unwrap();
+    comes(server, &mut other, remote)
+}
+
+/// Whether a message of this server comes to another one.
+fn comes(server: &mut Server, other: &mut Transports, remote: SocketAddr) -> bool {
     let to = Destination::Address { transport: Transport::Tls, remote, local: None };
     server.transports.send(to, b"OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r\n".to_vec());
     let (mut came, mut failed) = (false, false);
@@ -291,6 +297,39 @@ fn a_tls_connection_of_the_server_trusts_its_own_authority_and_those_of_the_conf
     assert!(!reaches(&mut server, &here(&stranger)));
     let elsewhere = given.issue(&["localhost", "sip.example.com"], &["192.0.2.1".parse().unwrap()]).unwrap();
     assert!(!reaches(&mut server, &elsewhere), "it must prove the address");
+}
+
+#[test]
+fn an_edge_is_proven_to_as_before_until_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, _) = server(&folder);
+    let authority = Authority::create("Carillon test").unwrap();
+    std::fs::write(folder.path().join("peers.pem"), authority.pem()).unwrap();
+    let config = first.estate.config.clone();
+    let config = crate::config::Config { trusted: vec![folder.path().join("peers.pem")], ..config };
+    drop(first);
+    let edge = |address| carillon_signaling::Edge {
+        name: "edge.example.com".to_owned(),
+        addresses: vec![address],
+        is_director: false,
+    };
+    let identity = authority.issue(&["edge.example.com"], &[]).unwrap();
+    let moved = "127.0.0.1:9".parse().unwrap();
+    for changed in [edge(moved), carillon_signaling::Edge { is_director: true, ..edge(moved) }]
+        .map(Some)
+        .into_iter()
+        .chain([None])
+    {
+        let mut there = Transports::new(Dscp::DEFAULT, Limits::default()).unwrap();
+        let tls = Some(server_config(&identity).unwrap());
+        let remote = there.listen(Transport::Tls, "127.0.0.1:0".parse().unwrap(), tls).unwrap();
+        let held = crate::config::Config { edge: Some(edge(remote)), ..config.clone() };
+        let (mut server, _) = start(held.clone(), None).unwrap();
+        server.until = Some(server.clock.now() + NEVER);
+        let reloaded = server.change_to(crate::config::Config { edge: changed, ..held }).unwrap();
+        assert_eq!(reloaded.after_restart, ["edge"]);
+        assert!(comes(&mut server, &mut there, remote));
+    }
 }
 
 /// Waits for another thread.

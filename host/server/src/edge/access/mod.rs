@@ -122,6 +122,10 @@ impl AccessEdge {
                 }
                 Output::Transmit { .. } => self.unmarkable += 1,
                 Output::Trust(flow) => self.transports.trust(flow),
+                Output::Introduce(flow) => {
+                    let certificate = self.transports.certificate(&flow);
+                    self.core.handle_connected(flow, &proven(certificate, &self.names, is_for));
+                }
                 Output::Event(event) => note(&event),
             }
         }

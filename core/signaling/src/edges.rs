@@ -2,7 +2,7 @@
 //! goes to one of them, or to the next if that one can't take it. A Director stands in the same place: behind it are other Front
 //! Ends of our domains, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -22,10 +22,15 @@ use crate::transaction::PATIENCE;
 /// Bytes of names in one answer to a Director.
 const PAGE: usize = 256 << 10;
 
+/// Connections that have ended are known so many; subscriptions over older ones end with their next NOTIFY.
+const MOST_GONE: usize = 64;
+
 /// Connections whose other end has proven to be an Edge.
 #[derive(Default, Debug)]
 pub(crate) struct Edges {
     flows: BTreeMap<u64, Flow>,
+    /// Those that have ended, the last one first.
+    gone: VecDeque<Flow>,
     /// When one could not be connected to; forgotten when it is there again.
     failed: BTreeMap<SocketAddr, Duration>,
 }
@@ -45,7 +50,10 @@ impl Edges {
     }
 
     pub(crate) fn closed(&mut self, flow: &Flow) {
-        self.flows.remove(&flow.id);
+        if self.flows.remove(&flow.id).is_some() {
+            self.gone.truncate(MOST_GONE - 1);
+            self.gone.push_front(*flow);
+        }
     }
 
     /// A connection with the Edge there. An Edge connects to us from the address that it is reached at.
@@ -90,6 +98,16 @@ impl FrontEnd {
         let is = |address: &&SocketAddr| address.ip() == flow.remote.ip();
         let address = self.config.edge.as_ref()?.addresses.iter().find(is)?;
         Some(self.to_edge(*address))
+    }
+
+    /// Where what was to go by a connection goes: by another one with the same Edge, if it has ended.
+    pub(crate) fn still(&self, to: Destination) -> Destination {
+        match to {
+            Destination::Flow(flow) if self.edges.gone.contains(&flow) => {
+                self.back_to_edge(&flow).unwrap_or(to)
+            }
+            to => to,
+        }
     }
 
     /// A connection to an address could not be made.

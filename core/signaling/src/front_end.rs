@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::contract::{Binding, Letter, Output, Publication, Request};
 use crate::counts::Counts;
 use crate::edges::Edges;
+use crate::events::Notify;
 use crate::events::Package;
 use crate::incoming::{Incoming, tag, way_back, whole};
 use crate::messages::{HistoryPolicy, Letters};
@@ -133,8 +134,11 @@ impl FrontEnd {
     /// A connection has ended.
     pub fn handle_closed(&mut self, now: Duration, flow: Flow) {
         self.registrar.closed(&flow, &mut self.proxy.out);
-        self.provisioning.closed(&flow);
-        self.presence.closed(now, &flow);
+        // Who subscribes from behind an Edge or a Director keeps the connection with that, whatever becomes of ours.
+        if !self.edges.are(&flow) {
+            self.provisioning.closed(&flow);
+            self.presence.closed(now, &flow);
+        }
         self.edges.closed(&flow);
         self.proxy.closed(now, &flow);
         self.notify(now);
@@ -267,7 +271,8 @@ impl FrontEnd {
             } else if let Some(notify) =
                 self.provisioning.poll_notify().or_else(|| self.presence.poll_notify())
             {
-                self.proxy.originate(now, notify);
+                let to = self.still(notify.to);
+                self.proxy.originate(now, Notify { to, ..notify });
             } else if let Some((id, cause)) = self.proxy.diverting.pop_front() {
                 self.divert(now, id, cause);
             } else if let Some(binding) = self.proxy.unbound.pop_front() {

@@ -194,12 +194,13 @@ impl Site {
     }
 
     /// A phone inside signs in at its Front End.
-    fn sign_in_inside(&mut self, front: usize, name: &str) {
+    fn sign_in_inside(&mut self, front: usize, name: &str) -> Vec<(u64, String)> {
         let register = |cseq, more: &str| register(name, cseq, more).replace(PATH, "");
         let challenged = self.phone(front, &register(1, ""));
         let proof = authorization(name, &challenged[0].1, Method::Register, "sip:example.com");
         let done = self.phone(front, &register(2, &proof));
         assert!(done[0].1.starts_with("SIP/2.0 200 OK\r\n"), "{}", done[0].1);
+        done
     }
 
     /// Somebody sends a request and shows the password that is asked for: from outside, or with a phone of a Front End.
@@ -648,6 +649,8 @@ fn a_front_end_with_two_addresses_tells_its_users_once() {
             if asked.is_empty() {
                 break;
             }
+            let lists = asked.iter().filter(|(_, text)| text.contains("uri-list"));
+            assert!(lists.clone().all(|(front, _)| *front == 0) && lists.count() == 1, "{asked:?}");
             for (front, question) in &asked {
                 director.handle_input(now, wire(*front).0, tell(question).as_bytes());
             }
@@ -664,4 +667,33 @@ fn a_front_end_with_two_addresses_tells_its_users_once() {
         asked.push((remote, String::from_utf8(bytes).unwrap().contains("uri-list")));
     }
     assert!(asked.contains(&(at(FRONTS[1]), true)), "{asked:?}");
+}
+
+#[test]
+fn a_subscription_outlives_the_connection_with_the_director() {
+    let mut site = Site::begun();
+    let subscribe =
+        |more: &str| request("SUBSCRIBE", "sip:bob@example.com", ALICE, BOB, &format!("{SUBSCRIBED}{more}"));
+    let notified = |heard: &[(u64, String)], says: &str| {
+        heard.iter().any(|(id, text)| *id == PHONES && text.starts_with("NOTIFY ") && text.contains(says))
+    };
+    let heard = site.prove(Some(0), "alice", &subscribe);
+    assert!(notified(&heard, "<basic>closed"), "{heard:#?}");
+    let notify = heard.iter().find(|(_, text)| text.starts_with("NOTIFY ")).unwrap().1.clone();
+    site.phone(0, &answer(&notify, "200 OK", "a", ""));
+    // Another Director takes its place.
+    let (here, there) = wire(1);
+    site.fronts[1].handle_closed(site.now, there);
+    site.director.handle_closed(site.now, here);
+    site.director.handle_connected(here, &NAMES[1..]);
+    site.left.clear();
+    let mut heard = site.sign_in_inside(1, "bob");
+    for _ in 0..10 {
+        site.now += SECOND;
+        let now = site.now;
+        site.fronts[1].handle_timeout(now);
+        site.run();
+    }
+    heard.append(&mut site.left);
+    assert!(notified(&heard, "<basic>open"), "{heard:#?}");
 }

@@ -241,8 +241,8 @@ pub struct Serve {
 /// Which server is meant.
 #[derive(Args, Clone, Debug)]
 pub struct Reach {
-    /// The server of this configuration, whether it runs or not [default: the one of `serve --dev` here, otherwise
-    /// /etc/carillon/carillon.toml].
+    /// The server of this configuration, whether it runs or not [default: the one of `serve --dev` here, otherwise of
+    /// /etc/carillon: carillon.toml, edge.toml or director.toml].
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The running server with this admin socket.
@@ -305,7 +305,7 @@ pub struct CheckConfig {
     /// The configuration.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Print a configuration to edit, with every key, its meaning and what holds without it: a Front End's, or an Edge's.
+    /// Print a configuration to edit, with every key, its meaning and what holds without it: a Front End's, an Edge's or a Director's.
     #[arg(long, value_name = "ROLE", num_args = 0..=1, default_missing_value = "front-end", value_parser = server_role)]
     pub sample: Option<ServerRole>,
     /// Print JSON.

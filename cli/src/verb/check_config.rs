@@ -58,6 +58,12 @@ fn edge(config: &EdgeConfig) -> String {
     let ports = config.plan.plan.edge_ports().map_or_else(String::new, |ports| ports.to_string());
     let inside = addresses.internal.map_or_else(String::new, |internal| format!(" and {internal}"));
     let plan = config.plan.plan.name();
+    if !config.media {
+        return format!(
+            "carries messages and presence on {}{inside}, and no media, by the plan {plan}",
+            addresses.external
+        );
+    }
     format!("relays on {}{inside} from ports {ports} by the plan {plan}", addresses.external)
 }
 

@@ -364,12 +364,15 @@ fn a_certificate_is_for_the_pool_holds_and_is_made_by_whom_it_should() {
             Cause::CertificateForAnother,
         ),
         (change(|facts| facts.names = vec!["edge1.example.com".to_owned()]), Cause::CertificateForAnother),
-        (change(|facts| facts.names.clear()), Cause::CertificateWithoutNames),
         (change(|facts| facts.ends = NOW), Cause::CertificateEnded),
         (change(|facts| facts.trusted = Some(false)), Cause::CertificateNotTrusted),
     ] {
         assert_eq!(causes(&report), [cause]);
     }
+    // Without alternative names it is as Lync wants it (outside it is not enough).
+    let bare = change(|facts| facts.names.clear());
+    assert_eq!(causes(&bare), []);
+    assert!(bare.checks.iter().all(|check| check.cause != Some(Cause::AlternativeNames)));
     let soon = change(|facts| facts.ends = NOW + DAY * 29);
     assert_eq!(soon.verdict, Verdict::Pass);
     assert!(soon.checks.iter().any(|check| check.cause == Some(Cause::CertificateEnds)));

@@ -15,8 +15,9 @@ use crate::answer::Failure;
 use crate::args::Reach;
 use crate::verb::serve::state_directory;
 
-/// Where a service keeps its configuration.
-const CONFIG: &str = "/etc/carillon/carillon.toml";
+/// Where services keep their configurations, and by which names: a Front End, an Edge, a Director.
+const PLACE: &str = "/etc/carillon";
+const CONFIGS: [&str; 3] = ["carillon.toml", "edge.toml", "director.toml"];
 
 /// The users of a server.
 pub(in crate::verb) enum Users {
@@ -183,11 +184,17 @@ fn place(reach: &Reach) -> Result<(PathBuf, Option<(PathBuf, Configuration)>), F
     if reach.config.is_none() && tried.exists() {
         return Ok((tried, None));
     }
-    let file = reach.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
+    let file = reach.config.clone().unwrap_or_else(|| installed(Path::new(PLACE)));
     let config = Configuration::load(&file).map_err(|refusal| {
         Failure::Message(format!("no server is known by `{}`:\n{refusal}", file.display()))
     })?;
     Ok((config.admin_socket().to_owned(), Some((file, config))))
+}
+
+/// The configuration of the service that this machine has; the Front End's if it has none.
+fn installed(place: &Path) -> PathBuf {
+    let mut all = CONFIGS.iter().map(|name| place.join(name));
+    all.find(|file| file.exists()).unwrap_or_else(|| place.join(CONFIGS[0]))
 }
 
 fn refused(refusal: Refusal) -> Failure {
@@ -196,4 +203,20 @@ fn refused(refusal: Refusal) -> Failure {
 
 fn failed(error: impl std::error::Error) -> Failure {
     Failure::Message(carillon_server::chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_word_the_service_of_this_machine_is_meant() {
+        let place = tempfile::tempdir().unwrap();
+        let meant = || installed(place.path()).file_name().unwrap().to_owned();
+        assert_eq!(meant(), "carillon.toml", "there is none yet");
+        for name in ["director.toml", "edge.toml", "carillon.toml"] {
+            std::fs::write(place.path().join(name), "").unwrap();
+            assert_eq!(meant(), name);
+        }
+    }
 }

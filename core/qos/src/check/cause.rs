@@ -47,7 +47,7 @@ causes! {
     SomethingElse "something-else" "Something else answers.";
     CertificateUnseen "certificate-unseen" "A certificate can't be read or was not shown.";
     CertificateForAnother "certificate-for-another" "A certificate is for another name.";
-    CertificateWithoutNames "certificate-without-names" "A certificate has no alternative names, which our servers go by.";
+    CertificateWithoutNames "certificate-without-names" "A certificate that is shown outside has no alternative names, which clients go by.";
     CertificateEnded "certificate-ended" "A certificate has ended.";
     CertificateNotTrusted "certificate-not-trusted" "Another authority made a certificate, perhaps a proxy on the way.";
     KeysDiffer "keys-differ" "Machines of a pool prove themselves with different keys.";

@@ -36,10 +36,9 @@ fn of(certificate: &Certificate, machine: &Machine, all: &[Machine], now: Durati
         let text = format!("it is for {}, not for {wanted}", whom(facts));
         return bad(Cause::CertificateForAnother, text, &request(certificate));
     }
-    if facts.names.is_empty() {
-        let text = format!(
-            "it is for {wanted} by its common name only; our servers go by alternative names (RFC 9525)"
-        );
+    if certificate.side == Side::Outside && facts.names.is_empty() {
+        let text =
+            format!("it is for {wanted} by its common name only; clients go by alternative names (RFC 9525)");
         return bad(Cause::CertificateWithoutNames, text, &request(certificate));
     }
     if facts.ends <= now {
@@ -128,14 +127,14 @@ fn differing<'a>(
     others.filter(|_| inside).find(|other| differs(other)).map(|other| other.name.as_str())
 }
 
-/// The rule of 2013 wants none; what our own servers want is the opposite.
+/// The rule of 2013 wants none; our own servers go by either.
 fn names(certificate: &Certificate) -> Option<Found> {
     let facts = certificate.facts.as_ref().ok()?;
     if certificate.side != Side::Inside || facts.names.is_empty() {
         return None;
     }
     let text = format!(
-        "it has alternative names ({}): Lync wants none on an internal Edge certificate, Carillon's servers go by them",
+        "it has alternative names ({}): Lync wants none on an internal Edge certificate, Carillon's servers take both",
         facts.names.join(", ")
     );
     let fix = "leave it as it is, unless Lync servers are to connect here";

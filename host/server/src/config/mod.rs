@@ -311,7 +311,8 @@ impl Config {
                 (self.https, &self.origins, &self.proxies, self.administration)
                     != (other.https, &other.origins, &other.proxies, other.administration),
             ),
-            ("edge", self.edge != other.edge),
+            ("edge, director", self.edge != other.edge),
+            ("presence", self.watchers != other.watchers),
             ("directory", self.directory != other.directory),
             ("openid", self.openid != other.openid),
             ("admin.socket", self.admin_socket != other.admin_socket),

@@ -327,7 +327,7 @@ fn an_edge_is_proven_to_as_before_until_a_restart() {
         let (mut server, _) = start(held.clone(), None).unwrap();
         server.until = Some(server.clock.now() + NEVER);
         let reloaded = server.change_to(crate::config::Config { edge: changed, ..held }).unwrap();
-        assert_eq!(reloaded.after_restart, ["edge"]);
+        assert_eq!(reloaded.after_restart, ["edge, director"]);
         assert!(comes(&mut server, &mut there, remote));
     }
 }

@@ -219,10 +219,13 @@ fn browsers_that_may_only_use_the_relay_hear_each_other_from_both_sides_of_the_e
         for (door, marks) in doors {
             let marked = marks.get(&mark).copied().unwrap_or_default();
             let before = marks.values().sum::<u64>() - marked;
-            // What a stream begins with leaves before anybody has said what it is for.
-            let most = if door.0 && mark != 0 { 20 } else { 0 };
+            // What a stream begins with leaves before anybody has said what it is for: as the plan says of the browser's port,
+            // which by chance may be one of video.
+            let is_stream = door.0 && mark != 0;
+            let most = if is_stream { 20 } else { 0 };
             assert!(marked > 100 && before <= most, "{door:?}, not {mark}: {marks:?}");
-            assert!(marks.keys().all(|seen| [0, mark].contains(seen)), "{door:?}, not {mark}: {marks:?}");
+            let may_be = |seen: &u8| [0, mark].contains(seen) || is_stream && *seen == AF41;
+            assert!(marks.keys().all(may_be), "{door:?}, not {mark}: {marks:?}");
         }
     }
     Ok(())

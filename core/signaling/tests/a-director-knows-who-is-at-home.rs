@@ -62,6 +62,20 @@ fn front(at_: usize, users: &[&str], now: Duration) -> FrontEnd {
     FrontEnd::new(config, users, Saved::default(), [at_ as u8 + 1; 32], now)
 }
 
+fn config(edge: Option<Group>, front_ends: Vec<Group>) -> Config {
+    Config {
+        name: "director.example.com".into(),
+        domains: vec!["example.com".into()],
+        transport: Transport::Tls,
+        address: at(DIRECTOR),
+        advertised: DIRECTOR.into(),
+        edge,
+        front_ends,
+        probe: SECOND * 3,
+        message: sip::Limits::default(),
+    }
+}
+
 /// The wires between the Director and the Front Ends are there; what leaves for elsewhere is told by the connection.
 struct Site {
     director: Director,
@@ -78,17 +92,8 @@ impl Site {
     fn new() -> Site {
         let now = Duration::from_secs(1_800_000_000);
         let group = |name: &str, address: &str| Group { name: name.into(), addresses: vec![at(address)] };
-        let config = Config {
-            name: "director.example.com".into(),
-            domains: vec!["example.com".into()],
-            transport: Transport::Tls,
-            address: at(DIRECTOR),
-            advertised: DIRECTOR.into(),
-            edge: Some(group("edge.example.com", EDGE)),
-            front_ends: vec![group(NAMES[0], FRONTS[0]), group(NAMES[1], FRONTS[1])],
-            probe: SECOND * 3,
-            message: sip::Limits::default(),
-        };
+        let edge = group("edge.example.com", EDGE);
+        let config = config(Some(edge), vec![group(NAMES[0], FRONTS[0]), group(NAMES[1], FRONTS[1])]);
         let fronts = [front(0, &["alice"], now), front(1, &["bob"], now)];
         let mut site = Site {
             director: Director::new(config, [9; 32], now),
@@ -602,17 +607,7 @@ fn front_ends_with_one_certificate_are_told_apart_by_where_they_are() {
 #[test]
 fn a_front_end_with_two_addresses_tells_its_users_once() {
     let now = Duration::from_secs(1_800_000_000);
-    let config = Config {
-        name: "director.example.com".into(),
-        domains: vec!["example.com".into()],
-        transport: Transport::Tls,
-        address: at(DIRECTOR),
-        advertised: DIRECTOR.into(),
-        edge: None,
-        front_ends: vec![Group { name: NAMES[0].into(), addresses: FRONTS.map(at).to_vec() }],
-        probe: SECOND * 3,
-        message: sip::Limits::default(),
-    };
+    let config = config(None, vec![Group { name: NAMES[0].into(), addresses: FRONTS.map(at).to_vec() }]);
     let mut director = Director::new(config, [9; 32], now);
     (0..2).for_each(|front| director.handle_connected(wire(front).0, &NAMES[..1]));
     let tell = |question: &str| match question {
